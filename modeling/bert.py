@@ -1,0 +1,235 @@
+"""The whole encoder: ids [B, S] → vectors [B, S, D] and [B, D].
+
+What is asked of these vectors is in `heads`; where weights come from is
+`checkpointing`'s matter.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+from typing import Any
+
+import keras
+from keras import ops
+
+from modeling.activations import get_activation
+from modeling.attention import key_mask
+from modeling.config import BertConfig
+from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
+from modeling.encoder import TransformerEncoder
+from modeling.initializers import create_initializer
+from modeling.shapes import assert_rank
+
+
+class Pooler(keras.layers.Layer):
+    """tanh(dense(first token)), [B, S, D] → [B, D]."""
+
+    def __init__(
+        self, hidden_size: int, initializer_range: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(
+            hidden_size,
+            activation="tanh",
+            kernel_initializer=create_initializer(initializer_range),
+            name="dense",
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        self.dense.build((None, self.dense.units))
+
+    def call(self, sequence_output: Any) -> Any:
+        return self.dense(sequence_output[:, 0, :])
+
+
+@keras.saving.register_keras_serializable(package="bert")
+class BertModel(keras.Model):
+    """BERT (original: `modeling.BertModel`), a Keras model.
+
+    Devlin et al. 2018, section 3. Two ways to use it:
+
+        model = BertModel(config)
+        outputs = model({"input_ids": ids, "input_mask": mask,
+                         "segment_ids": types})
+        outputs["pooled_output"]
+
+    with mask and types optional (or ids alone instead of the mapping), and
+    the original's
+
+        model = BertModel(config=config, is_training=True, input_ids=ids,
+                          input_mask=mask, token_type_ids=types)
+        model.get_pooled_output()
+
+    on eager tensors or on `keras.Input`s. The paths of the weights equal
+    the variable names in Google's checkpoints.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        is_training: bool | None = None,
+        input_ids: Any = None,
+        input_mask: Any = None,
+        token_type_ids: Any = None,
+        use_one_hot_embeddings: bool = False,
+        scope: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds the model and, if ids are given, calls it on them.
+
+        Args:
+            config: sizes and rates; copied.
+            is_training: whether dropout is on in that call (and only
+                there: later calls have Keras' `training`).
+            input_ids: int32 [B, S] or None.
+            input_mask: int32 [B, S], 1 for tokens, 0 for padding; all 1 by
+                default.
+            token_type_ids: int32 [B, S]; all 0 by default.
+            use_one_hot_embeddings: look words up by a product, not by a
+                gather.
+            scope: first part of every weight's path, "bert" by default.
+            **kwargs: of `keras.Model`.
+
+        Raises:
+            UserError: the configuration is impossible.
+            ValueError: an input has the wrong rank or is too long.
+        """
+        kwargs["name"] = scope or kwargs.get("name") or "bert"
+        super().__init__(**kwargs)
+        config.validate()
+        self.config = copy.deepcopy(config)
+        self._use_one_hot_embeddings = use_one_hot_embeddings
+        # Two layers in one scope, as in the original.
+        self.word_embeddings = EmbeddingLookup(
+            config.vocab_size,
+            config.hidden_size,
+            config.initializer_range,
+            use_one_hot_embeddings=use_one_hot_embeddings,
+            name="embeddings",
+        )
+        self.embedding_postprocessor = EmbeddingPostprocessor(
+            config.hidden_size,
+            token_type_vocab_size=config.type_vocab_size,
+            max_position_embeddings=config.max_position_embeddings,
+            initializer_range=config.initializer_range,
+            dropout_prob=config.hidden_dropout_prob,
+            name="embeddings",
+        )
+        self.encoder = TransformerEncoder(
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.intermediate_size,
+            get_activation(config.hidden_act),
+            config.hidden_dropout_prob,
+            config.attention_probs_dropout_prob,
+            config.initializer_range,
+            name="encoder",
+        )
+        self.pooler = Pooler(
+            config.hidden_size, config.initializer_range, name="pooler"
+        )
+        self.build()
+        # In a namespace, since Keras would wrap and track a mapping.
+        self._asked = types.SimpleNamespace(outputs=None)
+        if input_ids is not None:
+            inputs = {"input_ids": input_ids}
+            if input_mask is not None:
+                inputs["input_mask"] = input_mask
+            if token_type_ids is not None:
+                inputs["segment_ids"] = token_type_ids
+            self._asked.outputs = self(inputs, training=bool(is_training))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all weights; their shapes follow from the configuration."""
+        self.word_embeddings.build()
+        self.embedding_postprocessor.build()
+        self.encoder.build()
+        self.pooler.build()
+
+    def call(
+        self, inputs: Any, training: bool | None = None
+    ) -> dict[str, Any]:
+        """Computes everything that the getters name.
+
+        Args:
+            inputs: `input_ids`, or a mapping with `input_ids` and, if need
+                be, `input_mask` and `segment_ids`; int32 [B, S] each.
+            training: whether dropout is on.
+
+        Returns:
+            `sequence_output` [B, S, D], `pooled_output` [B, D],
+            `embedding_output` [B, S, D] and `all_encoder_layers`, a list of
+            [B, S, D], first layer first. Positions of padding are computed
+            too, as in the original.
+        """
+        if not isinstance(inputs, dict):
+            inputs = {"input_ids": inputs}
+        input_ids = inputs["input_ids"]
+        for name in ("input_ids", "input_mask", "segment_ids"):
+            if inputs.get(name) is not None:
+                assert_rank(inputs[name], 2, name)
+        segment_ids = inputs.get("segment_ids")
+        if segment_ids is None:
+            segment_ids = ops.zeros_like(input_ids)
+        input_mask = inputs.get("input_mask")
+        attention_mask = None if input_mask is None else key_mask(input_mask)
+
+        embedding_output = self.embedding_postprocessor(
+            self.word_embeddings(input_ids), segment_ids, training=training
+        )
+        all_encoder_layers = self.encoder(
+            embedding_output, attention_mask, training=training
+        )
+        sequence_output = all_encoder_layers[-1]
+        return {
+            "sequence_output": sequence_output,
+            "pooled_output": self.pooler(sequence_output),
+            "embedding_output": embedding_output,
+            "all_encoder_layers": all_encoder_layers,
+        }
+
+    def _output(self, name: str) -> Any:
+        if self._asked.outputs is None:
+            raise ValueError(
+                f"there is no `{name}` yet: the model was made without "
+                "`input_ids`. Call it and take the output from the result."
+            )
+        return self._asked.outputs[name]
+
+    def get_pooled_output(self) -> Any:
+        """Returns float [B, D]: tanh(dense(first token))."""
+        return self._output("pooled_output")
+
+    def get_sequence_output(self) -> Any:
+        """Returns float [B, S, D]: the last layer's output."""
+        return self._output("sequence_output")
+
+    def get_all_encoder_layers(self) -> list[Any]:
+        """Returns a list of float [B, S, D], first layer first."""
+        return self._output("all_encoder_layers")
+
+    def get_embedding_output(self) -> Any:
+        """Returns float [B, S, D]: what goes into the first layer."""
+        return self._output("embedding_output")
+
+    def get_embedding_table(self) -> Any:
+        """Returns the word table, a weight [V, D]."""
+        return self.word_embeddings.table
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same model."""
+        return {
+            "config": self.config.to_dict(),
+            "use_one_hot_embeddings": self._use_one_hot_embeddings,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> BertModel:
+        """Makes a model from `get_config`'s mapping, weights random."""
+        rest = dict(config)
+        return cls(BertConfig.from_dict(rest.pop("config")), **rest)

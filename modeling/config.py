@@ -1,0 +1,231 @@
+"""The sizes and rates of a BERT: what `bert_config.json` says.
+
+Reading weights that fit a configuration is `checkpointing`'s matter.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from modeling.activations import get_activation
+from safekeeping.errors import UserError
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+class BertConfig:
+    """Configuration of a `BertModel` (original: `modeling.BertConfig`).
+
+    The fields are plain attributes; keys of a file that are not fields
+    (`directionality`, `pooler_*`, …) are kept as attributes too and written
+    back.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    hidden_act: str | Callable[..., Any]
+    hidden_dropout_prob: float
+    attention_probs_dropout_prob: float
+    max_position_embeddings: int
+    type_vocab_size: int
+    initializer_range: float
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        hidden_act: str | Callable[..., Any] = "gelu",
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.1,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 16,
+        initializer_range: float = 0.02,
+    ) -> None:
+        """Makes a configuration; the defaults are the paper's base model.
+
+        Args:
+            vocab_size: number of rows of the word table.
+            hidden_size: width of every token's vector.
+            num_hidden_layers: number of transformer layers.
+            num_attention_heads: number of attention heads of a layer; must
+                divide `hidden_size`.
+            intermediate_size: width of the feed-forward part's inner layer.
+            hidden_act: that layer's activation, a name that
+                `get_activation` knows or a function.
+            hidden_dropout_prob: dropout rate of the embeddings and of every
+                fully connected layer.
+            attention_probs_dropout_prob: dropout rate of the attention
+                probabilities.
+            max_position_embeddings: the longest sequence the model can take.
+            type_vocab_size: number of token types (segments).
+            initializer_range: standard deviation of the truncated normal
+                that weights start from.
+
+        Raises:
+            UserError: a field is missing, of the wrong type or impossible;
+                the message names the field and its value.
+        """
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.hidden_act = hidden_act
+        self.intermediate_size = intermediate_size
+        self.hidden_dropout_prob = hidden_dropout_prob
+        self.attention_probs_dropout_prob = attention_probs_dropout_prob
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self.initializer_range = initializer_range
+        self.validate()
+
+    @classmethod
+    def from_dict(cls, json_object: Mapping[str, Any]) -> BertConfig:
+        """Makes a configuration from a mapping; unknown keys are kept.
+
+        Args:
+            json_object: fields by name; those left out take the defaults of
+                the constructor, but `vocab_size` must be there.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            UserError: as for the constructor.
+        """
+        if "vocab_size" not in json_object:
+            raise UserError(
+                "the BERT configuration has no `vocab_size`; its keys are "
+                f"{', '.join(map(str, json_object)) or 'none'}"
+            )
+        config = cls(vocab_size=json_object["vocab_size"])
+        vars(config).update(json_object)
+        config.validate()
+        return config
+
+    @classmethod
+    def from_json_file(
+        cls, json_file: str | os.PathLike[str]
+    ) -> BertConfig:
+        """Reads a configuration from a JSON file (`bert_config.json`).
+
+        Raises:
+            UserError: the file is missing, is no JSON object or has an
+                impossible field; the message names the file.
+        """
+        path = pathlib.Path(json_file)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise UserError(
+                f"{path}: there is no such BERT configuration file"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{path}: cannot be read as a BERT configuration: {error}"
+            ) from error
+        try:
+            json_object = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{path}:{error.lineno}: is not JSON: {error.msg}"
+            ) from error
+        if not isinstance(json_object, dict):
+            raise UserError(
+                f"{path}: a BERT configuration is a JSON object, this is a "
+                f"{type(json_object).__name__}"
+            )
+        try:
+            return cls.from_dict(json_object)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a copy of all fields, kept unknown keys included."""
+        return copy.deepcopy(vars(self))
+
+    def to_json_string(self) -> str:
+        """Returns the fields as JSON: sorted, indented by 2, newline last."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    def without_dropout(self) -> BertConfig:
+        """Returns a copy with both dropout rates 0, as for evaluation."""
+        config = copy.deepcopy(self)
+        for name in _PROBABILITIES:
+            setattr(config, name, 0.0)
+        return config
+
+    def validate(self) -> None:
+        """Checks every field; called again by whoever builds a model.
+
+        Raises:
+            UserError: names the first wrong field and its value.
+        """
+        for name in _SIZES:
+            value = getattr(self, name)
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not is_whole or value < 1:
+                raise UserError(
+                    f"`{name}` of the BERT configuration must be a whole "
+                    f"number of at least 1, not {value!r}"
+                )
+        for name in _PROBABILITIES:
+            value = getattr(self, name)
+            if not _is_number(value) or not 0.0 <= value < 1.0:
+                raise UserError(
+                    f"`{name}` of the BERT configuration must be a number "
+                    f"from 0 to below 1, not {value!r}"
+                )
+        if not _is_number(self.initializer_range) or (
+            self.initializer_range <= 0
+        ):
+            raise UserError(
+                "`initializer_range` of the BERT configuration must be a "
+                f"number above 0, not {self.initializer_range!r}"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise UserError(
+                f"`hidden_size` {self.hidden_size} of the BERT configuration "
+                "is not a multiple of `num_attention_heads` "
+                f"{self.num_attention_heads}"
+            )
+        try:
+            get_activation(self.hidden_act)
+        except ValueError as error:
+            raise UserError(
+                f"`hidden_act` of the BERT configuration: {error}"
+            ) from None
+
+    def __eq__(self, other: object) -> bool:
+        """Two configurations are equal when all their fields are."""
+        return isinstance(other, BertConfig) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # fields may be assigned to
+
+    def __repr__(self) -> str:
+        """Shows every field."""
+        fields = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        return f"BertConfig({fields})"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,299 @@
+"""The stack of transformer layers: vectors [B, S, D] → vectors [B, S, D].
+
+Post-LN blocks as in "Attention Is All You Need", section 3.1; attention
+itself is in `attention`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from modeling.activations import Activation, gelu
+from modeling.attention import AttentionLayer
+from modeling.initializers import create_initializer
+from modeling.normalization import make_layer_norm
+from modeling.shapes import (
+    get_shape_list,
+    reshape_from_matrix,
+    reshape_to_matrix,
+)
+
+
+class ResidualOutput(keras.layers.Layer):
+    """LayerNorm(dropout(dense(x)) + residual), [R, width] → [R, D]."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        dropout_prob: float,
+        initializer_range: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(
+            hidden_size,
+            kernel_initializer=create_initializer(initializer_range),
+            name="dense",
+        )
+        self.dropout = keras.layers.Dropout(dropout_prob)
+        self.layer_norm = make_layer_norm("LayerNorm")
+
+    def build(self, x_shape: Any, residual_shape: Any) -> None:
+        self.dense.build(x_shape)
+        self.layer_norm.build((None, self.dense.units))
+
+    def call(
+        self, x: Any, residual: Any, training: bool | None = None
+    ) -> Any:
+        output = self.dropout(self.dense(x), training=training)
+        return self.layer_norm(output + residual)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Attention of a sequence to itself, projected, plus its residual."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        hidden_dropout_prob: float,
+        attention_probs_dropout_prob: float,
+        initializer_range: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # Not `self.self`: the attribute names the scope in saved files.
+        self.self_attention = AttentionLayer(
+            num_attention_heads,
+            hidden_size // num_attention_heads,
+            attention_probs_dropout_prob,
+            initializer_range,
+            name="self",
+        )
+        self.output_layer = ResidualOutput(
+            hidden_size, hidden_dropout_prob, initializer_range, name="output"
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self.self_attention.build(input_shape, input_shape)
+        self.output_layer.build(input_shape, input_shape)
+
+    def call(
+        self,
+        x: Any,
+        attention_mask: Any = None,
+        lengths: tuple[Any, Any] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        batch, length = lengths
+        context = self.self_attention(
+            x,
+            x,
+            attention_mask,
+            lengths=(batch, length, length),
+            training=training,
+        )
+        return self.output_layer(context, x, training=training)
+
+
+class Intermediate(keras.layers.Layer):
+    """The inner layer of the feed-forward part, [R, D] → [R, I]."""
+
+    def __init__(
+        self,
+        intermediate_size: int,
+        activation: Activation | None,
+        initializer_range: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(
+            intermediate_size,
+            activation=activation,
+            kernel_initializer=create_initializer(initializer_range),
+            name="dense",
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self.dense.build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+class TransformerLayer(keras.layers.Layer):
+    """Self-attention and feed-forward part, each with its residual."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        intermediate_size: int,
+        intermediate_act_fn: Activation | None,
+        hidden_dropout_prob: float,
+        attention_probs_dropout_prob: float,
+        initializer_range: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._intermediate_size = intermediate_size
+        self.attention = SelfAttention(
+            hidden_size,
+            num_attention_heads,
+            hidden_dropout_prob,
+            attention_probs_dropout_prob,
+            initializer_range,
+            name="attention",
+        )
+        self.intermediate = Intermediate(
+            intermediate_size,
+            intermediate_act_fn,
+            initializer_range,
+            name="intermediate",
+        )
+        self.output_layer = ResidualOutput(
+            hidden_size, hidden_dropout_prob, initializer_range, name="output"
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self.attention.build(input_shape)
+        self.intermediate.build(input_shape)
+        self.output_layer.build(
+            (None, self._intermediate_size), input_shape
+        )
+
+    def call(
+        self,
+        x: Any,
+        attention_mask: Any = None,
+        lengths: tuple[Any, Any] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        attended = self.attention(
+            x, attention_mask, lengths=lengths, training=training
+        )
+        return self.output_layer(
+            self.intermediate(attended), attended, training=training
+        )
+
+
+class TransformerEncoder(keras.layers.Layer):
+    """`num_hidden_layers` transformer layers, named `layer_0` and on."""
+
+    def __init__(
+        self,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        intermediate_act_fn: Activation | None = gelu,
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.1,
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
+        """See `transformer_model` for the arguments."""
+        super().__init__(**kwargs)
+        self._hidden_size = hidden_size
+        self.transformer_layers = [
+            TransformerLayer(
+                hidden_size,
+                num_attention_heads,
+                intermediate_size,
+                intermediate_act_fn,
+                hidden_dropout_prob,
+                attention_probs_dropout_prob,
+                initializer_range,
+                name=f"layer_{index}",
+            )
+            for index in range(num_hidden_layers)
+        ]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all layers."""
+        for layer in self.transformer_layers:
+            layer.build((None, self._hidden_size))
+
+    def call(
+        self,
+        input_tensor: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+    ) -> list[Any]:
+        """[B, S, D], mask [B, S, S] or [B, 1, S] → each layer's [B, S, D]."""
+        shape = get_shape_list(input_tensor, expected_rank=3)
+        # A matrix from end to end, as in the original: only attention needs
+        # to know which rows belong together.
+        matrix = reshape_to_matrix(input_tensor)
+        outputs = []
+        for layer in self.transformer_layers:
+            matrix = layer(
+                matrix,
+                attention_mask,
+                lengths=(shape[0], shape[1]),
+                training=training,
+            )
+            outputs.append(reshape_from_matrix(matrix, shape))
+        return outputs
+
+
+def transformer_model(
+    input_tensor: Any,
+    attention_mask: Any = None,
+    hidden_size: int = 768,
+    num_hidden_layers: int = 12,
+    num_attention_heads: int = 12,
+    intermediate_size: int = 3072,
+    intermediate_act_fn: Activation | None = gelu,
+    hidden_dropout_prob: float = 0.1,
+    attention_probs_dropout_prob: float = 0.1,
+    initializer_range: float = 0.02,
+    do_return_all_layers: bool = False,
+) -> Any:
+    """Runs a new encoder (original: `modeling.transformer_model`).
+
+    Args:
+        input_tensor: float [B, S, D].
+        attention_mask: [B, S, S]; 1 to attend, 0 not to.
+        hidden_size: D.
+        num_hidden_layers: number of layers.
+        num_attention_heads: N; must divide D.
+        intermediate_size: width of the feed-forward part's inner layer.
+        intermediate_act_fn: its activation, or None.
+        hidden_dropout_prob: rate; dropout is on whenever above 0.
+        attention_probs_dropout_prob: likewise, of the probabilities.
+        initializer_range: standard deviation that kernels start with.
+        do_return_all_layers: return every layer's output.
+
+    Returns:
+        float [B, S, D], or a list of them, first layer first.
+
+    Raises:
+        ValueError: D is no multiple of N, or the input's width is not D.
+    """
+    if hidden_size % num_attention_heads:
+        raise ValueError(
+            f"the hidden size {hidden_size} is not a multiple of the number "
+            f"of attention heads {num_attention_heads}"
+        )
+    width = get_shape_list(input_tensor, expected_rank=3)[2]
+    if width != hidden_size:
+        raise ValueError(
+            f"the input is {width} wide, the hidden size is {hidden_size}: "
+            "residuals need them to be the same"
+        )
+    encoder = TransformerEncoder(
+        hidden_size,
+        num_hidden_layers,
+        num_attention_heads,
+        intermediate_size,
+        intermediate_act_fn,
+        hidden_dropout_prob or 0.0,
+        attention_probs_dropout_prob or 0.0,
+        initializer_range,
+        name="encoder",
+    )
+    outputs = encoder(input_tensor, attention_mask, training=True)
+    return outputs if do_return_all_layers else outputs[-1]

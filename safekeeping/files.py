@@ -1,0 +1,122 @@
+"""Files and folders that are either whole or not there.
+
+Writers work under a temporary name beside the target and rename at the end,
+so an interruption or a full disk leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from typing import IO, Any
+
+
+def _temporary_name(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_path(
+    path: str | os.PathLike[str],
+) -> Iterator[pathlib.Path]:
+    """Yields a temporary path that replaces `path` if the block succeeds.
+
+    For writers that want a file name rather than a file object. The parent
+    folder is made if need be.
+
+    Args:
+        path: the file that is to exist, whole, after the block.
+
+    Yields:
+        A path in the same folder that does not exist yet.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; `path` is
+            then what it was before.
+    """
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(target)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: str | os.PathLike[str],
+    mode: str = "w",
+    encoding: str | None = None,
+    newline: str | None = None,
+) -> Iterator[IO[Any]]:
+    """Opens a temporary file that replaces `path` if the block succeeds.
+
+    Args:
+        path: the file that is to exist, whole, after the block.
+        mode: "w" (text, UTF-8 unless `encoding` says otherwise) or "wb".
+        encoding: of a text file.
+        newline: as in `open`; the csv module wants "".
+
+    Yields:
+        The open file object.
+
+    Raises:
+        OSError: as for `atomic_path`.
+    """
+    if "b" not in mode and encoding is None:
+        encoding = "utf-8"
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, mode, encoding=encoding, newline=newline) as file,
+    ):
+        yield file
+
+
+@contextlib.contextmanager
+def atomic_folder(
+    path: str | os.PathLike[str],
+) -> Iterator[pathlib.Path]:
+    """Yields an empty folder that becomes `path` if the block succeeds.
+
+    Args:
+        path: the folder that is to exist after the block; it must not exist
+            yet, since a folder cannot be replaced in one step.
+
+    Yields:
+        A temporary folder beside `path`.
+
+    Raises:
+        FileExistsError: `path` exists already.
+        OSError: as for `atomic_path`.
+    """
+    target = pathlib.Path(path)
+    if target.exists():
+        raise FileExistsError(f"{target} exists already")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            raise FileExistsError(f"{target} exists already")
+        os.rename(temporary, target)
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
