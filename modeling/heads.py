@@ -1,0 +1,191 @@
+"""What is asked of the encoder's vectors: labels, masked words, next sentence.
+
+The weights are named as in Google's checkpoints; what the answers cost is in
+`losses`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from modeling.activations import get_activation
+from modeling.config import BertConfig
+from modeling.initializers import create_initializer
+from modeling.normalization import make_layer_norm
+from modeling.shapes import get_shape_list, reshape_to_matrix
+
+# The original's classifier drops this much whatever the configuration says.
+CLASSIFIER_DROPOUT_PROB = 0.1
+
+
+def gather_indexes(sequence_tensor: Any, positions: Any) -> Any:
+    """Takes some positions of each sequence (original: `gather_indexes`).
+
+    Args:
+        sequence_tensor: float [B, S, D].
+        positions: int32 [B, P], each below S.
+
+    Returns:
+        float [B·P, D].
+    """
+    batch, length, _ = get_shape_list(sequence_tensor, expected_rank=3)
+    offsets = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
+    return ops.take(
+        reshape_to_matrix(sequence_tensor),
+        ops.reshape(ops.cast(positions, "int32") + offsets, (-1,)),
+        axis=0,
+    )
+
+
+def linear(x: Any, weights: Any, bias: Any) -> Any:
+    """x·weightsᵀ + bias: the original keeps output weights as [C, D]."""
+    return ops.matmul(x, ops.transpose(weights)) + bias
+
+
+class SequenceClassifier(keras.layers.Layer):
+    """Logits of a whole sequence: `output_weights` and `output_bias`.
+
+    Original: `create_model` in `run_classifier.py`. The two weights stand at
+    the root of the name space, so they are made in the constructor, where no
+    scope is open; make the layer outside of other layers' `build`.
+    """
+
+    def __init__(
+        self, num_labels: int, hidden_size: int, **kwargs: Any
+    ) -> None:
+        """Makes the weights.
+
+        Args:
+            num_labels: number of logits, C.
+            hidden_size: width of the pooled output, D.
+            **kwargs: of `keras.layers.Layer`.
+        """
+        super().__init__(**kwargs)
+        self.dropout = keras.layers.Dropout(CLASSIFIER_DROPOUT_PROB)
+        self.output_weights = keras.Variable(
+            create_initializer(0.02),
+            shape=(num_labels, hidden_size),
+            name="output_weights",
+        )
+        self.output_bias = keras.Variable(
+            "zeros", shape=(num_labels,), name="output_bias"
+        )
+
+    def call(self, pooled_output: Any, training: bool | None = None) -> Any:
+        """float [B, D] → logits [B, C]."""
+        return linear(
+            self.dropout(pooled_output, training=training),
+            ops.convert_to_tensor(self.output_weights),
+            ops.convert_to_tensor(self.output_bias),
+        )
+
+
+class _Transform(keras.layers.Layer):
+    """Dense, activation and LayerNorm before masked words are predicted."""
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(
+            config.hidden_size,
+            activation=get_activation(config.hidden_act),
+            kernel_initializer=create_initializer(config.initializer_range),
+            name="dense",
+        )
+        self.layer_norm = make_layer_norm("LayerNorm")
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = (None, self.dense.units)
+        self.dense.build(shape)
+        self.layer_norm.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.layer_norm(self.dense(x))
+
+
+class MaskedLanguageModel(keras.layers.Layer):
+    """Logits over the vocabulary, with the word table as output weights.
+
+    Original: `get_masked_lm_output`. The table is handed to the call, so it
+    stays one weight.
+    """
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._vocab_size = config.vocab_size
+        self.transform = _Transform(config, name="transform")
+
+    def build(self, input_shape: Any = None) -> None:
+        self.transform.build()
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self._vocab_size,), initializer="zeros"
+        )
+
+    def call(self, vectors: Any, embedding_table: Any) -> Any:
+        """float [R, D] and the word table [V, D] → logits [R, V]."""
+        return linear(
+            self.transform(vectors),
+            embedding_table,
+            ops.convert_to_tensor(self.output_bias),
+        )
+
+
+class NextSentence(keras.layers.Layer):
+    """Two logits: 0 = B follows A, 1 = B is random.
+
+    Original: `get_next_sentence_output`.
+    """
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._hidden_size = config.hidden_size
+        self._initializer_range = config.initializer_range
+
+    def build(self, input_shape: Any = None) -> None:
+        self.output_weights = self.add_weight(
+            name="output_weights",
+            shape=(2, self._hidden_size),
+            initializer=create_initializer(self._initializer_range),
+        )
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(2,), initializer="zeros"
+        )
+
+    def call(self, pooled_output: Any) -> Any:
+        """float [B, D] → logits [B, 2]."""
+        return linear(
+            pooled_output,
+            ops.convert_to_tensor(self.output_weights),
+            ops.convert_to_tensor(self.output_bias),
+        )
+
+
+class PreTrainingHeads(keras.layers.Layer):
+    """The container `cls`: masked words and next sentence."""
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**{"name": "cls", **kwargs})
+        self.predictions = MaskedLanguageModel(config, name="predictions")
+        self.seq_relationship = NextSentence(config, name="seq_relationship")
+
+    def build(self, input_shape: Any = None) -> None:
+        self.predictions.build()
+        self.seq_relationship.build()
+
+    def call(
+        self, outputs: dict[str, Any], positions: Any, embedding_table: Any
+    ) -> dict[str, Any]:
+        """A `BertModel`'s outputs, int32 [B, P], [V, D] → both logits.
+
+        Returns:
+            `masked_lm_logits` [B·P, V] and `next_sentence_logits` [B, 2].
+        """
+        vectors = gather_indexes(outputs["sequence_output"], positions)
+        return {
+            "masked_lm_logits": self.predictions(vectors, embedding_table),
+            "next_sentence_logits": self.seq_relationship(
+                outputs["pooled_output"]
+            ),
+        }
