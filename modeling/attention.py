@@ -36,9 +36,7 @@ def create_attention_mask_from_input_mask(
     """
     batch, from_length = get_shape_list(from_tensor, [2, 3])[:2]
     to_length = get_shape_list(to_mask, 2)[1]
-    return ops.broadcast_to(
-        key_mask(to_mask), (batch, from_length, to_length)
-    )
+    return ops.broadcast_to(key_mask(to_mask), (batch, from_length, to_length))
 
 
 def key_mask(to_mask: Any) -> Any:
@@ -87,7 +85,8 @@ class AttentionLayer(keras.layers.Layer):
         from_tensor: Any,
         to_tensor: Any,
         attention_mask: Any = None,
-        lengths: tuple[Any, Any, Any] | None = None,
+        *,
+        lengths: tuple[Any, Any, Any],
         training: bool | None = None,
     ) -> Any:
         """Attends from every row of one matrix to rows of another.
@@ -104,9 +103,7 @@ class AttentionLayer(keras.layers.Layer):
         """
         batch, from_length, to_length = lengths
         # [B, N, F, H] and twice [B, N, T, H]
-        query = self._split_heads(
-            self.query(from_tensor), batch, from_length
-        )
+        query = self._split_heads(self.query(from_tensor), batch, from_length)
         key = self._split_heads(self.key(to_tensor), batch, to_length)
         value = self._split_heads(self.value(to_tensor), batch, to_length)
         # [B, N, F, T]
@@ -120,9 +117,7 @@ class AttentionLayer(keras.layers.Layer):
         )
         # [B, N, F, H] → [B, F, N, H] → [B·F, N·H]
         context = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
-        return ops.reshape(
-            context, (-1, self._num_heads * self._size_per_head)
-        )
+        return ops.reshape(context, (-1, self._num_heads * self._size_per_head))
 
     def _split_heads(self, matrix: Any, batch: Any, length: Any) -> Any:
         """[B·L, N·H] → [B, N, L, H]."""

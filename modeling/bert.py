@@ -37,9 +37,11 @@ class Pooler(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any = None) -> None:
+        """Makes the dense layer."""
         self.dense.build((None, self.dense.units))
 
     def call(self, sequence_output: Any) -> Any:
+        """[B, S, D] → [B, D]."""
         return self.dense(sequence_output[:, 0, :])
 
 
@@ -148,9 +150,7 @@ class BertModel(keras.Model):
         self.encoder.build()
         self.pooler.build()
 
-    def call(
-        self, inputs: Any, training: bool | None = None
-    ) -> dict[str, Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
         """Computes everything that the getters name.
 
         Args:

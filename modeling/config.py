@@ -123,9 +123,7 @@ class BertConfig:
         return config
 
     @classmethod
-    def from_json_file(
-        cls, json_file: str | os.PathLike[str]
-    ) -> BertConfig:
+    def from_json_file(cls, json_file: str | os.PathLike[str]) -> BertConfig:
         """Reads a configuration from a JSON file (`bert_config.json`).
 
         Raises:

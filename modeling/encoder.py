@@ -41,12 +41,12 @@ class ResidualOutput(keras.layers.Layer):
         self.layer_norm = make_layer_norm("LayerNorm")
 
     def build(self, x_shape: Any, residual_shape: Any) -> None:
+        """Makes the dense layer and the LayerNorm."""
         self.dense.build(x_shape)
         self.layer_norm.build((None, self.dense.units))
 
-    def call(
-        self, x: Any, residual: Any, training: bool | None = None
-    ) -> Any:
+    def call(self, x: Any, residual: Any, training: bool | None = None) -> Any:
+        """[R, width] and residual [R, D] → [R, D]."""
         output = self.dropout(self.dense(x), training=training)
         return self.layer_norm(output + residual)
 
@@ -77,6 +77,7 @@ class SelfAttention(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
+        """Makes attention and output for inputs [R, D]."""
         self.self_attention.build(input_shape, input_shape)
         self.output_layer.build(input_shape, input_shape)
 
@@ -84,9 +85,11 @@ class SelfAttention(keras.layers.Layer):
         self,
         x: Any,
         attention_mask: Any = None,
-        lengths: tuple[Any, Any] | None = None,
+        *,
+        lengths: tuple[Any, Any],
         training: bool | None = None,
     ) -> Any:
+        """[R, D] of `lengths` (B, S), mask as for attention → [R, D]."""
         batch, length = lengths
         context = self.self_attention(
             x,
@@ -117,9 +120,11 @@ class Intermediate(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
+        """Makes the dense layer."""
         self.dense.build(input_shape)
 
     def call(self, x: Any) -> Any:
+        """[R, D] → [R, I]."""
         return self.dense(x)
 
 
@@ -158,19 +163,20 @@ class TransformerLayer(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
+        """Makes the parts for inputs [R, D]."""
         self.attention.build(input_shape)
         self.intermediate.build(input_shape)
-        self.output_layer.build(
-            (None, self._intermediate_size), input_shape
-        )
+        self.output_layer.build((None, self._intermediate_size), input_shape)
 
     def call(
         self,
         x: Any,
         attention_mask: Any = None,
-        lengths: tuple[Any, Any] | None = None,
+        *,
+        lengths: tuple[Any, Any],
         training: bool | None = None,
     ) -> Any:
+        """[R, D] of `lengths` (B, S), mask as for attention → [R, D]."""
         attended = self.attention(
             x, attention_mask, lengths=lengths, training=training
         )

@@ -75,7 +75,7 @@ class SequenceClassifier(keras.layers.Layer):
         )
 
     def call(self, pooled_output: Any, training: bool | None = None) -> Any:
-        """float [B, D] → logits [B, C]."""
+        """Float [B, D] → logits [B, C]."""
         return linear(
             self.dropout(pooled_output, training=training),
             ops.convert_to_tensor(self.output_weights),
@@ -118,13 +118,14 @@ class MaskedLanguageModel(keras.layers.Layer):
         self.transform = _Transform(config, name="transform")
 
     def build(self, input_shape: Any = None) -> None:
+        """Makes the weights."""
         self.transform.build()
         self.output_bias = self.add_weight(
             name="output_bias", shape=(self._vocab_size,), initializer="zeros"
         )
 
     def call(self, vectors: Any, embedding_table: Any) -> Any:
-        """float [R, D] and the word table [V, D] → logits [R, V]."""
+        """Float [R, D] and the word table [V, D] → logits [R, V]."""
         return linear(
             self.transform(vectors),
             embedding_table,
@@ -144,6 +145,7 @@ class NextSentence(keras.layers.Layer):
         self._initializer_range = config.initializer_range
 
     def build(self, input_shape: Any = None) -> None:
+        """Makes the weights."""
         self.output_weights = self.add_weight(
             name="output_weights",
             shape=(2, self._hidden_size),
@@ -154,7 +156,7 @@ class NextSentence(keras.layers.Layer):
         )
 
     def call(self, pooled_output: Any) -> Any:
-        """float [B, D] → logits [B, 2]."""
+        """Float [B, D] → logits [B, 2]."""
         return linear(
             pooled_output,
             ops.convert_to_tensor(self.output_weights),
@@ -171,6 +173,7 @@ class PreTrainingHeads(keras.layers.Layer):
         self.seq_relationship = NextSentence(config, name="seq_relationship")
 
     def build(self, input_shape: Any = None) -> None:
+        """Makes the weights."""
         self.predictions.build()
         self.seq_relationship.build()
 

@@ -16,7 +16,10 @@ from typing import IO, Any
 
 
 def _temporary_name(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # The ending stays: some writers choose the format by it.
+    return path.with_name(
+        f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}"
+    )
 
 
 def _sync_folder(folder: pathlib.Path) -> None:

@@ -1,0 +1,1 @@
+"""Between the program and the person at the terminal: entry, exits, tables."""

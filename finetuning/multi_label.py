@@ -1,0 +1,137 @@
+"""Each example has any number of labels: one sigmoid for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.special
+from sklearn import metrics
+
+from finetuning.metrics import figures_per_label, macro_f1
+from finetuning.problem import Evaluation, LabelSource, Problem
+from finetuning.single_label import ordered_labels
+from inputs.examples import InputExample
+from modeling.losses import multi_label_loss
+from safekeeping.errors import UserError
+
+DEFAULT_SEPARATOR = "|"
+THRESHOLD = 0.5
+
+_YES_OR_NO = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),
+    **dict.fromkeys(("", "0", "0.0", "false", "no", "n"), False),
+}
+
+
+class _Targets:
+    """Reads one cell with several names, or a yes-or-no cell for each."""
+
+    def __init__(self, source: LabelSource) -> None:
+        self._source = source
+        self._separator = source.separator or DEFAULT_SEPARATOR
+        self._rows: list[frozenset[str]] = []
+        self._known = set(source.labels or ())
+
+    def add(self, example: InputExample) -> None:
+        if isinstance(example.label, tuple):
+            names = self._from_columns(example)
+        else:
+            cell = example.label or ""
+            names = frozenset(
+                name.strip()
+                for name in cell.split(self._separator)
+                if name.strip()
+            )
+        unknown = names - self._known
+        if unknown:
+            if self._source.labels is not None:
+                raise UserError(
+                    f"{self._source.path}:{example.line}: the label "
+                    f"{min(unknown)!r} is not among the labels of the "
+                    f"training data: {', '.join(self._source.labels)}. "
+                    "Correct the row, or train on data that has this label."
+                )
+            self._known |= unknown
+        self._rows.append(names)
+
+    def _from_columns(self, example: InputExample) -> frozenset[str]:
+        names = []
+        for name, cell in zip(
+            self._source.columns, example.label or (), strict=True
+        ):
+            try:
+                if _YES_OR_NO[cell.strip().lower()]:
+                    names.append(name)
+            except KeyError:
+                raise UserError(
+                    f"{self._source.path}:{example.line}: column {name!r} "
+                    f"says {cell!r}; a label column of its own must say 1 "
+                    "or 0 (or yes or no, true or false)"
+                ) from None
+        return frozenset(names)
+
+    def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
+        labels = self._source.labels
+        if labels is None:
+            several = len(self._source.columns) > 1
+            labels = (
+                self._source.columns
+                if several
+                else ordered_labels(sorted(self._known))
+            )
+        if not labels:
+            raise UserError(
+                f"{self._source.path}: no row has a label, so there is "
+                "nothing to learn"
+            )
+        numbers = {label: number for number, label in enumerate(labels)}
+        targets = np.zeros((len(self._rows), len(labels)), np.float32)
+        for row, names in enumerate(self._rows):
+            for name in names:
+                targets[row, numbers[name]] = 1.0
+        return labels, targets
+
+
+def _decide(probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
+    return [
+        DEFAULT_SEPARATOR.join(
+            label
+            for label, probability in zip(labels, row, strict=True)
+            if probability >= THRESHOLD
+        )
+        for row in probabilities
+    ]
+
+
+def _evaluate(
+    logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]
+) -> Evaluation:
+    logits = logits.astype(np.float64)
+    # −log σ(z) for a yes, −log σ(−z) for a no
+    losses = np.logaddexp(0.0, np.where(targets > 0, -logits, logits))
+    truth = targets.astype(np.int64)
+    predicted = (scipy.special.expit(logits) >= THRESHOLD).astype(np.int64)
+    per_label = figures_per_label(truth, predicted, labels)
+    scalars = {
+        "loss": float(losses.mean()),
+        "accuracy": float((truth == predicted).all(-1).mean()),
+        "micro_f1": float(
+            metrics.f1_score(
+                truth, predicted, average="micro", zero_division=0.0
+            )
+        ),
+        "macro_f1": macro_f1(per_label),
+    }
+    return Evaluation(scalars, {"per_label": per_label})
+
+
+MULTI_LABEL = Problem(
+    name="multi_label",
+    make_targets=_Targets,
+    loss=multi_label_loss,
+    probabilities=scipy.special.expit,
+    decide=_decide,
+    evaluate=_evaluate,
+    default_metric="micro_f1",
+)

@@ -1,0 +1,103 @@
+"""Which rows make which batch: shuffled for training, by length for answers.
+
+All orders are functions of a seed and a step, so that a training can go on
+at any step as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from inputs.token_store import TokenStore
+
+
+def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
+    """Returns the order of one pass over the data, a whole shuffle.
+
+    Args:
+        num_examples: N.
+        epoch: number of the pass, from 0.
+        seed: of the run.
+
+    Returns:
+        int64 [N], every number below N once; the same for the same
+        arguments.
+    """
+    return np.random.default_rng([seed, epoch]).permutation(num_examples)
+
+
+def training_batches(
+    store: TokenStore,
+    rows: np.ndarray,
+    features: Mapping[str, np.ndarray],
+    *,
+    batch_size: int,
+    seed: int,
+) -> Callable[[int], Iterator[dict[str, np.ndarray]]]:
+    """Returns what `training.fit` asks for: step → batches from there on.
+
+    The batches cut one endless stream, pass after pass, each in an order of
+    its own; a batch may span two passes, as in the original.
+
+    Args:
+        store: the inputs.
+        rows: int64 [N], rows of the store to train on.
+        features: more arrays for each row of the store, such as labels.
+        batch_size: examples of a batch.
+        seed: of the order.
+
+    Returns:
+        A function of the first step.
+    """
+    order_of = functools.lru_cache(maxsize=2)(
+        lambda epoch: rows[epoch_order(len(rows), epoch, seed)]
+    )
+
+    def from_step(step: int) -> Iterator[dict[str, np.ndarray]]:
+        while True:
+            first = step * batch_size
+            chosen = np.array(
+                [
+                    order_of(index // len(rows))[index % len(rows)]
+                    for index in range(first, first + batch_size)
+                ]
+            )
+            yield take(store, chosen, features)
+            step += 1
+
+    return from_step
+
+
+def batches_by_length(
+    store: TokenStore, rows: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields every row once, in batches of rows of similar length.
+
+    Padding is what is saved; the positions tell where the answers belong.
+
+    Args:
+        store: the inputs.
+        rows: int64 [N], rows of the store.
+        batch_size: examples of a batch; the last may have fewer.
+
+    Yields:
+        (positions, batch): int64 [B] into `rows`, and the inputs.
+    """
+    order = np.argsort(store.lengths[rows], kind="stable")
+    for first in range(0, len(order), batch_size):
+        positions = order[first : first + batch_size]
+        yield positions, store.padded(rows[positions])
+
+
+def take(
+    store: TokenStore,
+    rows: Sequence[int] | np.ndarray,
+    features: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Returns some rows with their further arrays."""
+    batch = store.padded(rows)
+    batch.update({name: array[rows] for name, array in features.items()})
+    return batch

@@ -1,0 +1,71 @@
+"""A model's outputs for many examples, batch by batch.
+
+Which batches, and what the numbers mean, is the callers' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.step import Batch, any_length_spec
+
+
+class Predictor:
+    """Calls a function of a model without dropout, as one graph.
+
+    The graph is kept between calls, so that evaluating again costs no
+    tracing; it reads the model's present weights.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        outputs: Callable[[keras.Model, Mapping[str, Any]], Any] | None = None,
+    ) -> None:
+        """Makes a predictor.
+
+        Args:
+            model: built.
+            outputs: (model, features) → [B, C]; by default the model's own
+                output.
+        """
+        self._model = model
+        self._outputs = outputs or (
+            lambda model, features: model(features, training=False)
+        )
+        self._graph: Any = None
+
+    def __call__(
+        self, batches: Iterable[tuple[np.ndarray, Batch]], num_examples: int
+    ) -> np.ndarray:
+        """Computes every example's outputs.
+
+        Args:
+            batches: (positions [B], features) in any order; each position
+                from 0 to `num_examples` − 1 comes once.
+            num_examples: how many examples there are.
+
+        Returns:
+            float32 [num_examples, C], in the order of the positions.
+        """
+        results: np.ndarray | None = None
+        for positions, batch in batches:
+            if self._graph is None:
+                self._graph = tf.function(
+                    lambda features: self._outputs(self._model, features),
+                    input_signature=[any_length_spec(batch)],
+                )
+            values = self._graph(dict(batch)).numpy()
+            if results is None:
+                results = np.zeros(
+                    (num_examples, *values.shape[1:]), np.float32
+                )
+            results[positions] = values
+        if results is None:
+            raise ValueError("there is nothing to predict: no batch came")
+        return results

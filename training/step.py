@@ -1,0 +1,142 @@
+"""One optimiser step: forward, backward, clip, update, as one graph.
+
+Which batches it is run on, and what happens between them, is `fit`'s matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Batch = Mapping[str, np.ndarray]
+# (model, features, training) → float32 scalar, a mean over the examples.
+LossFunction = Callable[[keras.Model, Mapping[str, Any], bool], Any]
+
+
+def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
+    """Returns specs of a batch's arrays with every dimension free.
+
+    One graph then serves all batches, whatever their lengths.
+    """
+    return {
+        name: tf.TensorSpec([None] * np.ndim(array), array.dtype)
+        for name, array in batch.items()
+    }
+
+
+class TrainStep:
+    """Calls a loss, differentiates it and applies the optimiser.
+
+    With `micro_batches` above 1 each batch is passed through in that many
+    parts, one after the other, and updated once: the memory is that of a
+    part, the result that of the whole (to rounding, and but for dropout).
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: LossFunction,
+        optimizer: keras.optimizers.Optimizer,
+        micro_batches: int = 1,
+    ) -> None:
+        """Makes the optimiser's slots; graphs are traced at the first call.
+
+        Args:
+            model: built.
+            loss: see `LossFunction`.
+            optimizer: not yet built, or built on this model's weights.
+            micro_batches: parts that every batch is split into.
+        """
+        self._model = model
+        self._loss = loss
+        self._optimizer = optimizer
+        self._micro_batches = micro_batches
+        optimizer.build(model.trainable_variables)
+        self._whole: Any = None
+        self._part: Any = None
+        self._apply = tf.function(self._update)
+
+    def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Takes one step.
+
+        Args:
+            batch: features, one array each, examples along the first axis.
+
+        Returns:
+            `loss` of the batch before the step and the `learning_rate` of
+            the step, float32 scalars.
+        """
+        if self._micro_batches == 1:
+            if self._whole is None:
+                self._whole = tf.function(
+                    self._take_step, input_signature=[any_length_spec(batch)]
+                )
+            return self._whole(dict(batch))
+        return self._accumulate(batch)
+
+    def _take_step(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        loss, gradients = self._differentiate(features)
+        return {"loss": loss, "learning_rate": self._update(gradients)}
+
+    def _differentiate(
+        self, features: Mapping[str, Any]
+    ) -> tuple[tf.Tensor, list[Any]]:
+        with tf.GradientTape() as tape:
+            loss = self._loss(self._model, features, True)
+        gradients = tape.gradient(loss, self._model.trainable_variables)
+        return loss, gradients
+
+    def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
+        rate = tf.identity(self._optimizer.learning_rate)
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+        return rate
+
+    def _accumulate(self, batch: Batch) -> dict[str, Any]:
+        if self._part is None:
+            self._part = tf.function(
+                self._differentiate, input_signature=[any_length_spec(batch)]
+            )
+        size = len(next(iter(batch.values())))
+        parts = np.array_split(np.arange(size), self._micro_batches)
+        total_loss, total = tf.zeros(()), None
+        for rows in (part for part in parts if len(part)):
+            share = len(rows) / size
+            loss, gradients = self._part(
+                {name: array[rows] for name, array in batch.items()}
+            )
+            gradients = [_scaled(gradient, share) for gradient in gradients]
+            total_loss += loss * share
+            total = (
+                gradients
+                if total is None
+                else [_sum(a, b) for a, b in zip(total, gradients, strict=True)]
+            )
+        return {"loss": total_loss, "learning_rate": self._apply(total)}
+
+
+def _scaled(gradient: Any, factor: float) -> Any:
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(
+            gradient.values * factor, gradient.indices, gradient.dense_shape
+        )
+    return None if gradient is None else gradient * factor
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """Adds gradients; slices are put side by side, as in one whole batch.
+
+    (So the clipping norm is that of the whole batch, too.)
+    """
+    if a is None or b is None:
+        return a if b is None else b
+    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
+        return tf.IndexedSlices(
+            tf.concat([a.values, b.values], 0),
+            tf.concat([a.indices, b.indices], 0),
+            a.dense_shape,
+        )
+    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
