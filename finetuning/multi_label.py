@@ -47,7 +47,7 @@ class _Targets:
         if unknown:
             if self._source.labels is not None:
                 raise UserError(
-                    f"{self._source.path}:{example.line}: the label "
+                    f"{self._source.path}, line {example.line}: the label "
                     f"{min(unknown)!r} is not among the labels of the "
                     f"training data: {', '.join(self._source.labels)}. "
                     "Correct the row, or train on data that has this label."
@@ -65,7 +65,7 @@ class _Targets:
                     names.append(name)
             except KeyError:
                 raise UserError(
-                    f"{self._source.path}:{example.line}: column {name!r} "
+                    f"{self._source.path}, line {example.line}: column {name!r} "
                     f"says {cell!r}; a label column of its own must say 1 "
                     "or 0 (or yes or no, true or false)"
                 ) from None

@@ -37,7 +37,7 @@ class _Targets:
         value = as_number(cell)
         if value is None:
             raise UserError(
-                f"{self._source.path}:{example.line}: {cell!r} is no number, "
+                f"{self._source.path}, line {example.line}: {cell!r} is no number, "
                 "as --problem_type=regression needs. Correct the row, or say "
                 "--problem_type=single_label."
             )

@@ -40,7 +40,7 @@ class _Targets:
         label = example.label
         if not isinstance(label, str):
             raise UserError(
-                f"{self._source.path}:{example.line}: the example has "
+                f"{self._source.path}, line {example.line}: the example has "
                 f"{'no label' if label is None else 'several labels'}; each "
                 "needs exactly one (--problem_type=multi_label is for more)"
             )
@@ -48,7 +48,7 @@ class _Targets:
         if number is None:
             if self._source.labels is not None:
                 raise UserError(
-                    f"{self._source.path}:{example.line}: the label {label!r} "
+                    f"{self._source.path}, line {example.line}: the label {label!r} "
                     "is not among the labels of the training data: "
                     f"{_listed(self._source.labels)}. Correct the row, or "
                     "train on data that has this label."

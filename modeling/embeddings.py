@@ -201,7 +201,6 @@ def embedding_lookup(
         initializer_range,
         word_embedding_name,
         use_one_hot_embeddings,
-        name="embeddings",
     )
     return layer(input_ids), layer.table
 
@@ -254,7 +253,6 @@ def embedding_postprocessor(
         position_embedding_name,
         initializer_range,
         dropout_prob or 0.0,
-        name="embeddings",
     )
     types = token_type_ids if use_token_type else None
     return layer(input_tensor, types, training=True)

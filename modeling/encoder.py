@@ -299,7 +299,6 @@ def transformer_model(
         hidden_dropout_prob or 0.0,
         attention_probs_dropout_prob or 0.0,
         initializer_range,
-        name="encoder",
     )
     outputs = encoder(input_tensor, attention_mask, training=True)
     return outputs if do_return_all_layers else outputs[-1]

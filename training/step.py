@@ -5,6 +5,7 @@ Which batches it is run on, and what happens between them, is `fit`'s matter.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ class TrainStep:
         optimizer.build(model.trainable_variables)
         self._whole: Any = None
         self._part: Any = None
-        self._apply = tf.function(self._update)
+        self._apply: Any = None
 
     def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Takes one step.
@@ -70,60 +71,79 @@ class TrainStep:
             `loss` of the batch before the step and the `learning_rate` of
             the step, float32 scalars.
         """
-        if self._micro_batches == 1:
-            if self._whole is None:
-                self._whole = tf.function(
-                    self._take_step, input_signature=[any_length_spec(batch)]
-                )
-            return self._whole(dict(batch))
-        return self._accumulate(batch)
+        if self._micro_batches > 1:
+            return self._accumulate(batch)
+        if self._whole is None:
+            self._whole = tf.function(
+                self._take_step, input_signature=[any_length_spec(batch)]
+            )
+        return self._whole(dict(batch))
 
     def _take_step(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        loss, gradients = self._differentiate(features)
+        loss, gradients = self._differentiate(features, 1.0)
         return {"loss": loss, "learning_rate": self._update(gradients)}
 
     def _differentiate(
-        self, features: Mapping[str, Any]
+        self, features: Mapping[str, Any], share: Any
     ) -> tuple[tf.Tensor, list[Any]]:
         with tf.GradientTape() as tape:
-            loss = self._loss(self._model, features, True)
+            loss = self._loss(self._model, features, True) * share
         gradients = tape.gradient(loss, self._model.trainable_variables)
-        return loss, gradients
+        return loss, [_taken_apart(gradient) for gradient in gradients]
 
     def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
+        variables = self._model.trainable_variables
+        whole = [
+            tf.IndexedSlices(*gradient, dense_shape=variable.shape)
+            if isinstance(gradient, tuple)
+            else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         rate = tf.identity(self._optimizer.learning_rate)
-        self._optimizer.apply(gradients, self._model.trainable_variables)
+        self._optimizer.apply(whole, variables)
         return rate
 
     def _accumulate(self, batch: Batch) -> dict[str, Any]:
         if self._part is None:
+            share_spec = tf.TensorSpec([], tf.float32)
             self._part = tf.function(
-                self._differentiate, input_signature=[any_length_spec(batch)]
+                self._differentiate,
+                input_signature=[any_length_spec(batch), share_spec],
             )
         size = len(next(iter(batch.values())))
-        parts = np.array_split(np.arange(size), self._micro_batches)
-        total_loss, total = tf.zeros(()), None
-        for rows in (part for part in parts if len(part)):
-            share = len(rows) / size
-            loss, gradients = self._part(
-                {name: array[rows] for name, array in batch.items()}
-            )
-            gradients = [_scaled(gradient, share) for gradient in gradients]
-            total_loss += loss * share
-            total = (
-                gradients
-                if total is None
-                else [_sum(a, b) for a, b in zip(total, gradients, strict=True)]
+        total_loss: Any = 0.0
+        total: list[Any] = []
+        for rows in np.array_split(np.arange(size), self._micro_batches):
+            if not len(rows):
+                continue
+            part = {name: array[rows] for name, array in batch.items()}
+            loss, gradients = self._part(part, np.float32(len(rows) / size))
+            total_loss += loss
+            total = [
+                _sum(a, b) for a, b in itertools.zip_longest(total, gradients)
+            ]
+        if self._apply is None:
+            self._apply = tf.function(
+                self._update, input_signature=[[_spec(g) for g in total]]
             )
         return {"loss": total_loss, "learning_rate": self._apply(total)}
 
 
-def _scaled(gradient: Any, factor: float) -> Any:
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(
-            gradient.values * factor, gradient.indices, gradient.dense_shape
+def _spec(gradient: Any) -> Any:
+    """Lets the number of slices vary, so that one graph serves all steps."""
+    if isinstance(gradient, tuple):
+        return tuple(
+            tf.TensorSpec([None, *part.shape[1:]], part.dtype)
+            for part in gradient
         )
-    return None if gradient is None else gradient * factor
+    return None if gradient is None else tf.TensorSpec.from_tensor(gradient)
+
+
+def _taken_apart(gradient: Any) -> Any:
+    """Slices as (values, indices), since a graph's arguments are tensors."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return gradient.values, gradient.indices
+    return gradient
 
 
 def _sum(a: Any, b: Any) -> Any:
@@ -133,10 +153,6 @@ def _sum(a: Any, b: Any) -> Any:
     """
     if a is None or b is None:
         return a if b is None else b
-    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
-        return tf.IndexedSlices(
-            tf.concat([a.values, b.values], 0),
-            tf.concat([a.indices, b.indices], 0),
-            a.dense_shape,
-        )
-    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
+    if isinstance(a, tuple):
+        return tuple(tf.concat([x, y], 0) for x, y in zip(a, b, strict=True))
+    return a + b

@@ -1,0 +1,182 @@
+"""The output folder: which file is what, and what is needed to predict later.
+
+The folder alone is enough: the weights, the vocabulary, the configuration
+and the settings that the data was read with all lie in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from checkpointing import load
+from finetuning.classifier import BertClassifier
+from modeling.config import BertConfig
+from safekeeping.errors import UserError
+from safekeeping.files import atomic_path, atomic_write
+from tokenization.full import FullTokenizer
+from tokenization.vocab import load_vocab
+
+MODEL = "model.keras"
+CONFIG = "bert_config.json"
+VOCABULARY = "vocab.txt"
+SETTINGS = "classifier.json"
+STATE = "training_state/state.safetensors"
+LOG = "training_log.jsonl"
+TENSORBOARD = "tensorboard"
+DATA_REPORT = "data_report.json"
+DEV_SPLIT = "dev_split.csv"
+EVAL_TEXT = "eval_results.txt"
+EVAL_JSON = "eval_results.json"
+CONFUSION = "confusion_matrix.csv"
+TEST_TSV = "test_results.tsv"
+PREDICTIONS = "predictions.csv"
+SCRATCH = ".encoded"
+
+# What makes a folder the folder of a run.
+_OF_A_RUN = (SETTINGS, STATE, MODEL)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierSettings:
+    """How data was read when the classifier was trained."""
+
+    task_name: str
+    problem: str
+    labels: tuple[str, ...]
+    max_seq_length: int
+    do_lower_case: bool
+    columns: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Names of the columns chosen, for data of task csv."""
+    label_separator: str | None = None
+    init_checkpoint: str | None = None
+    """Where the weights came from, for the record."""
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether an example has two texts."""
+        return self.columns.get("text_pair") is not None
+
+
+class RunFolder:
+    """The files of one fine-tuning run."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Points at a folder, which need not exist yet."""
+        self.path = pathlib.Path(path)
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        """Returns the path of a file in the folder."""
+        return self.path / name
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run has begun here."""
+        return any((self / name).exists() for name in _OF_A_RUN)
+
+    @property
+    def holds_a_model(self) -> bool:
+        """Whether there is something to predict with."""
+        return (self / MODEL).exists() and (self / SETTINGS).exists()
+
+    def clear(self) -> None:
+        """Removes the files of a run, and nothing else."""
+        for name in (
+            *_OF_A_RUN,
+            CONFIG,
+            VOCABULARY,
+            LOG,
+            DATA_REPORT,
+            DEV_SPLIT,
+            EVAL_TEXT,
+            EVAL_JSON,
+            CONFUSION,
+            TEST_TSV,
+            PREDICTIONS,
+        ):
+            (self / name).unlink(missing_ok=True)
+        for name in (TENSORBOARD, SCRATCH):
+            shutil.rmtree(self / name, ignore_errors=True)
+
+    def write_settings(self, settings: ClassifierSettings) -> None:
+        """Writes how data is to be read."""
+        with atomic_write(self / SETTINGS) as file:
+            json.dump(
+                dataclasses.asdict(settings), file, ensure_ascii=False, indent=2
+            )
+            file.write("\n")
+
+    def read_settings(self) -> ClassifierSettings:
+        """Reads how data is to be read.
+
+        Raises:
+            UserError: there are no settings, or they are damaged.
+        """
+        path = self / SETTINGS
+        try:
+            fields = json.loads(path.read_text("utf-8"))
+            fields["labels"] = tuple(fields["labels"])
+            return ClassifierSettings(**fields)
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: has no {SETTINGS}, so no classifier was "
+                "trained here. Train one with --do_train, or give the "
+                "--output_dir of a training."
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: is damaged: {error}") from error
+
+    def write_encoder_files(
+        self, config: BertConfig, vocab_file: str | os.PathLike[str]
+    ) -> None:
+        """Copies the configuration and the vocabulary beside the weights."""
+        with atomic_write(self / CONFIG) as file:
+            file.write(config.to_json_string())
+        if pathlib.Path(vocab_file).suffix == ".json":
+            vocab = load_vocab(vocab_file)
+            with atomic_write(self / VOCABULARY, newline="\n") as file:
+                file.writelines(f"{token}\n" for token in _in_order(vocab))
+        else:
+            with atomic_path(self / VOCABULARY) as temporary:
+                shutil.copyfile(vocab_file, temporary)
+
+    def save_model(self, model: BertClassifier) -> None:
+        """Writes the weights, and nothing of the optimiser's."""
+        with atomic_path(self / MODEL) as temporary:
+            model.save(temporary)
+
+    def load_model(self) -> BertClassifier:
+        """Makes the classifier that was trained here.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        settings = self.read_settings()
+        model = BertClassifier(
+            BertConfig.from_json_file(self / CONFIG), settings.labels
+        )
+        load(model, self / MODEL)
+        return model
+
+    def load_tokenizer(self) -> FullTokenizer:
+        """Makes the tokenizer that the classifier was trained with.
+
+        Raises:
+            UserError: the vocabulary is missing or damaged.
+        """
+        return FullTokenizer(
+            self / VOCABULARY, self.read_settings().do_lower_case
+        )
+
+
+def _in_order(vocab: dict[str, int]) -> list[str]:
+    """Returns one token for each line; a number without one gets a filler."""
+    by_id = {number: token for token, number in vocab.items()}
+    return [
+        by_id.get(number, f"[missing{number}]")
+        for number in range(max(by_id) + 1)
+    ]

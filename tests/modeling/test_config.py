@@ -1,0 +1,85 @@
+"""`BertConfig`: defaults, files, unknown keys, mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modeling import BertConfig
+from safekeeping.errors import UserError
+
+
+def test_defaults_are_the_originals():
+    assert BertConfig(vocab_size=7).to_dict() == {
+        "vocab_size": 7,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 16,
+        "initializer_range": 0.02,
+    }
+
+
+def test_unknown_keys_are_kept_and_written_back():
+    config = BertConfig.from_dict({"vocab_size": 7, "directionality": "bidi"})
+    assert config.directionality == "bidi"
+    assert json.loads(config.to_json_string())["directionality"] == "bidi"
+
+
+def test_json_is_sorted_indented_and_ends_in_a_newline():
+    text = BertConfig(vocab_size=7).to_json_string()
+    assert text.startswith('{\n  "attention_probs_dropout_prob": 0.1,\n')
+    assert text.endswith('"vocab_size": 7\n}\n')
+
+
+def test_a_file_reads_back_as_it_was_written(tmp_path):
+    config = BertConfig(vocab_size=7, hidden_act="relu")
+    (tmp_path / "c.json").write_text(config.to_json_string(), "utf-8")
+    assert BertConfig.from_json_file(tmp_path / "c.json") == config
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"vocab_size": 0}, "`vocab_size` .* not 0"),
+        ({"vocab_size": None}, "`vocab_size` .* not None"),
+        ({"vocab_size": 7, "hidden_size": 2.5}, "`hidden_size` .* not 2.5"),
+        ({"vocab_size": 7, "num_hidden_layers": "12"}, "not '12'"),
+        ({"vocab_size": 7, "hidden_dropout_prob": 1.0}, "`hidden_dropout_prob"),
+        ({"vocab_size": 7, "initializer_range": 0}, "`initializer_range`"),
+        ({"vocab_size": 7, "hidden_act": "swish"}, "unknown .*'swish'"),
+        (
+            {"vocab_size": 7, "hidden_size": 10, "num_attention_heads": 3},
+            "`hidden_size` 10 .*`num_attention_heads` 3",
+        ),
+        ({"hidden_size": 4}, "no `vocab_size`; its keys are hidden_size"),
+    ],
+)
+def test_a_mistake_names_the_field_and_the_value(fields, message):
+    with pytest.raises(UserError, match=message):
+        BertConfig.from_dict(fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "c.json:1: is not JSON"),
+        ("[1]", "c.json: .* this is a list"),
+        ('{"vocab_size": -1}', "c.json: `vocab_size`"),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file(tmp_path, text, message):
+    (tmp_path / "c.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match=message):
+        BertConfig.from_json_file(tmp_path / "c.json")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none.json: there is no such"):
+        BertConfig.from_json_file(tmp_path / "none.json")

@@ -1,0 +1,185 @@
+"""The optimiser and its schedule against the original's."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from modeling import BertConfig, BertModel
+from modeling.heads import PreTrainingHeads, SequenceClassifier
+from modeling.losses import (
+    classification_loss,
+    masked_lm_loss,
+    next_sentence_loss,
+)
+from optimization import (
+    AdamWeightDecay,
+    WarmupPolynomialDecay,
+    create_optimizer,
+)
+
+
+class _Trained:
+    """The reference's small model with the head that it was trained with."""
+
+    def __init__(self, folder, reference, pretraining):
+        config = BertConfig.from_json_file(folder / "bert_config.json")
+        config = config.without_dropout()
+        self.model = BertModel(config)
+        self.reference = reference
+        self.pretraining = pretraining
+        if pretraining:
+            self.head = PreTrainingHeads(config)
+            self.head.build()
+        else:
+            self.head = SequenceClassifier(3, config.hidden_size)
+            self.head.dropout.rate = 0.0
+            self.head.output_weights.assign(reference["initial/output_weights"])
+        reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
+        for weight in self.weights:
+            if reader.has_tensor(weight.path):
+                weight.assign(reader.get_tensor(weight.path))
+
+    @property
+    def weights(self):
+        return self.model.trainable_weights + self.head.trainable_weights
+
+    def loss(self):
+        given = self.reference
+        outputs = self.model(
+            {
+                name: given[name]
+                for name in ("input_ids", "input_mask", "segment_ids")
+            },
+            training=True,
+        )
+        if not self.pretraining:
+            logits = self.head(outputs["pooled_output"], training=True)
+            return classification_loss(logits, given["labels"])
+        logits = self.head(
+            outputs,
+            given["masked_lm_positions"],
+            self.model.get_embedding_table(),
+        )
+        return masked_lm_loss(
+            logits["masked_lm_logits"],
+            given["masked_lm_ids"],
+            given["masked_lm_weights"],
+        ) + next_sentence_loss(
+            logits["next_sentence_logits"], given["next_sentence_labels"]
+        )
+
+
+@pytest.mark.parametrize("name", ["train_cls", "train_cls_dup", "train_pre"])
+def test_twenty_steps_equal_the_originals(shared, name):
+    folder = shared / "reference" / "small_gelu"
+    with np.load(folder / f"{name}.npz") as arrays:
+        reference = {key: arrays[key] for key in arrays.files}
+    trained = _Trained(folder, reference, pretraining=name == "train_pre")
+    init_lr, num_steps, num_warmup_steps = reference["hyper"]
+    optimizer = create_optimizer(init_lr, int(num_steps), int(num_warmup_steps))
+    optimizer.build(trained.weights)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = trained.loss()
+        gradients = tape.gradient(loss, trained.weights)
+        norm = tf.linalg.global_norm(gradients)
+        rate = tf.identity(optimizer.learning_rate)
+        optimizer.apply(gradients, trained.weights)
+        return loss, rate, norm
+
+    # The reference has one loss more than steps: that after the last one.
+    steps = np.array([step() for _ in range(len(reference["loss"]) - 1)])
+    after = trained.loss()
+    np.testing.assert_allclose(
+        [*steps[:, 0], after], reference["loss"], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        steps[:, 1], reference["lr"][: len(steps)], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        steps[:, 2], reference["global_norm"][: len(steps)], rtol=1e-5
+    )
+    for weight in trained.weights:
+        np.testing.assert_allclose(
+            weight, reference[f"final/{weight.path}"], atol=2e-5
+        )
+    for slot in ("adam_m", "adam_v"):
+        path = "bert/embeddings/word_embeddings"
+        ours = next(
+            variable
+            for variable in optimizer.variables
+            if variable.path.endswith(f"word_embeddings_{slot}")
+        )
+        np.testing.assert_allclose(
+            ours, reference[f"final/{path}/{slot}"], atol=2e-6
+        )
+
+
+def test_a_word_that_occurs_twice_counts_twice_in_the_norm(shared):
+    """The reference tells the two norms apart, so the test above can fail."""
+    folder = shared / "reference" / "small_gelu"
+    with np.load(folder / "train_cls_dup.npz") as arrays:
+        ratio = arrays["global_norm"] / arrays["dense_global_norm"]
+    assert np.abs(ratio - 1).max() > 1e-4
+
+
+def test_one_step_by_hand():
+    """m = 0.1·g, v = 0.001·g², so the update is 0.1·g/(√0.001·g + ε)."""
+    kernel = keras.Variable([2.0], name="kernel")
+    bias = keras.Variable([2.0], name="bias")
+    optimizer = AdamWeightDecay(0.1, clip_norm=None)
+    optimizer.apply([tf.constant([1.0])] * 2, [kernel, bias])
+    update = 0.1 / (np.sqrt(0.001) + 1e-6)
+    np.testing.assert_allclose(bias, [2 - 0.1 * update], rtol=1e-6)
+    np.testing.assert_allclose(
+        kernel, [2 - 0.1 * (update + 0.01 * 2)], rtol=1e-6
+    )
+
+
+def test_gradients_are_clipped_together():
+    one, other = (keras.Variable([0.0], name="kernel") for _ in range(2))
+    clipped, plain = AdamWeightDecay(1.0), AdamWeightDecay(1.0, clip_norm=None)
+    clipped.apply([tf.constant([3.0])], [one])
+    plain.apply([tf.constant([1.0])], [other])
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "decayed"),
+    [
+        ("bert/embeddings/word_embeddings", True),
+        ("bert/encoder/layer_0/attention/self/query/kernel", True),
+        ("bert/encoder/layer_0/attention/self/query/bias", False),
+        ("bert/embeddings/LayerNorm/gamma", False),
+        ("output_weights", True),
+        ("output_bias", False),
+    ],
+)
+def test_which_weights_are_decayed(path, decayed):
+    assert AdamWeightDecay().uses_weight_decay(path) is decayed
+
+
+def test_the_rate_of_each_step():
+    """Warm-up over 2 of 10 steps, then the line through all ten."""
+    schedule = WarmupPolynomialDecay(1.0, 10, 2)
+    rates = [float(schedule(step)) for step in range(12)]
+    np.testing.assert_allclose(
+        rates,
+        [0, 0.5, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0, 0],
+        atol=1e-6,
+    )
+    without = WarmupPolynomialDecay(1.0, 10, 0)
+    assert float(without(0)) == 1.0
+
+
+def test_the_optimiser_survives_its_config():
+    optimizer = create_optimizer(1e-3, 10, 2)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(again, AdamWeightDecay)
+    assert again.exclude_from_weight_decay == ("LayerNorm", "layer_norm", "bias")
+    assert float(again.learning_rate) == 0.0
