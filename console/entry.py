@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -64,6 +65,31 @@ def run(main: Callable[[], None]) -> NoReturn:
             "untouched; put this right and run the same command again."
         )
     sys.exit(0)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without what its libraries print while they load.
+
+    Scripts that need it call this first; what it prints is shown after all
+    if the import fails.
+    """
+    with tempfile.TemporaryFile() as log:
+        saved = os.dup(sys.stderr.fileno())
+        sys.stderr.flush()
+        os.dup2(log.fileno(), sys.stderr.fileno())
+        try:
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            # Its first look for devices prints, too.
+            tf.config.list_physical_devices()
+        except ImportError:
+            log.seek(0)
+            os.write(saved, log.read())
+            raise
+        finally:
+            os.dup2(saved, sys.stderr.fileno())
+            os.close(saved)
 
 
 def _parse_flags() -> None:

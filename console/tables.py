@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+# One long text must not take the other columns' room.
+_WIDEST_CELL = 44
+
 
 def print_table(
     headers: Sequence[str],
@@ -30,7 +33,12 @@ def print_table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for header in headers:
-        table.add_column(Text(header), no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            Text(header),
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=_WIDEST_CELL,
+        )
     for row in rows:
         # Text, since a cell may contain what rich takes for markup.
         table.add_row(*(Text(" ".join(str(cell).split())) for cell in row))

@@ -15,7 +15,7 @@ import numpy as np
 
 from finetuning.problem import Targets
 from inputs.examples import InputExample
-from inputs.report import DataReport, Reporter
+from inputs.report import DataReport, Survey
 from inputs.token_store import TokenStore, write_token_store
 from safekeeping.errors import UserError
 from tokenization.full import FullTokenizer
@@ -125,22 +125,54 @@ def encode(
         UserError: a row or a label is wrong.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    reporter = Reporter(source.path)
+    survey = Survey()
     unknown = encoder.tokenizer.vocab["[UNK]"]
 
     def inputs() -> Iterator[Packed]:
-        for example in source:
+        for example in survey.watch(source):
             packed = encoder.pack(example)
             if targets is not None:
                 targets.add(example)
-            reporter.add(
-                example,
-                num_tokens=len(packed.input_ids) + packed.num_dropped,
-                num_unknown=packed.input_ids.count(unknown),
-                truncated=packed.num_dropped > 0,
+            survey.add_tokens(
+                len(packed.input_ids) + packed.num_dropped,
+                packed.input_ids.count(unknown),
+                packed.num_dropped > 0,
             )
             yield packed
 
     store = write_token_store(folder, inputs())
     labels, array = targets.finish() if targets is not None else ((), None)
-    return Split(source, store, labels, array, reporter.finish())
+    return Split(source, store, labels, array, survey.report())
+
+
+def report_lines(split: Split, max_seq_length: int) -> list[str]:
+    """Returns what a person should know of a file, most important first."""
+    report = split.report
+    lines = [
+        f"{split.source.path}: {report.num_rows} rows, "
+        f"{report.num_tokens / max(1, report.num_rows):.1f} tokens each on "
+        f"average; {report.unknown_rate:.2%} of them unknown"
+    ]
+    if report.num_truncated:
+        lines.append(
+            f"note: {report.num_truncated} rows are longer than "
+            f"--max_seq_length={max_seq_length} and were cut"
+        )
+    if report.num_empty:
+        places = ", ".join(map(str, report.empty_lines))
+        more = " …" if report.num_empty > len(report.empty_lines) else ""
+        lines.append(
+            f"note: {report.num_empty} rows have an empty text "
+            f"(lines {places}{more})"
+        )
+    if report.num_duplicates:
+        conflicts = (
+            f", {report.num_conflicts} of them with another label"
+            if report.num_conflicts
+            else ""
+        )
+        lines.append(
+            f"note: {report.num_duplicates} rows repeat an earlier "
+            f"text{conflicts}"
+        )
+    return lines

@@ -37,9 +37,7 @@ def write_evaluation(
     """
     # Names and order as the original's estimator gives them.
     lines = {
-        **{
-            f"eval_{name}": value for name, value in evaluation.scalars.items()
-        },
+        **{f"eval_{name}": value for name, value in evaluation.scalars.items()},
         "global_step": context["global_step"],
         "loss": evaluation.scalars["loss"],
     }
@@ -63,9 +61,7 @@ def write_evaluation(
         with atomic_write(folder / run_folder.CONFUSION, newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["true \\ predicted", *labels])
-            for label, counts in zip(
-                labels, evaluation.confusion, strict=True
-            ):
+            for label, counts in zip(labels, evaluation.confusion, strict=True):
                 writer.writerow([label, *(int(count) for count in counts)])
 
 

@@ -51,15 +51,11 @@ class ClassifierSettings:
     max_seq_length: int
     do_lower_case: bool
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Names of the columns chosen, for data of task csv."""
+    """The columns of the training file, for data of task csv."""
+    takes_pairs: bool = False
     label_separator: str | None = None
     init_checkpoint: str | None = None
     """Where the weights came from, for the record."""
-
-    @property
-    def takes_pairs(self) -> bool:
-        """Whether an example has two texts."""
-        return self.columns.get("text_pair") is not None
 
 
 class RunFolder:

@@ -63,7 +63,9 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the bar at the step where training goes on."""
-        self._first, self._total = logs["step"], logs["num_train_steps"]
+        # Keras hands all numbers of logs on as floats.
+        self._first = int(logs["step"])
+        self._total = int(logs["num_train_steps"])
         self._started = self._last_line = self._clock()
         self._bar: Progress | None = None
         if self._console.is_terminal:
@@ -111,7 +113,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_test_end(self, logs: Any = None) -> None:
         """Shows an evaluation."""
         self._console.print(
-            f"step {logs['step']}: {_shown(logs)}", highlight=False
+            f"step {int(logs['step'])}: {_shown(logs)}", highlight=False
         )
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -134,7 +136,7 @@ class TrainingLog(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Drops lines of steps that will be taken again."""
-        first = logs["step"]
+        first = int(logs["step"])
         kept = []
         if first and self._path.exists():
             for line in self._path.read_text("utf-8").splitlines():
@@ -142,7 +144,7 @@ class TrainingLog(keras.callbacks.Callback):
                     kept.append(line + "\n")
         with atomic_write(self._path) as file:
             file.writelines(kept)
-        self._total = logs["num_train_steps"]
+        self._total = int(logs["num_train_steps"])
         self._file: IO[str] = self._path.open("a", encoding="utf-8")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -159,7 +161,7 @@ class TrainingLog(keras.callbacks.Callback):
     def on_test_end(self, logs: Any = None) -> None:
         """Writes an evaluation's metrics."""
         metrics = {name: logs[name] for name in logs if name != "step"}
-        self._write({"step": logs["step"], "evaluation": metrics})
+        self._write({"step": int(logs["step"]), "evaluation": metrics})
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
@@ -207,7 +209,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
     def on_test_end(self, logs: Any = None) -> None:
         """Writes an evaluation's metrics."""
         self._write(
-            logs["step"],
+            int(logs["step"]),
             {
                 f"evaluation/{name}": value
                 for name, value in logs.items()

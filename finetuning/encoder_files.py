@@ -1,0 +1,197 @@
+"""The files a classifier starts from: weights, configuration, vocabulary.
+
+What is not named is looked for beside the checkpoint; the formats are
+`checkpointing`'s matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+
+import checkpointing
+from finetuning.classifier import BertClassifier
+from modeling.config import BertConfig
+from safekeeping.errors import UserError
+from tokenization.full import FullTokenizer
+from tokenization.vocab import guess_do_lower_case, load_vocab
+
+# New for every task, so a checkpoint may lack them or have other ones.
+_HEAD = ("output_weights$", "output_bias$")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderChoices:
+    """What the user said of the model; None means: find it out."""
+
+    init_checkpoint: str | None = None
+    bert_config_file: str | None = None
+    vocab_file: str | None = None
+    do_lower_case: bool | None = None
+    max_seq_length: int = 128
+    allow_missing: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderFiles:
+    """Everything about the model that does not depend on the task.
+
+    Attributes:
+        choices: what the user said.
+        config: sizes and rates.
+        vocab_file: the vocabulary.
+        do_lower_case: whether texts are lower-cased.
+        why_lower_case: the reason, in words.
+    """
+
+    choices: EncoderChoices
+    config: BertConfig
+    vocab_file: pathlib.Path
+    do_lower_case: bool
+    why_lower_case: str
+
+    @functools.cached_property
+    def tokenizer(self) -> FullTokenizer:
+        """The tokenizer of the vocabulary."""
+        return FullTokenizer(self.vocab_file, self.do_lower_case)
+
+    def make_classifier(
+        self, labels: tuple[str, ...]
+    ) -> tuple[BertClassifier, str]:
+        """Makes a classifier to train: encoder loaded, head random if new.
+
+        Args:
+            labels: names, in order.
+
+        Returns:
+            The model, and what was loaded, in one line.
+
+        Raises:
+            UserError: a weight of the encoder is missing or has another
+                shape.
+        """
+        model = BertClassifier(self.config, labels)
+        if self.choices.init_checkpoint is None:
+            return model, "no --init_checkpoint: all weights are random"
+        report = checkpointing.load(
+            model,
+            self.choices.init_checkpoint,
+            allow_missing=(*_HEAD, *self.choices.allow_missing),
+        )
+        return model, report.line()
+
+    def load_all(self, model: BertClassifier) -> str:
+        """Loads every weight, the head's too; returns what was loaded.
+
+        Raises:
+            UserError: a weight is missing or has another shape.
+        """
+        report = checkpointing.load(model, str(self.choices.init_checkpoint))
+        # `load` lets heads be missing unless told otherwise.
+        if report.missing or report.wrong_shape:
+            raise UserError(
+                f"{self.choices.init_checkpoint}: is no classifier with "
+                f"{len(model.labels)} labels: {report.line()}. Train one with "
+                "--do_train, or correct --labels_file."
+            )
+        return report.line()
+
+    def labels(self, labels_file: str | None) -> tuple[str, ...]:
+        """Returns the names of a trained classifier's labels.
+
+        Args:
+            labels_file: one name a line, after a header or not; None to call
+                labels by their numbers.
+
+        Raises:
+            UserError: the checkpoint has no classifier, or the file does not
+                fit it.
+        """
+        arrays = checkpointing.read(str(self.choices.init_checkpoint))
+        if "output_weights" not in arrays:
+            raise UserError(
+                f"{self.choices.init_checkpoint}: has no `output_weights`, "
+                "so it is no trained classifier. Train one with --do_train."
+            )
+        count = arrays.shape("output_weights")[0]
+        if labels_file is None:
+            return tuple(map(str, range(count)))
+        path = pathlib.Path(labels_file)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--labels_file={path}: {error}") from error
+        names = [line.strip() for line in text.split("\n") if line.strip()]
+        if len(names) == count + 1:
+            del names[0]  # a header
+        if len(names) != count:
+            raise UserError(
+                f"--labels_file={path}: has {len(names)} lines, the "
+                f"checkpoint's `output_weights` have {count} rows"
+            )
+        return tuple(names)
+
+
+def find_files(choices: EncoderChoices) -> EncoderFiles:
+    """Finds what the user did not name.
+
+    Args:
+        choices: what was named.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: one is not there or cannot be read.
+    """
+    location = None
+    if choices.init_checkpoint is not None:
+        location = checkpointing.locate(choices.init_checkpoint)
+        # Opened now, so that a damaged one is told before data is read.
+        checkpointing.read(choices.init_checkpoint)
+    config = _find_config(choices, location)
+    vocab_file = choices.vocab_file or (location and location.vocab_file)
+    if vocab_file is None:
+        raise UserError(
+            "there is no vocabulary: "
+            + (
+                f"{location.weights.parent} has no vocab.txt; name one with "
+                if location
+                else "give an --init_checkpoint with a vocab.txt beside it, or "
+            )
+            + "--vocab_file"
+        )
+    if choices.do_lower_case is not None:
+        do_lower_case, why = choices.do_lower_case, "as given"
+    else:
+        do_lower_case, why = guess_do_lower_case(
+            choices.init_checkpoint, load_vocab(vocab_file)
+        )
+    return EncoderFiles(
+        choices, config, pathlib.Path(vocab_file), do_lower_case, why
+    )
+
+
+def _find_config(
+    choices: EncoderChoices, location: checkpointing.Location | None
+) -> BertConfig:
+    given = choices.bert_config_file
+    if given is None and location is None:
+        raise UserError(
+            "there is no model: give an --init_checkpoint, or a "
+            "--bert_config_file and a --vocab_file to start from random "
+            "weights"
+        )
+    if location is not None and (
+        given is None
+        or (
+            location.config_file is not None
+            and location.config_file.exists()
+            and pathlib.Path(given).exists()
+            and location.config_file.samefile(given)
+        )
+    ):
+        # Its format decides what "gelu" means.
+        return checkpointing.bert_config(str(choices.init_checkpoint))
+    return BertConfig.from_json_file(str(given))

@@ -1,0 +1,273 @@
+r"""Fine-tunes BERT to classify texts or pairs of texts; evaluates; predicts.
+
+    python run_classifier.py --do_train --do_eval --train_file=tickets.csv \
+        --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=out
+    python run_classifier.py --do_predict --test_file=new.csv --output_dir=out
+
+Every command line of the original's script works too (--task_name=MRPC
+--data_dir=… --vocab_file=… and so on).
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from console import entry
+
+FLAGS = flags.FLAGS
+
+# What to do.
+flags.DEFINE_bool("do_train", False, "Train.")
+flags.DEFINE_bool(
+    "do_eval",
+    False,
+    "Evaluate on the dev file; while training, after every pass.",
+)
+flags.DEFINE_bool("do_predict", False, "Predict the test file.")
+flags.DEFINE_string(
+    "output_dir", None, "Folder of the run; alone enough to predict later."
+)
+flags.DEFINE_bool(
+    "overwrite_output_dir", False, "Start anew in a folder that holds a run."
+)
+
+# The data.
+flags.DEFINE_string(
+    "task_name",
+    "csv",
+    "csv for files of your own; or CoLA, MNLI, MRPC, XNLI, SST-2, RTE.",
+)
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder with the task's files; for csv, with train.csv (or .tsv, …), "
+    "dev.csv and test.csv.",
+)
+flags.DEFINE_string("train_file", None, "File to train on.")
+flags.DEFINE_string(
+    "dev_file",
+    None,
+    "File to evaluate on; without it a part of the training file is held out.",
+)
+flags.DEFINE_string("test_file", None, "File to predict.")
+flags.DEFINE_float(
+    "dev_fraction",
+    0.1,
+    "Part of the training file that is held out without a dev file.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
+flags.DEFINE_string("text_column", None, "Name or number of the text column.")
+flags.DEFINE_string(
+    "text_pair_column", None, "Of the second text's; `none` for single texts."
+)
+flags.DEFINE_string(
+    "label_column",
+    None,
+    "Of the label's; several with commas between for multi-label data.",
+)
+flags.DEFINE_string("id_column", None, "Of the identifier's; or `none`.")
+flags.DEFINE_string(
+    "delimiter", None, "One character, or tab, comma, semicolon, pipe, none."
+)
+flags.DEFINE_enum(
+    "quoting",
+    None,
+    ["double", "backslash", "none"],
+    "How a cell may hold the delimiter; none: a quote is a letter.",
+)
+flags.DEFINE_string("encoding", None, "Of the files, as Python calls it.")
+flags.DEFINE_bool("header", None, "Whether the first row holds names.")
+flags.DEFINE_enum(
+    "problem_type",
+    None,
+    ["single_label", "multi_label", "regression"],
+    "Found out from the labels if not given.",
+)
+flags.DEFINE_string(
+    "label_separator", None, "What separates several labels in one cell."
+)
+flags.DEFINE_string(
+    "labels_file",
+    None,
+    "Names of the labels, one a line, of a classifier that is given as "
+    "--init_checkpoint and not trained.",
+)
+
+# The model.
+flags.DEFINE_string(
+    "init_checkpoint",
+    None,
+    "Weights to start from: a Google checkpoint, a Hugging Face folder, or a "
+    "file of this program.",
+)
+flags.DEFINE_string(
+    "bert_config_file", None, "By default what lies beside the checkpoint."
+)
+flags.DEFINE_string(
+    "vocab_file", None, "By default what lies beside the checkpoint."
+)
+flags.DEFINE_bool(
+    "do_lower_case",
+    None,
+    "Whether the model is uncased; by default as found beside the checkpoint.",
+)
+flags.DEFINE_integer(
+    "max_seq_length", 128, "Most tokens of an input; longer texts are cut."
+)
+flags.DEFINE_list(
+    "allow_missing",
+    [],
+    "Beginnings of names of encoder weights that the checkpoint may lack, "
+    "such as bert/pooler.",
+)
+
+# Training.
+flags.DEFINE_integer(
+    "train_batch_size", 32, "Examples of an update.", lower_bound=1
+)
+flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
+flags.DEFINE_float(
+    "num_train_epochs", 3.0, "Passes over the data.", lower_bound=0.0
+)
+flags.DEFINE_float(
+    "warmup_proportion",
+    0.1,
+    "Part of the training in which the rate rises.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
+flags.DEFINE_integer(
+    "gradient_accumulation_steps",
+    1,
+    "Parts that each batch is passed through in, to save memory; the update "
+    "is that of the whole batch.",
+    lower_bound=1,
+)
+flags.DEFINE_enum(
+    "class_weight", None, ["balanced"], "Make rare labels weigh more."
+)
+flags.DEFINE_integer(
+    "seed",
+    12345,
+    "Equal seeds give equal bits on one machine.",
+    lower_bound=0,
+    upper_bound=2**32 - 1,
+)
+flags.DEFINE_integer(
+    "eval_steps",
+    None,
+    "Evaluate after every so many steps too.",
+    lower_bound=1,
+)
+flags.DEFINE_string(
+    "best_metric",
+    None,
+    "Which metric decides what weights are kept, such as accuracy, macro_f1, "
+    "mcc, loss; by default the task's.",
+)
+flags.DEFINE_integer(
+    "early_stopping_patience",
+    None,
+    "Stop after so many evaluations without a better one.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "save_checkpoints_steps",
+    1000,
+    "Save what is needed to go on after every so many steps.",
+    lower_bound=1,
+)
+flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
+flags.DEFINE_integer(
+    "eval_batch_size", 8, "Examples of an evaluation's batch.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "predict_batch_size", 8, "Examples of a prediction's batch.", lower_bound=1
+)
+
+# The original's, of which nothing is left to choose here.
+flags.DEFINE_bool("use_tpu", False, "Refused if true: there is no TPU here.")
+for _name in ("tpu_name", "tpu_zone", "gcp_project", "master"):
+    flags.DEFINE_string(_name, None, "Without effect, as without --use_tpu.")
+flags.DEFINE_integer("num_tpu_cores", 8, "Without effect, as above.")
+flags.DEFINE_integer("iterations_per_loop", 1000, "Without effect.")
+
+
+def main() -> None:
+    """Hands the flags to `finetuning.job`."""
+    entry.load_tensorflow()
+    from console.screen import Screen
+    from finetuning.encoder_files import EncoderChoices
+    from finetuning.job import Job, run
+    from finetuning.sources import DataChoices
+    from finetuning.train import TrainingChoices
+    from inputs.columns import FileChoices
+    from safekeeping.errors import UserError
+
+    if FLAGS.use_tpu:
+        raise UserError(
+            "--use_tpu=true: this program trains on the CPU or the GPUs that "
+            "TensorFlow finds; leave the flag out"
+        )
+    if FLAGS.output_dir is None:
+        raise UserError("--output_dir is missing: name the folder of the run")
+    run(
+        Job(
+            output_dir=FLAGS.output_dir,
+            data=DataChoices(
+                task_name=FLAGS.task_name,
+                data_dir=FLAGS.data_dir,
+                train_file=FLAGS.train_file,
+                dev_file=FLAGS.dev_file,
+                test_file=FLAGS.test_file,
+                file=FileChoices(
+                    delimiter=FLAGS.delimiter,
+                    quoting=FLAGS.quoting,
+                    encoding=FLAGS.encoding,
+                    header=FLAGS.header,
+                    text=FLAGS.text_column,
+                    text_pair=FLAGS.text_pair_column,
+                    label=FLAGS.label_column,
+                    id=FLAGS.id_column,
+                ),
+                problem_type=FLAGS.problem_type,
+                label_separator=FLAGS.label_separator,
+                labels_file=FLAGS.labels_file,
+                dev_fraction=FLAGS.dev_fraction,
+            ),
+            encoder=EncoderChoices(
+                init_checkpoint=FLAGS.init_checkpoint,
+                bert_config_file=FLAGS.bert_config_file,
+                vocab_file=FLAGS.vocab_file,
+                do_lower_case=FLAGS.do_lower_case,
+                max_seq_length=FLAGS.max_seq_length,
+                allow_missing=tuple(FLAGS.allow_missing),
+            ),
+            training=TrainingChoices(
+                train_batch_size=FLAGS.train_batch_size,
+                learning_rate=FLAGS.learning_rate,
+                num_train_epochs=FLAGS.num_train_epochs,
+                warmup_proportion=FLAGS.warmup_proportion,
+                gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
+                class_weight=FLAGS.class_weight,
+                seed=FLAGS.seed,
+                eval_steps=FLAGS.eval_steps,
+                best_metric=FLAGS.best_metric,
+                early_stopping_patience=FLAGS.early_stopping_patience,
+                save_checkpoints_steps=FLAGS.save_checkpoints_steps,
+                tensorboard=FLAGS.tensorboard,
+            ),
+            do_train=FLAGS.do_train,
+            do_eval=FLAGS.do_eval,
+            do_predict=FLAGS.do_predict,
+            eval_batch_size=FLAGS.eval_batch_size,
+            predict_batch_size=FLAGS.predict_batch_size,
+            overwrite_output_dir=FLAGS.overwrite_output_dir,
+        ),
+        Screen(),
+    )
+
+
+if __name__ == "__main__":
+    entry.run(main)
