@@ -41,7 +41,7 @@ def save(
         OSError: the disk is full or the folder cannot be written.
     """
     arrays = {
-        key: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        key: np.asarray(keras.ops.convert_to_numpy(variable), order="C")
         for key, variable in _keyed_variables(model, optimizer).items()
     }
     with atomic_path(path) as temporary:
@@ -110,15 +110,24 @@ def restore(
 def _keyed_variables(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, Any]:
-    """Names every variable; random states share paths, so with a number."""
+    """Names every variable by its place and its path.
+
+    Keras numbers random states anew for every model of a process, so those
+    go by their place alone.
+    """
     return {
-        f"{owner}/{number}/{variable.path}": variable
+        f"{owner}/{number}/"
+        + ("random_state" if _is_random(variable) else variable.path): variable
         for owner, variables in (
             ("model", model.variables),
             ("optimizer", optimizer.variables),
         )
         for number, variable in enumerate(variables)
     }
+
+
+def _is_random(variable: Any) -> bool:
+    return variable.path.endswith("/seed_generator_state")
 
 
 def _open(path: Path) -> Any:
