@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from finetuning.problem import Targets
+from finetuning.sources import Source
 from inputs.examples import InputExample
 from inputs.report import DataReport, Survey
 from inputs.token_store import TokenStore, write_token_store
@@ -21,17 +21,6 @@ from safekeeping.errors import UserError
 from tokenization.full import FullTokenizer
 from tokenization.packing import Packed, check_max_seq_length, pack
 from tokenization.vocab import require_special_tokens
-
-
-class Source(Protocol):
-    """A file of examples that can be gone through again and again."""
-
-    @property
-    def path(self) -> pathlib.Path:
-        """The file, for messages."""
-
-    def __iter__(self) -> Iterator[InputExample]:
-        """Streams the examples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +82,14 @@ class Split:
         source: the examples as text.
         store: the inputs, N in all.
         labels: names, C in all; empty without targets.
-        targets: [N, …], or None for a file to predict.
+        targets: [N, …]; empty for a file to predict.
         report: what is odd about the file.
     """
 
     source: Source
     store: TokenStore
     labels: tuple[str, ...]
-    targets: np.ndarray | None
+    targets: np.ndarray
     report: DataReport
 
 
@@ -141,18 +130,21 @@ def encode(
             yield packed
 
     store = write_token_store(folder, inputs())
-    labels, array = targets.finish() if targets is not None else ((), None)
+    labels, array = (
+        targets.finish() if targets is not None else ((), np.zeros(0))
+    )
     return Split(source, store, labels, array, survey.report())
 
 
 def report_lines(split: Split, max_seq_length: int) -> list[str]:
     """Returns what a person should know of a file, most important first."""
     report = split.report
-    lines = [
-        f"{split.source.path}: {report.num_rows} rows, "
-        f"{report.num_tokens / max(1, report.num_rows):.1f} tokens each on "
-        f"average; {report.unknown_rate:.2%} of them unknown"
-    ]
+    mean_length = report.num_tokens / max(1, report.num_rows)
+    summary = (
+        f"{split.source.path}: {report.num_rows} rows, {mean_length:.1f} "
+        f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
+    )
+    lines = [summary]
     if report.num_truncated:
         lines.append(
             f"note: {report.num_truncated} rows are longer than "

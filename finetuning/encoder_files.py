@@ -151,7 +151,9 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
         # Opened now, so that a damaged one is told before data is read.
         checkpointing.read(choices.init_checkpoint)
     config = _find_config(choices, location)
-    vocab_file = choices.vocab_file or (location and location.vocab_file)
+    vocab_file = None if location is None else location.vocab_file
+    if choices.vocab_file is not None:
+        vocab_file = pathlib.Path(choices.vocab_file)
     if vocab_file is None:
         raise UserError(
             "there is no vocabulary: "
@@ -168,9 +170,7 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
         do_lower_case, why = guess_do_lower_case(
             choices.init_checkpoint, load_vocab(vocab_file)
         )
-    return EncoderFiles(
-        choices, config, pathlib.Path(vocab_file), do_lower_case, why
-    )
+    return EncoderFiles(choices, config, vocab_file, do_lower_case, why)
 
 
 def _find_config(

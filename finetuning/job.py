@@ -18,7 +18,6 @@ import numpy as np
 from finetuning import results, run_folder
 from finetuning.classifier import BertClassifier
 from finetuning.data import (
-    Source,
     Split,
     TextEncoder,
     encode,
@@ -28,8 +27,19 @@ from finetuning.encoder_files import EncoderChoices, EncoderFiles, find_files
 from finetuning.problem import Evaluation, LabelSource, Problem
 from finetuning.problems import PROBLEMS
 from finetuning.run_folder import ClassifierSettings, RunFolder
-from finetuning.sources import DataChoices, Task, find_task
-from finetuning.train import TrainingChoices, TrainingData, train
+from finetuning.sources import (
+    DataChoices,
+    Source,
+    Task,
+    find_task,
+    reopen_rows,
+)
+from finetuning.train import (
+    LabelledRows,
+    TrainingChoices,
+    split_off_dev,
+    train,
+)
 from inputs.batches import batches_by_length
 from inputs.report import num_shared
 from safekeeping.errors import UserError
@@ -125,7 +135,7 @@ class _Run:
 
     # Training.
 
-    def _train(self) -> TrainingData:
+    def _train(self) -> LabelledRows | None:
         job, screen = self._job, self._screen
         files = find_files(job.encoder)
         task = find_task(job.data)
@@ -136,18 +146,19 @@ class _Run:
         encoder = self._text_encoder(files)
 
         train_split = self._encode(
-            source, encoder, problem, task.labels, "train", task
+            source, encoder, "train", problem, task.labels
         )
         screen.say(f"labels: {', '.join(train_split.labels)}")
-        data = self._dev_data(task, train_split, encoder, problem)
+        data, dev = self._data(task, train_split, encoder, problem)
+        held_out = dev is not None and dev.store is data.store
         settings = ClassifierSettings(
             task_name=task.name,
             problem=problem.name,
             labels=train_split.labels,
             max_seq_length=encoder.max_seq_length,
             do_lower_case=files.do_lower_case,
-            columns=task.columns_of(source),
-            takes_pairs=task.takes_pairs(source),
+            columns=source.columns,
+            takes_pairs=source.takes_pairs,
             label_separator=job.data.label_separator,
             init_checkpoint=job.encoder.init_checkpoint,
         )
@@ -164,14 +175,13 @@ class _Run:
         self._folder.path.mkdir(parents=True, exist_ok=True)
         self._folder.write_settings(settings)
         self._folder.write_encoder_files(files.config, files.vocab_file)
-        if data.held_out:
-            task.write_rows(
-                source, data.dev_rows, self._folder / run_folder.DEV_SPLIT
-            )
+        if dev is not None and held_out:
+            source.write_rows(dev.rows, self._folder / run_folder.DEV_SPLIT)
         result = train(
             model,
             problem,
             data,
+            dev,
             job.training,
             self._folder,
             best_metric=best_metric,
@@ -200,7 +210,7 @@ class _Run:
                 f"best after step {result.best_step}: "
                 f"{best_metric} {result.best_value:.4f}"
             )
-        return data
+        return dev
 
     def _text_encoder(self, files: EncoderFiles) -> TextEncoder:
         encoder = TextEncoder(files.tokenizer, self._job.encoder.max_seq_length)
@@ -223,18 +233,18 @@ class _Run:
         self,
         source: Source,
         encoder: TextEncoder,
-        problem: Problem | None,
-        labels: tuple[str, ...] | None,
         name: str,
-        task: Task,
+        problem: Problem | None = None,
+        labels: tuple[str, ...] | None = None,
     ) -> Split:
+        """Encodes a file; its labels too, if the problem is told."""
         targets = None
         if problem is not None:
             targets = problem.make_targets(
                 LabelSource(
                     source.path,
                     labels,
-                    task.label_columns(source),
+                    source.label_columns,
                     self._job.data.label_separator,
                 )
             )
@@ -243,37 +253,38 @@ class _Run:
             self._screen.say(line)
         return split
 
-    def _dev_data(
+    def _data(
         self,
         task: Task,
         split: Split,
         encoder: TextEncoder,
         problem: Problem,
-    ) -> TrainingData:
-        rows = np.arange(len(split.store))
-        data = TrainingData(split, rows)
+    ) -> tuple[LabelledRows, LabelledRows | None]:
+        """Returns what to train on and what to evaluate on, if anything."""
         if not self._job.do_eval:
-            return data
+            return LabelledRows.of(split), None
         if not task.has("dev"):
-            data = data.with_held_out(
+            data, dev = split_off_dev(
+                split,
                 self._job.data.dev_fraction,
                 self._job.training.seed,
                 problem,
             )
             self._screen.say(
-                f"held out {len(data.dev_rows)} of {len(rows)} rows for "
+                f"held out {len(dev.rows)} of {len(split.store)} rows for "
                 f"evaluation; they are in {run_folder.DEV_SPLIT}"
             )
-            return data
-        source = task.source("dev")
-        dev = self._encode(source, encoder, problem, split.labels, "dev", task)
-        common = num_shared(split.report, dev.report)
+            return data, dev
+        dev_split = self._encode(
+            task.source("dev"), encoder, "dev", problem, split.labels
+        )
+        common = num_shared(split.report, dev_split.report)
         if common:
             self._screen.say(
-                f"note: {common} rows of {source.path} are also in "
-                f"{split.source.path}; the evaluation flatters"
+                f"note: {common} texts of {dev_split.source.path} are also "
+                f"in {split.source.path}; the evaluation flatters"
             )
-        return data.with_dev(dev)
+        return LabelledRows.of(split), LabelledRows.of(dev_split)
 
     def _check_same_task(self, settings: ClassifierSettings) -> None:
         if self._job.overwrite_output_dir:
@@ -329,8 +340,8 @@ class _Run:
                 labels=labels,
                 max_seq_length=encoder.max_seq_length,
                 do_lower_case=files.do_lower_case,
-                columns=task.columns_of(source),
-                takes_pairs=task.takes_pairs(source),
+                columns=source.columns,
+                takes_pairs=source.takes_pairs,
                 label_separator=job.data.label_separator,
                 init_checkpoint=job.encoder.init_checkpoint,
             )
@@ -338,42 +349,38 @@ class _Run:
 
     # Evaluation and prediction, both from the folder alone.
 
-    def _evaluate(self, known: TrainingData | None) -> None:
-        if known is not None:
-            store, rows = known.dev_store, known.dev_rows
-            targets = known.dev_targets
-        else:
-            task = find_task(self._job.data, self._settings)
-            held_out = self._folder / run_folder.DEV_SPLIT
-            source = (
-                task.source("dev")
-                if task.has("dev") or not held_out.exists()
-                else task.reopened(held_out)
+    def _evaluate(self, data: LabelledRows | None) -> None:
+        if data is None:
+            data = LabelledRows.of(
+                self._encode(
+                    self._dev_source(),
+                    self._encoder,
+                    "dev",
+                    self._problem,
+                    self._settings.labels,
+                )
             )
-            split = self._encode(
-                source,
-                self._encoder,
-                self._problem,
-                self._settings.labels,
-                "dev",
-                task,
-            )
-            store, rows = split.store, np.arange(len(split.store))
-            targets = split.targets
         logits = self._predictor(
-            batches_by_length(store, rows, self._job.eval_batch_size),
-            len(rows),
+            batches_by_length(data.store, data.rows, self._job.eval_batch_size),
+            len(data.rows),
         )
         evaluation = self._problem.evaluate(
-            logits, targets, self._settings.labels
+            logits, data.targets, self._settings.labels
         )
         results.write_evaluation(
             self._folder,
             evaluation,
             self._settings.labels,
-            {"global_step": self._steps_done(), "examples": len(rows)},
+            {"global_step": self._steps_done(), "examples": len(data.rows)},
         )
-        self._show_evaluation(evaluation, len(rows))
+        self._show_evaluation(evaluation, len(data.rows))
+
+    def _dev_source(self) -> Source:
+        task = find_task(self._job.data, self._settings)
+        held_out = self._folder / run_folder.DEV_SPLIT
+        if not task.has("dev") and held_out.exists():
+            return reopen_rows(held_out, self._settings)
+        return task.source("dev")
 
     def _steps_done(self) -> int:
         numbers = read_numbers(self._folder / run_folder.STATE)
@@ -410,7 +417,7 @@ class _Run:
     def _predict(self) -> None:
         task = find_task(self._job.data, self._settings)
         source = task.source("test")
-        split = self._encode(source, self._encoder, None, None, "test", task)
+        split = self._encode(source, self._encoder, "test")
         rows = np.arange(len(split.store))
         logits = self._predictor(
             batches_by_length(split.store, rows, self._job.predict_batch_size),
@@ -429,10 +436,9 @@ class _Run:
         )
 
     def _show_source(self, source: Source) -> None:
-        described = getattr(source, "describe", None)
-        if described is None:
+        description = source.describe()
+        if description is None:
             return
-        description = described()
         self._screen.table(
             ("what", "is", "because of"),
             description.decisions,

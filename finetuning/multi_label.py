@@ -65,8 +65,8 @@ class _Targets:
                     names.append(name)
             except KeyError:
                 raise UserError(
-                    f"{self._source.path}, line {example.line}: column {name!r} "
-                    f"says {cell!r}; a label column of its own must say 1 "
+                    f"{self._source.path}, line {example.line}: column "
+                    f"{name!r} says {cell!r}; a label column must say 1 "
                     "or 0 (or yes or no, true or false)"
                 ) from None
         return frozenset(names)

@@ -37,8 +37,9 @@ class _Targets:
         value = as_number(cell)
         if value is None:
             raise UserError(
-                f"{self._source.path}, line {example.line}: {cell!r} is no number, "
-                "as --problem_type=regression needs. Correct the row, or say "
+                f"{self._source.path}, line {example.line}: {cell!r} is no "
+                "number, as --problem_type=regression needs. Correct the "
+                "row, or say "
                 "--problem_type=single_label."
             )
         self._values.append(value)

@@ -48,8 +48,8 @@ class _Targets:
         if number is None:
             if self._source.labels is not None:
                 raise UserError(
-                    f"{self._source.path}, line {example.line}: the label {label!r} "
-                    "is not among the labels of the training data: "
+                    f"{self._source.path}, line {example.line}: the label "
+                    f"{label!r} is not among the labels of the training data: "
                     f"{_listed(self._source.labels)}. Correct the row, or "
                     "train on data that has this label."
                 )

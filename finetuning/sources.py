@@ -1,6 +1,6 @@
 """Where a job's examples come from: files of one's own, or a benchmark.
 
-Both answer the same questions (`Task`); the files themselves are read by
+Both kinds of task answer the same questions; the files themselves are read by
 `inputs`.
 """
 
@@ -11,18 +11,23 @@ import dataclasses
 import itertools
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
-from finetuning.data import Source
 from finetuning.problem import Problem
 from finetuning.problems import PROBLEMS, find_problem
 from finetuning.run_folder import ClassifierSettings
 from finetuning.single_label import SINGLE_LABEL
 from inputs import delimited, glue
-from inputs.columns import Columns, FileChoices, LabelledFile
-from inputs.examples import find_split_files
+from inputs.columns import (
+    Columns,
+    Description,
+    FileChoices,
+    LabelledFile,
+)
+from inputs.examples import InputExample, find_split_files
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_write
 
@@ -30,7 +35,7 @@ CSV = "csv"
 
 _ROWS_LOOKED_AT = 1000
 
-# How `write_rows` writes, so that it need not be found out again.
+# How `Source.write_rows` writes, so that it need not be found out again.
 _WRITTEN = FileChoices(delimiter="comma", quoting="double", encoding="utf-8")
 
 # The names that benchmarks give to the metrics computed here.
@@ -46,15 +51,73 @@ class DataChoices:
     train_file: str | None = None
     dev_file: str | None = None
     test_file: str | None = None
-    file: FileChoices = FileChoices()
+    file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = None
     label_separator: str | None = None
     labels_file: str | None = None
     dev_fraction: float = 0.1
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file of examples that can be gone through again and again.
+
+    Attributes:
+        file: the examples.
+        label_columns: names of the label columns, where they have names.
+        columns: what must be known to read other files like it.
+        takes_pairs: whether examples have two texts.
+    """
+
+    file: LabelledFile | glue.TaskFile
+    label_columns: tuple[str, ...]
+    columns: dict[str, Any]
+    takes_pairs: bool
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file, for messages."""
+        return self.file.path
+
+    def __iter__(self) -> Iterator[InputExample]:
+        """Streams the examples."""
+        return iter(self.file)
+
+    def describe(self) -> Description | None:
+        """What was found out about the file, unless it was known before."""
+        if isinstance(self.file, LabelledFile):
+            return self.file.describe()
+        return None
+
+    def write_rows(
+        self, chosen: np.ndarray, path: str | os.PathLike[str]
+    ) -> None:
+        """Writes some rows as they are, as a CSV file of their own.
+
+        Args:
+            chosen: numbers of rows, from 0, ascending.
+            path: the new file.
+
+        Raises:
+            TypeError: the file is a benchmark's, which has parts of its own.
+        """
+        if not isinstance(self.file, LabelledFile):
+            raise TypeError(f"{self.path} is not to be split")
+        wanted = iter(chosen.tolist())
+        following = next(wanted, None)
+        dialect = self.file.dialect
+        with atomic_write(path, newline="") as file:
+            writer = csv.writer(file)
+            if dialect.header:
+                writer.writerow(dialect.columns)
+            for number, row in enumerate(delimited.rows(self.path, dialect)):
+                if number == following:
+                    writer.writerow(row.cells)
+                    following = next(wanted, None)
+
+
 class Task(Protocol):
-    """The data of one job."""
+    """The data of a job."""
 
     @property
     def name(self) -> str:
@@ -62,38 +125,25 @@ class Task(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels in their order, where the task fixes them."""
+        """The labels, in the order that the task fixes, if it does."""
 
     @property
     def metric(self) -> str | None:
-        """The metric to select by, where the task has one."""
+        """The metric to select by, if the task has one."""
 
     def has(self, split: str) -> bool:
         """Whether there is a "train", "dev" or "test" part."""
 
-    def source(self, split: str) -> Any:
-        """Opens a part.
+    def source(self, split: str) -> Source:
+        """Opens a part; a UserError if it is not there or cannot be read."""
 
-        Raises:
-            UserError: there is no such part, or it cannot be read.
-        """
-
-    def problem(self, source: Any) -> tuple[Problem, str]:
+    def problem(self, source: Source) -> tuple[Problem, str]:
         """Tells the shape of the problem, and why."""
-
-    def label_columns(self, source: Any) -> tuple[str, ...]:
-        """The names of the label columns."""
-
-    def columns_of(self, source: Any) -> dict[str, Any]:
-        """What of a file must be known to read others like it."""
-
-    def takes_pairs(self, source: Any) -> bool:
-        """Whether examples have two texts."""
 
 
 def find_task(
     choices: DataChoices, trained: ClassifierSettings | None = None
-) -> BenchmarkTask | FileTask:
+) -> Task:
     """Finds the task that was asked for.
 
     Args:
@@ -137,34 +187,36 @@ class BenchmarkTask:
 
     @property
     def name(self) -> str:
+        """As it is recorded with the model."""
         return self.task.name.lower()
 
     @property
     def labels(self) -> tuple[str, ...] | None:
+        """The labels, in the order that the task fixes."""
         return self.task.labels
 
     @property
     def metric(self) -> str | None:
+        """The metric to select by."""
         first = self.task.metrics[0]
         return _METRICS.get(first, first)
 
     def has(self, split: str) -> bool:
+        """Whether there is a "train", "dev" or "test" part."""
         return True
 
-    def source(self, split: str) -> glue.TaskFile:
-        return glue.open_split(self.task, split, self.data_dir)
+    def source(self, split: str) -> Source:
+        """Opens a part."""
+        return Source(
+            glue.open_split(self.task, split, self.data_dir),
+            label_columns=(),
+            columns={},
+            takes_pairs=self.task.train.text_b is not None,
+        )
 
     def problem(self, source: Source) -> tuple[Problem, str]:
+        """All benchmarks here have one label an example."""
         return SINGLE_LABEL, f"task {self.task.name}"
-
-    def label_columns(self, source: Source) -> tuple[str, ...]:
-        return ()
-
-    def columns_of(self, source: Source) -> dict[str, Any]:
-        return {}
-
-    def takes_pairs(self, source: Source) -> bool:
-        return self.task.train.text_b is not None
 
 
 class FileTask:
@@ -180,18 +232,12 @@ class FileTask:
             "dev": choices.dev_file,
             "test": choices.test_file,
         }
-        found = (
-            find_split_files(choices.data_dir)
-            if choices.data_dir is not None
-            else {}
-        )
-        self._files = {
-            split: pathlib.Path(path)
-            for split, path in {
-                **found,
-                **{name: path for name, path in given.items() if path},
-            }.items()
-        }
+        self._files: dict[str, pathlib.Path] = {}
+        if choices.data_dir is not None:
+            self._files.update(find_split_files(choices.data_dir))
+        for split, path in given.items():
+            if path:
+                self._files[split] = pathlib.Path(path)
         self._columns = (
             Columns.from_dict(trained.columns)
             if trained is not None and trained.columns
@@ -199,13 +245,15 @@ class FileTask:
         )
 
     name = CSV
-    labels = None
-    metric = None
+    labels: tuple[str, ...] | None = None
+    metric: str | None = None
 
     def has(self, split: str) -> bool:
+        """Whether there is a "train", "dev" or "test" part."""
         return split in self._files
 
-    def source(self, split: str) -> LabelledFile:
+    def source(self, split: str) -> Source:
+        """Opens a part; the first one opened decides on the columns."""
         path = self._files.get(split)
         if path is None:
             raise UserError(
@@ -214,23 +262,18 @@ class FileTask:
                 f"{split}.tsv"
             )
         want_label = split != "test"
+        choices = self._choices.file
         if self._columns is None:
-            opened = LabelledFile.open(
-                path, self._choices.file, want_label=want_label
+            file = LabelledFile.open(path, choices, want_label=want_label)
+            self._columns = file.columns
+        else:
+            file = LabelledFile.open_like(
+                path, self._columns, choices, want_label=want_label
             )
-            self._columns = opened.columns
-            return opened
-        return LabelledFile.open_like(
-            path, self._columns, self._choices.file, want_label=want_label
-        )
+        return _as_source(file)
 
-    def reopened(self, path: str | os.PathLike[str]) -> LabelledFile:
-        """Opens a file that `write_rows` wrote."""
-        if self._columns is None:
-            raise ValueError("the columns of the training file are not known")
-        return LabelledFile.open_like(path, self._columns, _WRITTEN)
-
-    def problem(self, source: LabelledFile) -> tuple[Problem, str]:
+    def problem(self, source: Source) -> tuple[Problem, str]:
+        """Tells it from the labels of the first rows, if it is not given."""
         if self._choices.problem_type is not None:
             return PROBLEMS[self._choices.problem_type], "as given"
         first = itertools.islice(source, _ROWS_LOOKED_AT)
@@ -238,41 +281,28 @@ class FileTask:
             [example.label for example in first], self._choices.label_separator
         )
 
-    def label_columns(self, source: LabelledFile) -> tuple[str, ...]:
-        columns = source.columns
-        return tuple(columns.names[index] for index in columns.label)
 
-    def columns_of(self, source: LabelledFile) -> dict[str, Any]:
-        return source.columns.to_dict()
+def _as_source(file: LabelledFile) -> Source:
+    columns = file.columns
+    return Source(
+        file,
+        label_columns=tuple(columns.names[index] for index in columns.label),
+        columns=columns.to_dict(),
+        takes_pairs=columns.text_pair is not None,
+    )
 
-    def takes_pairs(self, source: LabelledFile) -> bool:
-        return source.columns.text_pair is not None
 
-    def write_rows(
-        self,
-        source: LabelledFile,
-        chosen: np.ndarray,
-        path: str | os.PathLike[str],
-    ) -> None:
-        """Writes some rows as they are, as a CSV file of their own.
+def reopen_rows(
+    path: str | os.PathLike[str], trained: ClassifierSettings
+) -> Source:
+    """Opens a file that `Source.write_rows` wrote.
 
-        Args:
-            source: the file they stand in.
-            chosen: numbers of rows, from 0, ascending.
-            path: the new file.
-        """
-        wanted = iter(chosen.tolist())
-        following = next(wanted, None)
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            if source.dialect.header:
-                writer.writerow(source.dialect.columns)
-            for number, row in enumerate(
-                delimited.rows(source.path, source.dialect)
-            ):
-                if number == following:
-                    writer.writerow(row.cells)
-                    following = next(wanted, None)
+    Args:
+        path: the file.
+        trained: the settings of the classifier whose run wrote it.
+    """
+    columns = Columns.from_dict(trained.columns)
+    return _as_source(LabelledFile.open_like(path, columns, _WRITTEN))
 
 
 _PURPOSES = {

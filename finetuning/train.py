@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -49,61 +50,49 @@ class TrainingChoices:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What is trained on, and what is evaluated on meanwhile.
+class LabelledRows:
+    """Rows of a store with what they should come to.
 
     Attributes:
-        split: the training file.
-        rows: int64, its rows that are trained on.
-        dev_store: inputs of the rows to evaluate on, if there are any.
-        dev_rows: int64, rows of that store.
-        dev_targets: targets of those rows.
-        held_out: whether they are rows of the training file.
+        store: the inputs.
+        rows: int64 [N], rows of the store.
+        targets: [N, …], of those rows.
     """
 
-    split: Split
+    store: TokenStore
     rows: np.ndarray
-    dev_store: TokenStore | None = None
-    dev_rows: np.ndarray | None = None
-    dev_targets: np.ndarray | None = None
-    held_out: bool = False
+    targets: np.ndarray
 
-    def with_dev(self, dev: Split) -> TrainingData:
-        """Evaluates on a file of its own."""
-        return dataclasses.replace(
-            self,
-            dev_store=dev.store,
-            dev_rows=np.arange(len(dev.store)),
-            dev_targets=dev.targets,
-        )
+    @classmethod
+    def of(cls, split: Split, rows: np.ndarray | None = None) -> LabelledRows:
+        """Returns some rows of a file, by default all."""
+        if rows is None:
+            rows = np.arange(len(split.store))
+        return cls(split.store, rows, split.targets[rows])
 
-    def with_held_out(
-        self, fraction: float, seed: int, problem: Problem
-    ) -> TrainingData:
-        """Evaluates on a part of the training file.
 
-        Raises:
-            UserError: there are too few rows.
-        """
-        targets = self.split.targets
-        assert targets is not None  # a training file has labels
-        rows, dev_rows = hold_out(
-            targets, fraction, seed, stratify=problem is SINGLE_LABEL
-        )
-        return TrainingData(
-            self.split,
-            rows,
-            self.split.store,
-            dev_rows,
-            targets[dev_rows],
-            held_out=True,
-        )
+def split_off_dev(
+    split: Split, fraction: float, seed: int, problem: Problem
+) -> tuple[LabelledRows, LabelledRows]:
+    """Holds rows of the training file out to evaluate on.
+
+    Returns:
+        (to train on, to evaluate on).
+
+    Raises:
+        UserError: there are too few rows.
+    """
+    rows, dev_rows = hold_out(
+        split.targets, fraction, seed, stratify=problem is SINGLE_LABEL
+    )
+    return LabelledRows.of(split, rows), LabelledRows.of(split, dev_rows)
 
 
 def train(
     model: BertClassifier,
     problem: Problem,
-    data: TrainingData,
+    data: LabelledRows,
+    dev: LabelledRows | None,
     choices: TrainingChoices,
     folder: RunFolder,
     *,
@@ -116,7 +105,8 @@ def train(
     Args:
         model: its first weights assigned.
         problem: tells the loss and the metrics.
-        data: what to train and to evaluate on.
+        data: what to train on.
+        dev: what to evaluate on meanwhile, if there is anything.
         choices: how.
         folder: where weights, state and log are kept.
         best_metric: what of an evaluation decides which weights are kept.
@@ -133,14 +123,18 @@ def train(
     """
     num_steps, epoch_ends = steps_of(len(data.rows), choices)
     loss = _loss_function(problem)
-    features = {"targets": data.split.targets}
-    weights = example_weights(problem, data, choices.class_weight)
-    if weights is not None:
-        features["example_weights"] = weights
+    features = {"targets": data.targets}
+    if choices.class_weight is not None:
+        features["example_weights"] = example_weights(
+            problem, data.targets, len(model.labels), choices.class_weight
+        )
     evaluate = None
-    if data.dev_store is not None:
-        evaluate = _evaluation(model, problem, data, eval_batch_size)
-    callbacks = [ProgressBar(), TrainingLog(folder / run_folder.LOG)]
+    if dev is not None:
+        evaluate = _evaluation(model, problem, dev, eval_batch_size)
+    callbacks: list[keras.callbacks.Callback] = [
+        ProgressBar(),
+        TrainingLog(folder / run_folder.LOG),
+    ]
     if choices.tensorboard:
         callbacks.append(TensorBoardScalars(folder / run_folder.TENSORBOARD))
     return fit(
@@ -152,7 +146,7 @@ def train(
             int(num_steps * choices.warmup_proportion),
         ),
         training_batches(
-            data.split.store,
+            data.store,
             data.rows,
             features,
             batch_size=choices.train_batch_size,
@@ -173,11 +167,11 @@ def train(
             **_without_side_effects(choices),
             "best_metric": best_metric,
             "data": _checksum(
-                data.split.store.input_ids,
-                data.split.store.offsets,
-                data.split.targets,
+                data.store.input_ids,
+                data.store.offsets,
                 data.rows,
-                data.dev_targets,
+                data.targets,
+                *(() if dev is None else (dev.rows, dev.targets)),
             ),
             "first_weights": _checksum(
                 *(weight.numpy() for weight in model.trainable_weights)
@@ -216,29 +210,34 @@ def steps_of(
 
 
 def example_weights(
-    problem: Problem, data: TrainingData, class_weight: str | None
-) -> np.ndarray | None:
-    """Returns a weight for each row of the training file, or None.
+    problem: Problem, targets: np.ndarray, num_labels: int, class_weight: str
+) -> np.ndarray:
+    """Returns a weight for each example, by its label.
 
     "balanced" weighs a label by rows / (labels · rows with this label), as
     scikit-learn does.
 
+    Args:
+        problem: must have one label an example.
+        targets: label numbers [N].
+        num_labels: how many there are, C.
+        class_weight: "balanced".
+
+    Returns:
+        float32 [N].
+
     Raises:
         UserError: the problem has no classes to balance.
     """
-    if class_weight is None:
-        return None
     if problem is not SINGLE_LABEL:
         raise UserError(
             f"--class_weight={class_weight} is for problems with one label "
             f"an example; this one is {problem.name}"
         )
-    targets = data.split.targets
-    assert targets is not None  # a training file has labels
-    numbers = np.unique(targets[data.rows])
-    weights = np.ones(len(data.split.labels), np.float32)
+    numbers = np.unique(targets)
+    weights = np.ones(num_labels, np.float32)
     weights[numbers] = compute_class_weight(
-        class_weight, classes=numbers, y=targets[data.rows]
+        class_weight, classes=numbers, y=targets
     )
     return weights[targets]
 
@@ -256,17 +255,16 @@ def _loss_function(problem: Problem) -> Any:
 def _evaluation(
     model: BertClassifier,
     problem: Problem,
-    data: TrainingData,
+    dev: LabelledRows,
     batch_size: int,
-) -> Any:
+) -> Callable[[], Mapping[str, float]]:
     predictor = Predictor(model)
 
     def evaluate() -> Mapping[str, float]:
         logits = predictor(
-            batches_by_length(data.dev_store, data.dev_rows, batch_size),
-            len(data.dev_rows),
+            batches_by_length(dev.store, dev.rows, batch_size), len(dev.rows)
         )
-        return problem.evaluate(logits, data.dev_targets, model.labels).scalars
+        return problem.evaluate(logits, dev.targets, model.labels).scalars
 
     return evaluate
 
@@ -279,9 +277,8 @@ def _without_side_effects(choices: TrainingChoices) -> dict[str, Any]:
     return fields
 
 
-def _checksum(*arrays: np.ndarray | None) -> int:
+def _checksum(*arrays: np.ndarray) -> int:
     checksum = 0
     for array in arrays:
-        if array is not None:
-            checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return checksum

@@ -7,7 +7,7 @@ at any step as if it had never stopped.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def training_batches(
     Args:
         store: the inputs.
         rows: int64 [N], rows of the store to train on.
-        features: more arrays for each row of the store, such as labels.
+        features: more arrays for those rows, [N, …], such as labels.
         batch_size: examples of a batch.
         seed: of the order.
 
@@ -53,7 +53,7 @@ def training_batches(
         A function of the first step.
     """
     order_of = functools.lru_cache(maxsize=2)(
-        lambda epoch: rows[epoch_order(len(rows), epoch, seed)]
+        lambda epoch: epoch_order(len(rows), epoch, seed)
     )
 
     def from_step(step: int) -> Iterator[dict[str, np.ndarray]]:
@@ -65,7 +65,10 @@ def training_batches(
                     for index in range(first, first + batch_size)
                 ]
             )
-            yield take(store, chosen, features)
+            batch = store.padded(rows[chosen])
+            for name, array in features.items():
+                batch[name] = array[chosen]
+            yield batch
             step += 1
 
     return from_step
@@ -90,14 +93,3 @@ def batches_by_length(
     for first in range(0, len(order), batch_size):
         positions = order[first : first + batch_size]
         yield positions, store.padded(rows[positions])
-
-
-def take(
-    store: TokenStore,
-    rows: Sequence[int] | np.ndarray,
-    features: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """Returns some rows with their further arrays."""
-    batch = store.padded(rows)
-    batch.update({name: array[rows] for name, array in features.items()})
-    return batch

@@ -16,28 +16,6 @@ WORDS = (
 )
 
 
-class Transcript:
-    """A screen that remembers what it was shown."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-    def table(self, headers, rows, title=None):
-        self.lines.extend([title or "", *(str(row) for row in rows)])
-
-    @property
-    def text(self):
-        return "\n".join(self.lines)
-
-
-@pytest.fixture
-def screen() -> Transcript:
-    return Transcript()
-
-
 @pytest.fixture(scope="session")
 def config() -> BertConfig:
     return BertConfig(
@@ -87,9 +65,9 @@ def write_csv():
     return write
 
 
-@pytest.fixture
-def train_file(tmp_path, write_csv) -> pathlib.Path:
-    """Forty rows, sorted by label: 好/good films and 坏/bad food."""
+@pytest.fixture(scope="session")
+def train_rows() -> list[tuple[str, str, str]]:
+    """Forty rows, sorted by label: good films and bad food."""
     praise = (
         "good film",
         "very good, fine film!",
@@ -97,11 +75,13 @@ def train_file(tmp_path, write_csv) -> pathlib.Path:
         "the film was fine",
     )
     blame = ("bad food", "the food was not good.", "poor, poor food", "电影坏")
-    rows = [
-        (f"a{number}", praise[number % 4] + "!" * (number // 4), "praise")
-        for number in range(20)
-    ] + [
-        (f"b{number}", blame[number % 4] + "!" * (number // 4), "blame")
+    return [
+        (f"{label[0]}{number}", texts[number % 4] + "!" * (number // 4), label)
+        for label, texts in (("praise", praise), ("blame", blame))
         for number in range(20)
     ]
-    return write_csv(tmp_path / "train.csv", rows)
+
+
+@pytest.fixture
+def train_file(tmp_path, write_csv, train_rows) -> pathlib.Path:
+    return write_csv(tmp_path / "train.csv", train_rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,30 +14,81 @@ from finetuning import run_folder
 from finetuning.encoder_files import EncoderChoices
 from finetuning.job import Job, run
 from finetuning.run_folder import RunFolder
+from finetuning.single_label import SINGLE_LABEL
 from finetuning.sources import DataChoices
-from finetuning.train import TrainingChoices
+from finetuning.train import TrainingChoices, example_weights
 from safekeeping.errors import UserError
 from training.callbacks import TrainingLog
 
 
 @pytest.fixture
 def job(tmp_path, checkpoint, train_file) -> Job:
+    return make_job(tmp_path / "out", checkpoint, train_file)
+
+
+def make_job(output_dir, checkpoint, train_file) -> Job:
+    """Six passes over 32 rows in batches of 8: 24 steps."""
     return Job(
-        output_dir=tmp_path / "out",
+        output_dir=output_dir,
         data=DataChoices(train_file=str(train_file), dev_fraction=0.2),
         encoder=EncoderChoices(
             init_checkpoint=str(checkpoint), max_seq_length=16
         ),
         training=TrainingChoices(
-            train_batch_size=8, learning_rate=5e-3, num_train_epochs=4
+            train_batch_size=8,
+            learning_rate=5e-3,
+            num_train_epochs=6,
+            save_checkpoints_steps=3,
         ),
         do_train=True,
         do_eval=True,
     )
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, checkpoint, train_rows, write_csv):
+    """A job that ran to its end undisturbed, and what it showed."""
+    folder = tmp_path_factory.mktemp("finished")
+    train_file = write_csv(folder / "train.csv", train_rows)
+    job = make_job(folder / "out", checkpoint, train_file)
+    screen = Transcript()
+    run(job, screen)
+    return job, screen
+
+
+class Transcript:
+    """A screen that remembers what it was shown."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def table(self, headers, rows, title=None):
+        self.lines.extend([title or "", *(str(row) for row in rows)])
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def screen() -> Transcript:
+    return Transcript()
+
+
 def weights_of(folder):
     return [weight.numpy() for weight in RunFolder(folder).load_model().weights]
+
+
+def figures_of(folder):
+    return json.loads((folder / run_folder.EVAL_JSON).read_text("utf-8"))
+
+
+def read_csv(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def assert_same_bits(ours, theirs):
@@ -44,73 +96,83 @@ def assert_same_bits(ours, theirs):
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_learns_evaluates_and_predicts_from_the_folder_alone(
-    job, screen, tmp_path, write_csv
-):
-    job = dataclasses.replace(
-        job, training=dataclasses.replace(job.training, num_train_epochs=6)
-    )
-    run(job, screen)
-    out = job.output_dir
-    figures = json.loads((out / run_folder.EVAL_JSON).read_text("utf-8"))
+def test_it_learns_and_says_what_it_did(finished):
+    job, screen = finished
+    figures = figures_of(job.output_dir)
     assert figures["accuracy"] == 1.0
     assert figures["per_label"]["praise"]["support"] == 4
     assert figures["labels"] == ["blame", "praise"]
-    lines = (out / run_folder.EVAL_TEXT).read_text().splitlines()
+    lines = (job.output_dir / run_folder.EVAL_TEXT).read_text().splitlines()
     assert lines[0] == "eval_accuracy = 1.0"
     assert f"global_step = {figures['global_step']}" in lines
-    with open(out / run_folder.CONFUSION, newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["true \\ predicted", "blame", "praise"],
-            ["blame", "4", "0"],
-            ["praise", "0", "4"],
-        ]
+    assert read_csv(job.output_dir / run_folder.CONFUSION) == [
+        ["true \\ predicted", "blame", "praise"],
+        ["blame", "4", "0"],
+        ["praise", "0", "4"],
+    ]
     assert "loaded 39 of 41 weights" in screen.text
     assert "missing: output_weights, output_bias" in screen.text
+    assert "labels: blame, praise" in screen.text
+    assert "held out 8 of 40 rows" in screen.text
+    held_out = read_csv(job.output_dir / run_folder.DEV_SPLIT)
+    assert held_out[0] == ["id", "text", "label"]
+    assert len(held_out) == 9
 
+
+def test_the_folder_alone_is_enough_to_predict(
+    finished, screen, tmp_path, write_csv
+):
+    out = finished[0].output_dir
     test_file = write_csv(
         tmp_path / "new.csv",
         [("x1", "good film"), ("x2", "bad food"), ("x3", "")],
         header=("id", "text"),
     )
-    only_predict = Job(
-        output_dir=out,
-        data=DataChoices(test_file=str(test_file)),
-        encoder=EncoderChoices(),
-        training=TrainingChoices(),
-        do_predict=True,
+    run(
+        Job(
+            output_dir=out,
+            data=DataChoices(test_file=str(test_file)),
+            encoder=EncoderChoices(),
+            training=TrainingChoices(),
+            do_predict=True,
+        ),
+        screen,
     )
-    run(only_predict, screen)
-    with open(out / run_folder.PREDICTIONS, newline="") as file:
-        header, *rows = csv.reader(file)
+    header, *rows = read_csv(out / run_folder.PREDICTIONS)
     assert header == ["id", "label", "probability_blame", "probability_praise"]
     assert [row[:2] for row in rows[:2]] == [["x1", "praise"], ["x2", "blame"]]
-    assert len(rows) == 3
+    assert rows[2][0] == "x3"
     for row in rows:
         assert float(row[2]) + float(row[3]) == pytest.approx(1, abs=2e-6)
     tsv = (out / run_folder.TEST_TSV).read_text().splitlines()
-    assert float(tsv[0].split("\t")[1]) == pytest.approx(float(rows[0][3]))
+    assert float(tsv[0].split("\t")[1]) == pytest.approx(
+        float(rows[0][3]), abs=1e-6
+    )
 
 
-def test_the_weights_file_holds_the_model_once(job, screen, config):
-    run(job, screen)
-    size = (job.output_dir / run_folder.MODEL).stat().st_size
-    model = RunFolder(job.output_dir).load_model()
+def test_the_weights_file_holds_the_model_once(finished):
+    out = finished[0].output_dir
+    parameters = RunFolder(out).load_model().count_params()
     # The file of so small a model is mostly HDF5's own.
-    assert size < 4 * model.count_params() + 120_000
-    state = (job.output_dir / run_folder.STATE).stat().st_size
-    assert state > 3 * 4 * model.count_params()
+    assert (out / run_folder.MODEL).stat().st_size < 4 * parameters + 120_000
+    assert (out / run_folder.STATE).stat().st_size > 3 * 4 * parameters
 
 
-def test_equal_seeds_give_equal_bits(job, screen, tmp_path):
-    run(job, screen)
+def test_equal_seeds_give_equal_bits(finished, screen, tmp_path):
+    job, _ = finished
+    weights = weights_of(job.output_dir)
     again = dataclasses.replace(job, output_dir=tmp_path / "again")
     run(again, screen)
-    assert_same_bits(weights_of(job.output_dir), weights_of(again.output_dir))
+    assert_same_bits(weights, weights_of(again.output_dir))
+
+
+def test_another_seed_gives_other_bits(finished, screen, tmp_path):
+    job, _ = finished
     other = dataclasses.replace(
         job,
         output_dir=tmp_path / "other",
-        training=dataclasses.replace(job.training, seed=1),
+        do_eval=False,
+        training=dataclasses.replace(job.training, seed=1, num_train_epochs=1),
     )
     run(other, screen)
     with pytest.raises(AssertionError):
@@ -119,70 +181,82 @@ def test_equal_seeds_give_equal_bits(job, screen, tmp_path):
         )
 
 
-@pytest.mark.parametrize("killed_at", [1, 4, 9])
+@pytest.mark.parametrize(
+    ("killed_at", "resumed_from"), [(1, 0), (4, 4), (11, 9)]
+)
 def test_a_killed_run_goes_on_to_the_same_bits(
-    job, screen, tmp_path, monkeypatch, killed_at
+    finished, screen, tmp_path, monkeypatch, killed_at, resumed_from
 ):
-    job = dataclasses.replace(
-        job,
-        training=dataclasses.replace(job.training, save_checkpoints_steps=3),
-    )
-    whole = dataclasses.replace(job, output_dir=tmp_path / "whole")
-    run(whole, screen)
+    """The state is saved after 3, 4 (a pass ends), 6, 8, 9 … steps."""
+    whole, _ = finished
+    job = dataclasses.replace(whole, output_dir=tmp_path / "killed")
 
     class KilledError(Exception):
         pass
 
     def die(self, batch, logs=None):
-        if batch == killed_at:
+        if batch == killed_at + 1:
             raise KilledError
 
     with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "on_train_batch_begin", die)
         patch.setattr(TrainingLog, "on_train_batch_end", die)
         with pytest.raises(KilledError):
             run(job, screen)
     run(job, screen)
+    if resumed_from:
+        assert f"went on after step {resumed_from}" in screen.text
     assert_same_bits(weights_of(whole.output_dir), weights_of(job.output_dir))
-    if killed_at > 3:
-        assert f"went on after step {killed_at // 3 * 3}" in screen.text
-    logs = [
-        [
-            json.loads(line)
-            for line in (one.output_dir / run_folder.LOG)
-            .read_text("utf-8")
-            .splitlines()
-        ]
-        for one in (whole, job)
-    ]
     evaluations = [
-        [entry for entry in log if "evaluation" in entry] for log in logs
+        [line for line in read_log(one) if "evaluation" in line]
+        for one in (whole, job)
     ]
     assert evaluations[0] == evaluations[1]
 
 
-def test_a_complete_run_says_so_and_can_be_started_anew(job, screen):
-    run(job, screen)
+def read_log(job):
+    text = (job.output_dir / run_folder.LOG).read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_complete_run_says_so_and_can_be_started_anew(finished, screen):
+    job, _ = finished
     before = weights_of(job.output_dir)
     run(job, screen)
-    assert "complete: 16 steps were done before" in screen.text
+    assert "complete: 24 steps were done before" in screen.text
     assert_same_bits(before, weights_of(job.output_dir))
-    anew = dataclasses.replace(job, overwrite_output_dir=True)
-    run(anew, screen)
-    assert_same_bits(before, weights_of(job.output_dir))
+    anew = dataclasses.replace(
+        job,
+        overwrite_output_dir=True,
+        training=dataclasses.replace(job.training, num_train_epochs=1),
+        output_dir=job.output_dir,
+    )
+    copy = job.output_dir.parent / "copy"
+    shutil.copytree(job.output_dir, copy)
+    run(dataclasses.replace(anew, output_dir=copy), screen)
+    assert len([line for line in read_log(anew) if "evaluation" in line]) == 6
+    assert RunFolder(copy).read_settings().labels == ("blame", "praise")
+    with pytest.raises(AssertionError):
+        assert_same_bits(before, weights_of(copy))
 
 
-def test_a_folder_of_another_training_is_refused(job, screen, train_file):
-    run(job, screen)
+def test_a_folder_of_another_training_is_refused(
+    finished, screen, tmp_path, write_csv, train_rows
+):
+    job, _ = finished
     before = weights_of(job.output_dir)
     faster = dataclasses.replace(
         job, training=dataclasses.replace(job.training, learning_rate=2e-2)
     )
     with pytest.raises(UserError, match=r"learning_rate was 0.005 .* 0.02"):
         run(faster, screen)
-    text = train_file.read_text("utf-8").replace("praise", "laud")
-    train_file.write_text(text, "utf-8")
+    other = write_csv(
+        tmp_path / "other.csv",
+        [(a, b, label.replace("praise", "laud")) for a, b, label in train_rows],
+    )
+    data = dataclasses.replace(job.data, train_file=str(other))
     with pytest.raises(UserError, match=r"another task: its labels was .*laud"):
-        run(job, screen)
+        run(dataclasses.replace(job, data=data), screen)
     assert_same_bits(before, weights_of(job.output_dir))
 
 
@@ -245,8 +319,6 @@ def test_early_stopping_and_the_best_weights(job, screen):
     run(still, screen)
     assert "stopped early after step 12" in screen.text
     assert "best after step 4" in screen.text
-    run(still, screen)
-    assert "complete: 12 steps" in screen.text
 
 
 def test_a_dev_file_and_rows_that_it_shares(job, screen, tmp_path, write_csv):
@@ -258,31 +330,21 @@ def test_a_dev_file_and_rows_that_it_shares(job, screen, tmp_path, write_csv):
         job, data=dataclasses.replace(job.data, dev_file=str(dev))
     )
     run(with_dev, screen)
-    assert "1 rows of" in screen.text
+    assert "1 texts of" in screen.text
     assert "evaluation of 2 examples" in screen.text
 
 
-def test_evaluating_later_finds_the_rows_held_out(job, screen):
-    run(job, screen)
-    first = json.loads(
-        (job.output_dir / run_folder.EVAL_JSON).read_text("utf-8")
-    )
+def test_evaluating_later_finds_the_rows_held_out(finished, screen):
+    job, _ = finished
+    first = figures_of(job.output_dir)
     run(dataclasses.replace(job, do_train=False), screen)
-    second = json.loads(
-        (job.output_dir / run_folder.EVAL_JSON).read_text("utf-8")
-    )
-    assert first == second
+    assert figures_of(job.output_dir) == first
 
 
-def test_balanced_weights(job, screen, tmp_path):
+def test_balanced_weights():
     """Three of one label to one of the other: weights 2/3 and 2."""
-    from finetuning.data import Split
-    from finetuning.single_label import SINGLE_LABEL
-    from finetuning.train import TrainingData, example_weights
-
-    split = Split(None, None, ("a", "b"), np.array([0, 0, 0, 1]), None)
     weights = example_weights(
-        SINGLE_LABEL, TrainingData(split, np.arange(4)), "balanced"
+        SINGLE_LABEL, np.array([0, 0, 0, 1]), 2, "balanced"
     )
     np.testing.assert_allclose(weights, [2 / 3, 2 / 3, 2 / 3, 2])
 
@@ -301,9 +363,7 @@ def test_pairs_multi_label_and_regression(job, screen, tmp_path, write_csv):
         ),
     )
     run(multi, screen)
-    figures = json.loads(
-        (job.output_dir / run_folder.EVAL_JSON).read_text("utf-8")
-    )
+    figures = figures_of(job.output_dir)
     assert figures["labels"] == ["a", "b"]
     assert set(figures) >= {"micro_f1", "macro_f1", "accuracy", "loss"}
     assert RunFolder(job.output_dir).read_settings().takes_pairs

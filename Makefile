@@ -1,0 +1,92 @@
+# The few commands a person needs: `make help` lists them.
+# What is installed is decided by the two lock files, which `make lock` writes
+# from pyproject.toml; everything lives in .venv and one cache folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin/
+UNFINISHED := .venv-unfinished
+RUN := PYTHONPATH=. $(BIN)python
+
+# A stamp carries the sum of the lock file it was installed from: another lock
+# is another stamp, whatever the clock or git says about the file.
+sum = $(firstword $(shell cksum < $(1)))
+RUNTIME := $(VENV)/installed-$(call sum,requirements.lock)
+DEV := $(VENV)/installed-dev-$(call sum,requirements-dev.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test format lock clean FORCE
+
+help:  ## Lists these commands.
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(RUNTIME)  ## Fine-tunes real weights on the example tickets.
+	@checkpoint="$$($(RUN) examples/fetch_minilm.py)" && \
+	$(RUN) examples/demo.py "$$checkpoint"
+
+# SLOW=1 runs the slow tests too; PYTEST_FLAGS goes to pytest.
+test: $(DEV)  ## Lints, checks types and imports, runs the tests.
+	$(BIN)python -m ruff check
+	$(BIN)python -m ruff format --check
+	$(BIN)python -m mypy
+	$(BIN)python $(BIN)lint-imports --no-logo
+	$(BIN)python -m pytest $(if $(SLOW),-m '') $(PYTEST_FLAGS)
+
+format: $(DEV)  ## Formats the code and repairs what lint can repair.
+	$(BIN)python -m ruff check --fix
+	$(BIN)python -m ruff format
+
+# UPGRADE=1 moves every version; without it, the pins that still fit stay.
+COMPILE = $(BIN)python -m uv pip compile pyproject.toml --quiet --universal \
+	--python-version 3.10 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+lock: $(DEV)  ## Writes the lock files anew from pyproject.toml.
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --output-file requirements-dev.lock \
+		--extra tensorboard --group dev --constraint requirements.lock
+
+clean:  ## Removes .venv and the tools' caches.
+	rm -rf $(VENV) $(UNFINISHED) .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+
+# pip may take the half of a package that a killed pip left for a whole one:
+# where a run was cut off, the next one starts from an empty .venv. So does
+# one that finds .venv without a working Python.
+define install
+	@if [ -e $(UNFINISHED) ] || ! $(BIN)python -c '' 2>/dev/null; then \
+		$(create); \
+	fi
+	@touch $(UNFINISHED)
+	$(BIN)python -m pip install --disable-pip-version-check \
+		--only-binary=:all: --require-hashes -r $(1)
+	@touch $@
+	@rm $(UNFINISHED)
+endef
+
+define create
+{ command -v $(PYTHON) >/dev/null || { \
+	echo "There is no $(PYTHON) here: install Python 3.10-3.13 or name it," \
+		"as in 'make $(MAKECMDGOALS) PYTHON=python3.12'." >&2; exit 2; }; } && \
+{ $(PYTHON) -c 'import sys; \
+sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	echo "$$($(PYTHON) -V 2>&1) does not do: TensorFlow wants 3.10-3.13." \
+		"Name one, as in 'make $(MAKECMDGOALS) PYTHON=python3.12'." >&2; \
+	exit 2; }; } && \
+{ $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	echo "$(PYTHON) has no venv with pip: install it" \
+		"(on Debian and Ubuntu: apt install python3-venv)." >&2; \
+	exit 2; }; } && \
+touch $(UNFINISHED) && $(PYTHON) -m venv --clear $(VENV)
+endef
+
+$(RUNTIME):
+	$(call install,requirements.lock)
+
+# The development lock holds the program's own versions as well.
+$(DEV):
+	$(call install,requirements-dev.lock)
+	@touch $(RUNTIME)
+
+ifneq ($(shell $(BIN)python -c 'print(1)' 2>/dev/null),1)
+$(RUNTIME) $(DEV): FORCE
+endif

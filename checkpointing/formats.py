@@ -1,0 +1,180 @@
+"""The table of formats: how each is read and written.
+
+A new format is a module with a `read`, a `write` and one line here; `location`
+learns to recognise it by its file names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Mapping
+
+from checkpointing import google, huggingface, keras_weights
+from checkpointing.arrays import Arrays
+from checkpointing.checkpoint import Checkpoint, refuse_unless_bert
+from checkpointing.location import KERAS_ENDINGS, Location, Path, locate
+from checkpointing.vocabulary import read_vocabulary
+from modeling.config import BertConfig
+from safekeeping.errors import UserError
+from safekeeping.files import atomic_folder, atomic_path
+from tokenization.vocab import guess_do_lower_case
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How one format is read and written.
+
+    Attributes:
+        read: opens the weights.
+        read_config: reads the configuration beside them.
+        write: fills an empty folder.
+        only_bert: whether it has names for the weights of a plain BERT alone.
+    """
+
+    read: Callable[[pathlib.Path], Arrays]
+    read_config: Callable[[pathlib.Path], BertConfig]
+    write: Callable[[pathlib.Path, Checkpoint], None]
+    only_bert: bool = True
+
+
+FORMATS: Mapping[str, Format] = {
+    "google": Format(
+        google.read, BertConfig.from_json_file, google.write, only_bert=False
+    ),
+    "huggingface": Format(
+        huggingface.read, huggingface.config_from_json_file, huggingface.write
+    ),
+    "keras": Format(
+        keras_weights.read, BertConfig.from_json_file, keras_weights.write
+    ),
+}
+
+
+def read(path: Path) -> Arrays:
+    """Opens a checkpoint of any format.
+
+    Args:
+        path: see `location.locate`.
+
+    Returns:
+        {Google's name: array}; each array is read from disk when it is asked
+        for, and names, shapes and dtypes are known before.
+
+    Raises:
+        UserError: there is no checkpoint, or it is damaged.
+    """
+    location = locate(path)
+    return FORMATS[location.format].read(location.weights)
+
+
+def bert_config(path: Path) -> BertConfig:
+    """Reads the configuration that lies beside a checkpoint.
+
+    Args:
+        path: see `location.locate`.
+
+    Returns:
+        The configuration. "gelu" of a Hugging Face folder is the erf form
+        and is called "gelu_erf" here; Google's is the tanh form.
+
+    Raises:
+        UserError: there is none, or it cannot be read or computed.
+    """
+    return config_at(locate(path))
+
+
+def config_at(location: Location) -> BertConfig:
+    """Does what `bert_config` does for a checkpoint located before."""
+    if location.config_file is not None:
+        return FORMATS[location.format].read_config(location.config_file)
+    if location.format == "keras":
+        return keras_weights.config(location.weights)
+    raise UserError(
+        f"{location.weights.parent}: there is no bert_config.json or "
+        f"config.json beside {location.weights.name}; put it there, or name "
+        "it with --bert_config_file"
+    )
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Opens a checkpoint with everything that lies beside it.
+
+    Args:
+        path: see `location.locate`.
+
+    Returns:
+        Arrays (unread), configuration, vocabulary and case.
+
+    Raises:
+        UserError: the checkpoint or one of these files cannot be read.
+    """
+    location = locate(path)
+    vocabulary = None
+    do_lower_case = True
+    if location.vocab_file is not None:
+        vocabulary = read_vocabulary(location.vocab_file)
+        do_lower_case, _ = guess_do_lower_case(
+            location.weights, {token: n for n, token in enumerate(vocabulary)}
+        )
+    return Checkpoint(
+        FORMATS[location.format].read(location.weights),
+        config_at(location),
+        vocabulary,
+        do_lower_case,
+    )
+
+
+def write(
+    path: Path,
+    checkpoint: Checkpoint,
+    *,
+    format: str,  # noqa: A002 (what it is called everywhere)
+    check: Callable[[pathlib.Path], None] | None = None,
+) -> None:
+    """Writes a checkpoint; what is not finished is not there.
+
+    Args:
+        path: a folder that does not exist yet; for Keras' format also a file
+            whose name ends in `.keras` or `.weights.h5`, which then stands
+            alone.
+        checkpoint: what to write.
+        format: one of FORMATS.
+        check: called with the finished folder or file while it still has a
+            temporary name; what it raises leaves nothing behind.
+
+    Raises:
+        UserError: something is there already, or the format cannot hold the
+            weights.
+    """
+    target = pathlib.Path(path).expanduser()
+    if os.path.lexists(target):
+        raise UserError(
+            f"{target}: exists already; give another --output, or remove it"
+        )
+    if FORMATS[format].only_bert:
+        refuse_unless_bert(checkpoint.arrays, "the input", f"--format={format}")
+    ending = next((e for e in KERAS_ENDINGS if target.name.endswith(e)), None)
+    if ending is None:
+        with atomic_folder(target) as folder:
+            FORMATS[format].write(folder, checkpoint)
+            if check is not None:
+                check(folder)
+    elif format == "keras":
+        # In a folder of its own, since Keras decides by the file's name.
+        with (
+            atomic_path(target) as temporary,
+            tempfile.TemporaryDirectory(dir=target.parent) as folder,
+        ):
+            file = pathlib.Path(folder, f"model{ending}")
+            keras_weights.write_file(file, checkpoint)
+            if check is not None:
+                check(file)
+            os.replace(file, temporary)
+    else:
+        raise UserError(
+            f"{target}: is the name of a Keras file; --format={format} "
+            "writes a folder"
+        )

@@ -1,0 +1,354 @@
+"""Hugging Face's folders: `config.json` and `model.safetensors`.
+
+Weight names come from `names`; vocabularies are `tokenization`'s matter.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from checkpointing import names
+from checkpointing.arrays import Array, Arrays, Entry
+from checkpointing.checkpoint import Checkpoint
+from checkpointing.vocabulary import write_vocabulary
+from modeling.config import BertConfig
+from modeling.heads import CLASSIFIER_DROPOUT_PROB
+from safekeeping.errors import UserError
+
+SINGLE_FILE = "model.safetensors"
+SHARD_INDEX = "model.safetensors.index.json"
+
+_DTYPES: Mapping[str, Any] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+# Stored in half the bytes; every value of theirs is a float32.
+_WIDENED = ("F16", "BF16")
+
+# Here the erf form is called gelu, and the original's tanh form gelu_new.
+_ACTIVATIONS = {
+    "gelu": "gelu_erf",
+    "gelu_python": "gelu_erf",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+
+# The other way round; what is not here goes by its own name.
+_ACTIVATIONS_THERE = {"gelu": "gelu_new", "gelu_erf": "gelu"}
+
+# transformers.BertConfig's values for keys that a file leaves out.
+_DEFAULTS = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "initializer_range": 0.02,
+}
+
+# Keys about the heads, and those that Google's files have; a `BertConfig`
+# keeps them as unknown.
+_KEPT = (
+    "architectures",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "directionality",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+)
+
+_SPECIAL_TOKENS = {
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+    "pad_token": "[PAD]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+}
+
+# What this program computes; another value would give other numbers.
+_FIXED = {
+    "position_embedding_type": "absolute",
+    "layer_norm_eps": 1e-12,
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+}
+
+
+def read(path: pathlib.Path) -> Arrays:
+    """Opens `model.safetensors`, or the shards an index file lists.
+
+    float16 and bfloat16 are widened to float32, kernels are transposed to
+    [in, out]. Names that Google has no counterpart for are kept as they are.
+
+    Args:
+        path: a `.safetensors` file or `model.safetensors.index.json`.
+
+    Returns:
+        The arrays under Google's names.
+
+    Raises:
+        UserError: a file is missing, damaged or no safetensors file.
+    """
+    files = _shards(path) if path.suffix == ".json" else [path]
+    found: dict[str, Entry] = {}
+    for file in files:
+        found.update(_entries(file))
+    bare = "embeddings.word_embeddings.weight" in found
+    entries: dict[str, Entry] = {}
+    for name, entry in found.items():
+        full = f"bert.{name}" if bare and not _is_head(name) else name
+        if names.HUGGINGFACE_BUFFERS.search(name) or _is_tie(full, found):
+            continue
+        google = names.from_huggingface(names.HUGGINGFACE_TIES.get(full, full))
+        if google is not None and names.is_transposed(google):
+            entry = _transposed(entry)
+        entries[google or name] = entry
+    return Arrays(entries)
+
+
+def config_from_json_file(path: pathlib.Path) -> BertConfig:
+    """Reads a `config.json` of Hugging Face's as a `BertConfig`.
+
+    `hidden_act` "gelu" becomes "gelu_erf", "gelu_new" becomes "gelu", so
+    that the numbers stay Hugging Face's.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The configuration; of the keys that are not its own only those about
+        labels and heads are kept.
+
+    Raises:
+        UserError: the file is no JSON object, is for another kind of model,
+            or asks for what this program does not compute.
+    """
+    values = read_json(path)
+    model_type = values.get("model_type", "bert")
+    if model_type != "bert":
+        raise UserError(
+            f"{path}: model_type is {model_type!r}; of Hugging Face's models "
+            "only 'bert' is read"
+        )
+    for key, expected in _FIXED.items():
+        if values.get(key, expected) != expected:
+            raise UserError(
+                f"{path}: {key} is {values[key]!r}; only {expected!r} is "
+                "computed here"
+            )
+    fields = {
+        key: values.get(key, default) for key, default in _DEFAULTS.items()
+    }
+    activation = fields["hidden_act"]
+    if activation not in _ACTIVATIONS:
+        raise UserError(
+            f"{path}: hidden_act is {activation!r}; known are "
+            f"{', '.join(_ACTIVATIONS)}"
+        )
+    fields["hidden_act"] = _ACTIVATIONS[activation]
+    fields.update({key: values[key] for key in _KEPT if key in values})
+    try:
+        return BertConfig.from_dict(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Fills a folder as transformers' `save_pretrained` does.
+
+    `model.safetensors` with the tied word table once, `config.json`, and
+    with a vocabulary `vocab.txt`, `tokenizer_config.json` and
+    `special_tokens_map.json`. The whole model is in memory, once.
+
+    Args:
+        folder: exists and is empty.
+        checkpoint: what to write; a plain BERT.
+    """
+    # Bare encoders are saved without the prefix of the models around them.
+    bare = checkpoint.architecture == "BertModel"
+    tensors = {}
+    for name in checkpoint.arrays:
+        there = names.to_huggingface(name)
+        if there is None:
+            continue
+        array = checkpoint.arrays[name]
+        if names.is_transposed(name):
+            array = np.ascontiguousarray(array.T)
+        tensors[there.removeprefix("bert.") if bare else there] = array
+    # What transformers asks of files, to tell them from TensorFlow's.
+    save_file(tensors, folder / SINGLE_FILE, metadata={"format": "pt"})
+    _write_json(folder / "config.json", _config_there(checkpoint))
+    if checkpoint.vocabulary is not None:
+        _write_tokenizer(folder, checkpoint)
+
+
+def _config_there(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config
+    activation = str(config.hidden_act or "linear").lower()
+    values = {
+        **config.to_dict(),
+        "model_type": "bert",
+        "architectures": [checkpoint.architecture],
+        "hidden_act": _ACTIVATIONS_THERE.get(activation, activation),
+        **_FIXED,
+        "pad_token_id": _pad_id(checkpoint.vocabulary),
+    }
+    if checkpoint.num_labels:
+        labels = checkpoint.labels
+        values["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        values["label2id"] = {label: i for i, label in enumerate(labels)}
+        values["classifier_dropout"] = CLASSIFIER_DROPOUT_PROB
+    return values
+
+
+def _pad_id(vocabulary: Sequence[str] | None) -> int:
+    if vocabulary is None or "[PAD]" not in vocabulary:
+        return 0
+    return vocabulary.index("[PAD]")
+
+
+def _write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    assert checkpoint.vocabulary is not None
+    write_vocabulary(folder / "vocab.txt", checkpoint.vocabulary)
+    _write_json(folder / "special_tokens_map.json", _SPECIAL_TOKENS)
+    _write_json(
+        folder / "tokenizer_config.json",
+        {
+            **_SPECIAL_TOKENS,
+            "tokenizer_class": "BertTokenizer",
+            "do_basic_tokenize": True,
+            "do_lower_case": checkpoint.do_lower_case,
+            "model_max_length": checkpoint.config.max_position_embeddings,
+            "strip_accents": None,
+            "tokenize_chinese_chars": True,
+        },
+    )
+
+
+def _write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
+    in_order = dict(sorted(values.items()))
+    text = json.dumps(in_order, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object, or says with the line what is wrong with it."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}:{error.lineno}: is not JSON: {error.msg}"
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{path}: holds a {type(values).__name__}, not a JSON object"
+        )
+    return values
+
+
+def _shards(index: pathlib.Path) -> list[pathlib.Path]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) for name in weight_map.values()
+    ):
+        raise UserError(
+            f"{index}: has no weight_map from weights to file names"
+        )
+    files = []
+    for name in sorted(set(weight_map.values())):
+        # A name with a path in it could point outside the folder.
+        if pathlib.PurePath(name).name != name or "\\" in name:
+            raise UserError(
+                f"{index}: {name!r} is not the name of a file beside it"
+            )
+        files.append(index.parent / name)
+    return files
+
+
+def _entries(path: pathlib.Path) -> dict[str, Entry]:
+    try:
+        # Reads of what is asked for; a mapped file would count as memory.
+        file = safe_open(str(path), framework="numpy", backend="pread")
+        described = {name: file.get_slice(name) for name in list(file.keys())}
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: is not a safetensors file, or is cut short: {error}; "
+            "fetch it again"
+        ) from error
+    entries = {}
+    for name, part in described.items():
+        stored = part.get_dtype()
+        if stored not in _DTYPES:
+            raise UserError(
+                f"{path}: {name} is stored as {stored}, which is not read; "
+                "save the weights as float32"
+            )
+        dtype = np.float32 if stored in _WIDENED else _DTYPES[stored]
+        entries[name] = Entry(
+            tuple(part.get_shape()),
+            np.dtype(dtype),
+            functools.partial(_read_tensor, file, path, name, dtype),
+        )
+    return entries
+
+
+def _read_tensor(file: Any, path: pathlib.Path, name: str, dtype: Any) -> Array:
+    try:
+        array: Array = file.get_tensor(name)
+    except SafetensorError as error:
+        raise UserError(f"{path}: {name} cannot be read: {error}") from error
+    return array.astype(dtype, copy=False)
+
+
+def _transposed(entry: Entry) -> Entry:
+    return Entry(
+        entry.shape[::-1],
+        entry.dtype,
+        lambda: np.ascontiguousarray(entry.read().T),
+    )
+
+
+def _is_head(name: str) -> bool:
+    return name.startswith(("cls.", "classifier.", "qa_outputs."))
+
+
+def _is_tie(name: str, found: Mapping[str, Entry]) -> bool:
+    first = names.HUGGINGFACE_TIES.get(name)
+    return first is not None and (
+        first in found or first.removeprefix("bert.") in found
+    )

@@ -1,0 +1,106 @@
+"""Google's checkpoints: what is in them, and what breaks them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import checkpointing
+from safekeeping.errors import UserError
+
+ARRAYS = {
+    "bert/embeddings/word_embeddings": np.arange(6.0, dtype=np.float32).reshape(
+        2, 3
+    ),
+    "bert/pooler/dense/bias": np.array([7.0, 8.0, 9.0], np.float32),
+    "global_step": np.int64(20),
+}
+
+Writer = Callable[[dict[str, Any]], pathlib.Path]
+
+
+def test_names_shapes_and_values(google_folder: Writer) -> None:
+    arrays = checkpointing.read(google_folder(ARRAYS))
+    assert set(arrays) == set(ARRAYS)
+    assert arrays.shape("bert/embeddings/word_embeddings") == (2, 3)
+    assert arrays.dtype("global_step") == np.int64
+    for name, expected in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], expected)
+
+
+def test_tensorflow_reads_what_is_written(google_folder: Writer) -> None:
+    prefix = google_folder(ARRAYS) / "bert_model.ckpt"
+    assert tf.train.list_variables(str(prefix)) == [
+        ("bert/embeddings/word_embeddings", [2, 3]),
+        ("bert/pooler/dense/bias", [3]),
+        ("global_step", []),
+    ]
+
+
+def test_data_cut_short(google_folder: Writer) -> None:
+    folder = google_folder(ARRAYS)
+    data = folder / "bert_model.ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:20])
+    with pytest.raises(UserError, match=r"cut short.* 44 bytes.* hold 20"):
+        checkpointing.read(folder)
+
+
+def test_one_byte_wrong_names_the_tensor(google_folder: Writer) -> None:
+    folder = google_folder(ARRAYS)
+    data = folder / "bert_model.ckpt.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[25] ^= 1  # 24 bytes of the word table come first
+    data.write_bytes(content)
+    arrays = checkpointing.read(folder)
+    assert arrays["global_step"] == 20
+    with pytest.raises(UserError, match="bert/pooler/dense/bias is damaged"):
+        _ = arrays["bert/pooler/dense/bias"]
+
+
+def test_index_without_data(google_folder: Writer) -> None:
+    folder = google_folder(ARRAYS)
+    (folder / "bert_model.ckpt.data-00000-of-00001").unlink()
+    with pytest.raises(UserError, match="data-00000-of-00001 is missing"):
+        checkpointing.read(folder)
+
+
+def test_a_shard_is_missing(google_folder: Writer) -> None:
+    folder = google_folder(ARRAYS)
+    (folder / "bert_model.ckpt.data-00000-of-00001").rename(
+        folder / "bert_model.ckpt.data-00001-of-00002"
+    )
+    with pytest.raises(UserError, match="data-00000-of-00002 is missing"):
+        checkpointing.read(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an index" * 30])
+def test_index_of_something_else(
+    tmp_path: pathlib.Path, content: bytes
+) -> None:
+    (tmp_path / "model.ckpt.index").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.ckpt\.index: is not the"):
+        checkpointing.read(tmp_path)
+
+
+def test_object_based_checkpoint_is_refused(tmp_path: pathlib.Path) -> None:
+    tf.train.Checkpoint(v=tf.Variable(1.0)).write(str(tmp_path / "ckpt"))
+    with pytest.raises(UserError, match="object-based"):
+        checkpointing.read(tmp_path)
+
+
+def test_all_checkpoints_at_hand(shared: pathlib.Path) -> None:
+    folder = shared / "checkpoints"
+    arrays = checkpointing.read(folder / "run_pretraining_L-2_H-4")
+    assert len(arrays) == 139
+    assert arrays["global_step"] > 0
+    arrays = checkpointing.read(folder / "classifier_27_L-2_H-32")
+    assert arrays.shape("output_weights") == (27, 32)
+    assert np.isfinite(arrays["output_weights"]).all()
+    for index in (folder / "index_only").glob("*/*.index"):
+        with pytest.raises(UserError, match="00000-of-00001 is missing"):
+            checkpointing.read(index)

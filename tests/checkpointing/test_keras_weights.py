@@ -1,0 +1,114 @@
+"""Keras' files, read without building a model."""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import checkpointing
+from modeling.bert import BertModel
+from modeling.config import BertConfig
+from modeling.heads import PreTrainingHeads, SequenceClassifier
+from safekeeping.errors import UserError
+
+
+class Everything(keras.Model):
+    """An encoder with all the heads that `modeling` has."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(name="everything")
+        self.config = config
+        self.bert = BertModel(config)
+        self.heads = PreTrainingHeads(config)
+        self.heads.build()
+        self.classifier = SequenceClassifier(3, config.hidden_size)
+        self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        return {"config": self.config.to_dict()}
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_names_are_the_paths_of_the_weights(
+    tmp_path: pathlib.Path, config: BertConfig, name: str
+) -> None:
+    model = Everything(config)
+    for variable in model.weights:  # LayerNorms and biases start out alike
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    path = tmp_path / name
+    (model.save if name == "m.keras" else model.save_weights)(path)
+    arrays = checkpointing.read(path)
+    assert set(arrays) == {variable.path for variable in model.weights}
+    for variable in model.weights:
+        np.testing.assert_array_equal(arrays[variable.path], variable.numpy())
+
+
+def test_optimiser_is_told_apart(
+    tmp_path: pathlib.Path, config: BertConfig
+) -> None:
+    model = BertModel(config)
+    model.compile(keras.optimizers.Adam())
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "m.keras")
+    report = checkpointing.load(BertModel(config), tmp_path / "m.keras")
+    assert len(report.loaded) == len(model.weights)
+    assert report.unused == ()
+    # Two moments for each weight, the step and the learning rate.
+    assert len(report.slots) == 2 * len(model.weights) + 2
+
+
+@pytest.fixture
+def saved(tmp_path: pathlib.Path, model: Any) -> pathlib.Path:
+    path = tmp_path / "m.weights.h5"
+    model.save_weights(path)
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 5, 3000])
+def test_cut_short(saved: pathlib.Path, size: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:size])
+    with pytest.raises(UserError, match=r"m\.weights\.h5: .*cut short"):
+        checkpointing.read(saved)
+
+
+def test_links_out_of_the_file_are_not_followed(saved: pathlib.Path) -> None:
+    with h5py.File(saved, "a") as file:
+        del file["layers/pooler/dense/vars/0"]
+        file["layers/pooler/dense/vars/0"] = h5py.ExternalLink("/etc/x", "/")
+    with pytest.raises(UserError, match="is a link"):
+        checkpointing.read(saved)
+
+
+def test_an_absurd_shape_is_refused(saved: pathlib.Path) -> None:
+    with h5py.File(saved, "a") as file:
+        del file["layers/pooler/dense/vars/0"]
+        file.create_dataset(
+            "layers/pooler/dense/vars/0", (1 << 40,), "f4", chunks=(8,)
+        )
+    with pytest.raises(UserError, match="lists 4398046"):
+        checkpointing.read(saved)
+
+
+def test_archives_that_are_none(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"no archive")
+    with pytest.raises(UserError, match=r"m\.keras: is not a Keras"):
+        checkpointing.read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(UserError, match=r"m\.keras: is not a Keras"):
+        checkpointing.read(path)
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(10_000_000))
+    with pytest.raises(UserError, match="would grow from"):
+        checkpointing.read(path)

@@ -1,0 +1,114 @@
+"""Which files a path means."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+import checkpointing
+from safekeeping.errors import UserError
+
+
+def touch(folder: pathlib.Path, *names: str) -> pathlib.Path:
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "bert_model.ckpt",
+        "bert_model.ckpt.index",
+        "bert_model.ckpt.data-00000-of-00001",
+    ],
+)
+def test_ways_to_name_a_google_checkpoint(
+    tmp_path: pathlib.Path, path: str
+) -> None:
+    touch(
+        tmp_path,
+        "bert_model.ckpt.index",
+        "bert_model.ckpt.data-00000-of-00001",
+        "bert_config.json",
+        "vocab.txt",
+    )
+    assert checkpointing.locate(tmp_path / path) == checkpointing.Location(
+        format="google",
+        weights=tmp_path / "bert_model.ckpt",
+        config_file=tmp_path / "bert_config.json",
+        vocab_file=tmp_path / "vocab.txt",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("model.safetensors", "huggingface"),
+        ("model.safetensors.index.json", "huggingface"),
+        ("best.keras", "keras"),
+        ("best.weights.h5", "keras"),
+    ],
+)
+def test_folders_of_other_formats(
+    tmp_path: pathlib.Path, name: str, kind: str
+) -> None:
+    touch(tmp_path, name, "config.json", "tokenizer.json")
+    for path in (tmp_path, tmp_path / name):
+        location = checkpointing.locate(path)
+        assert location.format == kind
+        assert location.weights == tmp_path / name
+        assert location.config_file == tmp_path / "config.json"
+        assert location.vocab_file == tmp_path / "tokenizer.json"
+
+
+def test_latest_of_several(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path, "model.ckpt-10.index", "model.ckpt-20.index")
+    with pytest.raises(
+        UserError, match=r"several checkpoints: model\.ckpt-10, model\.ckpt-20"
+    ):
+        checkpointing.locate(tmp_path)
+    # As written on another machine, where the folder lay elsewhere.
+    (tmp_path / "checkpoint").write_text(
+        'model_checkpoint_path: "/gone/run/model.ckpt-20"\n'
+        'all_model_checkpoint_paths: "/gone/run/model.ckpt-10"\n'
+    )
+    assert checkpointing.locate(tmp_path).weights.name == "model.ckpt-20"
+
+
+def test_two_formats_in_one_folder(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path, "model.safetensors", "bert_model.ckpt.index")
+    with pytest.raises(UserError, match=r"several checkpoints.*give the path"):
+        checkpointing.locate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pytorch_model.bin", r"can run code.*save_pretrained"),
+        ("tf_model.h5", r"not a Keras 3 weights file"),
+        ("model.ckpt.data-00000-of-00001", r"index.*is missing"),
+        ("vocab.txt", r"is not a checkpoint"),
+    ],
+)
+def test_files_of_no_use(
+    tmp_path: pathlib.Path, name: str, message: str
+) -> None:
+    touch(tmp_path, name)
+    with pytest.raises(UserError, match=message):
+        checkpointing.locate(tmp_path / name)
+
+
+def test_a_folder_of_pickles_says_so(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path, "config.json", "pytorch_model.bin")
+    with pytest.raises(UserError, match="can run code"):
+        checkpointing.locate(tmp_path)
+
+
+def test_nothing_there(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        checkpointing.locate(tmp_path)
+    with pytest.raises(UserError, match="no such checkpoint"):
+        checkpointing.locate(tmp_path / "bert_model.ckpt")

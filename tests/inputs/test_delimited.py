@@ -1,0 +1,505 @@
+"""Encodings, dialects and rows, on small files and on published ones."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import pathlib
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inputs import delimited
+from inputs.delimited import Dialect, Row, rows, sniff
+from safekeeping.errors import UserError
+
+Write = Callable[..., pathlib.Path]
+
+
+@pytest.fixture
+def write(tmp_path: pathlib.Path) -> Write:
+    def write(
+        content: str | bytes, name: str = "a.csv", encoding: str = "utf-8"
+    ) -> pathlib.Path:
+        path = tmp_path / name
+        if isinstance(content, str):
+            content = content.encode(encoding)
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def cells(path: pathlib.Path, dialect: Dialect | None = None) -> list:
+    return [row.cells for row in rows(path, dialect or sniff(path))]
+
+
+def message(path: pathlib.Path, **choices: str) -> str:
+    with pytest.raises(UserError) as caught:
+        list(rows(path, sniff(path, **choices)))  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+# file, delimiter, quoting, header, rows
+PUBLISHED = [
+    ("ag_news/test.csv", ",", "double", False, 7600),
+    ("chnsenticorp/train.tsv", "\t", "none", True, 9600),
+    ("chnsenticorp/dev.tsv", "\t", "none", True, 1200),
+    ("chnsenticorp/test.tsv", "\t", "none", True, 1200),
+    ("cola/in_domain_train.tsv", "\t", "none", False, 8551),
+    ("cola/in_domain_dev.tsv", "\t", None, False, 527),
+    ("cola/out_of_domain_dev.tsv", "\t", None, False, 516),
+    ("cosmosqa/valid.csv", ",", "double", True, 2985),
+    ("fnc1/competition_test_bodies.csv", ",", "double", True, 904),
+    ("fnc1/competition_test_stances.csv", ",", "double", True, 25413),
+    ("mrpc/msr_paraphrase_train.txt", "\t", "none", True, 4076),
+    ("mrpc/msr_paraphrase_test.txt", "\t", "none", True, 1725),
+    ("rte/train.tsv", "\t", "none", True, 2490),
+    ("rte/dev.tsv", "\t", "none", True, 277),
+    ("sst2_glue/train_full.tsv", "\t", None, True, 67349),
+    ("sst2_glue/dev.tsv", "\t", None, True, 872),
+    ("sst2_glue/test-labeled.tsv", "\t", None, True, 1821),
+    ("stsb/stsb-en-train.csv", ",", "double", False, 5749),
+    ("stsb/stsb-en-dev.csv", ",", "double", False, 1500),
+    ("stsb/stsb-en-test.csv", ",", "double", False, 1379),
+    ("stsb/stsb-zh-train.csv", ",", "double", False, 5749),
+    ("swag_fixture/swag.csv", ",", "double", True, 11),
+    ("waimai_10k/waimai_10k.csv", ",", "double", True, 11987),
+    ("ocnli/dev.json", "", None, True, 3000),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "quoting", "header", "count"), PUBLISHED
+)
+def test_published_files_have_their_published_rows(
+    shared: pathlib.Path,
+    name: str,
+    delimiter: str,
+    quoting: str | None,
+    header: bool,
+    count: int,
+) -> None:
+    path = shared / "datasets" / name
+    dialect = sniff(path)
+    assert (dialect.delimiter, dialect.header) == (delimiter, header)
+    # Without a quote in the file both readings are the same.
+    if quoting:
+        assert dialect.quoting == quoting
+    assert sum(1 for _ in rows(path, dialect)) == count
+
+
+def test_the_mark_of_mrpc_is_not_in_its_first_name(
+    shared: pathlib.Path,
+) -> None:
+    path = shared / "datasets/mrpc/msr_paraphrase_train.txt"
+    dialect = sniff(path)
+    assert dialect.encoding == "utf-8-sig"
+    assert dialect.columns[0] == "Quality"
+    first = next(rows(path, dialect))
+    assert first.line == 2
+    assert first.cells[3].endswith(
+        '"the witness", of deliberately distorting his evidence.'
+    )
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16"])
+@pytest.mark.parametrize("count", [3, 30, 1000])
+def test_real_reviews_in_chinese_encodings(
+    shared: pathlib.Path, write: Write, encoding: str, count: int
+) -> None:
+    with open(
+        shared / "datasets/chnsenticorp/dev.tsv", encoding="utf-8"
+    ) as file:
+        text = "".join(file.readlines()[: count + 1])
+    # A few reviews hold characters that GBK lacks.
+    data = text.encode(encoding, "ignore")
+    path = write(data, "a.tsv")
+    same = write(data.decode(encoding), "b.tsv")
+    assert sniff(path).columns == ("label", "text_a")
+    assert cells(path) == cells(same)
+
+
+LANGUAGES = [
+    ("gb18030", "很快，好吃，味道足，量大;房间太小，隔音很差，不会再来"),
+    ("big5", "餐點很好吃，服務人員也很親切;房間太小，隔音很差，不會再來"),
+    (
+        "shift_jis",
+        "とても美味しかったです;もう行きません！;部屋もきれいで、静か",
+    ),
+    ("euc_kr", "배송이 빨라서 좋아요;품질이 별로입니다 실망했어요"),
+    ("cp1251", "Отличный товар, рекомендую;Ужасное качество и доставка"),
+    ("latin-1", "Déçu par la qualité;Le café était délicieux et très bon"),
+    ("cp1252", "Größe passt nicht – enttäuscht;Schöne Grüße, nur 5 €"),
+    (
+        "cp1250",
+        "Świetny;nie działa już;żałuję zakupu;była miła, też ściągła",
+    ),
+    ("utf-8", "Déçu par la qualité;餐點很好吃"),
+    ("utf-8-sig", "Déçu par la qualité;餐點很好吃"),
+    ("utf-16", "Déçu par la qualité;餐點很好吃"),
+    ("utf-16-le", "plain words in two bytes each;and some more of them"),
+    ("utf-32", "Déçu par la qualité;餐點很好吃"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "texts"), LANGUAGES)
+def test_encodings_are_found(write: Write, encoding: str, texts: str) -> None:
+    table = [[text, "1"] for text in texts.split(";")]
+    content = "text\tlabel\n" + "".join("\t".join(r) + "\n" for r in table)
+    path = write(content, "a.tsv", encoding)
+    assert cells(path) == table
+    assert cells(path, sniff(path, encoding=encoding)) == table
+
+
+def test_one_letter_in_latin_1_among_much_ascii(write: Write) -> None:
+    path = write(b"text,label\n" + b"plain words,0\n" * 500 + b"caf\xe9,1\n")
+    assert sniff(path).encoding == "cp1252"
+    assert cells(path)[-1] == ["café", "1"]
+
+
+@pytest.mark.parametrize(
+    "stray", [b"\xff", b"\xff\xfe", b"\x80\x81", b"\xc3(", b"\x81"]
+)
+@pytest.mark.parametrize("times", [1, 20])
+def test_stray_bytes_among_ascii_are_damage(
+    write: Write, stray: bytes, times: int
+) -> None:
+    row = b"bad" + stray + b",0\nplain words,1\n"
+    path = write(b"text,label\n" + row * times)
+    assert f"line 2: the bytes {stray.hex(' ')}" in message(path)
+    assert " at offset 14 are not utf-8 text" in message(path)
+
+
+def test_a_given_encoding_still_drops_the_mark(write: Write) -> None:
+    path = write("text,label\nGuten Tag,1\n", encoding="utf-8-sig")
+    assert sniff(path, encoding="UTF8").columns == ("text", "label")
+    data = codecs.BOM_UTF16_LE + "text,label\nx,1\n".encode("utf-16-le")
+    path = write(data)
+    assert sniff(path, encoding="utf-16-le").columns == ("text", "label")
+
+
+@pytest.mark.parametrize("block", [1, 4, 7, 1 << 20])
+def test_an_undecodable_byte_is_told_with_its_place(
+    write: Write, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", block)
+    good = "text,label\n好吃,1\n难吃".encode()
+    path = write(good + b"\xff,0\n")
+    assert message(path).startswith(
+        f"{path}, line 3: the bytes ff 2c 30 0a at offset {len(good)} are not "
+        "utf-8 text"
+    )
+    assert "--encoding" in message(path)
+
+
+def test_offsets_count_the_mark(write: Write) -> None:
+    path = write(codecs.BOM_UTF8 + b"text,label\nok\xff,1\n")
+    assert "line 2: the bytes ff 2c 31 0a at offset 16 " in message(path)
+
+
+def test_a_file_cut_inside_a_letter_is_not_guessed_at(write: Write) -> None:
+    path = write("text,label\n很好吃,1\n味道足".encode()[:-1])
+    assert "line 3" in message(path)
+    assert "offset 29" in message(path)
+
+
+def test_a_given_encoding_that_does_not_fit(write: Write) -> None:
+    path = write("text,label\n好吃,1\n", encoding="gbk")
+    assert "line 2: the bytes ba c3 b3 d4 at offset 11 are not utf-8" in (
+        message(path, encoding="utf-8")
+    )
+    assert "--encoding=klingon: there is no such encoding" in message(
+        path, encoding="klingon"
+    )
+
+
+def test_a_file_that_changed_since_it_was_looked_at(write: Write) -> None:
+    path = write("text,label\ngood,1\n")
+    dialect = sniff(path)
+    path.write_bytes(b"text,label\ng\xffod,1\n")
+    with pytest.raises(UserError, match=r"line 2: .* at offset 12 "):
+        list(rows(path, dialect))
+
+
+def test_quotes_commas_and_line_breaks_in_cells(write: Write) -> None:
+    path = write(
+        "id,text,label\r\n"
+        '1,"He said ""no"", twice",a\r\n'
+        "\r\n"
+        '2,"first line\r\nsecond line",b\r\n'
+        "   \r\n"
+        "3,plain,a"
+    )
+    assert list(rows(path, sniff(path))) == [
+        Row(2, ["1", 'He said "no", twice', "a"]),
+        Row(4, ["2", "first line\r\nsecond line", "b"]),
+        Row(7, ["3", "plain", "a"]),
+    ]
+
+
+def test_a_space_after_the_delimiter_is_no_text(write: Write) -> None:
+    path = write('text, label\n"yes, sir", good\n"no, sir", "bad"\n')
+    assert sniff(path).columns == ("text", "label")
+    assert cells(path) == [["yes, sir", "good"], ["no, sir", "bad"]]
+
+
+def test_quotes_in_tab_separated_text_stay(write: Write) -> None:
+    path = write(
+        'label\ttext\n1\t"Never" is a word.\n0\t"What now?"\n', "a.tsv"
+    )
+    assert cells(path) == [["1", '"Never" is a word.'], ["0", '"What now?"']]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '1\t"two\nlines"',
+        '1\t"a\ttab"',
+        '1\t"so-called ""tea"""',
+        '"1"\t"quoted like every row"',
+    ],
+)
+def test_quotes_that_a_writer_put_around_cells_go(
+    write: Write, row: str
+) -> None:
+    path = write(f'"label"\t"text"\n{row}\n', "a.tsv")
+    assert sniff(path).quoting == "double"
+    assert '"' not in cells(path)[0][1].replace('"tea"', "")
+
+
+def test_quotes_after_backslashes(write: Write) -> None:
+    path = write('text,label\n"She said \\"hi, you\\"",1\n"x\\\\y",0\n')
+    assert sniff(path).quoting == "backslash"
+    assert cells(path) == [['She said "hi, you"', "1"], ["x\\y", "0"]]
+
+
+def test_backslashes_in_ordinary_files_stay(write: Write) -> None:
+    path = write('text,label\n"a second\\team",1\n"C:\\temp, D:",0\n')
+    assert cells(path) == [["a second\\team", "1"], ["C:\\temp, D:", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "delimiter"),
+    [
+        ("text;label\nyes, no, maybe;1\nwell, then;0\n", "a.csv", ";"),
+        ("a|b\nx, y|1\nz|0\n", "a.txt", "|"),
+        ("text\nHello, world\nfoo\n", "a.csv", ""),
+        ("It rained, and hard.\nWe left.\nA, b, c, d.\n", "a.txt", ""),
+        ("one, two\tthree, four\n", "a.tsv", "\t"),
+    ],
+)
+def test_delimiters_are_found(
+    write: Write, content: str, name: str, delimiter: str
+) -> None:
+    assert sniff(write(content, name)).delimiter == delimiter
+
+
+def test_one_column_of_prose(write: Write) -> None:
+    path = write('"Yes," he said.\nNo, never.\nNo.\n', "a.txt")
+    dialect = sniff(path, header=False)
+    assert dialect.columns == ("column 1",)
+    assert cells(path, dialect) == [
+        ['"Yes," he said.'],
+        ["No, never."],
+        ["No."],
+    ]
+    assert cells(path, sniff(path, delimiter="none", header=False)) == cells(
+        path, dialect
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "header"),
+    [
+        ("text,label\ngood,1\n", True),
+        ("good,1\nbad,0\n", False),
+        ("phrase,kind\nI like it a lot and so does everyone,fine\n", True),
+        ("very good,pos\nawful,neg\nnice,pos\n", False),
+        ("something,number\ngood,1\nbad,2\n", True),
+        ("内容,标签\n很好,正面\n", True),
+        ("opinion,verdict\n" + "I like,yes\nDon't,no\n" * 4, True),
+        (",sentence,mark\n0,so so,b\n", True),
+        ("fine,,x\nbad,y,\n", False),
+    ],
+)
+def test_headers_are_found(write: Write, content: str, header: bool) -> None:
+    dialect = sniff(write(content), delimiter="comma")
+    assert dialect.header is header
+
+
+def test_columns_without_a_name_get_a_number(write: Write) -> None:
+    assert sniff(write(",text\n0,yes\n")).columns == ("column 1", "text")
+
+
+def test_what_was_decided_is_told(write: Write) -> None:
+    decisions = sniff(write("text,label\n好,1\n"), quoting="none").decisions
+    assert [(what, value) for what, value, _ in decisions] == [
+        ("encoding", "utf-8"),
+        ("delimiter", "comma"),
+        ("quoting", "none"),
+        ("header", "yes"),
+    ]
+    assert decisions[2].how == "as given"
+
+
+def test_nul_characters_are_dropped(write: Write) -> None:
+    assert cells(write(b"text,label\ngo\0od,1\n")) == [["good", "1"]]
+
+
+def test_a_row_with_too_many_cells(write: Write) -> None:
+    path = write('text,label\n"two\nlines",1\nwell, well,0\n')
+    assert message(path).startswith(
+        f"{path}, line 4: 3 cells where 2 are expected (text, label); the row "
+        "starts 'well, well,0'. "
+    )
+    assert "--quoting" in message(path)
+
+
+def test_a_row_with_too_few_cells(write: Write) -> None:
+    path = write("text\tlabel\ngood\t1\nbad\n", "a.tsv")
+    assert message(path).startswith(
+        f"{path}, line 3: 1 cells where 2 are expected"
+    )
+    assert "(taken: tab)" in message(path)
+
+
+def test_a_quote_that_is_never_closed(write: Write) -> None:
+    path = write('text,label\n"a, b",1\n"c, d,0\ne,1\n')
+    assert message(path).startswith(
+        f"{path}, line 3: a quote is opened and never closed; the row starts "
+        "'\"c, d,0'."
+    )
+
+
+def test_text_after_a_closing_quote(write: Write) -> None:
+    path = write('text,label\n"a, b",1\n"c, d" e,0\n')
+    assert message(path).startswith(
+        f"{path}, line 3: a closing quote is followed by more text"
+    )
+
+
+def test_a_cell_that_runs_to_the_end_of_a_large_file(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "_LONGEST_CELL", 1000)
+    path = write('a,b\n1,"x, y"\n2,"' + "z, z\n" * 1000)
+    assert "line 3: a quote is opened and never closed" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"\n \n\r\n", "is empty"),
+        (codecs.BOM_UTF8, "is empty"),
+        (b"text,label\n", "has only a header (text, label)"),
+        (b"PK\x03\x04\x14", "is a spreadsheet or ZIP archive, not text"),
+        (b"\x1f\x8b\x08", "is compressed with gzip, not text"),
+    ],
+)
+def test_files_without_rows(write: Write, content: bytes, told: str) -> None:
+    path = write(content)
+    assert message(path).startswith(f"{path} {told}")
+
+
+def test_files_that_are_none(tmp_path: pathlib.Path) -> None:
+    missing = tmp_path / "no.csv"
+    assert message(missing) == f"{missing}: there is no such file."
+    assert "is not a regular file" in message(tmp_path)
+
+
+def test_values_of_flags_that_do_not_exist(write: Write) -> None:
+    path = write("text,label\ngood,1\n")
+    assert message(path, delimiter="<>").startswith("--delimiter=<>: give one")
+    assert message(path, quoting="yes") == (
+        "--quoting=yes: give one of double, backslash, none."
+    )
+
+
+@pytest.mark.parametrize("delimiter", ["\t", "tab", "\\t"])
+def test_spellings_of_a_delimiter(write: Write, delimiter: str) -> None:
+    path = write("a, b\t1\n")
+    dialect = sniff(path, delimiter=delimiter, header=False)
+    assert cells(path, dialect) == [["a, b", "1"]]
+
+
+def test_json_lines(write: Write) -> None:
+    path = write(
+        '{"text": "两行\\n字", "label": 1}\n\n'
+        '{"label": null, "extra": ["a", 2.5]}\n',
+        "a.jsonl",
+    )
+    dialect = sniff(path)
+    assert dialect.columns == ("text", "label", "extra")
+    assert list(rows(path, dialect)) == [
+        Row(1, ["两行\n字", "1", ""]),
+        Row(3, ["", "", '["a", 2.5]']),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"a": 1}\n{"a": }\n', "line 2, column 7: Expecting value"),
+        ('{"a": 1}\n[1]\n', "line 2: each line must be one JSON object"),
+        ("{}\n", " is empty: it holds no record"),
+    ],
+)
+def test_broken_json_lines(write: Write, content: str, told: str) -> None:
+    assert told in message(write(content, "a.json"))
+
+
+def test_a_sample_spans_the_file(write: Write) -> None:
+    path = write("n,text\n" + "".join(f"{n},x\n" for n in range(100)))
+    dialect = sniff(path)
+    numbers = [row.cells[0] for row in delimited.sample(path, dialect, 10)]
+    assert numbers == [str(n) for n in range(0, 100, 8)]
+    assert len(delimited.sample(path, dialect, 100)) == 100
+
+
+def test_memory_does_not_grow_with_the_file(write: Write) -> None:
+    peaks = []
+    for count in (1000, 50_000):
+        path = write("text,label\n" + "some words here,1\n" * count)
+        dialect = sniff(path)
+        tracemalloc.start()
+        assert sum(1 for _ in rows(path, dialect)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 20_000
+
+
+texts = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\uffff"),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+@given(
+    table=st.integers(2, 3).flatmap(
+        lambda width: st.lists(
+            st.lists(texts, min_size=width, max_size=width),
+            min_size=1,
+            max_size=6,
+        )
+    )
+)
+def test_what_a_csv_writer_quotes_is_read_back(
+    delimiter: str, table: list[list[str]]
+) -> None:
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(
+        table
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "a.csv"
+        path.write_text(written.getvalue(), encoding="utf-8", newline="")
+        dialect = sniff(path, delimiter=delimiter, header=False)
+        assert cells(path, dialect) == table

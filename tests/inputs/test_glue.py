@@ -1,0 +1,176 @@
+"""The benchmarks' files, written as published but for their length."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+
+from inputs.examples import InputExample
+from inputs.glue import TASKS, find_task, open_split
+from safekeeping.errors import UserError
+
+
+def read(
+    folder: pathlib.Path, task: str, split: str, name: str, content: str
+) -> list[InputExample]:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return list(open_split(find_task(task), split, folder))
+
+
+def test_cola(tmp_path: pathlib.Path) -> None:
+    content = 'gj04\t1\t\t"Yes" is said.\nbc01\t0\t*\tHim ran.\n'
+    for split in ("train", "dev"):
+        assert read(tmp_path, "cola", split, f"{split}.tsv", content) == [
+            InputExample(f"{split}-0", '"Yes" is said.', None, "1", 1),
+            InputExample(f"{split}-1", "Him ran.", None, "0", 2),
+        ]
+    content = "index\tsentence\n0\tBill ran.\n"
+    assert read(tmp_path, "CoLA", "test", "test.tsv", content) == [
+        InputExample("test-1", "Bill ran.", None, None, 2)
+    ]
+
+
+def test_mrpc(tmp_path: pathlib.Path) -> None:
+    content = (
+        "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+        '1\t7\t8\tHe said "no.\tHe said no.\n'
+    )
+    for split in ("train", "dev"):
+        assert read(tmp_path, "MRPC", split, f"{split}.tsv", content) == [
+            InputExample(f"{split}-1", 'He said "no.', "He said no.", "1", 2)
+        ]
+    content = content.replace("Quality", "index")
+    assert read(tmp_path, "mrpc", "test", "test.tsv", content) == [
+        InputExample("test-1", 'He said "no.', "He said no.", None, 2)
+    ]
+
+
+def test_mrpc_as_the_corpus_comes(shared: pathlib.Path) -> None:
+    folder = shared / "datasets/mrpc"
+    counts = {
+        split: len(list(open_split(find_task("mrpc"), split, folder)))
+        for split in ("train", "dev", "test")
+    }
+    assert counts == {"train": 4076, "dev": 1725, "test": 1725}
+
+
+def mnli(columns: int, label: str = "") -> str:
+    names = [f"name{number}" for number in range(columns)]
+    cells = [f"cell{number}" for number in range(columns)]
+    if label:
+        cells[-1] = label
+    return "\t".join(names) + "\n" + "\t".join(cells) + "\n"
+
+
+def test_mnli(tmp_path: pathlib.Path) -> None:
+    for split, name, columns, label, prefix in (
+        ("train", "train.tsv", 12, "neutral", "train"),
+        ("dev", "dev_matched.tsv", 16, "entailment", "dev_matched"),
+        ("test", "test_matched.tsv", 10, None, "test"),
+    ):
+        content = mnli(columns, label or "")
+        assert read(tmp_path, "mnli", split, name, content) == [
+            InputExample(f"{prefix}-cell0", "cell8", "cell9", label, 2)
+        ]
+
+
+def test_xnli(tmp_path: pathlib.Path) -> None:
+    train = "premise\thypo\tlabel\n一\t二\tcontradictory\n三\t四\tneutral\n"
+    name = "multinli/multinli.train.zh.tsv"
+    assert read(tmp_path, "XNLI", "train", name, train) == [
+        InputExample("train-1", "一", "二", "contradiction", 2),
+        InputExample("train-2", "三", "四", "neutral", 3),
+    ]
+    dev = (
+        "language\tgold_label\ta\tb\tc\td\tsentence1\tsentence2\te\n"
+        "de\tneutral\t\t\t\t\tEins\tZwei\t\n"
+        "zh\tentailment\t\t\t\t\t一\t二\t\n"
+    )
+    assert read(tmp_path, "xnli", "dev", "xnli.dev.tsv", dev) == [
+        InputExample("dev-2", "一", "二", "entailment", 3)
+    ]
+    assert read(tmp_path, "xnli", "test", "xnli.test.tsv", dev) == [
+        InputExample("test-2", "一", "二", None, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "counts"),
+    [
+        ("sst-2", "sst2_glue/dev.tsv", {"0": 428, "1": 444}),
+        ("rte", "rte/dev.tsv", {"entailment": 146, "not_entailment": 131}),
+        ("cola", "cola/in_domain_train.tsv", {"0": 2528, "1": 6023}),
+    ],
+)
+def test_published_files(
+    shared: pathlib.Path,
+    tmp_path: pathlib.Path,
+    task: str,
+    source: str,
+    counts: dict[str, int],
+) -> None:
+    shutil.copy(shared / "datasets" / source, tmp_path / "dev.tsv")
+    labels = [
+        example.label
+        for example in open_split(find_task(task), "dev", tmp_path)
+    ]
+    assert {label: labels.count(label) for label in counts} == counts
+    assert len(labels) == sum(counts.values())
+
+
+def test_the_test_parts_of_sst_2_and_rte(tmp_path: pathlib.Path) -> None:
+    content = "index\tsentence\n0\tfine\n"
+    assert read(tmp_path, "SST-2", "test", "test.tsv", content) == [
+        InputExample("test-0", "fine", None, None, 2)
+    ]
+    content = "index\tsentence1\tsentence2\n0\tA\tB\n"
+    assert read(tmp_path, "RTE", "test", "test.tsv", content) == [
+        InputExample("test-0", "A", "B", None, 2)
+    ]
+
+
+def test_the_original_tasks_keep_their_labels_and_metrics() -> None:
+    assert [(t.name, t.labels, t.metrics) for t in TASKS[:4]] == [
+        ("CoLA", ("0", "1"), ("matthews_correlation",)),
+        ("MRPC", ("0", "1"), ("accuracy", "f1")),
+        ("MNLI", ("contradiction", "entailment", "neutral"), ("accuracy",)),
+        ("XNLI", ("contradiction", "entailment", "neutral"), ("accuracy",)),
+    ]
+
+
+def test_an_unknown_task() -> None:
+    with pytest.raises(UserError, match="--task_name=glue: there is no such"):
+        find_task("glue")
+
+
+def test_missing_folders_and_files(tmp_path: pathlib.Path) -> None:
+    task = find_task("mrpc")
+    with pytest.raises(UserError, match="there is no such folder"):
+        open_split(task, "train", tmp_path / "none")
+    with pytest.raises(UserError) as caught:
+        open_split(task, "train", tmp_path)
+    assert str(caught.value) == (
+        f"--data_dir={tmp_path} has no train.tsv or msr_paraphrase_train.txt, "
+        "the train part of MRPC."
+    )
+
+
+def test_a_label_that_the_task_lacks(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, "cola", "dev", "dev.tsv", "a\t1\t\tx\nb\t2\t\ty\n")
+    assert str(caught.value) == (
+        f"{tmp_path / 'dev.tsv'}, line 2: CoLA has no label '2', only 0, 1."
+    )
+
+
+def test_a_file_with_too_few_columns(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, "mrpc", "dev", "dev.tsv", "text\tlabel\nx\t1\n")
+    assert str(caught.value) == (
+        f"{tmp_path / 'dev.tsv'} has 2 columns; the dev part of MRPC has at "
+        "least 5, with tabs between."
+    )

@@ -1,0 +1,46 @@
+"""Text to ids: every name of the original's `tokenization.py`, and packing.
+
+Loads no TensorFlow; the same tokenizer as part of a graph is in
+`tokenization.in_graph`, which therefore has to be imported by its own name.
+"""
+
+from tokenization.basic import BasicTokenizer
+from tokenization.characters import (
+    convert_to_unicode,
+    printable_text,
+    whitespace_tokenize,
+)
+from tokenization.full import FullTokenizer
+from tokenization.packing import Packed, pack, pad, truncate_seq_pair
+from tokenization.vocab import (
+    convert_by_vocab,
+    convert_ids_to_tokens,
+    convert_tokens_to_ids,
+    find_vocab_file,
+    guess_do_lower_case,
+    load_vocab,
+    require_special_tokens,
+    validate_case_matches_checkpoint,
+)
+from tokenization.wordpiece import WordpieceTokenizer
+
+__all__ = [
+    "BasicTokenizer",
+    "FullTokenizer",
+    "Packed",
+    "WordpieceTokenizer",
+    "convert_by_vocab",
+    "convert_ids_to_tokens",
+    "convert_to_unicode",
+    "convert_tokens_to_ids",
+    "find_vocab_file",
+    "guess_do_lower_case",
+    "load_vocab",
+    "pack",
+    "pad",
+    "printable_text",
+    "require_special_tokens",
+    "truncate_seq_pair",
+    "validate_case_matches_checkpoint",
+    "whitespace_tokenize",
+]

@@ -1,0 +1,132 @@
+"""What each character becomes on its way to WordPiece, for one vocabulary.
+
+Found out by running `tokenization.basic` on every character, so that the
+rules stay there; `tokenization.normalizer` turns the table into what the
+operation in the graph reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from tokenization import characters
+from tokenization.basic import BasicTokenizer
+from tokenization.wordpiece import (
+    CONTINUATION,
+    MAX_CHARS_PER_WORD,
+    UNKNOWN,
+)
+
+# Stands for every character that no entry of the vocabulary has: a word with
+# one in it is unknown, whichever it is.
+UNKNOWN_CHAR = "\ue000"
+# Characters of the vocabulary beyond ASCII and ideographs are replaced by
+# these, of which no version of Unicode says more than that they are private.
+_STAND_INS = (*range(0xE001, 0xF900), *range(0xF0000, 0xFFFFE))
+# Private too, and neither changed by the tokenizer nor looked past.
+_SEPARATOR = "\U0010fffd"
+
+
+@dataclasses.dataclass(frozen=True)
+class CharacterTable:
+    """What text and vocabulary are rewritten to, so that both match.
+
+    Attributes:
+        pieces: the vocabulary, rewritten; the index is the id. Entries that
+            no text can match are replaced by ones that match nothing.
+        strings: what characters are replaced by.
+        string_of: int32 [0x110000], for each code point which of `strings`.
+        alphabet: the characters of the vocabulary, before rewriting.
+    """
+
+    pieces: list[str]
+    strings: list[str]
+    string_of: np.ndarray
+    alphabet: frozenset[str]
+
+
+def character_table(
+    vocab: Mapping[str, int], do_lower_case: bool
+) -> CharacterTable:
+    """Works out the table for a vocabulary.
+
+    Args:
+        vocab: {token: id}, with [UNK].
+        do_lower_case: as for `BasicTokenizer`.
+    """
+    apart = frozenset(filter(_stands_alone, set("".join(vocab))))
+    matchable = {
+        token: index for token, index in vocab.items() if _matches(token, apart)
+    }
+    alphabet = frozenset("".join(map(_body, matchable)))
+    rewriting = _rewriting(alphabet)
+    pieces = [f"[{index}]" for index in range(max(vocab.values()) + 1)]
+    pieces[vocab[UNKNOWN]] = UNKNOWN
+    for token, index in matchable.items():
+        pieces[index] = token.translate(rewriting)
+    inert = "".join(filter(characters.is_inert, alphabet))
+    outcomes = itertools.chain(
+        _normalized(do_lower_case).translate(rewriting).split(_SEPARATOR),
+        inert.translate(rewriting),
+    )
+    strings = {UNKNOWN_CHAR: 0}
+    string_of = np.zeros(sys.maxunicode + 1, np.int32)
+    string_of[[*map(ord, characters.all_but_inert() + inert)]] = [
+        strings.setdefault(outcome, len(strings)) for outcome in outcomes
+    ]
+    return CharacterTable(pieces, list(strings), string_of, alphabet)
+
+
+def _body(token: str) -> str:
+    return token.removeprefix(CONTINUATION)
+
+
+def _stands_alone(char: str) -> bool:
+    return (
+        char.isspace()
+        or characters.is_punctuation(char)
+        or characters.is_ideograph(char)
+    )
+
+
+def _matches(token: str, apart: frozenset[str]) -> bool:
+    """Whether a text can have `token`: [CLS] and ##, are cut before.
+
+    Args:
+        token: an entry of the vocabulary.
+        apart: the characters that never stand beside another in a word.
+    """
+    if len(token) == 1:
+        return not token.isspace()
+    body = _body(token)
+    return 0 < len(body) <= MAX_CHARS_PER_WORD and apart.isdisjoint(body)
+
+
+def _rewriting(alphabet: frozenset[str]) -> Mapping[int, str]:
+    """Returns the table for `str.translate`, for vocabulary and text."""
+    stand_ins = map(chr, _STAND_INS)
+    known = {
+        char: char
+        if char.isascii() or characters.is_ideograph(char)
+        else next(stand_ins)
+        for char in sorted(alphabet)
+    }
+    known[_SEPARATOR] = _SEPARATOR
+
+    def rewrite(char: str) -> str:
+        return " " if char.isspace() else known.get(char, UNKNOWN_CHAR)
+
+    return characters.Replacements(rewrite)
+
+
+@functools.lru_cache(maxsize=2)
+def _normalized(do_lower_case: bool) -> str:
+    """Returns what becomes of each character, between separators."""
+    text = _SEPARATOR.join(characters.all_but_inert())
+    return BasicTokenizer(do_lower_case).normalize(text)

@@ -1,0 +1,167 @@
+"""`[CLS] a [SEP] b [SEP]`: how texts become one input, cut and padded.
+
+The only place that counts special tokens; the same in a graph, built from the
+same numbers, is `tokenization.in_graph`, and grouping inputs into batches is
+left to `inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from safekeeping.errors import UserError
+
+# [CLS] a [SEP], and [CLS] a [SEP] b [SEP].
+NUM_SPECIAL_SINGLE = 2
+NUM_SPECIAL_PAIR = 3
+# Room for the special tokens and one token of each text.
+MIN_LENGTH_SINGLE = NUM_SPECIAL_SINGLE + 1
+MIN_LENGTH_PAIR = NUM_SPECIAL_PAIR + 2
+
+
+class Packed(NamedTuple):
+    """One input of the model, not padded.
+
+    Attributes:
+        input_ids: the ids from [CLS] to the last [SEP].
+        segment_ids: 0 up to the first [SEP], 1 behind it; as many.
+        num_dropped: how many ids of the texts found no room.
+    """
+
+    input_ids: list[int]
+    segment_ids: list[int]
+    num_dropped: int
+
+
+def truncated_lengths(
+    length_a: int, length_b: int, max_length: int
+) -> tuple[int, int]:
+    """Returns what is left of two lengths when the longer loses first.
+
+    The outcome of the original's loop, which takes one from the longer, and
+    from the second if they are equal, until both fit: a side that is within
+    its half is kept whole, and of two long sides the first gets the odd one.
+
+    Args:
+        length_a: number of tokens of the first text.
+        length_b: number of tokens of the second.
+        max_length: what both may have together, at least 0.
+
+    Raises:
+        ValueError: `max_length` is negative.
+    """
+    if max_length < 0:
+        raise ValueError(f"max_length is {max_length}, must be at least 0")
+    kept_b = min(length_b, max(max_length // 2, max_length - length_a))
+    return min(length_a, max_length - kept_b), kept_b
+
+
+def truncate_seq_pair(
+    tokens_a: MutableSequence[Any],
+    tokens_b: MutableSequence[Any],
+    max_length: int,
+) -> None:
+    """Shortens two lists in place, from their ends, as `truncated_lengths`.
+
+    Gives what `_truncate_seq_pair` of the original's run_classifier.py gives,
+    in one step a list however long the texts.
+
+    Args:
+        tokens_a: tokens or ids of the first text; shortened in place.
+        tokens_b: those of the second; shortened in place.
+        max_length: what both may have together, at least 0.
+
+    Raises:
+        ValueError: `max_length` is negative.
+    """
+    kept_a, kept_b = truncated_lengths(len(tokens_a), len(tokens_b), max_length)
+    del tokens_a[kept_a:]
+    del tokens_b[kept_b:]
+
+
+def check_max_seq_length(max_seq_length: int, pair: bool) -> None:
+    """Checks that there is room for at least one token of each text.
+
+    Raises:
+        UserError: there is not.
+    """
+    least = MIN_LENGTH_PAIR if pair else MIN_LENGTH_SINGLE
+    if max_seq_length < least:
+        texts = "a pair of texts" if pair else "a text"
+        raise UserError(
+            f"--max_seq_length={max_seq_length} leaves no room for {texts} "
+            f"beside [CLS] and [SEP]; use at least {least}"
+        )
+
+
+def pack(
+    ids_a: Sequence[int],
+    ids_b: Sequence[int] | None = None,
+    *,
+    max_seq_length: int,
+    cls_id: int,
+    sep_id: int,
+) -> Packed:
+    """Packs one text, or two, into an input for the model.
+
+    As the original's `convert_single_example`; there, too, a second text
+    without any token counts as none.
+
+    Args:
+        ids_a: ids of the first text.
+        ids_b: ids of the second text; None or empty if there is none.
+        max_seq_length: the most ids that the input may have.
+        cls_id: the id of [CLS].
+        sep_id: the id of [SEP].
+
+    Raises:
+        UserError: `max_seq_length` leaves no room for the texts.
+    """
+    check_max_seq_length(max_seq_length, pair=bool(ids_b))
+    if not ids_b:
+        kept = ids_a[: max_seq_length - NUM_SPECIAL_SINGLE]
+        input_ids = [cls_id, *kept, sep_id]
+        return Packed(input_ids, [0] * len(input_ids), len(ids_a) - len(kept))
+    kept_a, kept_b = truncated_lengths(
+        len(ids_a), len(ids_b), max_seq_length - NUM_SPECIAL_PAIR
+    )
+    return Packed(
+        [cls_id, *ids_a[:kept_a], sep_id, *ids_b[:kept_b], sep_id],
+        [0] * (kept_a + 2) + [1] * (kept_b + 1),
+        len(ids_a) + len(ids_b) - kept_a - kept_b,
+    )
+
+
+def pad(
+    batch: Sequence[Packed], length: int | None = None
+) -> dict[str, np.ndarray]:
+    """Pads inputs to one length with id 0, mask 0, segment 0.
+
+    Args:
+        batch: B inputs.
+        length: S; the longest of the batch if None.
+
+    Returns:
+        `input_ids`, `input_mask` (1 where there is an id) and `segment_ids`,
+        each int32 [B, S].
+
+    Raises:
+        ValueError: an input is longer than `length`.
+    """
+    longest = max((len(packed.input_ids) for packed in batch), default=0)
+    length = longest if length is None else length
+    if longest > length:
+        raise ValueError(f"an input of {longest} ids does not fit in {length}")
+    padded = {
+        key: np.zeros((len(batch), length), np.int32)
+        for key in ("input_ids", "input_mask", "segment_ids")
+    }
+    for row, packed in enumerate(batch):
+        end = len(packed.input_ids)
+        padded["input_ids"][row, :end] = packed.input_ids
+        padded["input_mask"][row, :end] = 1
+        padded["segment_ids"][row, :end] = packed.segment_ids
+    return padded

@@ -1,0 +1,283 @@
+"""Vocabulary files, and the case that a vocabulary was made for.
+
+Reads `vocab.txt` and Hugging Face's `tokenizer.json` to {token: id}; matching
+text against the entries is left to `tokenization.wordpiece`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from safekeeping.errors import UserError
+from tokenization import characters
+from tokenization.wordpiece import CONTINUATION, UNKNOWN
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Path = str | os.PathLike[str]
+
+SPECIAL_TOKENS = (UNKNOWN, "[CLS]", "[SEP]")
+# In the order in which a folder is searched.
+VOCAB_FILES = ("vocab.txt", "tokenizer.json")
+
+# Whether text is lower-cased for models with such a name; the first that fits.
+_CASE_BY_NAME = (
+    ("uncased", True),
+    ("cased", False),
+    ("chinese", True),
+    # The first multilingual model, since replaced by multi_cased.
+    ("multilingual_l-12", True),
+)
+# A few capitals may have been added to a lower-cased vocabulary by hand.
+_SHARE_OF_CAPITALS = 0.01
+
+
+def load_vocab(vocab_file: Path) -> dict[str, int]:
+    r"""Reads a vocabulary.
+
+    A text file has one token a line, and its id is the number of the line
+    from 0. As in the original, lines end at "\n" alone (the Chinese
+    vocabulary has U+2028 as an entry) and are stripped; an empty line is a
+    token too, the empty one; of equal tokens the later keeps its id. Unlike
+    the original, a byte order mark is not taken for part of the first token.
+
+    A file whose name ends in `.json` is read as a Hugging Face
+    `tokenizer.json` with a WordPiece model.
+
+    Returns:
+        {token: id}, in the order of the file.
+
+    Raises:
+        UserError: the file is missing, empty, not UTF-8 or, for JSON, not a
+            WordPiece tokenizer.
+    """
+    path = pathlib.Path(vocab_file)
+    text = _read(path)
+    if path.suffix == ".json":
+        return _vocab_of_json(path, _parse(path, text))
+    # The original's reader drops every carriage return, not only at line ends.
+    lines = text.replace("\r", "").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return {token.strip(): index for index, token in enumerate(lines)}
+
+
+def find_vocab_file(folder: Path) -> pathlib.Path | None:
+    """Returns the vocabulary file that `folder` holds, if it holds one."""
+    paths = (pathlib.Path(folder) / name for name in VOCAB_FILES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def require_special_tokens(
+    vocab: Mapping[str, int],
+    vocab_file: Path,
+    tokens: Iterable[str] = SPECIAL_TOKENS,
+) -> None:
+    """Checks that the vocabulary has the tokens that the program writes.
+
+    Args:
+        vocab: as read from `vocab_file`.
+        vocab_file: for the message.
+        tokens: what has to be there.
+
+    Raises:
+        UserError: one is missing.
+    """
+    missing = [token for token in tokens if token not in vocab]
+    if missing:
+        raise UserError(
+            f"{os.fspath(vocab_file)}: the vocabulary of {len(vocab)} tokens "
+            f"lacks {' and '.join(missing)}; a BERT vocabulary has these on "
+            "lines of their own: give the vocab.txt that was published with "
+            "the checkpoint"
+        )
+
+
+def guess_do_lower_case(
+    checkpoint: Path | None, vocab: Mapping[str, int]
+) -> tuple[bool, str]:
+    """Finds out whether a model was trained on lower-cased text.
+
+    Asks, in this order, `tokenizer_config.json` and `tokenizer.json` beside
+    the checkpoint, the name of its folder, and the vocabulary, whose words
+    have capitals in a cased model.
+
+    Args:
+        checkpoint: a folder, or a file or checkpoint prefix in it; None if
+            there is none.
+        vocab: the vocabulary of the model.
+
+    Returns:
+        The answer and the reason for it, in words for the user.
+
+    Raises:
+        UserError: one of the JSON files cannot be read.
+    """
+    if checkpoint is not None:
+        path = pathlib.Path(checkpoint)
+        folder = path if path.is_dir() else path.parent
+        answer = _case_of_files(folder) or _case_of_name(folder.resolve().name)
+        if answer:
+            return answer
+    words = [token for token in vocab if not _has_punctuation(token)]
+    capitals = sum(word != word.lower() for word in words)
+    return (
+        capitals <= _SHARE_OF_CAPITALS * len(words),
+        f"{capitals} of {len(words)} words in the vocabulary have capitals",
+    )
+
+
+def validate_case_matches_checkpoint(
+    do_lower_case: bool, init_checkpoint: Path | None
+) -> str | None:
+    """Advises where the case and the name of the checkpoint's folder differ.
+
+    The original raises an error here, for its own models alone; a name is no
+    proof, so this one writes a warning to the log.
+
+    Returns:
+        The advice; None if the two agree or the name tells nothing.
+    """
+    if not init_checkpoint:
+        return None
+    name = pathlib.Path(init_checkpoint).parent.name
+    answer = _case_of_name(name)
+    if answer is None or answer[0] == do_lower_case:
+        return None
+    kind = "lower-cased" if answer[0] else "cased"
+    advice = (
+        f"--do_lower_case={do_lower_case} does not suit the checkpoint "
+        f"{os.fspath(init_checkpoint)}: a model named {name} was trained on "
+        f"{kind} text; --do_lower_case={answer[0]} would match it"
+    )
+    logging.getLogger(__name__).warning(advice)
+    return advice
+
+
+def convert_by_vocab(
+    vocab: Mapping[Key, Value], items: Iterable[Key]
+) -> list[Value]:
+    """Looks every item up.
+
+    Raises:
+        KeyError: an item is not in the vocabulary.
+    """
+    return [vocab[item] for item in items]
+
+
+def convert_tokens_to_ids(
+    vocab: Mapping[str, int], tokens: Iterable[str]
+) -> list[int]:
+    """Returns the ids of tokens, as `convert_by_vocab`."""
+    return convert_by_vocab(vocab, tokens)
+
+
+def convert_ids_to_tokens(
+    inv_vocab: Mapping[int, str], ids: Iterable[int]
+) -> list[str]:
+    """Returns the tokens of ids, as `convert_by_vocab`."""
+    return convert_by_vocab(inv_vocab, ids)
+
+
+def _read(path: pathlib.Path) -> str:
+    """Returns the text of a file that has some."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: the vocabulary cannot be read ({error.strerror}); "
+            "give the path of a vocab.txt or tokenizer.json"
+        ) from error
+    if not data:
+        raise UserError(
+            f"{path}: the vocabulary file is empty; download it again"
+        )
+    try:
+        # An own step: utf-8-sig counts the offset from behind the mark.
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: byte {data[error.start]:#04x} at offset {error.start} "
+            f"(line {data.count(10, 0, error.start) + 1}) is not UTF-8; save "
+            "the vocabulary as UTF-8 or download it again"
+        ) from error
+
+
+def _parse(path: pathlib.Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: not valid JSON at line {error.lineno}, column "
+            f"{error.colno} ({error.msg}); download the file again"
+        ) from error
+
+
+def _vocab_of_json(path: pathlib.Path, content: Any) -> dict[str, int]:
+    """Returns the vocabulary of a `tokenizer.json`, sorted by id."""
+    content = content if isinstance(content, dict) else {}
+    model = content.get("model")
+    model = model if isinstance(model, dict) else {}
+    kind = model.get("type", "WordPiece")
+    prefix = model.get("continuing_subword_prefix", CONTINUATION)
+    vocab = model.get("vocab")
+    if kind != "WordPiece" or prefix != CONTINUATION or not vocab:
+        raise UserError(
+            f"{path}: not the tokenizer of a BERT model (model.type is "
+            f"{kind!r}, continuing_subword_prefix is {prefix!r}, model.vocab "
+            f"has {len(vocab or ())} entries); BERT needs a 'WordPiece' model "
+            f"with the prefix {CONTINUATION!r} and a vocabulary"
+        )
+    # What was added by hand stands beside the model, with ids behind its own.
+    added = content.get("added_tokens", ())
+    vocab = vocab | {entry["content"]: entry["id"] for entry in added}
+    return dict(sorted(vocab.items(), key=lambda entry: entry[1]))
+
+
+def _case_of_files(folder: pathlib.Path) -> tuple[bool, str] | None:
+    config_file = folder / "tokenizer_config.json"
+    if config_file.is_file():
+        config = _parse(config_file, _read(config_file))
+        answer = config.get("do_lower_case")
+        if isinstance(answer, bool):
+            return answer, f"do_lower_case in {config_file}"
+    tokenizer_file = folder / "tokenizer.json"
+    if tokenizer_file.is_file():
+        tokenizer = _parse(tokenizer_file, _read(tokenizer_file))
+        answer = _lowercase_of_normalizer(tokenizer.get("normalizer") or {})
+        if answer is not None:
+            return answer, f"the normalizer in {tokenizer_file}"
+    return None
+
+
+def _lowercase_of_normalizer(normalizer: Mapping[str, Any]) -> bool | None:
+    """Searches a normalizer, which may be a sequence of several."""
+    if normalizer.get("type") == "Lowercase":
+        return True
+    if isinstance(normalizer.get("lowercase"), bool):
+        return bool(normalizer["lowercase"])
+    answers = map(_lowercase_of_normalizer, normalizer.get("normalizers") or ())
+    return next((answer for answer in answers if answer is not None), None)
+
+
+def _case_of_name(name: str) -> tuple[bool, str] | None:
+    return next(
+        (
+            (answer, f"the name {name}")
+            for part, answer in _CASE_BY_NAME
+            if re.search(part, name.lower())
+        ),
+        None,
+    )
+
+
+def _has_punctuation(token: str) -> bool:
+    """Whether no word of a text can be `token`: [MASK], <S>, a comma."""
+    word = token.removeprefix(CONTINUATION)
+    return any(map(characters.is_punctuation, word))
