@@ -12,7 +12,7 @@ from rich.text import Text
 
 # Where there is little room, long cells give theirs up first.
 _NEVER_CUT = 18
-_WIDEST = 44
+_BETWEEN = 3
 
 
 def print_table(
@@ -35,16 +35,30 @@ def print_table(
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    for number, header in enumerate(headers):
-        longest = max(cell_len(row[number]) for row in [headers, *cells])
+    console = console or Console()
+    for header, width in zip(
+        headers, _widths([headers, *cells], console.width), strict=True
+    ):
         table.add_column(
-            Text(header),
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=min(longest, _NEVER_CUT),
-            max_width=_WIDEST,
+            Text(header), no_wrap=True, overflow="ellipsis", width=width
         )
     for row in cells:
         # Text, since a cell may contain what rich takes for markup.
         table.add_row(*map(Text, row))
-    (console or Console()).print(table)
+    console.print(table)
+
+
+def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Returns each column's width; short columns are never cut."""
+    longest = [
+        max(map(cell_len, column)) for column in zip(*cells, strict=True)
+    ]
+    long = sum(width > _NEVER_CUT for width in longest)
+    if not long:
+        return longest
+    short = sum(width for width in longest if width <= _NEVER_CUT)
+    share = (room - short - _BETWEEN * len(longest)) // long
+    share = max(_NEVER_CUT, share)
+    return [
+        width if width <= _NEVER_CUT else min(width, share) for width in longest
+    ]

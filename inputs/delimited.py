@@ -1,26 +1,27 @@
-"""One file of records: its encoding, its dialect and its rows, streamed.
+"""One file of records: its dialect and its rows, streamed.
 
-Says nothing about what the columns mean; that is found out in `columns`. A
-file of JSON objects, one a line, is read as rows of the same shape.
+How bytes become text is `encodings`' matter, what the columns mean is found
+out in `columns`. A file of JSON objects is read as rows of the same shape.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import dataclasses
-import io
 import itertools
-import json
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import charset_normalizer
-
-from inputs import examples
+from inputs import examples, json_lines
+from inputs.encodings import (
+    decoded_lines,
+    excerpt,
+    find_encoding,
+    first_fault,
+    undecodable,
+)
 from safekeeping.errors import UserError
 
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -37,45 +38,17 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 backslash; `none`: a quote is a letter like any other.
 """
 
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-
 # A noncharacter: what the csv module splits at in a file of one column.
 _NO_DELIMITER = "\uffff"
 
 # A longer cell is a quote that nobody closed, not a text.
 _LONGEST_CELL = 1 << 24
 
-_BLOCK = 1 << 20
 _HEAD_LINES = 1000
 _HEAD_CHARACTERS = 1 << 20
 
 # clevercsv compares every pair of rows and needs no more than a few.
 _CLEVER_CHARACTERS = 1 << 14
-
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-# What is not UTF-8 may be one of these; the commoner wins a tie. GB18030
-# includes GBK and GB2312, each cp… its ISO or national relative.
-_ENCODINGS = (
-    *("gb18030", "cp950", "cp932", "euc_jp", "cp949"),
-    *("cp1252", "cp1251", "koi8_r", "cp1250"),
-)
-
-# With fewer bytes beyond ASCII every guess is as good as another, but for
-# the commonest of Latin letters and signs; a lone Ã or ÿ is damage.
-_FEWEST_TELLING_BYTES = 12
-_LATIN_SHARE = 0.9
-_SIGNS = "‘’“”‚„«»‹›–—…•·€§°©®\xa0"
-_LATIN = {
-    "cp1252": "ÄÖÜäöüßÀÁÉÈÇÑÓàâáãéèêëíìîïóòôõúùûñçÅåØøÆæŒœ¡¿£²" + _SIGNS,
-    "cp1250": "ąćęłńóśźżčďěňřšťůžáéíýúäôľöőüűăâîşţŁŚŻŹĆČŘŠŽ" + _SIGNS,
-}
 
 _NOT_TEXT = (
     (b"PK\x03\x04", "a spreadsheet or ZIP archive"),
@@ -140,7 +113,7 @@ def sniff(
 
     Args:
         path: a delimited file, or one JSON object a line where the name ends
-            in one of `JSON_SUFFIXES`.
+            in one of `json_lines.SUFFIXES`.
         delimiter: one character, a key of `DELIMITERS`, or `none` for a file
             of one column.
         quoting: a key of `QUOTINGS`.
@@ -161,9 +134,9 @@ def sniff(
             f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
         )
     _check_file(path)
-    encoding, how_encoding = _find_encoding(path, encoding)
+    encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
-    if path.suffix.lower() in JSON_SUFFIXES:
+    if path.suffix.lower() in json_lines.SUFFIXES:
         return _json_dialect(path, encoding, decided)
 
     head = _head(path, encoding)
@@ -179,7 +152,7 @@ def sniff(
     )
     decided.append(Decision("quoting", quoting, how_quoting))
 
-    lines = _lines(path, encoding)
+    lines = decoded_lines(path, encoding)
     whole_rows = _whole_rows(lines, delimiter, quoting)
     table = list(itertools.islice(whole_rows, _HEAD_LINES))
     if not table:
@@ -232,10 +205,10 @@ def rows(path: str | os.PathLike[str], dialect: Dialect) -> Iterator[Row]:
     try:
         yield from read(path, dialect)
     except UnicodeDecodeError as error:
-        fault = _first_fault(path, dialect.encoding)
+        fault = first_fault(path, dialect.encoding)
         if fault is None:
             raise
-        raise _undecodable(path, dialect.encoding, fault) from error
+        raise undecodable(path, dialect.encoding, fault) from error
 
 
 def sample(
@@ -307,184 +280,13 @@ def _check_file(path: pathlib.Path) -> None:
             )
 
 
-# The encoding.
-
-
-class _Fault(NamedTuple):
-    offset: int
-    line: int
-
-
-def _find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
-    with open(path, "rb") as file:
-        start = file.read(4096)
-    mark = next((name for bom, name in _BOMS if start.startswith(bom)), None)
-    if given is not None:
-        encoding, how = _given_encoding(given, mark), "as given"
-    elif mark is not None:
-        encoding, how = mark, "from the byte order mark"
-    else:
-        encoding = _utf_16_without_mark(start) or "utf-8"
-        how = f"the whole file is valid {encoding.upper()}"
-    fault = _first_fault(path, encoding)
-    if fault is None:
-        return encoding, how
-    if given is not None or mark is not None or _mostly_utf_8(path):
-        raise _undecodable(path, encoding, fault)
-    guess = _guess_encoding(path)
-    if guess is None:
-        raise _undecodable(path, encoding, fault)
-    return guess, (
-        f"not UTF-8 (byte {fault.offset}); guessed, so look at the first rows"
-    )
-
-
-def _given_encoding(given: str, mark: str | None) -> str:
-    try:
-        io.TextIOWrapper(io.BytesIO(), encoding=given)
-    except LookupError:
-        raise UserError(
-            f"--encoding={given}: there is no such encoding; try utf-8, "
-            f"utf-16, {', '.join(_ENCODINGS)}."
-        ) from None
-    name = codecs.lookup(given).name
-    # A mark left in place would become part of the first column's name.
-    return mark if mark and mark.startswith(name[:6]) else name
-
-
-def _utf_16_without_mark(start: bytes) -> str | None:
-    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        half = start[first::2]
-        if half.count(0) > 0.5 * len(half) and 0 not in start[1 - first :: 2]:
-            return encoding
-    return None
-
-
-def _first_fault(path: pathlib.Path, encoding: str) -> _Fault | None:
-    # utf-8-sig counts its offsets from behind the mark.
-    encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    decoder = codecs.getincrementaldecoder(encoding)()
-    offset = 0
-    line = 1
-    with open(path, "rb") as file:
-        while True:
-            block = file.read(_BLOCK)
-            pending = len(decoder.getstate()[0])
-            try:
-                line += decoder.decode(block, final=not block).count("\n")
-            except UnicodeDecodeError as error:
-                good = error.object[: error.start].decode(encoding, "ignore")
-                return _Fault(
-                    offset - pending + error.start, line + good.count("\n")
-                )
-            if not block:
-                return None
-            offset += len(block)
-
-
-def _undecodable(path: pathlib.Path, encoding: str, fault: _Fault) -> UserError:
-    with open(path, "rb") as file:
-        file.seek(fault.offset)
-        found = file.read(4)
-    return UserError(
-        f"{path}, line {fault.line}: the bytes "
-        f"{found.hex(' ')} at offset {fault.offset} are not "
-        f"{encoding.removesuffix('-sig')} text; save the file as UTF-8, or "
-        "name its encoding with --encoding (such as gb18030, big5, cp932, "
-        "cp1252)."
-    )
-
-
-def _mostly_utf_8(path: pathlib.Path) -> bool:
-    """Whether the characters beyond ASCII are UTF-8 more often than not.
-
-    Such a file is damaged UTF-8 rather than something else: of text in
-    another encoding only chance pairs decode (less than a third in Chinese,
-    Japanese and Korean, hardly any in the one-byte encodings).
-    """
-    good = bad = 0
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        while text := file.read(_BLOCK):
-            wrong = text.count("\ufffd")
-            bad += wrong
-            good += len(text) - len(text.encode("ascii", "ignore")) - wrong
-    return good > bad
-
-
-def _guess_encoding(path: pathlib.Path) -> str | None:
-    """The likeliest encoding, or None if what is there looks like damage."""
-    possible = [
-        encoding
-        for encoding in _ENCODINGS
-        if _first_fault(path, encoding) is None
-    ]
-    telling = bytearray()
-    with open(path, "rb") as file:
-        while len(telling) < _BLOCK // 16 and (line := file.readline(_BLOCK)):
-            if not line.isascii():
-                telling += line
-    if sum(byte > 127 for byte in telling) < _FEWEST_TELLING_BYTES:
-        possible = ["cp1252"] if "cp1252" in possible else []
-    guess = _likeliest(bytes(telling), possible)
-    if guess in _LATIN:
-        shares = {
-            encoding: _share(telling.decode(encoding), _LATIN[encoding])
-            for encoding in _LATIN
-            if encoding in possible
-        }
-        guess = max(shares, key=lambda encoding: shares[encoding])
-        return guess if shares[guess] > _LATIN_SHARE else None
-    if guess is None or _stands_alone(telling.decode(guess)):
-        return None
-    return guess
-
-
-def _likeliest(telling: bytes, possible: list[str]) -> str | None:
-    if len(possible) < 2:
-        return possible[0] if possible else None
-    matches = charset_normalizer.from_bytes(telling, cp_isolation=possible)
-    best = matches.best()
-    if best is None:
-        # Other encodings seldom form GB18030 pairs throughout by chance.
-        return "gb18030" if "gb18030" in possible else None
-    tied = {
-        encoding
-        for match in matches
-        if (match.chaos, match.coherence) == (best.chaos, best.coherence)
-        for encoding in match.could_be_from_charset
-    }
-    return next(encoding for encoding in possible if encoding in tied)
-
-
-def _share(text: str, letters: str) -> float:
-    """How many of the characters beyond ASCII are among the letters."""
-    beyond = [character for character in text if not character.isascii()]
-    return sum(character in letters for character in beyond) / len(beyond)
-
-
-def _stands_alone(text: str) -> bool:
-    """Whether most characters beyond ASCII have no other beside them.
-
-    So do stray bytes; the words of other scripts do not.
-    """
-    runs = re.findall(r"[^\x00-\x7f]+", text)
-    return sum(map(len, runs)) < 2 * len(runs)
-
-
 # The delimiter, the quoting and the header.
-
-
-def _lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
-    with open(path, encoding=encoding, newline="") as file:
-        for line in file:
-            # The csv module refused NUL until Python 3.11.
-            yield line.replace("\0", "")
 
 
 def _head(path: pathlib.Path, encoding: str) -> list[str]:
     head = []
     room = _HEAD_CHARACTERS
-    for line in itertools.islice(_lines(path, encoding), _HEAD_LINES):
+    for line in itertools.islice(decoded_lines(path, encoding), _HEAD_LINES):
         head.append(line)
         room -= len(line)
         if room < 0:
@@ -578,11 +380,11 @@ def _find_quoting(
     path: pathlib.Path, encoding: str, delimiter: str
 ) -> tuple[str, str]:
     """The first quoting that reads the whole file, or else gets furthest."""
-    if not any('"' in line for line in _lines(path, encoding)):
+    if not any('"' in line for line in decoded_lines(path, encoding)):
         return "double", "there is no quote in the file"
     reach: dict[str, int] = {}
     for quoting in QUOTINGS:
-        fit = _fit(_lines(path, encoding), delimiter, quoting)
+        fit = _fit(decoded_lines(path, encoding), delimiter, quoting)
         reach[quoting] = fit.clean_lines
         if fit.whole:
             break
@@ -593,9 +395,9 @@ def _find_quoting(
         not delimiter and path.suffix.lower() != ".csv"
     )
     if quoting != "none" and by_custom_literal:
-        if not _fit(_lines(path, encoding), delimiter, "none").whole:
+        if not _fit(decoded_lines(path, encoding), delimiter, "none").whole:
             return quoting, "a quoted cell holds a delimiter or line break"
-        if not _written_with_quotes(_lines(path, encoding), delimiter):
+        if not _written_with_quotes(decoded_lines(path, encoding), delimiter):
             return "none", "quotes are part of the text"
     return quoting, "it suits every row"
 
@@ -629,7 +431,7 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
         return False, "cells of the first row are alike"
     for cell, values in zip(first, below, strict=False):
         if cell and any(value.strip() == cell for value in values):
-            return False, f"{_short(cell)} comes again in its column"
+            return False, f"{excerpt(cell)} comes again in its column"
     known = examples.known_names()
     for cell in first:
         if examples.plain_name(cell) in known:
@@ -638,13 +440,13 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
         if not cell:
             continue
         if all(map(is_number, values)):
-            return True, f"numbers follow {_short(cell)}"
+            return True, f"numbers follow {excerpt(cell)}"
         if 4 * len(set(values)) <= len(values) and max(map(len, first)) < 30:
-            return True, f"{_short(cell)} is none of the values that follow"
+            return True, f"{excerpt(cell)} is none of the values that follow"
         lengths = list(map(len, values))
         much = 5 * len(lengths) * len(cell)
         if min(lengths) > len(cell) and sum(lengths) > much:
-            return True, f"{_short(cell)} is followed by much longer texts"
+            return True, f"{excerpt(cell)} is followed by much longer texts"
     return False, "the first row is like the others"
 
 
@@ -664,16 +466,14 @@ def is_number(cell: str) -> bool:
 # The rows.
 
 
-def _short(text: str, length: int = 60) -> str:
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
-
-
 def _delimited_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
     width = len(dialect.columns)
     skip = dialect.header
     line = 1
     reader = _reader(
-        _lines(path, dialect.encoding), dialect.delimiter, dialect.quoting
+        decoded_lines(path, dialect.encoding),
+        dialect.delimiter,
+        dialect.quoting,
     )
     try:
         for cells in reader:
@@ -691,8 +491,10 @@ def _delimited_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
 
 
 def _start_of_line(path: pathlib.Path, dialect: Dialect, line: int) -> str:
-    lines = itertools.islice(_lines(path, dialect.encoding), line - 1, line)
-    return _short(next(lines).rstrip())
+    lines = itertools.islice(
+        decoded_lines(path, dialect.encoding), line - 1, line
+    )
+    return excerpt(next(lines).rstrip())
 
 
 def _wrong_width(
@@ -730,7 +532,7 @@ def _broken_quote(
 def _json_dialect(
     path: pathlib.Path, encoding: str, decided: list[Decision]
 ) -> Dialect:
-    records = itertools.islice(_json_records(path, encoding), _HEAD_LINES)
+    records = itertools.islice(json_lines.records(path, encoding), _HEAD_LINES)
     names: dict[str, None] = {}
     for _, record in records:
         names.update(dict.fromkeys(record))
@@ -750,38 +552,9 @@ def _json_dialect(
     )
 
 
-def _json_records(
-    path: pathlib.Path, encoding: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_lines(path, encoding), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}, line {number}, column {error.colno}: {error.msg}; "
-                f"each line must be one JSON object, this one starts "
-                f"{_short(line.rstrip())}."
-            ) from None
-        if not isinstance(record, dict):
-            raise UserError(
-                f"{path}, line {number}: each line must be one JSON object "
-                f"({{…}}), this one starts {_short(line.rstrip())}."
-            )
-        yield number, record
-
-
 def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
-    for line, record in _json_records(path, dialect.encoding):
-        cells = [_json_cell(record.get(name)) for name in dialect.columns]
+    for line, record in json_lines.records(path, dialect.encoding):
+        cells = [
+            json_lines.as_cell(record.get(name)) for name in dialect.columns
+        ]
         yield Row(line, cells)
-
-
-def _json_cell(value: Any) -> str:
-    """A JSON value as a cell: absent and null are empty, 3 is `3`."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
