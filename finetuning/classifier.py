@@ -50,8 +50,8 @@ class BertClassifier(keras.Model):
         Returns:
             float [B, C].
         """
-        outputs = self.bert(encoder_inputs(inputs), training=training)
-        return self.head(outputs["pooled_output"], training=training)
+        pooled_output = self.bert.pooled_output(inputs, training=training)
+        return self.head(pooled_output, training=training)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same model."""
@@ -68,14 +68,3 @@ class BertClassifier(keras.Model):
         """Makes a model from `get_config`'s mapping, weights random."""
         rest = dict(config)
         return cls(BertConfig.from_dict(rest.pop("config")), **rest)
-
-
-def encoder_inputs(features: Any) -> Any:
-    """Returns what of a batch the encoder reads."""
-    if not isinstance(features, dict):
-        return features
-    return {
-        name: features[name]
-        for name in ("input_ids", "input_mask", "segment_ids")
-        if name in features
-    }

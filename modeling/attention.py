@@ -14,6 +14,7 @@ from keras import ops
 
 from modeling.activations import Activation
 from modeling.initializers import create_initializer
+from modeling.rows import AllRows, Rows
 from modeling.shapes import get_shape_list, reshape_to_matrix
 
 # Added to the score of a position that may not be attended to. Finite, so
@@ -86,26 +87,27 @@ class AttentionLayer(keras.layers.Layer):
         to_tensor: Any,
         attention_mask: Any = None,
         *,
-        lengths: tuple[Any, Any, Any],
+        from_rows: Rows,
+        to_rows: Rows,
         training: bool | None = None,
     ) -> Any:
         """Attends from every row of one matrix to rows of another.
 
         Args:
-            from_tensor: float [B·F, from width].
-            to_tensor: float [B·T, to width].
+            from_tensor: float [from rows, from width].
+            to_tensor: float [to rows, to width].
             attention_mask: [B, F, T] or [B, 1, T], 1 to attend, 0 not to.
-            lengths: (B, F, T).
+            from_rows: tells where in [B, F] the rows of `from_tensor` are.
+            to_rows: tells where in [B, T] the rows of `to_tensor` are.
             training: whether probabilities are dropped.
 
         Returns:
-            float [B·F, N·H].
+            float [from rows, N·H].
         """
-        batch, from_length, to_length = lengths
         # [B, N, F, H] and twice [B, N, T, H]
-        query = self._split_heads(self.query(from_tensor), batch, from_length)
-        key = self._split_heads(self.key(to_tensor), batch, to_length)
-        value = self._split_heads(self.value(to_tensor), batch, to_length)
+        query = self._split_heads(self.query(from_tensor), from_rows)
+        key = self._split_heads(self.key(to_tensor), to_rows)
+        value = self._split_heads(self.value(to_tensor), to_rows)
         # [B, N, F, T]
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
         scores *= 1.0 / math.sqrt(float(self._size_per_head))
@@ -115,14 +117,16 @@ class AttentionLayer(keras.layers.Layer):
         probabilities = self.dropout(
             ops.softmax(scores, axis=-1), training=training
         )
-        # [B, N, F, H] → [B, F, N, H] → [B·F, N·H]
+        # [B, N, F, H] → [B, F, N, H] → [B·F, N·H] → [from rows, N·H]
         context = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
-        return ops.reshape(context, (-1, self._num_heads * self._size_per_head))
+        width = self._num_heads * self._size_per_head
+        return from_rows.from_batch(ops.reshape(context, (-1, width)))
 
-    def _split_heads(self, matrix: Any, batch: Any, length: Any) -> Any:
-        """[B·L, N·H] → [B, N, L, H]."""
+    def _split_heads(self, matrix: Any, rows: Rows) -> Any:
+        """[rows, N·H] → [B, N, L, H]."""
         split = ops.reshape(
-            matrix, (batch, length, self._num_heads, self._size_per_head)
+            rows.to_batch(matrix),
+            (rows.batch, rows.length, self._num_heads, self._size_per_head),
         )
         return ops.transpose(split, (0, 2, 1, 3))
 
@@ -159,7 +163,8 @@ class _AttentionOverTensors(keras.layers.Layer):
             reshape_to_matrix(from_tensor),
             reshape_to_matrix(to_tensor),
             attention_mask,
-            lengths=(batch, from_length, to_length),
+            from_rows=AllRows(batch, from_length),
+            to_rows=AllRows(batch, to_length),
             training=training,
         )
         if self._do_return_2d_tensor:

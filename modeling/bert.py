@@ -19,11 +19,12 @@ from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
 from modeling.encoder import TransformerEncoder
 from modeling.initializers import create_initializer
+from modeling.rows import RealRows
 from modeling.shapes import assert_rank
 
 
 class Pooler(keras.layers.Layer):
-    """tanh(dense(first token)), [B, S, D] → [B, D]."""
+    """tanh(dense(first token)), [B, D] → [B, D]."""
 
     def __init__(
         self, hidden_size: int, initializer_range: float, **kwargs: Any
@@ -40,9 +41,9 @@ class Pooler(keras.layers.Layer):
         """Makes the dense layer."""
         self.dense.build((None, self.dense.units))
 
-    def call(self, sequence_output: Any) -> Any:
-        """[B, S, D] → [B, D]."""
-        return self.dense(sequence_output[:, 0, :])
+    def call(self, first_token: Any) -> Any:
+        """[B, D] → [B, D]."""
+        return self.dense(first_token)
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -164,31 +165,59 @@ class BertModel(keras.Model):
             [B, S, D], first layer first. Positions of padding are computed
             too, as in the original.
         """
-        if not isinstance(inputs, dict):
-            inputs = {"input_ids": inputs}
-        input_ids = inputs["input_ids"]
-        for name in ("input_ids", "input_mask", "segment_ids"):
-            if inputs.get(name) is not None:
-                assert_rank(inputs[name], 2, name)
-        segment_ids = inputs.get("segment_ids")
-        if segment_ids is None:
-            segment_ids = ops.zeros_like(input_ids)
-        input_mask = inputs.get("input_mask")
+        embedding_output, input_mask = self._embed(inputs, training)
         attention_mask = None if input_mask is None else key_mask(input_mask)
-
-        embedding_output = self.embedding_postprocessor(
-            self.word_embeddings(input_ids), segment_ids, training=training
-        )
         all_encoder_layers = self.encoder(
             embedding_output, attention_mask, training=training
         )
         sequence_output = all_encoder_layers[-1]
         return {
             "sequence_output": sequence_output,
-            "pooled_output": self.pooler(sequence_output),
+            "pooled_output": self.pooler(sequence_output[:, 0, :]),
             "embedding_output": embedding_output,
             "all_encoder_layers": all_encoder_layers,
         }
+
+    def pooled_output(self, inputs: Any, training: bool | None = None) -> Any:
+        """Computes the pooled output and nothing that it does not need.
+
+        The numbers of `call` without the work on padding, and in the last
+        layer on all but the first token.
+
+        Args:
+            inputs: as for `call`.
+            training: whether dropout is on.
+
+        Returns:
+            float [B, D].
+        """
+        embedding_output, input_mask = self._embed(inputs, training)
+        if input_mask is None:
+            input_mask = ops.ones(ops.shape(embedding_output)[:2], "int32")
+        return self.pooler(
+            self.encoder.first_token_output(
+                embedding_output,
+                key_mask(input_mask),
+                RealRows(input_mask),
+                training=training,
+            )
+        )
+
+    def _embed(self, inputs: Any, training: bool | None) -> tuple[Any, Any]:
+        """Returns the embedding output [B, S, D] and the mask, if any."""
+        if not isinstance(inputs, dict):
+            inputs = {"input_ids": inputs}
+        for name in ("input_ids", "input_mask", "segment_ids"):
+            if inputs.get(name) is not None:
+                assert_rank(inputs[name], 2, name)
+        input_ids = inputs["input_ids"]
+        segment_ids = inputs.get("segment_ids")
+        if segment_ids is None:
+            segment_ids = ops.zeros_like(input_ids)
+        embedding_output = self.embedding_postprocessor(
+            self.word_embeddings(input_ids), segment_ids, training=training
+        )
+        return embedding_output, inputs.get("input_mask")
 
     def _output(self, name: str) -> Any:
         if self._asked.outputs is None:

@@ -14,6 +14,7 @@ from modeling.activations import Activation, gelu
 from modeling.attention import AttentionLayer
 from modeling.initializers import create_initializer
 from modeling.normalization import make_layer_norm
+from modeling.rows import AllRows, Rows
 from modeling.shapes import (
     get_shape_list,
     reshape_from_matrix,
@@ -86,19 +87,23 @@ class SelfAttention(keras.layers.Layer):
         x: Any,
         attention_mask: Any = None,
         *,
-        lengths: tuple[Any, Any],
+        rows: Rows,
+        queries: Any = None,
+        query_rows: Rows | None = None,
         training: bool | None = None,
     ) -> Any:
-        """[R, D] of `lengths` (B, S), mask as for attention → [R, D]."""
-        batch, length = lengths
+        """As `TransformerLayer.call`."""
+        if query_rows is None:
+            queries, query_rows = x, rows
         context = self.self_attention(
-            x,
+            queries,
             x,
             attention_mask,
-            lengths=(batch, length, length),
+            from_rows=query_rows,
+            to_rows=rows,
             training=training,
         )
-        return self.output_layer(context, x, training=training)
+        return self.output_layer(context, queries, training=training)
 
 
 class Intermediate(keras.layers.Layer):
@@ -173,12 +178,31 @@ class TransformerLayer(keras.layers.Layer):
         x: Any,
         attention_mask: Any = None,
         *,
-        lengths: tuple[Any, Any],
+        rows: Rows,
+        queries: Any = None,
+        query_rows: Rows | None = None,
         training: bool | None = None,
     ) -> Any:
-        """[R, D] of `lengths` (B, S), mask as for attention → [R, D]."""
+        """Computes all rows, or only those that are asked for.
+
+        Args:
+            x: float [R, D].
+            attention_mask: as for `AttentionLayer`.
+            rows: tells where in the batch the rows of x are.
+            queries: float [Q, D], the rows to compute; all of x by default.
+            query_rows: tells where those are.
+            training: whether dropout is on.
+
+        Returns:
+            float [R, D], or [Q, D] if there are `queries`.
+        """
         attended = self.attention(
-            x, attention_mask, lengths=lengths, training=training
+            x,
+            attention_mask,
+            rows=rows,
+            queries=queries,
+            query_rows=query_rows,
+            training=training,
         )
         return self.output_layer(
             self.intermediate(attended), attended, training=training
@@ -230,19 +254,49 @@ class TransformerEncoder(keras.layers.Layer):
     ) -> list[Any]:
         """[B, S, D], mask [B, S, S] or [B, 1, S] → each layer's [B, S, D]."""
         shape = get_shape_list(input_tensor, expected_rank=3)
+        rows = AllRows(shape[0], shape[1])
         # A matrix from end to end, as in the original: only attention needs
         # to know which rows belong together.
         matrix = reshape_to_matrix(input_tensor)
         outputs = []
         for layer in self.transformer_layers:
-            matrix = layer(
-                matrix,
-                attention_mask,
-                lengths=(shape[0], shape[1]),
-                training=training,
-            )
+            matrix = layer(matrix, attention_mask, rows=rows, training=training)
             outputs.append(reshape_from_matrix(matrix, shape))
         return outputs
+
+    def first_token_output(
+        self,
+        input_tensor: Any,
+        attention_mask: Any,
+        rows: Rows,
+        training: bool | None = None,
+    ) -> Any:
+        """Computes what the last layer says of each first token, only that.
+
+        The same numbers as `call`'s, but the last layer asks for one row of
+        each sequence, and no layer works on positions without a row.
+
+        Args:
+            input_tensor: float [B, S, D].
+            attention_mask: [B, 1, S].
+            rows: the positions to compute.
+            training: whether dropout is on.
+
+        Returns:
+            float [B, D].
+        """
+        matrix = rows.from_batch(reshape_to_matrix(input_tensor))
+        *others, last = self.transformer_layers
+        for layer in others:
+            matrix = layer(matrix, attention_mask, rows=rows, training=training)
+        return last(
+            matrix,
+            attention_mask,
+            rows=rows,
+            queries=rows.first_tokens(matrix),
+            query_rows=AllRows(rows.batch, 1),
+            training=training,
+        )
 
 
 def transformer_model(
