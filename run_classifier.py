@@ -10,6 +10,8 @@ Every command line of the original's script works too (--task_name=MRPC
 
 from __future__ import annotations
 
+import os
+
 from absl import flags
 
 from console import entry
@@ -24,8 +26,16 @@ flags.DEFINE_bool(
     "Evaluate on the dev file; while training, after every pass.",
 )
 flags.DEFINE_bool("do_predict", False, "Predict the test file.")
+flags.DEFINE_bool(
+    "do_export", False, "Export the classifier as a SavedModel that takes text."
+)
 flags.DEFINE_string(
     "output_dir", None, "Folder of the run; alone enough to predict later."
+)
+flags.DEFINE_string(
+    "export_dir",
+    None,
+    "Folder of the exported versions; `export` in --output_dir by default.",
 )
 flags.DEFINE_bool(
     "overwrite_output_dir", False, "Start anew in a folder that holds a run."
@@ -54,8 +64,6 @@ flags.DEFINE_float(
     "dev_fraction",
     0.1,
     "Part of the training file that is held out without a dev file.",
-    lower_bound=0.0,
-    upper_bound=1.0,
 )
 flags.DEFINE_string("text_column", None, "Name or number of the text column.")
 flags.DEFINE_string(
@@ -124,25 +132,26 @@ flags.DEFINE_list(
 
 # Training.
 flags.DEFINE_integer(
-    "train_batch_size", 32, "Examples of an update.", lower_bound=1
+    "train_batch_size",
+    32,
+    "Examples of an update.",
 )
 flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
 flags.DEFINE_float(
-    "num_train_epochs", 3.0, "Passes over the data.", lower_bound=0.0
+    "num_train_epochs",
+    3.0,
+    "Passes over the data.",
 )
 flags.DEFINE_float(
     "warmup_proportion",
     0.1,
     "Part of the training in which the rate rises.",
-    lower_bound=0.0,
-    upper_bound=1.0,
 )
 flags.DEFINE_integer(
     "gradient_accumulation_steps",
     1,
     "Parts that each batch is passed through in, to save memory; the update "
     "is that of the whole batch.",
-    lower_bound=1,
 )
 flags.DEFINE_enum(
     "class_weight", None, ["balanced"], "Make rare labels weigh more."
@@ -151,14 +160,11 @@ flags.DEFINE_integer(
     "seed",
     12345,
     "Equal seeds give equal bits on one machine.",
-    lower_bound=0,
-    upper_bound=2**32 - 1,
 )
 flags.DEFINE_integer(
     "eval_steps",
     None,
     "Evaluate after every so many steps too.",
-    lower_bound=1,
 )
 flags.DEFINE_string(
     "best_metric",
@@ -170,20 +176,22 @@ flags.DEFINE_integer(
     "early_stopping_patience",
     None,
     "Stop after so many evaluations without a better one.",
-    lower_bound=1,
 )
 flags.DEFINE_integer(
     "save_checkpoints_steps",
     1000,
     "Save what is needed to go on after every so many steps.",
-    lower_bound=1,
 )
 flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
 flags.DEFINE_integer(
-    "eval_batch_size", 8, "Examples of an evaluation's batch.", lower_bound=1
+    "eval_batch_size",
+    8,
+    "Examples of an evaluation's batch.",
 )
 flags.DEFINE_integer(
-    "predict_batch_size", 8, "Examples of a prediction's batch.", lower_bound=1
+    "predict_batch_size",
+    8,
+    "Examples of a prediction's batch.",
 )
 
 # The original's, of which nothing is left to choose here.
@@ -212,6 +220,11 @@ def main() -> None:
         )
     if FLAGS.output_dir is None:
         raise UserError("--output_dir is missing: name the folder of the run")
+    if FLAGS.do_export and not (
+        FLAGS.do_train or FLAGS.do_eval or FLAGS.do_predict
+    ):
+        _export()
+        return
     run(
         Job(
             output_dir=FLAGS.output_dir,
@@ -267,6 +280,17 @@ def main() -> None:
         ),
         Screen(),
     )
+    if FLAGS.do_export:
+        _export()
+
+
+def _export() -> None:
+    """Hands the flags to `serving.exporter`."""
+    from console.screen import Screen
+    from serving.exporter import export
+
+    export_dir = FLAGS.export_dir or os.path.join(FLAGS.output_dir, "export")
+    Screen().say(f"exported: {export(FLAGS.output_dir, export_dir)}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """Weights in and out: every format reads to {google_name: array}.
 
 `read` and `bert_config` open a checkpoint, `load` puts it into a model and
-reports, `locate` says which files are meant.
+reports, `locate` says which files are meant; `read_checkpoint` and `write`
+take everything that belongs to one.
 """
 
 from checkpointing.arrays import Array, Arrays
-from checkpointing.formats import bert_config, read
+from checkpointing.checkpoint import Checkpoint
+from checkpointing.formats import bert_config, read, read_checkpoint, write
 from checkpointing.loading import Mismatch, Report, load
 from checkpointing.location import Location, locate
 
 __all__ = [
     "Array",
     "Arrays",
+    "Checkpoint",
     "Location",
     "Mismatch",
     "Report",
@@ -19,4 +22,6 @@ __all__ = [
     "load",
     "locate",
     "read",
+    "read_checkpoint",
+    "write",
 ]

@@ -179,6 +179,27 @@ def pieces_per_word(checkpoint: Checkpoint, text: Iterable[str]) -> float:
     return pieces / max(words, 1)
 
 
+def report_saving(
+    before: Checkpoint, after: Checkpoint, text: pathlib.Path
+) -> str:
+    """Tells in a line how many pieces the new words save on a text file.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        with open(text, encoding="utf-8-sig") as file:
+            old = pieces_per_word(before, file)
+            file.seek(0)
+            new = pieces_per_word(after, file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{text}: cannot be read as UTF-8: {error}") from error
+    return (
+        f"{text}: {old:.3f} pieces a word before, {new:.3f} now: "
+        f"{old - new:.3f} saved ({(old - new) / max(old, 1e-9):.1%})"
+    )
+
+
 def _pieces_of_new(
     tokenizer: FullTokenizer, words: Iterable[str]
 ) -> tuple[dict[str, list[str]], list[str], list[str]]:

@@ -43,6 +43,10 @@ class Arrays(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         return self.entries[name].read()
 
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would read the array to find out.
+        return name in self.entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
 

@@ -59,6 +59,9 @@ class Checkpoint:
     def labels(self) -> tuple[str, ...]:
         """The classes' names, from the configuration; else LABEL_0, LABEL_1."""
         named = getattr(self.config, "id2label", None) or {}
+        # A configuration may have been handed on to another task.
+        if len(named) != self.num_labels:
+            named = {}
         return tuple(
             str(named.get(str(number), f"LABEL_{number}"))
             for number in range(self.num_labels)

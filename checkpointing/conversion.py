@@ -33,6 +33,8 @@ class Settings:
         labels: names of the classes, in the order of their numbers.
         words: new words for the vocabulary.
         verify: run source and result and compare.
+        config_file: of the source, where it does not lie beside it.
+        vocab_file: likewise.
     """
 
     format: str
@@ -41,6 +43,8 @@ class Settings:
     labels: Sequence[str] = ()
     words: Sequence[str] = ()
     verify: bool = False
+    config_file: Path | None = None
+    vocab_file: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,10 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
             no output then.
     """
     _refuse_unless_sensible(settings)
-    source = _described(read_checkpoint(source_path), settings)
+    source = _described(
+        read_checkpoint(source_path, settings.config_file, settings.vocab_file),
+        settings,
+    )
     result, dropped = source, 0
     if not settings.with_optimizer:
         weights, dropped = without_slots(source.arrays)

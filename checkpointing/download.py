@@ -31,7 +31,9 @@ from safekeeping.files import atomic_write
 _TRIES = 5
 _SECONDS_TO_CONNECT = 20
 _SECONDS_WITHOUT_A_BYTE = 60
-_CHUNK = 1 << 18
+# What a broken connection has not filled is fetched again.
+_CHUNK = 1 << 16
+_MOST_REDIRECTIONS = 10
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 # What a connection that breaks off makes requests raise.
@@ -100,14 +102,7 @@ def _receive(address: str, part: pathlib.Path) -> bool:
     if have and known:
         # The rest only if the file is still the one that was begun.
         headers |= {"Range": f"bytes={have}-", "If-Range": known}
-    _refuse_unless_safe(address, address)
-    with requests.get(
-        address,
-        headers=headers,
-        stream=True,
-        timeout=(_SECONDS_TO_CONNECT, _SECONDS_WITHOUT_A_BYTE),
-    ) as response:
-        _refuse_unless_safe(response.url, address)
+    with _open(address, headers) as response:
         if response.status_code not in (200, 206):
             raise UserError(
                 f"{address}: the server answers {response.status_code} "
@@ -132,6 +127,26 @@ def _receive(address: str, part: pathlib.Path) -> bool:
                 have += len(chunk)
                 progress.update(task, completed=have)
         return total is None or have == total
+
+
+def _open(address: str, headers: dict[str, str]) -> requests.Response:
+    """Asks for an address, and for where it leads to."""
+    place = address
+    for _ in range(_MOST_REDIRECTIONS):
+        _refuse_unless_safe(place, address)
+        response = requests.get(
+            place,
+            headers=headers,
+            stream=True,
+            timeout=(_SECONDS_TO_CONNECT, _SECONDS_WITHOUT_A_BYTE),
+            # Each step is looked at before it is taken.
+            allow_redirects=False,
+        )
+        if not response.is_redirect:
+            return response
+        place = urllib.parse.urljoin(place, response.headers["Location"])
+        response.close()
+    raise UserError(f"{address}: leads from one address to the next for ever")
 
 
 def _refuse_unless_safe(address: str, asked: str) -> None:

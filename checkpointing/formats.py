@@ -78,7 +78,8 @@ def bert_config(path: Path) -> BertConfig:
 
     Returns:
         The configuration. "gelu" of a Hugging Face folder is the erf form
-        and is called "gelu_erf" here; Google's is the tanh form.
+        and is called "gelu_erf" here; Google's is the tanh form. A Keras
+        file may carry its own, which counts more than one beside it.
 
     Raises:
         UserError: there is none, or it cannot be read or computed.
@@ -88,10 +89,12 @@ def bert_config(path: Path) -> BertConfig:
 
 def config_at(location: Location) -> BertConfig:
     """Does what `bert_config` does for a checkpoint located before."""
+    if location.format == "keras":
+        inside = keras_weights.config(location.weights)
+        if inside is not None:
+            return inside
     if location.config_file is not None:
         return FORMATS[location.format].read_config(location.config_file)
-    if location.format == "keras":
-        return keras_weights.config(location.weights)
     raise UserError(
         f"{location.weights.parent}: there is no bert_config.json or "
         f"config.json beside {location.weights.name}; put it there, or name "
@@ -99,11 +102,17 @@ def config_at(location: Location) -> BertConfig:
     )
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(
+    path: Path,
+    config_file: Path | None = None,
+    vocab_file: Path | None = None,
+) -> Checkpoint:
     """Opens a checkpoint with everything that lies beside it.
 
     Args:
         path: see `location.locate`.
+        config_file: in the place of the one beside it; of the same format.
+        vocab_file: in the place of the one beside it.
 
     Returns:
         Arrays (unread), configuration, vocabulary and case.
@@ -112,6 +121,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UserError: the checkpoint or one of these files cannot be read.
     """
     location = locate(path)
+    if vocab_file is not None:
+        location = dataclasses.replace(
+            location, vocab_file=pathlib.Path(vocab_file)
+        )
     vocabulary = None
     do_lower_case = True
     if location.vocab_file is not None:
@@ -121,7 +134,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     return Checkpoint(
         FORMATS[location.format].read(location.weights),
-        config_at(location),
+        config_at(location)
+        if config_file is None
+        else FORMATS[location.format].read_config(pathlib.Path(config_file)),
         vocabulary,
         do_lower_case,
     )

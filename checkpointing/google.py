@@ -7,22 +7,22 @@ as they are.
 from __future__ import annotations
 
 import functools
-import math
 import pathlib
-import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from checkpointing import tensor_index
 from checkpointing.arrays import Array, Arrays, Entry
 from checkpointing.checkpoint import Checkpoint
+from checkpointing.tensor_index import IndexEntry
 from checkpointing.vocabulary import write_vocabulary
 from safekeeping.errors import UserError
 
 PREFIX = "bert_model.ckpt"
 
-_SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -39,86 +39,82 @@ def read(prefix: pathlib.Path) -> Arrays:
         UserError: the checkpoint is no checkpoint, is cut short, or was
             written object-based; later, at access, a tensor is damaged.
     """
-    reader, arrays = _open(prefix)
-    del reader
-    _check_size(prefix, arrays)
-    return arrays
+    shards, index = _parse(prefix)
+    sizes = _sizes_of_data(prefix, shards)
+    for name, entry in index.items():
+        if entry.end > sizes[entry.shard]:
+            raise UserError(
+                f"{prefix}: is cut short: {name} ends at byte {entry.end} of "
+                f"a data file of {sizes[entry.shard]} bytes; fetch it again"
+            )
+    if sum(entry.size for entry in index.values()) > sum(sizes):
+        raise UserError(
+            f"{prefix}.index: lists more bytes than the data files have; some "
+            "tensors share theirs, which no checkpoint does"
+        )
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+    # IndexError is what the binding makes of a file that ends early.
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise _not_an_index(prefix, error) from error
+    return _arrays(prefix, index, reader)
 
 
 def read_index(prefix: pathlib.Path) -> Arrays:
     """Opens a checkpoint whose data may be absent: names and shapes only."""
-    return _open(prefix)[1]
+    return _arrays(prefix, _parse(prefix)[1], None)
 
 
-def _open(prefix: pathlib.Path) -> tuple[Any, Arrays]:
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-    except (tf.errors.OpError, ValueError) as error:
-        raise UserError(
-            f"{prefix}.index: is not the index of a TensorFlow checkpoint, "
-            f"or is damaged: {_first_line(error)}; fetch it again"
-        ) from error
-    shapes = reader.get_variable_to_shape_map()
-    dtypes = reader.get_variable_to_dtype_map()
-    if _OBJECT_GRAPH in shapes:
-        raise UserError(
-            f"{prefix}.index: is an object-based TensorFlow 2 checkpoint, "
-            "whose names depend on the Python code that wrote it; save the "
-            "model there as `.keras` or with `tf.compat.v1.train.Saver`"
-        )
-    return reader, Arrays(
+def _arrays(
+    prefix: pathlib.Path, index: Mapping[str, IndexEntry], reader: Any
+) -> Arrays:
+    return Arrays(
         {
             name: Entry(
-                tuple(shapes[name]),
-                np.dtype(dtypes[name].as_numpy_dtype),
+                index[name].shape,
+                index[name].dtype,
                 functools.partial(_read_tensor, reader, prefix, name),
             )
-            for name in sorted(shapes)
+            for name in sorted(index)
+            if index[name].dtype.kind != "O"  # text, no weight
         }
     )
 
 
-def _check_size(prefix: pathlib.Path, arrays: Arrays) -> None:
-    """Compares what the index promises with the bytes that are there.
-
-    A shape that asks for more than the files hold is thus found before
-    anything of that size is allocated.
-    """
-    there = sum(shard.stat().st_size for shard in _shards(prefix))
-    promised = sum(
-        math.prod(entry.shape) * entry.dtype.itemsize
-        for entry in arrays.entries.values()
-    )
-    if there < promised:
+def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
+    path = prefix.with_name(f"{prefix.name}.index")
+    try:
+        shards, index = tensor_index.parse(path.read_bytes())
+    except ValueError as error:
+        raise _not_an_index(prefix, error) from error
+    if _OBJECT_GRAPH in index:
         raise UserError(
-            f"{prefix}: is cut short: its index lists {promised} bytes of "
-            f"tensors, its data files hold {there}; fetch it again"
+            f"{path}: is an object-based TensorFlow 2 checkpoint, whose names "
+            "depend on the Python code that wrote it; save the model there as "
+            "`.keras` or with `tf.compat.v1.train.Saver`"
         )
+    return shards, index
 
 
-def _shards(prefix: pathlib.Path) -> list[pathlib.Path]:
-    shards = {}
-    total = 0
-    for path in sorted(prefix.parent.glob(f"{_escape(prefix.name)}.data-*")):
-        match = _SHARD.search(path.name)
-        if match:
-            shards[int(match[1])] = path
-            total = int(match[2])
-    absent = [number for number in range(max(total, 1)) if number not in shards]
+def _not_an_index(prefix: pathlib.Path, error: Exception) -> UserError:
+    return UserError(
+        f"{prefix}.index: is not the index of a TensorFlow checkpoint, or is "
+        f"damaged: {_first_line(error)}; fetch it again"
+    )
+
+
+def _sizes_of_data(prefix: pathlib.Path, shards: int) -> list[int]:
+    paths = [
+        prefix.with_name(f"{prefix.name}.data-{number:05d}-of-{shards:05d}")
+        for number in range(shards)
+    ]
+    absent = [path.name for path in paths if not path.is_file()]
     if absent:
-        names = ", ".join(
-            f"{prefix.name}.data-{number:05d}-of-{max(total, 1):05d}"
-            for number in absent
-        )
         raise UserError(
             f"{prefix}.index: the weights themselves are not beside it: "
-            f"{names} is missing in {prefix.parent}"
+            f"{', '.join(absent[:3])} is missing in {prefix.parent}"
         )
-    return list(shards.values())
-
-
-def _escape(name: str) -> str:
-    return re.sub(r"([\[\]*?])", r"[\1]", name)
+    return [path.stat().st_size for path in paths]
 
 
 def _read_tensor(reader: Any, prefix: pathlib.Path, name: str) -> Array:
@@ -171,7 +167,10 @@ def write_tensors(prefix: pathlib.Path, arrays: Arrays) -> None:
         prefix=str(prefix),
         tensor_names=ordered,
         shape_and_slices=[""] * len(ordered),
-        tensors=[tf.convert_to_tensor(arrays[name]) for name in ordered],
+        # The converted tensor alone would keep the array's memory, too.
+        tensors=[
+            tf.identity(tf.convert_to_tensor(arrays[name])) for name in ordered
+        ],
     )
 
 

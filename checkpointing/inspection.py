@@ -148,7 +148,9 @@ def inspect(path: Path) -> Inspection:
         family=family,
         sizes=sizes,
         parameters=parameters(arrays),
-        dtypes=collections.Counter(str(e.dtype) for e in weights.values()),
+        dtypes=dict(
+            collections.Counter(str(e.dtype) for e in weights.values())
+        ),
         heads=names.heads_in(arrays),
         slots=len(slots),
         slot_parameters=parameters(arrays, slots=True),
@@ -207,14 +209,10 @@ def _about_vocabulary(rows: int | None, lines: int | None) -> list[str]:
     if rows is None or lines is None or lines == rows:
         return []
     if lines < rows:
-        return [
-            f"the vocabulary has {lines} lines for {rows} rows of the word "
-            "table; the rest is never used"
-        ]
-    return [
-        f"the vocabulary has {lines} lines, the word table only {rows} rows: "
-        "they do not belong together"
-    ]
+        note = "the rest of them have no word"
+    else:
+        note = "the two do not belong together"
+    return [f"{lines} lines of vocabulary for {rows} rows of words: {note}"]
 
 
 def _fit(

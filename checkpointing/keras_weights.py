@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import pathlib
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from checkpointing import google
 from checkpointing.arrays import Array, Arrays, Entry
 from checkpointing.bert_with_heads import BertWithHeads
 from checkpointing.checkpoint import Checkpoint
+from checkpointing.hdf5_layout import Layout, Place, layout
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
@@ -86,43 +86,21 @@ def read(path: pathlib.Path) -> Arrays:
     Raises:
         UserError: the file is damaged or of another kind.
     """
-    try:
-        opened = _Opened(path)
-        datasets = {
-            name: dataset
-            for place, group in _variable_groups(opened.file)
-            for name, dataset in _named(opened.file, place, group)
-        }
-        absent = _note(opened.file, _ABSENT) or []
-    except UserError:
-        raise
-    except _DAMAGE as error:
-        raise UserError(
-            f"{path}: is not a Keras weights file, or is cut short: {error}"
-        ) from error
+    opened = _Opened(path)
+    absent = opened.note(_ABSENT) or []
     entries = {
         name: Entry(
-            tuple(dataset.shape),
-            _dtype(path, dataset),
-            functools.partial(_read_dataset, opened, dataset),
+            place.shape,
+            np.dtype(place.dtype),
+            functools.partial(opened.read, place),
         )
-        for name, dataset in datasets.items()
+        for name, place in _named(opened.layout)
         if name not in absent
     }
-    promised = sum(
-        math.prod(entry.shape) * entry.dtype.itemsize
-        for entry in entries.values()
-    )
-    size = opened.file.id.get_filesize()
-    if promised > size:
-        raise UserError(
-            f"{path}: lists {promised} bytes of arrays in {size} bytes; the "
-            "file is cut short or compressed, save the weights again"
-        )
     return Arrays(entries)
 
 
-def config(path: pathlib.Path) -> BertConfig:
+def config(path: pathlib.Path) -> BertConfig | None:
     """Reads the configuration that a file carries itself.
 
     Args:
@@ -130,10 +108,11 @@ def config(path: pathlib.Path) -> BertConfig:
             `.weights.h5` file that `write_file` wrote.
 
     Returns:
-        The configuration, with `id2label` if the model knows its labels.
+        The configuration, with `id2label` if the model knows its labels;
+        None if there is none.
 
     Raises:
-        UserError: there is none in it.
+        UserError: the file is damaged, or the configuration is impossible.
     """
     try:
         if path.suffix == ".keras":
@@ -141,18 +120,12 @@ def config(path: pathlib.Path) -> BertConfig:
                 member = _member(path, archive, _MODEL_MEMBER)
                 found = _find_config(json.loads(archive.read(member)))
         else:
-            with h5py.File(path, "r") as file:
-                found = _note(file, _CONFIG)
-    except UserError:
-        raise
+            found = _Opened(path).note(_CONFIG)
+        return BertConfig.from_dict(found) if found else None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except _DAMAGE as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise UserError(
-            f"{path}: carries no BERT configuration; put the bert_config.json "
-            "that belongs to it beside it"
-        )
-    return BertConfig.from_dict(found)
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -230,18 +203,6 @@ def _annotate(
             file[name] = np.frombuffer(json.dumps(note).encode(), np.uint8)
 
 
-def _note(file: Any, name: str) -> Any:
-    """Returns what `_annotate` wrote into a file, or None."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        return None
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or (
-        dataset.nbytes > file.id.get_filesize()
-    ):
-        raise ValueError(f"{name} is not a note of this program")
-    return json.loads(dataset[()].tobytes())
-
-
 def _find_config(saved: Any) -> dict[str, Any] | None:
     """Looks for a model's `config` in what Keras wrote about the model."""
     if isinstance(saved, dict):
@@ -262,17 +223,47 @@ def _find_config(saved: Any) -> dict[str, Any] | None:
 
 
 class _Opened:
-    """An HDF5 file that is closed when the last of its arrays is gone."""
+    """A file of arrays, closed when the last of its arrays is gone."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         with contextlib.ExitStack() as stack:
-            place: pathlib.Path | IO[bytes] = path
-            if path.suffix == ".keras":
-                place = stack.enter_context(tempfile.TemporaryFile())
-                _copy_weights(path, place)
-            self.file = stack.enter_context(h5py.File(place, "r"))
+            try:
+                if path.suffix == ".keras":
+                    self._file: IO[bytes] = stack.enter_context(
+                        tempfile.NamedTemporaryFile(suffix=".h5")
+                    )
+                    _copy_weights(path, self._file)
+                    self._file.flush()
+                else:
+                    self._file = stack.enter_context(open(path, "rb"))
+                self.layout = layout(pathlib.Path(self._file.name))
+            except UserError:
+                raise
+            except _DAMAGE as error:
+                raise UserError(
+                    f"{path}: is not a Keras weights file, or is cut short: "
+                    f"{error}"
+                ) from error
             weakref.finalize(self, stack.pop_all().close)
+
+    def read(self, place: Place) -> Array:
+        """Reads one array."""
+        array = np.empty(place.shape, place.dtype)
+        self._file.seek(place.offset)
+        if self._file.readinto(array.reshape(-1).view(np.uint8)) < place.size:  # type: ignore[attr-defined]
+            raise UserError(f"{self.path}: became shorter while it was read")
+        return array
+
+    def note(self, name: str) -> Any:
+        """Returns what `_annotate` wrote into the file, or None."""
+        place = self.layout.root.get(name)
+        if place is None:
+            return None
+        try:
+            return json.loads(self.read(place).tobytes())
+        except ValueError as error:
+            raise UserError(f"{self.path}: {name} is no JSON") from error
 
 
 def _copy_weights(path: pathlib.Path, copy: IO[bytes]) -> None:
@@ -295,69 +286,33 @@ def _member(
     return info
 
 
-def _variable_groups(file: Any) -> Iterator[tuple[str, Any]]:
-    """Walks the groups called `vars`, each with its layer's place."""
-    pending = [("", file)]
-    seen = set()
-    while pending:
-        place, group = pending.pop()
-        for key, child in _children(group):
-            address = h5py.h5o.get_info(child.id).addr
-            # Saved models are trees; a ring of links was made by hand.
-            if not isinstance(child, h5py.Group) or address in seen:
-                continue
-            seen.add(address)
-            if key == "vars":
-                yield place, child
+def _named(found: Layout) -> Iterator[tuple[str, Place]]:
+    """Gives every variable Google's name, or one made of its place."""
+    names = {layer.path: layer.name for layer in found.layers}
+    for layer in found.layers:
+        own_name = f"{layer.path}/vars".lstrip("/")
+        if layer.path.split("/")[0] == "optimizer":
+            for position, place in enumerate(layer.variables):
+                yield f"{own_name}/{position}", place
+            continue
+        # Only the state of random generators is made of whole numbers.
+        weights = [p for p in layer.variables if np.dtype(p.dtype).kind == "f"]
+        scope = _from_scope(_names_down_to(layer.path, names))
+        called = _VARIABLES.get((layer.name, len(weights)))
+        if called is None and not scope and len(weights) == 2:
+            called = _OUTPUT
+        for position, place in enumerate(weights):
+            if called is None:
+                yield f"{own_name}/{position}", place
             else:
-                pending.append((f"{place}/{key}".lstrip("/"), child))
+                yield "/".join((*scope, called[position])), place
 
 
-def _children(group: Any) -> Iterator[tuple[str, Any]]:
-    """What a group holds itself: no link leads out of the file."""
-    for key in group:
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise RuntimeError(f"{group.name}/{key} is a link")
-        yield key, group[key]
-
-
-def _named(file: Any, place: str, group: Any) -> Iterator[tuple[str, Any]]:
-    """Gives the datasets of one layer Google's names."""
-    datasets = [
-        child
-        for _, child in sorted(
-            _children(group), key=lambda one: (len(one[0]), one[0])
-        )
-        if isinstance(child, h5py.Dataset)
-    ]
-    own_name = f"{place}/vars".lstrip("/")
-    if place.split("/")[0] == "optimizer":
-        for position, dataset in enumerate(datasets):
-            yield f"{own_name}/{position}", dataset
-        return
-    # Only the state of random generators is made of whole numbers.
-    weights = [one for one in datasets if one.dtype.kind not in "iu"]
-    layers = _layer_names(file, place)
-    scope = _from_scope(layers)
-    called = _VARIABLES.get((layers[-1], len(weights)))
-    if called is None and not scope and len(weights) == 2:
-        called = _OUTPUT
-    for position, dataset in enumerate(weights):
-        if called is None:
-            yield f"{own_name}/{position}", dataset
-        else:
-            yield "/".join((*scope, called[position])), dataset
-
-
-def _layer_names(file: Any, place: str) -> list[str]:
+def _names_down_to(path: str, names: Mapping[str, str]) -> list[str]:
     """The names of a layer's owners and its own, outermost first."""
-    names = []
-    parts = place.split("/") if place else []
-    for end in range(len(parts) + 1):
-        owner = file.get("/".join([*parts[:end], "vars"]))
-        if owner is not None and "name" in owner.attrs:
-            names.append(str(owner.attrs["name"]))
-    return names or [place]
+    parts = path.split("/") if path else []
+    places = ("/".join(parts[:end]) for end in range(len(parts) + 1))
+    return [names[place] for place in places if names.get(place)]
 
 
 def _from_scope(layers: list[str]) -> list[str]:
@@ -366,24 +321,3 @@ def _from_scope(layers: list[str]) -> list[str]:
         if name in _SCOPES:
             return layers[position:]
     return []
-
-
-def _dtype(path: pathlib.Path, dataset: Any) -> np.dtype[Any]:
-    if dataset.is_virtual or dataset.external:
-        raise UserError(f"{path}: {dataset.name} points outside of the file")
-    if dataset.dtype.kind not in "fiu":
-        raise UserError(
-            f"{path}: {dataset.name} is of type {dataset.dtype}, weights are "
-            "numbers"
-        )
-    dtype: np.dtype[Any] = dataset.dtype
-    return dtype
-
-
-def _read_dataset(opened: _Opened, dataset: Any) -> Array:
-    try:
-        return np.asarray(dataset[()])
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"{opened.path}: {dataset.name} is damaged: {error}"
-        ) from error

@@ -20,6 +20,9 @@ from safekeeping.errors import UserError
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
+# Where libraries write, whatever `sys.stderr` is.
+_STDERR = 2
+
 # Set before TensorFlow is imported, unless the user has set them.
 _ENVIRONMENT = {
     # Only what stops the program: TensorFlow says the rest as exceptions.
@@ -74,9 +77,9 @@ def load_tensorflow() -> None:
     if the import fails.
     """
     with tempfile.TemporaryFile() as log:
-        saved = os.dup(sys.stderr.fileno())
+        saved = os.dup(_STDERR)
         sys.stderr.flush()
-        os.dup2(log.fileno(), sys.stderr.fileno())
+        os.dup2(log.fileno(), _STDERR)
         try:
             import keras  # noqa: F401
             import tensorflow as tf
@@ -88,7 +91,7 @@ def load_tensorflow() -> None:
             os.write(saved, log.read())
             raise
         finally:
-            os.dup2(saved, sys.stderr.fileno())
+            os.dup2(saved, _STDERR)
             os.close(saved)
 
 

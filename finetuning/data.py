@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from finetuning.problem import Targets
+from finetuning.problem import LabelSource, Problem
+from finetuning.regression import REGRESSION
 from finetuning.sources import Source
 from inputs.examples import InputExample
 from inputs.report import DataReport, Survey
@@ -62,16 +63,30 @@ class TextEncoder:
             )
         return None
 
-    def pack(self, example: InputExample) -> Packed:
-        """Returns the example's input, cut to `max_seq_length`."""
+    def pack(self, example: InputExample, survey: Survey) -> Packed:
+        """Returns the example's input, cut to `max_seq_length`.
+
+        Args:
+            example: one text or two.
+            survey: is told of the word pieces.
+        """
         encode, vocab = self.tokenizer.encode, self.tokenizer.vocab
-        return pack(
-            encode(example.text_a),
-            None if example.text_b is None else encode(example.text_b),
+        ids_a = encode(example.text_a)
+        ids_b = [] if example.text_b is None else encode(example.text_b)
+        packed = pack(
+            ids_a,
+            ids_b,
             max_seq_length=self.max_seq_length,
             cls_id=vocab["[CLS]"],
             sep_id=vocab["[SEP]"],
         )
+        unknown = vocab["[UNK]"]
+        survey.add_tokens(
+            len(ids_a) + len(ids_b),
+            ids_a.count(unknown) + ids_b.count(unknown),
+            packed.num_dropped > 0,
+        )
+        return packed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +99,7 @@ class Split:
         labels: names, C in all; empty without targets.
         targets: [N, …]; empty for a file to predict.
         report: what is odd about the file.
+        problem: what the labels mean; None for a file to predict.
     """
 
     source: Source
@@ -91,21 +107,26 @@ class Split:
     labels: tuple[str, ...]
     targets: np.ndarray
     report: DataReport
+    problem: Problem | None
 
 
 def encode(
     source: Source,
     encoder: TextEncoder,
-    targets: Targets | None,
     folder: pathlib.Path,
+    problem: Problem | None = None,
+    labels: tuple[str, ...] | None = None,
+    separator: str | None = None,
 ) -> Split:
     """Goes through a file once, encoding texts and labels.
 
     Args:
         source: the file.
         encoder: of its texts.
-        targets: of its labels; None to leave them.
         folder: for the store; made if need be.
+        problem: what its labels mean; None to leave them.
+        labels: the names to hold to; None to collect them.
+        separator: what separates several labels in one cell.
 
     Returns:
         The file, encoded.
@@ -113,58 +134,29 @@ def encode(
     Raises:
         UserError: a row or a label is wrong.
     """
+    check_max_seq_length(encoder.max_seq_length, pair=source.takes_pairs)
     folder.mkdir(parents=True, exist_ok=True)
+    targets = None
+    if problem is not None:
+        targets = problem.make_targets(
+            LabelSource(source.path, labels, source.label_columns, separator)
+        )
+    # Counted label by label; of numbers hardly any comes again.
+    counts_labels = problem is not None and problem is not REGRESSION
     survey = Survey()
-    unknown = encoder.tokenizer.vocab["[UNK]"]
 
     def inputs() -> Iterator[Packed]:
-        for example in survey.watch(source):
-            packed = encoder.pack(example)
+        for example in source:
             if targets is not None:
                 targets.add(example)
-            survey.add_tokens(
-                len(packed.input_ids) + packed.num_dropped,
-                packed.input_ids.count(unknown),
-                packed.num_dropped > 0,
-            )
-            yield packed
+            if not counts_labels:
+                example = dataclasses.replace(example, label=None)
+            survey.add(example)
+            yield encoder.pack(example, survey)
 
     store = write_token_store(folder, inputs())
-    labels, array = (
-        targets.finish() if targets is not None else ((), np.zeros(0))
-    )
-    return Split(source, store, labels, array, survey.report())
-
-
-def report_lines(split: Split, max_seq_length: int) -> list[str]:
-    """Returns what a person should know of a file, most important first."""
-    report = split.report
-    mean_length = report.num_tokens / max(1, report.num_rows)
-    summary = (
-        f"{split.source.path}: {report.num_rows} rows, {mean_length:.1f} "
-        f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
-    )
-    lines = [summary]
-    if report.num_truncated:
-        lines.append(
-            f"note: {report.num_truncated} rows are longer than "
-            f"--max_seq_length={max_seq_length} and were cut"
-        )
-    if report.num_empty:
-        places = ", ".join(map(str, report.empty_lines))
-        more = " …" if report.num_empty > len(report.empty_lines) else ""
-        lines.append(
-            f"note: {report.num_empty} rows have an empty text "
-            f"(lines {places}{more})"
-        )
-    if report.num_duplicates:
-        conflicts = (
-            f", {report.num_conflicts} of them with another label"
-            if report.num_conflicts
-            else ""
-        )
-        lines.append(
-            f"note: {report.num_duplicates} rows repeat an earlier "
-            f"text{conflicts}"
-        )
-    return lines
+    found: tuple[str, ...] = ()
+    array = np.zeros(0)
+    if targets is not None:
+        found, array = targets.finish()
+    return Split(source, store, found, array, survey.report(), problem)

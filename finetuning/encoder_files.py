@@ -9,9 +9,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
 
 import checkpointing
+from checkpointing import names
+from checkpointing.loading import assign, compare
 from finetuning.classifier import BertClassifier
+from finetuning.run_folder import RunFolder
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 from tokenization.full import FullTokenizer
@@ -31,6 +38,23 @@ class EncoderChoices:
     do_lower_case: bool | None = None
     max_seq_length: int = 128
     allow_missing: tuple[str, ...] = ()
+
+
+class _Place(NamedTuple):
+    """A weight that takes no room, to try loading on."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def assign(self, value: np.ndarray) -> None:
+        """Drops the value."""
+
+
+class _Outline(NamedTuple):
+    """A model that is nothing but names and shapes."""
+
+    weights: list[_Place]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +105,28 @@ class EncoderFiles:
         )
         return model, report.line()
 
+    def check_weights(self) -> None:
+        """Checks that the checkpoint fits, before long work is done.
+
+        Raises:
+            UserError: a weight of the encoder is missing or has another
+                shape, and may not.
+        """
+        checkpoint = self.choices.init_checkpoint
+        if checkpoint is None:
+            return
+        arrays = checkpointing.read(checkpoint)
+        shapes = names.shapes(self.config)
+        report = compare(shapes, arrays, checkpoint)
+        if report.missing or report.wrong_shape:
+            # Loading tells what is allowed, and says what is not.
+            assign(
+                _Outline([_Place(*item) for item in shapes.items()]),
+                arrays,
+                checkpoint,
+                allow_missing=self.choices.allow_missing,
+            )
+
     def load_all(self, model: BertClassifier) -> str:
         """Loads every weight, the head's too; returns what was loaded.
 
@@ -101,8 +147,9 @@ class EncoderFiles:
         """Returns the names of a trained classifier's labels.
 
         Args:
-            labels_file: one name a line, after a header or not; None to call
-                labels by their numbers.
+            labels_file: one name a line, after a header or not; None for
+                those that a run of this program recorded beside the weights,
+                or else to call labels by their numbers.
 
         Raises:
             UserError: the checkpoint has no classifier, or the file does not
@@ -116,21 +163,43 @@ class EncoderFiles:
             )
         count = arrays.shape("output_weights")[0]
         if labels_file is None:
-            return tuple(map(str, range(count)))
+            return self._recorded_labels(count) or tuple(map(str, range(count)))
         path = pathlib.Path(labels_file)
         try:
             text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--labels_file={path}: {error}") from error
-        names = [line.strip() for line in text.split("\n") if line.strip()]
-        if len(names) == count + 1:
-            del names[0]  # a header
-        if len(names) != count:
+        except OSError as error:
             raise UserError(
-                f"--labels_file={path}: has {len(names)} lines, the "
-                f"checkpoint's `output_weights` have {count} rows"
+                f"--labels_file={path}: cannot be read ({error.strerror})"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"--labels_file={path}: the byte at offset {error.start} is "
+                "not UTF-8; save the file as UTF-8"
+            ) from error
+        labels = [line.strip() for line in text.split("\n") if line.strip()]
+        if len(labels) == count + 1:
+            del labels[0]  # a header
+        if len(labels) != count:
+            raise UserError(
+                f"--labels_file={path}: has {len(labels)} lines, the "
+                f"checkpoint's `output_weights` have {count} rows; name "
+                "every label once, in the order of the rows"
             )
-        return tuple(names)
+        twice = [label for label, times in Counter(labels).items() if times > 1]
+        if twice:
+            raise UserError(
+                f"--labels_file={path}: names {twice[0]!r} twice; every row "
+                "of `output_weights` needs a name of its own"
+            )
+        return tuple(labels)
+
+    def _recorded_labels(self, count: int) -> tuple[str, ...] | None:
+        location = checkpointing.locate(str(self.choices.init_checkpoint))
+        folder = RunFolder(location.weights.parent)
+        if not folder.holds_a_model:
+            return None
+        labels = folder.read_settings().labels
+        return labels if len(labels) == count else None
 
 
 def find_files(choices: EncoderChoices) -> EncoderFiles:

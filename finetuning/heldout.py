@@ -8,6 +8,20 @@ from sklearn.model_selection import train_test_split
 from safekeeping.errors import UserError
 
 
+def check_fraction(fraction: float) -> None:
+    """Checks that a part is neither nothing nor everything.
+
+    Raises:
+        UserError: it is.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(
+            f"--dev_fraction={fraction:g} leaves no rows to "
+            f"{'train' if fraction else 'evaluate'} on; give a number "
+            "between 0 and 1, or a --dev_file, or train without --do_eval"
+        )
+
+
 def hold_out(
     targets: np.ndarray, fraction: float, seed: int, *, stratify: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -26,8 +40,10 @@ def hold_out(
         (training rows, held-out rows), int64, each ascending.
 
     Raises:
-        UserError: there are too few rows to hold any out.
+        UserError: there are too few rows to hold any out, or `fraction`
+            leaves one part empty.
     """
+    check_fraction(fraction)
     rows = np.arange(len(targets))
     splittable = rows
     strata = None

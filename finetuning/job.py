@@ -7,26 +7,33 @@ written by `run_folder` and `results`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from finetuning import results, run_folder
-from finetuning.classifier import BertClassifier
-from finetuning.data import (
-    Split,
-    TextEncoder,
-    encode,
-    report_lines,
+from finetuning.checks import (
+    Range,
+    check_class_weight,
+    check_data,
+    check_metric,
+    check_range,
+    check_training,
 )
+from finetuning.classifier import BertClassifier
+from finetuning.data import Split, TextEncoder, encode
+from finetuning.data_report import report_lines, report_values, write_report
 from finetuning.encoder_files import EncoderChoices, EncoderFiles, find_files
-from finetuning.problem import Evaluation, LabelSource, Problem
+from finetuning.heldout import check_fraction
+from finetuning.problem import Evaluation, Problem
 from finetuning.problems import PROBLEMS
 from finetuning.run_folder import ClassifierSettings, RunFolder
+from finetuning.single_label import SINGLE_LABEL
 from finetuning.sources import (
     DataChoices,
     Source,
@@ -37,13 +44,16 @@ from finetuning.sources import (
 from finetuning.train import (
     LabelledRows,
     TrainingChoices,
+    identity_of,
     split_off_dev,
+    steps_of,
     train,
 )
 from inputs.batches import batches_by_length
 from inputs.report import num_shared
 from safekeeping.errors import UserError
 from training.determinism import make_deterministic
+from training.fit import FitResult, refuse_another_training
 from training.predict import Predictor
 from training.state import read_numbers
 
@@ -82,6 +92,9 @@ class Job:
 def run(job: Job, screen: Screen) -> None:
     """Does a job.
 
+    Whatever can be wrong is found before anything is written, but for what
+    only training can show.
+
     Args:
         job: what is to be done.
         screen: where to show it.
@@ -90,18 +103,52 @@ def run(job: Job, screen: Screen) -> None:
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
-    if not (job.do_train or job.do_eval or job.do_predict):
-        raise UserError(
-            "there is nothing to do: give --do_train, --do_eval or "
-            "--do_predict, or several of them"
-        )
     folder = RunFolder(job.output_dir)
+    _check(job, folder)
+    was_there = folder.path.exists()
     scratch = folder / run_folder.SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     try:
         _Run(job, folder, screen).go()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                folder.path.rmdir()
+
+
+def _check(job: Job, folder: RunFolder) -> None:
+    """Checks the flags against each other and the state of the folder."""
+    if not (job.do_train or job.do_eval or job.do_predict):
+        raise UserError(
+            "there is nothing to do: give --do_train, --do_eval or "
+            "--do_predict, or several of them"
+        )
+    check_data(job.data, do_train=job.do_train)
+    if job.do_train:
+        check_training(job.training, do_eval=job.do_eval)
+    for name in ("eval_batch_size", "predict_batch_size"):
+        check_range(getattr(job, name), Range(name, 1))
+    if folder.path.exists() and not folder.path.is_dir():
+        raise UserError(
+            f"--output_dir={folder.path}: is a file; give a folder, which "
+            "need not exist yet"
+        )
+    if job.do_train or job.encoder.init_checkpoint is not None:
+        return
+    if job.overwrite_output_dir:
+        raise UserError(
+            f"--overwrite_output_dir would leave nothing to use in "
+            f"{folder.path}; add --do_train, or leave it out"
+        )
+    if not folder.holds_a_model:
+        unfinished = folder.holds_a_run
+        raise UserError(
+            f"{folder.path}: has no trained classifier"
+            + (" yet; finish its training" if unfinished else ". Train one")
+            + " with --do_train, or give a checkpoint that has "
+            "`output_weights` as --init_checkpoint"
+        )
 
 
 class _Run:
@@ -111,50 +158,63 @@ class _Run:
         self._job = job
         self._folder = folder
         self._screen = screen
-        self._scratch = folder / run_folder.SCRATCH
+        self._dev: LabelledRows | None = None
+        self._test: Split | None = None
+        self._report: dict[str, dict[str, Any]] = {}
 
     def go(self) -> None:
-        job = self._job
-        dev = None
+        job, folder = self._job, self._folder
+        as_it_is = not folder.holds_a_model or (
+            job.overwrite_output_dir and job.encoder.init_checkpoint is not None
+        )
         if job.do_train:
-            dev = self._train()
-        elif not self._folder.holds_a_model:
+            self._train()
+        elif as_it_is:
             self._take_checkpoint_as_it_is()
-        if job.do_eval or job.do_predict:
-            self._settings = self._folder.read_settings()
-            self._model = self._folder.load_model()
-            self._predictor = Predictor(self._model)
-            self._problem = PROBLEMS[self._settings.problem]
-            self._encoder = TextEncoder(
-                self._folder.load_tokenizer(), self._settings.max_seq_length
-            )
-        if job.do_eval:
-            self._evaluate(dev)
-        if job.do_predict:
-            self._predict()
+        else:
+            self._take_folder()
+        if self._dev is not None:
+            self._evaluate(self._dev)
+        if self._test is not None:
+            self._predict(self._test)
 
     # Training.
 
-    def _train(self) -> LabelledRows | None:
-        job, screen = self._job, self._screen
+    def _train(self) -> None:
+        job, screen, folder = self._job, self._screen, self._folder
         files = find_files(job.encoder)
+        files.check_weights()
+        encoder = self._text_encoder(files)
         task = find_task(job.data)
-        source = task.source("train")
+        self._check_same_task({"task_name": task.name})
+        sources = self._sources(task)
+        if job.do_eval and "dev" not in sources:
+            check_fraction(job.data.dev_fraction)
+        source = sources["train"]
         self._show_source(source)
         problem, why = task.problem(source)
         screen.say(f"problem: {problem.name} ({why})")
-        encoder = self._text_encoder(files)
+        best_metric = (
+            job.training.best_metric or task.metric or problem.default_metric
+        )
+        check_metric(best_metric, problem)
+        check_class_weight(job.training.class_weight, problem)
 
         train_split = self._encode(
-            source, encoder, "train", problem, task.labels
+            source,
+            encoder,
+            "train",
+            problem,
+            task.labels,
+            job.data.label_separator,
         )
-        screen.say(f"labels: {', '.join(train_split.labels)}")
-        data, dev = self._data(task, train_split, encoder, problem)
-        held_out = dev is not None and dev.store is data.store
+        labels = train_split.labels
+        screen.say(f"labels: {', '.join(labels)}")
+        check_metric(best_metric, problem, len(labels))
         settings = ClassifierSettings(
             task_name=task.name,
             problem=problem.name,
-            labels=train_split.labels,
+            labels=labels,
             max_seq_length=encoder.max_seq_length,
             do_lower_case=files.do_lower_case,
             columns=source.columns,
@@ -162,55 +222,56 @@ class _Run:
             label_separator=job.data.label_separator,
             init_checkpoint=job.encoder.init_checkpoint,
         )
-        self._check_same_task(settings)
+        self._check_same_task(dataclasses.asdict(settings))
+        data = self._rows_to_train_on(train_split, sources, encoder)
+        steps_of(len(data.rows), job.training)  # whether there are any
+        if "test" in sources:
+            self._test = self._encode(sources["test"], encoder, "test")
 
-        best_metric = (
-            job.training.best_metric or task.metric or problem.default_metric
-        )
         make_deterministic(job.training.seed)
-        model, report = files.make_classifier(train_split.labels)
+        model, report = files.make_classifier(labels)
         screen.say(report)
+        identity = {
+            "task_name": settings.task_name,
+            "labels": list(labels),
+            "max_seq_length": settings.max_seq_length,
+            "do_lower_case": settings.do_lower_case,
+            "config": files.config.to_dict(),
+            "best_metric": best_metric,
+            **identity_of(model, data, self._dev, job.training),
+        }
         if job.overwrite_output_dir:
-            self._folder.clear()
-        self._folder.path.mkdir(parents=True, exist_ok=True)
-        self._folder.write_settings(settings)
-        self._folder.write_encoder_files(files.config, files.vocab_file)
-        if dev is not None and held_out:
-            source.write_rows(dev.rows, self._folder / run_folder.DEV_SPLIT)
+            folder.clear()
+        else:
+            refuse_another_training(folder / run_folder.STATE, identity)
+        self._write_what_was_decided(settings, files)
+        if self._dev is not None and self._dev.store is data.store:
+            source.write_rows(self._dev.rows, folder / run_folder.DEV_SPLIT)
+        self._use(model, problem, settings)
         result = train(
             model,
             problem,
             data,
-            dev,
+            self._dev,
             job.training,
-            self._folder,
+            folder,
             best_metric=best_metric,
-            identity={
-                "task_name": settings.task_name,
-                "labels": list(settings.labels),
-                "max_seq_length": settings.max_seq_length,
-                "do_lower_case": settings.do_lower_case,
-                "config": files.config.to_dict(),
-            },
+            identity=identity,
+            predictor=self._predictor,
             eval_batch_size=job.eval_batch_size,
         )
-        if result.resumed_from == result.step:
-            screen.say(
-                f"the training in {self._folder.path} is complete: "
-                f"{result.step} steps were done before, so no more were. "
-                "--overwrite_output_dir starts anew."
-            )
-        else:
-            if result.resumed_from:
-                screen.say(f"went on after step {result.resumed_from}")
-            if result.stopped_early:
-                screen.say(f"stopped early after step {result.step}")
-        if result.best_step is not None:
-            screen.say(
-                f"best after step {result.best_step}: "
-                f"{best_metric} {result.best_value:.4f}"
-            )
-        return dev
+        self._show_result(result, best_metric)
+        folder.load_weights(model)
+
+    def _sources(self, task: Task) -> dict[str, Source]:
+        """Opens every file that will be wanted, the training file first."""
+        job = self._job
+        wanted = {
+            "train": job.do_train,
+            "dev": job.do_eval and (task.has("dev") or not job.do_train),
+            "test": job.do_predict,
+        }
+        return {split: task.source(split) for split in wanted if wanted[split]}
 
     def _text_encoder(self, files: EncoderFiles) -> TextEncoder:
         encoder = TextEncoder(files.tokenizer, self._job.encoder.max_seq_length)
@@ -236,57 +297,62 @@ class _Run:
         name: str,
         problem: Problem | None = None,
         labels: tuple[str, ...] | None = None,
+        separator: str | None = None,
     ) -> Split:
         """Encodes a file; its labels too, if the problem is told."""
-        targets = None
-        if problem is not None:
-            targets = problem.make_targets(
-                LabelSource(
-                    source.path,
-                    labels,
-                    source.label_columns,
-                    self._job.data.label_separator,
-                )
-            )
-        split = encode(source, encoder, targets, self._scratch / name)
+        split = encode(
+            source,
+            encoder,
+            self._folder / run_folder.SCRATCH / name,
+            problem,
+            labels,
+            separator,
+        )
         for line in report_lines(split, encoder.max_seq_length):
             self._screen.say(line)
+        self._report[name] = report_values(split)
         return split
 
-    def _data(
+    def _rows_to_train_on(
         self,
-        task: Task,
         split: Split,
+        sources: dict[str, Source],
         encoder: TextEncoder,
-        problem: Problem,
-    ) -> tuple[LabelledRows, LabelledRows | None]:
-        """Returns what to train on and what to evaluate on, if anything."""
-        if not self._job.do_eval:
-            return LabelledRows.of(split), None
-        if not task.has("dev"):
-            data, dev = split_off_dev(
-                split,
-                self._job.data.dev_fraction,
-                self._job.training.seed,
-                problem,
+    ) -> LabelledRows:
+        """Returns what to train on; notes what to evaluate on, if anything."""
+        job = self._job
+        if not job.do_eval:
+            return LabelledRows.of(split)
+        if "dev" not in sources:
+            data, self._dev = split_off_dev(
+                split, job.data.dev_fraction, job.training.seed
             )
+            self._report["train"]["held_out"] = len(self._dev.rows)
             self._screen.say(
-                f"held out {len(dev.rows)} of {len(split.store)} rows for "
-                f"evaluation; they are in {run_folder.DEV_SPLIT}"
+                f"held out {len(self._dev.rows)} of {len(split.store)} rows "
+                f"for evaluation; they are in {run_folder.DEV_SPLIT}"
             )
-            return data, dev
+            return data
         dev_split = self._encode(
-            task.source("dev"), encoder, "dev", problem, split.labels
+            sources["dev"],
+            encoder,
+            "dev",
+            split.problem,
+            split.labels,
+            job.data.label_separator,
         )
         common = num_shared(split.report, dev_split.report)
+        self._report["dev"]["texts_shared_with_train"] = common
         if common:
             self._screen.say(
                 f"note: {common} texts of {dev_split.source.path} are also "
                 f"in {split.source.path}; the evaluation flatters"
             )
-        return LabelledRows.of(split), LabelledRows.of(dev_split)
+        self._dev = LabelledRows.of(dev_split)
+        return LabelledRows.of(split)
 
-    def _check_same_task(self, settings: ClassifierSettings) -> None:
+    def _check_same_task(self, settings: Mapping[str, Any]) -> None:
+        """Checks what is known of the settings yet against the folder's."""
         if self._job.overwrite_output_dir:
             return
         if not self._folder.holds_a_run:
@@ -294,7 +360,8 @@ class _Run:
             return
         earlier = self._folder.read_settings()
         for name in ("task_name", "problem", "labels"):
-            before, now = getattr(earlier, name), getattr(settings, name)
+            before = getattr(earlier, name)
+            now = settings.get(name, before)
             if before != now:
                 raise UserError(
                     f"{self._folder.path}: holds a run of another task: its "
@@ -311,76 +378,151 @@ class _Run:
                     "--overwrite_output_dir to replace it."
                 )
 
-    # A classifier that was trained elsewhere.
+    def _write_what_was_decided(
+        self, settings: ClassifierSettings, files: EncoderFiles
+    ) -> None:
+        self._folder.path.mkdir(parents=True, exist_ok=True)
+        self._folder.write_settings(settings)
+        self._folder.write_encoder_files(files.config, files.vocab_file)
+        write_report(self._folder, self._report)
+
+    def _show_result(self, result: FitResult, best_metric: str) -> None:
+        say = self._screen.say
+        if result.resumed_from == result.step:
+            say(
+                f"the training in {self._folder.path} is complete: "
+                f"{result.step} steps were done before, so no more were. "
+                "--overwrite_output_dir starts anew."
+            )
+        elif result.resumed_from:
+            say(f"went on after step {result.resumed_from}")
+        if result.stopped_early:
+            say(f"stopped early after step {result.step}")
+        if result.best_step is not None:
+            say(
+                f"best after step {result.best_step}: "
+                f"{best_metric} {result.best_value:.4f}"
+            )
+
+    # A classifier that is there already.
 
     def _take_checkpoint_as_it_is(self) -> None:
         """Makes the folder that of a classifier read from a checkpoint."""
-        job = self._job
-        if job.encoder.init_checkpoint is None:
+        job, folder = self._job, self._folder
+        if folder.holds_a_run and not job.overwrite_output_dir:
             raise UserError(
-                f"{self._folder.path}: has no trained classifier. Train one "
-                "with --do_train, or give a checkpoint that has "
-                "`output_weights` as --init_checkpoint."
+                f"{folder.path}: holds a training that has saved no model "
+                "yet. Finish it with its --do_train command, give another "
+                "--output_dir, or --overwrite_output_dir to put "
+                f"{job.encoder.init_checkpoint} in its place."
             )
         files = find_files(job.encoder)
         task = find_task(job.data)
+        self._check_same_task({})
         labels = task.labels or files.labels(job.data.labels_file)
         encoder = self._text_encoder(files)
+        problem = PROBLEMS[job.data.problem_type or SINGLE_LABEL.name]
         model = BertClassifier(files.config, labels)
         self._screen.say(files.load_all(model))
-        self._folder.path.mkdir(parents=True, exist_ok=True)
-        split = "dev" if job.do_eval else "test"
-        source = task.source(split)
-        self._folder.write_encoder_files(files.config, files.vocab_file)
-        self._folder.save_model(model)
-        self._folder.write_settings(
-            ClassifierSettings(
-                task_name=task.name,
-                problem=job.data.problem_type or "single_label",
-                labels=labels,
-                max_seq_length=encoder.max_seq_length,
-                do_lower_case=files.do_lower_case,
-                columns=source.columns,
-                takes_pairs=source.takes_pairs,
-                label_separator=job.data.label_separator,
-                init_checkpoint=job.encoder.init_checkpoint,
-            )
+        self._screen.say(f"labels: {', '.join(labels)}")
+        sources = self._sources(task)
+        source = next(iter(sources.values()))
+        settings = ClassifierSettings(
+            task_name=task.name,
+            problem=problem.name,
+            labels=labels,
+            max_seq_length=encoder.max_seq_length,
+            do_lower_case=files.do_lower_case,
+            columns=source.columns,
+            takes_pairs=source.takes_pairs,
+            label_separator=job.data.label_separator,
+            init_checkpoint=job.encoder.init_checkpoint,
         )
+        self._read(sources, encoder, problem, settings)
+        if job.overwrite_output_dir:
+            folder.clear()
+        self._write_what_was_decided(settings, files)
+        folder.save_model(model)
+        self._use(model, problem, settings)
 
-    # Evaluation and prediction, both from the folder alone.
+    def _take_folder(self) -> None:
+        """Reads the classifier that the folder holds."""
+        job, folder = self._job, self._folder
+        settings = folder.read_settings()
+        given = job.encoder.init_checkpoint
+        if given not in (None, settings.init_checkpoint):
+            self._screen.say(
+                f"note: the classifier in {folder.path} is used, not "
+                f"--init_checkpoint={given}; --overwrite_output_dir puts that "
+                "in its place"
+            )
+        task = find_task(job.data, settings)
+        sources = self._sources_for(task, settings)
+        problem = PROBLEMS[settings.problem]
+        encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
+        model = folder.load_model()
+        self._read(sources, encoder, problem, settings)
+        write_report(folder, self._report)
+        self._use(model, problem, settings)
 
-    def _evaluate(self, data: LabelledRows | None) -> None:
-        if data is None:
-            data = LabelledRows.of(
+    def _sources_for(
+        self, task: Task, settings: ClassifierSettings
+    ) -> dict[str, Source]:
+        """Opens the files; the rows held out stand in for a dev file."""
+        held_out = self._folder / run_folder.DEV_SPLIT
+        if not self._job.do_eval or task.has("dev") or not held_out.exists():
+            return self._sources(task)
+        sources = {"dev": reopen_rows(held_out, settings)}
+        if self._job.do_predict:
+            sources["test"] = task.source("test")
+        return sources
+
+    def _read(
+        self,
+        sources: Mapping[str, Source],
+        encoder: TextEncoder,
+        problem: Problem,
+        settings: ClassifierSettings,
+    ) -> None:
+        if "dev" in sources:
+            self._dev = LabelledRows.of(
                 self._encode(
-                    self._dev_source(),
-                    self._encoder,
+                    sources["dev"],
+                    encoder,
                     "dev",
-                    self._problem,
-                    self._settings.labels,
+                    problem,
+                    settings.labels,
+                    settings.label_separator,
                 )
             )
+        if "test" in sources:
+            self._test = self._encode(sources["test"], encoder, "test")
+
+    def _use(
+        self,
+        model: BertClassifier,
+        problem: Problem,
+        settings: ClassifierSettings,
+    ) -> None:
+        self._predictor = Predictor(model)
+        self._problem = problem
+        self._labels = settings.labels
+
+    # Evaluation and prediction.
+
+    def _evaluate(self, data: LabelledRows) -> None:
         logits = self._predictor(
             batches_by_length(data.store, data.rows, self._job.eval_batch_size),
             len(data.rows),
         )
-        evaluation = self._problem.evaluate(
-            logits, data.targets, self._settings.labels
-        )
+        evaluation = self._problem.evaluate(logits, data.targets, self._labels)
         results.write_evaluation(
             self._folder,
             evaluation,
-            self._settings.labels,
+            self._labels,
             {"global_step": self._steps_done(), "examples": len(data.rows)},
         )
         self._show_evaluation(evaluation, len(data.rows))
-
-    def _dev_source(self) -> Source:
-        task = find_task(self._job.data, self._settings)
-        held_out = self._folder / run_folder.DEV_SPLIT
-        if not task.has("dev") and held_out.exists():
-            return reopen_rows(held_out, self._settings)
-        return task.source("dev")
 
     def _steps_done(self) -> int:
         numbers = read_numbers(self._folder / run_folder.STATE)
@@ -414,10 +556,7 @@ class _Run:
             )
         self._screen.say(f"written: {self._folder / run_folder.EVAL_JSON}")
 
-    def _predict(self) -> None:
-        task = find_task(self._job.data, self._settings)
-        source = task.source("test")
-        split = self._encode(source, self._encoder, "test")
+    def _predict(self, split: Split) -> None:
         rows = np.arange(len(split.store))
         logits = self._predictor(
             batches_by_length(split.store, rows, self._job.predict_batch_size),
@@ -426,8 +565,8 @@ class _Run:
         results.write_predictions(
             self._folder,
             self._problem,
-            self._settings.labels,
-            source,
+            self._labels,
+            split.source,
             self._problem.probabilities(logits),
         )
         self._screen.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn import metrics
 
 from finetuning.metrics import figures_per_label, macro_f1
 from finetuning.problem import Evaluation, LabelSource, Problem
-from finetuning.single_label import ordered_labels
+from finetuning.single_label import ordered_labels, unknown_label
 from inputs.examples import InputExample
 from modeling.losses import multi_label_loss
 from safekeeping.errors import UserError
@@ -30,8 +31,14 @@ class _Targets:
     def __init__(self, source: LabelSource) -> None:
         self._source = source
         self._separator = source.separator or DEFAULT_SEPARATOR
-        self._rows: list[frozenset[str]] = []
-        self._known = set(source.labels or ())
+        # Labels in the order in which they come, and for each row with any
+        # a run of their numbers: a few bytes a row.
+        self._numbers: dict[str, int] = {
+            label: number for number, label in enumerate(source.labels or ())
+        }
+        self._labels = array.array("i")
+        self._rows = array.array("q")
+        self._num_rows = 0
 
     def add(self, example: InputExample) -> None:
         if isinstance(example.label, tuple):
@@ -43,17 +50,15 @@ class _Targets:
                 for name in cell.split(self._separator)
                 if name.strip()
             )
-        unknown = names - self._known
-        if unknown:
-            if self._source.labels is not None:
-                raise UserError(
-                    f"{self._source.path}, line {example.line}: the label "
-                    f"{min(unknown)!r} is not among the labels of the "
-                    f"training data: {', '.join(self._source.labels)}. "
-                    "Correct the row, or train on data that has this label."
-                )
-            self._known |= unknown
-        self._rows.append(names)
+        for name in names:
+            number = self._numbers.get(name)
+            if number is None:
+                if self._source.labels is not None:
+                    raise unknown_label(self._source, example, name)
+                number = self._numbers[name] = len(self._numbers)
+            self._labels.append(number)
+            self._rows.append(self._num_rows)
+        self._num_rows += 1
 
     def _from_columns(self, example: InputExample) -> frozenset[str]:
         names = []
@@ -78,7 +83,7 @@ class _Targets:
             labels = (
                 self._source.columns
                 if several
-                else ordered_labels(sorted(self._known))
+                else ordered_labels(list(self._numbers))
             )
         if not labels:
             raise UserError(
@@ -86,10 +91,12 @@ class _Targets:
                 "nothing to learn"
             )
         numbers = {label: number for number, label in enumerate(labels)}
-        targets = np.zeros((len(self._rows), len(labels)), np.float32)
-        for row, names in enumerate(self._rows):
-            for name in names:
-                targets[row, numbers[name]] = 1.0
+        places = np.array([numbers[label] for label in self._numbers], int)
+        targets = np.zeros((self._num_rows, len(labels)), np.uint8)
+        targets[
+            np.frombuffer(self._rows, np.int64),
+            places[np.frombuffer(self._labels, np.int32)],
+        ] = 1
         return labels, targets
 
 
@@ -133,5 +140,9 @@ MULTI_LABEL = Problem(
     probabilities=scipy.special.expit,
     decide=_decide,
     evaluate=_evaluate,
+    metrics=lambda num_labels: ("loss", "accuracy", "micro_f1", "macro_f1"),
+    count=lambda targets, labels: dict(
+        zip(labels, targets.sum(0, dtype=int).tolist(), strict=True)
+    ),
     default_metric="micro_f1",
 )

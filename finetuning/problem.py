@@ -74,7 +74,15 @@ class Problem:
     """(probabilities [N, C], labels) → what is said of each example."""
     evaluate: Callable[[np.ndarray, np.ndarray, Sequence[str]], Evaluation]
     """(logits, targets, labels) → how good they are."""
+    metrics: Callable[[int | None], tuple[str, ...]]
+    """Number of labels → the names of `Evaluation.scalars`; None: all that
+    there can be."""
+    count: Callable[[np.ndarray, Sequence[str]], dict[str, float]]
+    """(targets, labels) → how often each label occurs; of numbers, their
+    range and mean."""
     default_metric: str
     """The metric that decides which weights are best."""
+    has_classes: bool = False
+    """Whether each example has exactly one of the labels."""
     has_probabilities: bool = True
     """Whether there is a probability for each label."""

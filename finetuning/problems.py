@@ -42,7 +42,10 @@ def find_problem(
             return REGRESSION, "labels are numbers with fractions"
         if len(set(known)) > _MOST_NUMBERED_CLASSES:
             return REGRESSION, "labels are many different numbers"
-    return SINGLE_LABEL, f"{len(set(cells))} different labels in the first rows"
+    return (
+        SINGLE_LABEL,
+        f"{len(set(cells))} different labels in {len(cells)} rows looked at",
+    )
 
 
 __all__ = ["DEFAULT_SEPARATOR", "PROBLEMS", "find_problem"]

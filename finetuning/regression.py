@@ -72,6 +72,14 @@ def _evaluate(
     )
 
 
+def _spread(targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    return {
+        "least": float(targets.min()),
+        "mean": float(targets.mean(dtype=np.float64)),
+        "most": float(targets.max()),
+    }
+
+
 REGRESSION = Problem(
     name="regression",
     make_targets=_Targets,
@@ -79,6 +87,10 @@ REGRESSION = Problem(
     probabilities=lambda logits: logits,
     decide=_decide,
     evaluate=_evaluate,
+    metrics=lambda num_labels: (
+        *("loss", "mean_absolute_error", "pearson", "spearman"),
+    ),
+    count=_spread,
     default_metric="pearson",
     has_probabilities=False,
 )

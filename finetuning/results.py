@@ -35,11 +35,14 @@ def write_evaluation(
         context: more for the JSON file; `global_step` also goes into the
             text file.
     """
-    # Names and order as the original's estimator gives them.
+    scalars = evaluation.scalars
+    # Where the original has figures, its names and no other.
+    if "accuracy" in scalars:
+        scalars = {name: scalars[name] for name in ("accuracy", "loss")}
     lines = {
-        **{f"eval_{name}": value for name, value in evaluation.scalars.items()},
+        **{f"eval_{name}": value for name, value in scalars.items()},
         "global_step": context["global_step"],
-        "loss": evaluation.scalars["loss"],
+        "loss": scalars["loss"],
     }
     with atomic_write(folder / run_folder.EVAL_TEXT) as file:
         for name in sorted(lines):

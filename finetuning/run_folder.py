@@ -155,8 +155,16 @@ class RunFolder:
         model = BertClassifier(
             BertConfig.from_json_file(self / CONFIG), settings.labels
         )
-        load(model, self / MODEL)
+        self.load_weights(model)
         return model
+
+    def load_weights(self, model: BertClassifier) -> None:
+        """Gives a classifier the weights that were kept here.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        load(model, self / MODEL)
 
     def load_tokenizer(self) -> FullTokenizer:
         """Makes the tokenizer that the classifier was trained with.

@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from finetuning.metrics import figures_per_label, macro_f1
 from finetuning.problem import Evaluation, LabelSource, Problem
+from inputs.delimited import is_number
 from inputs.examples import InputExample
 from modeling.losses import classification_loss
 from safekeeping.errors import UserError
@@ -20,10 +21,21 @@ from safekeeping.errors import UserError
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Returns labels in their fixed order: numbers by size, words by letter."""
-    try:
+    if all(map(is_number, labels)):
         return tuple(sorted(labels, key=lambda label: (float(label), label)))
-    except ValueError:
-        return tuple(sorted(labels))
+    return tuple(sorted(labels))
+
+
+def unknown_label(
+    source: LabelSource, example: InputExample, label: str
+) -> UserError:
+    """Returns the error that tells of a label that is not to be learnt."""
+    return UserError(
+        f"{source.path}, line {example.line}: the label {label!r} is not "
+        f"among the labels of the training data: "
+        f"{_listed(source.labels or ())}. Correct the row, or train on data "
+        "that has this label."
+    )
 
 
 class _Targets:
@@ -47,12 +59,7 @@ class _Targets:
         number = self._numbers.get(label)
         if number is None:
             if self._source.labels is not None:
-                raise UserError(
-                    f"{self._source.path}, line {example.line}: the label "
-                    f"{label!r} is not among the labels of the training data: "
-                    f"{_listed(self._source.labels)}. Correct the row, or "
-                    "train on data that has this label."
-                )
+                raise unknown_label(self._source, example, label)
             number = self._numbers[label] = len(self._numbers)
         self._seen.append(number)
 
@@ -101,13 +108,23 @@ def _evaluate(
         "macro_f1": macro_f1(per_label),
         "mcc": _matthews(targets, predicted),
     }
-    if len(labels) == 2:
+    if "f1" in _metrics(len(labels)):
         # As GLUE has it: of the second label.
         scalars["f1"] = per_label[labels[1]]["f1"]
     confusion = metrics.confusion_matrix(
         targets, predicted, labels=range(len(labels))
     )
     return Evaluation(scalars, {"per_label": per_label}, confusion)
+
+
+def _metrics(num_labels: int | None) -> tuple[str, ...]:
+    always = ("loss", "accuracy", "macro_f1", "mcc")
+    return (*always, "f1") if num_labels in (2, None) else always
+
+
+def _count(targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    counts = np.bincount(targets, minlength=len(labels))
+    return dict(zip(labels, counts.tolist(), strict=True))
 
 
 def _matthews(targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -127,5 +144,8 @@ SINGLE_LABEL = Problem(
     probabilities=_probabilities,
     decide=_decide,
     evaluate=_evaluate,
+    metrics=_metrics,
+    count=_count,
     default_metric="accuracy",
+    has_classes=True,
 )

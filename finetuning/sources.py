@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -34,9 +33,6 @@ from safekeeping.files import atomic_write
 CSV = "csv"
 
 _ROWS_LOOKED_AT = 1000
-
-# How `Source.write_rows` writes, so that it need not be found out again.
-_WRITTEN = FileChoices(delimiter="comma", quoting="double", encoding="utf-8")
 
 # The names that benchmarks give to the metrics computed here.
 _METRICS = {"matthews_correlation": "mcc"}
@@ -273,12 +269,16 @@ class FileTask:
         return _as_source(file)
 
     def problem(self, source: Source) -> tuple[Problem, str]:
-        """Tells it from the labels of the first rows, if it is not given."""
+        """Tells it from labels out of the whole file, if it is not given.
+
+        The first rows would not do: the file may be sorted by its labels.
+        """
         if self._choices.problem_type is not None:
             return PROBLEMS[self._choices.problem_type], "as given"
-        first = itertools.islice(source, _ROWS_LOOKED_AT)
+        labels = (example.label for example in source)
         return find_problem(
-            [example.label for example in first], self._choices.label_separator
+            delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
+            self._choices.label_separator,
         )
 
 
@@ -302,7 +302,14 @@ def reopen_rows(
         trained: the settings of the classifier whose run wrote it.
     """
     columns = Columns.from_dict(trained.columns)
-    return _as_source(LabelledFile.open_like(path, columns, _WRITTEN))
+    # As it was written, so that nothing need be found out again.
+    written = FileChoices(
+        delimiter="comma",
+        quoting="double",
+        encoding="utf-8",
+        header=columns.header,
+    )
+    return _as_source(LabelledFile.open_like(path, columns, written))
 
 
 _PURPOSES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,6 @@ from finetuning.data import Split
 from finetuning.heldout import hold_out
 from finetuning.problem import Problem
 from finetuning.run_folder import RunFolder
-from finetuning.single_label import SINGLE_LABEL
 from inputs.batches import batches_by_length, training_batches
 from inputs.token_store import TokenStore
 from optimization import create_optimizer
@@ -72,7 +71,7 @@ class LabelledRows:
 
 
 def split_off_dev(
-    split: Split, fraction: float, seed: int, problem: Problem
+    split: Split, fraction: float, seed: int
 ) -> tuple[LabelledRows, LabelledRows]:
     """Holds rows of the training file out to evaluate on.
 
@@ -82,9 +81,8 @@ def split_off_dev(
     Raises:
         UserError: there are too few rows.
     """
-    rows, dev_rows = hold_out(
-        split.targets, fraction, seed, stratify=problem is SINGLE_LABEL
-    )
+    stratify = split.problem is not None and split.problem.has_classes
+    rows, dev_rows = hold_out(split.targets, fraction, seed, stratify=stratify)
     return LabelledRows.of(split, rows), LabelledRows.of(split, dev_rows)
 
 
@@ -98,6 +96,7 @@ def train(
     *,
     best_metric: str,
     identity: Mapping[str, Any],
+    predictor: Predictor,
     eval_batch_size: int,
 ) -> FitResult:
     """Trains, or goes on with a training that was stopped.
@@ -110,8 +109,8 @@ def train(
         choices: how.
         folder: where weights, state and log are kept.
         best_metric: what of an evaluation decides which weights are kept.
-        identity: what else, beside data and choices, makes this training
-            what it is.
+        identity: as `identity_of` makes it.
+        predictor: of the model.
         eval_batch_size: examples of a batch of an evaluation.
 
     Returns:
@@ -126,11 +125,13 @@ def train(
     features = {"targets": data.targets}
     if choices.class_weight is not None:
         features["example_weights"] = example_weights(
-            problem, data.targets, len(model.labels), choices.class_weight
+            data.targets, len(model.labels), choices.class_weight
         )
     evaluate = None
     if dev is not None:
-        evaluate = _evaluation(model, problem, dev, eval_batch_size)
+        evaluate = _evaluation(
+            predictor, problem, dev, model.labels, eval_batch_size
+        )
     callbacks: list[keras.callbacks.Callback] = [
         ProgressBar(),
         TrainingLog(folder / run_folder.LOG),
@@ -162,25 +163,43 @@ def train(
             patience=choices.early_stopping_patience,
         ),
         state_path=folder / run_folder.STATE,
-        identity={
-            **identity,
-            **_without_side_effects(choices),
-            "best_metric": best_metric,
-            "data": _checksum(
-                data.store.input_ids,
-                data.store.offsets,
-                data.rows,
-                data.targets,
-                *(() if dev is None else (dev.rows, dev.targets)),
-            ),
-            "first_weights": _checksum(
-                *(weight.numpy() for weight in model.trainable_weights)
-            ),
-        },
+        identity=identity,
         save_weights=lambda: folder.save_model(model),
         evaluate=evaluate,
         callbacks=callbacks,
     )
+
+
+def identity_of(
+    model: BertClassifier,
+    data: LabelledRows,
+    dev: LabelledRows | None,
+    choices: TrainingChoices,
+) -> dict[str, Any]:
+    """Returns what makes a training what it is, beside its task.
+
+    Args:
+        model: its first weights assigned.
+        data: what to train on.
+        dev: what to evaluate on meanwhile, if there is anything.
+        choices: how.
+
+    Returns:
+        Values that JSON has; sums for what is large.
+    """
+    return {
+        **_without_side_effects(choices),
+        "data": _checksum(
+            data.store.input_ids,
+            data.store.offsets,
+            data.rows,
+            data.targets,
+            *(() if dev is None else (dev.rows, dev.targets)),
+        ),
+        "first_weights": _checksum(
+            *(weight.numpy() for weight in model.trainable_weights)
+        ),
+    }
 
 
 def steps_of(
@@ -206,11 +225,11 @@ def steps_of(
         int(in_a_pass * epoch)
         for epoch in range(1, int(choices.num_train_epochs) + 1)
     )
-    return num_steps, tuple(end for end in ends if end)
+    return num_steps, tuple(sorted({end for end in ends if end}))
 
 
 def example_weights(
-    problem: Problem, targets: np.ndarray, num_labels: int, class_weight: str
+    targets: np.ndarray, num_labels: int, class_weight: str
 ) -> np.ndarray:
     """Returns a weight for each example, by its label.
 
@@ -218,22 +237,13 @@ def example_weights(
     scikit-learn does.
 
     Args:
-        problem: must have one label an example.
         targets: label numbers [N].
         num_labels: how many there are, C.
         class_weight: "balanced".
 
     Returns:
         float32 [N].
-
-    Raises:
-        UserError: the problem has no classes to balance.
     """
-    if problem is not SINGLE_LABEL:
-        raise UserError(
-            f"--class_weight={class_weight} is for problems with one label "
-            f"an example; this one is {problem.name}"
-        )
     numbers = np.unique(targets)
     weights = np.ones(num_labels, np.float32)
     weights[numbers] = compute_class_weight(
@@ -253,18 +263,17 @@ def _loss_function(problem: Problem) -> Any:
 
 
 def _evaluation(
-    model: BertClassifier,
+    predictor: Predictor,
     problem: Problem,
     dev: LabelledRows,
+    labels: Sequence[str],
     batch_size: int,
 ) -> Callable[[], Mapping[str, float]]:
-    predictor = Predictor(model)
-
     def evaluate() -> Mapping[str, float]:
         logits = predictor(
             batches_by_length(dev.store, dev.rows, batch_size), len(dev.rows)
         )
-        return problem.evaluate(logits, dev.targets, model.labels).scalars
+        return problem.evaluate(logits, dev.targets, labels).scalars
 
     return evaluate
 

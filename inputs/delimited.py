@@ -12,7 +12,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from inputs import examples, json_lines
 from inputs.encodings import (
@@ -56,6 +56,9 @@ _NOT_TEXT = (
     (b"\x1f\x8b", "compressed with gzip"),
     (b"PAR1", "a Parquet file"),
 )
+
+
+Item = TypeVar("Item")
 
 
 class Row(NamedTuple):
@@ -231,11 +234,25 @@ def sample(
     Raises:
         UserError: as for `rows`.
     """
-    kept: list[Row] = []
+    return evenly_spaced(rows(path, dialect), size)
+
+
+def evenly_spaced(items: Iterable[Item], size: int) -> list[Item]:
+    """Keeps some of a stream, from its whole length, in order.
+
+    Args:
+        items: however many.
+        size: how many to keep at least, where there are as many; at most
+            twice this number are.
+
+    Returns:
+        The first and every so-manieth after it.
+    """
+    kept: list[Item] = []
     stride = 1
-    for number, row in enumerate(rows(path, dialect)):
+    for number, item in enumerate(items):
         if number % stride == 0:
-            kept.append(row)
+            kept.append(item)
             if len(kept) == 2 * size:
                 kept = kept[::2]
                 stride *= 2

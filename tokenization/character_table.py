@@ -1,7 +1,7 @@
 """What each character becomes on its way to WordPiece, for one vocabulary.
 
 Found out by running `tokenization.basic` on every character, so that the
-rules stay there; `tokenization.normalizer` turns the table into what the
+rules stay there; `tokenization.normalizer_model` turns the table into what the
 operation in the graph reads.
 """
 
@@ -28,7 +28,11 @@ from tokenization.wordpiece import (
 UNKNOWN_CHAR = "\ue000"
 # Characters of the vocabulary beyond ASCII and ideographs are replaced by
 # these, of which no version of Unicode says more than that they are private.
-_STAND_INS = (*range(0xE001, 0xF900), *range(0xF0000, 0xFFFFE))
+_STAND_INS = (
+    *range(0xE001, 0xF900),
+    *range(0xF0000, 0xFFFFE),
+    *range(0x100000, 0x10FFFD),
+)
 # Private too, and neither changed by the tokenizer nor looked past.
 _SEPARATOR = "\U0010fffd"
 
@@ -60,16 +64,22 @@ def character_table(
         vocab: {token: id}, with [UNK].
         do_lower_case: as for `BasicTokenizer`.
     """
-    apart = frozenset(filter(_stands_alone, set("".join(vocab))))
+    chars = set("".join(vocab))
+    clean = BasicTokenizer(do_lower_case).clean
+    absent = {char for char in chars if char.isspace() or not clean(char)}
+    alone = set(filter(_stands_alone, chars))
     matchable = {
-        token: index for token, index in vocab.items() if _matches(token, apart)
+        token: index
+        for token, index in vocab.items()
+        if _matches(token, absent, alone)
     }
     alphabet = frozenset("".join(map(_body, matchable)))
     rewriting = _rewriting(alphabet)
     pieces = [f"[{index}]" for index in range(max(vocab.values()) + 1)]
     pieces[vocab[UNKNOWN]] = UNKNOWN
     for token, index in matchable.items():
-        pieces[index] = token.translate(rewriting)
+        prefix = CONTINUATION if token != _body(token) else ""
+        pieces[index] = prefix + _body(token).translate(rewriting)
     inert = "".join(filter(characters.is_inert, alphabet))
     outcomes = itertools.chain(
         _normalized(do_lower_case).translate(rewriting).split(_SEPARATOR),
@@ -88,24 +98,23 @@ def _body(token: str) -> str:
 
 
 def _stands_alone(char: str) -> bool:
-    return (
-        char.isspace()
-        or characters.is_punctuation(char)
-        or characters.is_ideograph(char)
-    )
+    return characters.is_punctuation(char) or characters.is_ideograph(char)
 
 
-def _matches(token: str, apart: frozenset[str]) -> bool:
+def _matches(token: str, absent: set[str], alone: set[str]) -> bool:
     """Whether a text can have `token`: [CLS] and ##, are cut before.
 
     Args:
         token: an entry of the vocabulary.
-        apart: the characters that never stand beside another in a word.
+        absent: characters that are never in a word.
+        alone: characters that are words by themselves.
     """
-    if len(token) == 1:
-        return not token.isspace()
     body = _body(token)
-    return 0 < len(body) <= MAX_CHARS_PER_WORD and apart.isdisjoint(body)
+    return (
+        0 < len(body) <= MAX_CHARS_PER_WORD
+        and absent.isdisjoint(body)
+        and (len(token) == 1 or alone.isdisjoint(body))
+    )
 
 
 def _rewriting(alphabet: frozenset[str]) -> Mapping[int, str]:

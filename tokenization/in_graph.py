@@ -93,11 +93,11 @@ class GraphTokenizer(tf.Module):
     def _set_up(
         self, entries: Mapping[str, int], do_lower_case: bool, source: Path
     ) -> None:
-        vocab.require_special_tokens(entries, source, [UNKNOWN])
+        _check_vocab(entries, source)
         self.cls_id = entries.get("[CLS]")
         self.sep_id = entries.get("[SEP]")
         table = character_table(entries, do_lower_case)
-        _check_limits(table, source)
+        _check_table(table, source)
         self._sigma = self._marks = None
         if do_lower_case:
             self._sigma = contexts.sigma_context(table.alphabet)
@@ -109,16 +109,7 @@ class GraphTokenizer(tf.Module):
             )
         )
         self._wordpiece = tensorflow_text.FastWordpieceTokenizer(
-            model_buffer=_constant(
-                tensorflow_text.build_fast_wordpiece_model(
-                    table.pieces,
-                    _MAX_BYTES_PER_WORD,
-                    CONTINUATION,
-                    UNKNOWN,
-                    no_pretokenization=False,
-                    support_detokenization=False,
-                )
-            ),
+            model_buffer=_constant(_wordpiece_model(table.pieces)),
             token_out_type=tf.int32,
         )
 
@@ -232,28 +223,51 @@ class GraphTokenizer(tf.Module):
         for char, parts in composites.items():
             some = tf.strings.regex_replace(some, char, parts)
         decoded = tf.strings.unicode_decode(some, "UTF-8", errors="ignore")
-        if self._marks:
-            decoded = _sort_marks(decoded, self._marks)
         if self._sigma:
             decoded = _settle_sigmas(decoded, self._sigma)
+        if self._marks:
+            decoded = _sort_marks(decoded, self._marks)
         some = tf.strings.unicode_encode(decoded, "UTF-8")
         return tf.tensor_scatter_nd_update(text, rows, some)
 
 
-def _check_limits(table: CharacterTable, source: Path) -> None:
-    if len(table.pieces) > _MAX_VOCAB_SIZE:
+def _check_vocab(entries: Mapping[str, int], source: Path) -> None:
+    vocab.require_special_tokens(entries, source, [UNKNOWN])
+    if max(entries.values()) >= _MAX_VOCAB_SIZE:
         raise UserError(
-            f"{os.fspath(source)}: ids go up to {len(table.pieces) - 1}; the "
-            f"tokenizer in the graph can hold {_MAX_VOCAB_SIZE}"
+            f"{os.fspath(source)}: ids go up to {max(entries.values())}; the "
+            f"tokenizer in the graph has room for {_MAX_VOCAB_SIZE}"
+        )
+
+
+def _check_table(table: CharacterTable, source: Path) -> None:
+    if not table.alphabet:
+        raise UserError(
+            f"{os.fspath(source)}: no entry that a text could match; give "
+            "the vocabulary that was published with the checkpoint"
         )
     for index, piece in enumerate(table.pieces):
-        if len(piece.encode()) > _MAX_BYTES_PER_PIECE:
+        size = len(piece.removeprefix(CONTINUATION).encode())
+        if size > _MAX_BYTES_PER_PIECE:
             raise UserError(
-                f"{os.fspath(source)}: the entry with id {index} takes "
-                f"{len(piece.encode())} bytes; the tokenizer in the graph can "
-                f"hold entries of {_MAX_BYTES_PER_PIECE}: replace it by "
-                f"[unused{index}]"
+                f"{os.fspath(source)}: the entry with id {index} takes {size} "
+                f"bytes, the tokenizer in the graph has room for "
+                f"{_MAX_BYTES_PER_PIECE}; write [unused{index}] in its place"
             )
+
+
+def _wordpiece_model(pieces: list[str]) -> bytes:
+    """Returns the model for FastWordpiece, which is to split at spaces."""
+    no_pretokenization = support_detokenization = False
+    model: bytes = tensorflow_text.build_fast_wordpiece_model(
+        pieces,
+        _MAX_BYTES_PER_WORD,
+        CONTINUATION,
+        UNKNOWN,
+        no_pretokenization,
+        support_detokenization,
+    )
+    return model
 
 
 def _constant(data: bytes) -> tf.Tensor:

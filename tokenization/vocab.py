@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -195,9 +194,7 @@ def _read(path: pathlib.Path) -> str:
             "give the path of a vocab.txt or tokenizer.json"
         ) from error
     if not data:
-        raise UserError(
-            f"{path}: the vocabulary file is empty; download it again"
-        )
+        raise UserError(f"{path}: the file is empty; download it again")
     try:
         # An own step: utf-8-sig counts the offset from behind the mark.
         return data.decode("utf-8").removeprefix("\ufeff")
@@ -209,29 +206,33 @@ def _read(path: pathlib.Path) -> str:
         ) from error
 
 
-def _parse(path: pathlib.Path, text: str) -> Any:
+def _parse(path: pathlib.Path, text: str) -> dict[str, Any]:
+    """Returns the object in a JSON file; an empty one if it holds another."""
     try:
-        return json.loads(text)
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}: not valid JSON at line {error.lineno}, column "
             f"{error.colno} ({error.msg}); download the file again"
         ) from error
+    return content if isinstance(content, dict) else {}
 
 
-def _vocab_of_json(path: pathlib.Path, content: Any) -> dict[str, int]:
+def _vocab_of_json(
+    path: pathlib.Path, content: Mapping[str, Any]
+) -> dict[str, int]:
     """Returns the vocabulary of a `tokenizer.json`, sorted by id."""
-    content = content if isinstance(content, dict) else {}
     model = content.get("model")
     model = model if isinstance(model, dict) else {}
     kind = model.get("type", "WordPiece")
     prefix = model.get("continuing_subword_prefix", CONTINUATION)
     vocab = model.get("vocab")
+    vocab = vocab if isinstance(vocab, dict) else {}
     if kind != "WordPiece" or prefix != CONTINUATION or not vocab:
         raise UserError(
             f"{path}: not the tokenizer of a BERT model (model.type is "
             f"{kind!r}, continuing_subword_prefix is {prefix!r}, model.vocab "
-            f"has {len(vocab or ())} entries); BERT needs a 'WordPiece' model "
+            f"has {len(vocab)} entries); BERT needs a 'WordPiece' model "
             f"with the prefix {CONTINUATION!r} and a vocabulary"
         )
     # What was added by hand stands beside the model, with ids behind its own.
@@ -271,7 +272,7 @@ def _case_of_name(name: str) -> tuple[bool, str] | None:
         (
             (answer, f"the name {name}")
             for part, answer in _CASE_BY_NAME
-            if re.search(part, name.lower())
+            if part in name.lower()
         ),
         None,
     )

@@ -5,6 +5,7 @@ All are Keras callbacks; the loop that calls them is in `fit`.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -59,6 +60,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._console = console or Console(stderr=True)
         self._clock = clock
+        self._bar: Progress | None = None
         self._unshown: list[Mapping[str, Any]] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -67,7 +69,6 @@ class ProgressBar(keras.callbacks.Callback):
         self._first = int(logs["step"])
         self._total = int(logs["num_train_steps"])
         self._started = self._last_line = self._clock()
-        self._bar: Progress | None = None
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"),
@@ -122,6 +123,10 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.stop()
 
 
+def _step_of(line: str) -> int:
+    return int(json.loads(line)["step"])
+
+
 class TrainingLog(keras.callbacks.Callback):
     """A file of JSON lines: every tenth step, every evaluation.
 
@@ -133,19 +138,22 @@ class TrainingLog(keras.callbacks.Callback):
         """Makes a log; the file is opened when training begins."""
         super().__init__()
         self._path = pathlib.Path(path)
+        self._file: IO[str] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Drops lines of steps that will be taken again."""
         first = int(logs["step"])
         kept = []
         if first and self._path.exists():
-            for line in self._path.read_text("utf-8").splitlines():
-                if json.loads(line)["step"] <= first:
-                    kept.append(line + "\n")
+            with self._path.open(encoding="utf-8") as file:
+                for line in file:
+                    # A full disk may have cut the last line short.
+                    if line.endswith("\n") and _step_of(line) <= first:
+                        kept.append(line)
         with atomic_write(self._path) as file:
             file.writelines(kept)
         self._total = int(logs["num_train_steps"])
-        self._file: IO[str] = self._path.open("a", encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Writes the loss and the rate of a step."""
@@ -164,12 +172,28 @@ class TrainingLog(keras.callbacks.Callback):
         self._write({"step": int(logs["step"]), "evaluation": metrics})
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Closes the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def require_tensorboard() -> None:
+    """Checks that event files can be written.
+
+    Raises:
+        UserError: the package `tensorboard` is not installed.
+    """
+    # tf.summary.scalar is of that package.
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "--tensorboard needs the package `tensorboard`: "
+            "pip install 'bert-keras3[tensorboard]'"
+        )
 
 
 class TensorBoardScalars(keras.callbacks.Callback):
@@ -186,13 +210,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
             UserError: the package `tensorboard` is not installed.
         """
         super().__init__()
-        try:
-            import tensorboard  # noqa: F401  # tf.summary.scalar is its
-        except ImportError:
-            raise UserError(
-                "--tensorboard needs the package `tensorboard`: "
-                "pip install 'bert-keras3[tensorboard]'"
-            ) from None
+        require_tensorboard()
         import tensorflow as tf
 
         self._summary = tf.summary

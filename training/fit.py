@@ -140,10 +140,12 @@ def fit(
 
     if not progress.finished:
         model.stop_training = False
-        listeners.on_train_begin(
-            {"step": progress.step, "num_train_steps": settings.num_train_steps}
-        )
+        numbers = {
+            "step": progress.step,
+            "num_train_steps": settings.num_train_steps,
+        }
         try:
+            listeners.on_train_begin(numbers)
             _run(
                 train_step,
                 batches,
@@ -229,7 +231,35 @@ def _resume(
     numbers = state.read_numbers(state_path)
     if numbers is None:
         return _Progress()
-    earlier = numbers.pop("identity")
+    _refuse_another(state_path, numbers.pop("identity"), identity)
+    state.restore(state_path, model, optimizer)
+    return _Progress(**numbers)
+
+
+def refuse_another_training(
+    state_path: str | os.PathLike[str], identity: Mapping[str, Any]
+) -> None:
+    """Checks that a state, if there is one, is of this training.
+
+    `fit` checks it too; who writes other files before can ask first.
+
+    Args:
+        state_path: as for `fit`, as the next.
+        identity: what makes this training what it is.
+
+    Raises:
+        UserError: the state is of another training or broken.
+    """
+    numbers = state.read_numbers(state_path)
+    if numbers is not None:
+        _refuse_another(state_path, numbers["identity"], identity)
+
+
+def _refuse_another(
+    state_path: str | os.PathLike[str],
+    earlier: Mapping[str, Any],
+    identity: Mapping[str, Any],
+) -> None:
     changed = [
         f"{name} was {earlier.get(name)!r} and is now {identity.get(name)!r}"
         for name in sorted({*earlier, *identity})
@@ -242,5 +272,3 @@ def _resume(
             "on, another --output_dir, or --overwrite_output_dir to start "
             "anew."
         )
-    state.restore(state_path, model, optimizer)
-    return _Progress(**numbers)

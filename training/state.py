@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,8 +48,8 @@ def save(
     with atomic_path(path) as temporary:
         try:
             save_file(arrays, temporary, {"numbers": json.dumps(dict(numbers))})
-        except SafetensorError as error:  # how the library tells of a full disk
-            raise OSError(f"{path}: {error}") from error
+        except SafetensorError as error:
+            raise _as_os_error(path, error) from error
 
 
 def read_numbers(path: Path) -> dict[str, Any] | None:
@@ -128,6 +129,14 @@ def _keyed_variables(
 
 def _is_random(variable: Any) -> bool:
     return variable.path.endswith("/seed_generator_state")
+
+
+def _as_os_error(path: Path, error: SafetensorError) -> OSError:
+    """Returns what the library meant: it tells of a full disk in words."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None:
+        return OSError(f"{path}: {error}")
+    return OSError(int(number[1]), str(error), os.fspath(path))
 
 
 def _open(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import zipfile
 from typing import Any
@@ -85,14 +86,46 @@ def test_links_out_of_the_file_are_not_followed(saved: pathlib.Path) -> None:
         checkpointing.read(saved)
 
 
-def test_an_absurd_shape_is_refused(saved: pathlib.Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chunks": (8,)}, "is compressed or lies outside"),
+        ({"external": "/etc/hosts"}, "is compressed or lies outside"),
+        ({}, "was never written"),
+        ({"dtype": h5py.string_dtype()}, "has the type object"),
+    ],
+)
+def test_arrays_that_are_not_simply_there(
+    saved: pathlib.Path, settings: dict[str, Any], message: str
+) -> None:
     with h5py.File(saved, "a") as file:
         del file["layers/pooler/dense/vars/0"]
         file.create_dataset(
-            "layers/pooler/dense/vars/0", (1 << 40,), "f4", chunks=(8,)
+            "layers/pooler/dense/vars/0",
+            (1 << 40,),
+            **{"dtype": "f4", **settings},
         )
-    with pytest.raises(UserError, match="lists 4398046"):
+    with pytest.raises(UserError, match=message):
         checkpointing.read(saved)
+
+
+def test_a_ring_of_groups(saved: pathlib.Path) -> None:
+    with h5py.File(saved, "a") as file:
+        file["layers/pooler/again"] = file["layers"]
+    with pytest.raises(UserError, match="layers/pooler/again is there twice"):
+        checkpointing.read(saved)
+
+
+def test_what_would_crash_the_library_is_told(saved: pathlib.Path) -> None:
+    content = saved.read_bytes()
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        damaged = np.frombuffer(content, np.uint8).copy()
+        places = rng.integers(len(damaged), size=200)
+        damaged[places] = rng.integers(256, size=200)
+        saved.write_bytes(damaged.tobytes())
+        with contextlib.suppress(UserError):
+            checkpointing.read(saved)
 
 
 def test_archives_that_are_none(tmp_path: pathlib.Path) -> None:

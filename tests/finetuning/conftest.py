@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import pathlib
 
 import pytest
 
+from finetuning.encoder_files import EncoderChoices
+from finetuning.job import Job, run
+from finetuning.sources import DataChoices
+from finetuning.train import TrainingChoices
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -21,11 +26,12 @@ def config() -> BertConfig:
     return BertConfig(
         vocab_size=len(SPECIAL) + len(WORDS),
         hidden_size=16,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=32,
         type_vocab_size=2,
+        hidden_dropout_prob=0.0,
         initializer_range=0.2,  # so that so small a model learns fast
     )
 
@@ -39,7 +45,7 @@ def checkpoint(tmp_path_factory, config) -> pathlib.Path:
     from checkpointing.arrays import in_memory
     from modeling import BertModel
 
-    folder = tmp_path_factory.mktemp("uncased_L-2_H-16_A-2")
+    folder = tmp_path_factory.mktemp("uncased_L-1_H-16_A-2")
     keras.utils.set_random_seed(0)
     model = BertModel(config)
     google.write_tensors(
@@ -82,6 +88,72 @@ def train_rows() -> list[tuple[str, str, str]]:
     ]
 
 
+class Transcript:
+    """A screen that remembers what it was shown."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def table(self, headers, rows, title=None):
+        self.lines.extend([title or "", *(str(tuple(row)) for row in rows)])
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+
 @pytest.fixture
-def train_file(tmp_path, write_csv, train_rows) -> pathlib.Path:
-    return write_csv(tmp_path / "train.csv", train_rows)
+def screen() -> Transcript:
+    return Transcript()
+
+
+@pytest.fixture(scope="session")
+def change():
+    """A function of a job and flags that returns the job with these flags."""
+
+    def changed(settings, **flags):
+        names = {field.name for field in dataclasses.fields(settings)}
+        values = {name: flags[name] for name in names & set(flags)}
+        for part in ("data", "encoder", "training", "file"):
+            if part in names and part not in flags:
+                values[part] = changed(getattr(settings, part), **flags)
+        return dataclasses.replace(settings, **values)
+
+    return changed
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, checkpoint, train_rows, write_csv):
+    """A job that ran to its end undisturbed, and what it showed.
+
+    Six passes over 32 rows in batches of 8: 24 steps.
+    """
+    folder = tmp_path_factory.mktemp("finished")
+    train_file = write_csv(folder / "train.csv", train_rows)
+    job = Job(
+        output_dir=folder / "out",
+        data=DataChoices(train_file=str(train_file), dev_fraction=0.2),
+        encoder=EncoderChoices(
+            init_checkpoint=str(checkpoint), max_seq_length=16
+        ),
+        training=TrainingChoices(
+            train_batch_size=8,
+            learning_rate=5e-3,
+            num_train_epochs=6,
+            save_checkpoints_steps=3,
+        ),
+        do_train=True,
+        do_eval=True,
+    )
+    screen = Transcript()
+    run(job, screen)
+    return job, screen
+
+
+@pytest.fixture
+def job(tmp_path, finished) -> Job:
+    """The same job in a folder of its own."""
+    return dataclasses.replace(finished[0], output_dir=tmp_path / "out")

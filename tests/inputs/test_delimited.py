@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inputs import delimited
+from inputs import delimited, encodings
 from inputs.delimited import Dialect, Row, rows, sniff
 from safekeeping.errors import UserError
 
@@ -188,7 +188,7 @@ def test_a_given_encoding_still_drops_the_mark(write: Write) -> None:
 def test_an_undecodable_byte_is_told_with_its_place(
     write: Write, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(delimited, "_BLOCK", block)
+    monkeypatch.setattr(encodings, "_BLOCK", block)
     good = "text,label\n好吃,1\n难吃".encode()
     path = write(good + b"\xff,0\n")
     assert message(path).startswith(

@@ -71,11 +71,12 @@ def test_tokenizer_json(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("vocab.txt", b"", "vocab.txt: the vocabulary file is empty"),
+        ("vocab.txt", b"", "vocab.txt: the file is empty"),
         ("vocab.txt", b"a\nb\xffc", "0xff at offset 3 .line 2. is not UTF-8"),
         ("v.json", b'{"model":\n x}', "valid JSON at line 2, column 2"),
         ("v.json", {"model": {"type": "BPE"}}, "model.type is 'BPE'"),
         ("v.json", wordpiece({}), "model.vocab has 0 entries"),
+        ("v.json", wordpiece(["a"]), "model.vocab has 0 entries"),
         (
             "v.json",
             wordpiece({"a": 0}, continuing_subword_prefix="@@"),

@@ -1,0 +1,270 @@
+"""Which sentences go into an instance: pairs in order, or one run of text.
+
+The objectives are the rows of `OBJECTIVES`; each walks over one document and
+draws from the stream of chance that it is given. Works on numbers of
+sentences and tokens alone; the tokens are put together in `instances`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+# What an objective without pairs puts around its text, and the others around
+# theirs, is counted in `tokenization.packing`.
+from tokenization.packing import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
+
+
+class Segments(NamedTuple):
+    """One instance, as two runs of tokens of the corpus.
+
+    Attributes:
+        a_start: number of the first token of A.
+        a_end: one more than that of its last.
+        b_start: the same for B.
+        b_end: equal to `b_start` where there is no B.
+        label: 1 if B does not follow A in the text, else 0.
+    """
+
+    a_start: int
+    a_end: int
+    b_start: int
+    b_end: int
+    label: int
+
+
+class Numbers(Protocol):
+    """A sequence of integers that may be too long for memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+
+class Sentences(Protocol):
+    """What is known of the documents: where their sentences are."""
+
+    @property
+    def num_documents(self) -> int:
+        """How many documents there are."""
+        ...
+
+    @property
+    def offsets(self) -> Numbers:
+        """Sentence i is the tokens from offsets[i] to offsets[i + 1].
+
+        Those of a document follow one another.
+        """
+        ...
+
+    def bounds(self, document: int) -> tuple[int, int]:
+        """Returns its first sentence, and one more than its last."""
+        ...
+
+
+DrawOther = Callable[[random.Random, int, int], int]
+
+
+def other_document(rng: random.Random, document: int, number: int) -> int:
+    """Draws one of `number` documents that is not `document`."""
+    drawn = rng.randrange(number - 1)
+    return drawn + (drawn >= document)
+
+
+def next_sentence(
+    sentences: Sentences,
+    document: int,
+    rng: random.Random,
+    max_seq_length: int,
+    short_seq_prob: float,
+    draw_other: DrawOther = other_document,
+) -> Iterator[Segments]:
+    """Pairs of which half are torn apart (Devlin et al. 2019, section 3.1).
+
+    As the original's `create_instances_from_document`, draw by draw. Sentences
+    are gathered until they fill an instance; A is the first few of them, B
+    the others, or, if the coin says so or there is but one sentence, a run
+    from another document; then the others begin the next instance.
+
+    Args:
+        sentences: the documents.
+        document: which of them to walk over.
+        rng: the stream of chance. It may be drawn from between instances.
+        max_seq_length: with the three special tokens.
+        short_seq_prob: how often a document is cut to a length drawn from 2
+            to the greatest.
+        draw_other: draws another document.
+
+    Yields:
+        Instances; label 1 means that B is from another document.
+    """
+    max_num_tokens = max_seq_length - NUM_SPECIAL_PAIR
+    target = _target_length(rng, max_num_tokens, short_seq_prob)
+    offsets = sentences.offsets
+    first, last = sentences.bounds(document)
+    start = current = first
+    while current < last:
+        if not _is_full(offsets, start, current, last, target):
+            current += 1
+            continue
+        a_last = start + 1
+        if current > start:
+            a_last = start + rng.randint(1, current - start)
+        a_start, a_end = offsets[start], offsets[a_last]
+        is_random = current == start or rng.random() < 0.5
+        if is_random:
+            other = draw_other(rng, document, sentences.num_documents)
+            other_first, other_last = sentences.bounds(other)
+            b_first = rng.randint(other_first, other_last - 1)
+            b_start = offsets[b_first]
+            # The run ends with the sentence that makes it long enough.
+            wanted = b_start + target - (a_end - a_start)
+            b_last = bisect.bisect_left(
+                offsets, wanted, b_first + 1, other_last
+            )
+            b_end = offsets[b_last]
+            current = a_last
+        else:
+            b_start, b_end = offsets[a_last], offsets[current + 1]
+            current += 1
+        start = current
+        yield Segments(
+            *_truncated(rng, a_start, a_end, b_start, b_end, max_num_tokens),
+            int(is_random),
+        )
+
+
+def sentence_order(
+    sentences: Sentences,
+    document: int,
+    rng: random.Random,
+    max_seq_length: int,
+    short_seq_prob: float,
+) -> Iterator[Segments]:
+    """Pairs of which half are swapped (Lan et al. 2020, section 3.1).
+
+    A sentence that is alone, as the last of a document may be, is parted in
+    two at a token; one of a single token makes no instance.
+
+    Args:
+        sentences: as for `next_sentence`, as all other arguments.
+        document: which to walk over.
+        rng: the stream of chance.
+        max_seq_length: with the three special tokens.
+        short_seq_prob: how often a document is cut shorter.
+
+    Yields:
+        Instances; label 1 means that B comes before A in the text.
+    """
+    max_num_tokens = max_seq_length - NUM_SPECIAL_PAIR
+    target = _target_length(rng, max_num_tokens, short_seq_prob)
+    offsets = sentences.offsets
+    start, last = sentences.bounds(document)
+    for current in range(start, last):
+        if not _is_full(offsets, start, current, last, target):
+            continue
+        a_start, b_end = offsets[start], offsets[current + 1]
+        if current > start:
+            middle = offsets[start + rng.randint(1, current - start)]
+        elif b_end - a_start > 1:
+            middle = a_start + rng.randint(1, b_end - a_start - 1)
+        else:
+            continue
+        start = current + 1
+        a_start, a_end, b_start, b_end = _truncated(
+            rng, a_start, middle, middle, b_end, max_num_tokens
+        )
+        if rng.random() < 0.5:
+            yield Segments(b_start, b_end, a_start, a_end, 1)
+        else:
+            yield Segments(a_start, a_end, b_start, b_end, 0)
+
+
+def full_sentences(
+    sentences: Sentences,
+    document: int,
+    rng: random.Random,
+    max_seq_length: int,
+    short_seq_prob: float,
+) -> Iterator[Segments]:
+    """Runs of whole sentences, as many as fit ("DOC-SENTENCES" of RoBERTa).
+
+    Liu et al. 2019, section 4.2. A sentence that does not fit alone is cut,
+    and what is cut off begins the next instance.
+
+    Args:
+        sentences: as for `next_sentence`, as all other arguments.
+        document: which to walk over.
+        rng: the stream of chance.
+        max_seq_length: with the two special tokens.
+        short_seq_prob: how often a document is cut shorter.
+
+    Yields:
+        Instances without B, of label 0.
+    """
+    target = _target_length(
+        rng, max_seq_length - NUM_SPECIAL_SINGLE, short_seq_prob
+    )
+    offsets = sentences.offsets
+    first, last = sentences.bounds(document)
+    start, end = offsets[first], offsets[last]
+    while start < end:
+        # One more than the last sentence that ends within the target.
+        fits = bisect.bisect_right(offsets, start + target, first, last + 1) - 1
+        stop = offsets[fits]
+        if stop <= start:
+            stop = start + target
+        yield Segments(start, stop, stop, stop, 0)
+        start = stop
+
+
+Objective = Callable[
+    [Sentences, int, random.Random, int, float], Iterator[Segments]
+]
+
+# By the name that --sentence_objective has for it.
+OBJECTIVES: dict[str, Objective] = {
+    "nsp": next_sentence,
+    "sop": sentence_order,
+    "none": full_sentences,
+}
+
+
+def _target_length(
+    rng: random.Random, max_num_tokens: int, short_seq_prob: float
+) -> int:
+    if rng.random() < short_seq_prob:
+        return rng.randint(2, max_num_tokens)
+    return max_num_tokens
+
+
+def _is_full(
+    offsets: Numbers, start: int, current: int, last: int, target: int
+) -> bool:
+    """Whether sentences from `start` to `current` make an instance."""
+    return (
+        current == last - 1 or offsets[current + 1] - offsets[start] >= target
+    )
+
+
+def _truncated(
+    rng: random.Random,
+    a_start: int,
+    a_end: int,
+    b_start: int,
+    b_end: int,
+    max_num_tokens: int,
+) -> tuple[int, int, int, int]:
+    """Takes from the longer of two, front or back by a coin, until both fit."""
+    a_length, b_length = a_end - a_start, b_end - b_start
+    while a_length + b_length > max_num_tokens:
+        from_front = rng.random() < 0.5
+        if a_length > b_length:
+            a_length -= 1
+            a_start += from_front
+        else:
+            b_length -= 1
+            b_start += from_front
+    return a_start, a_start + a_length, b_start, b_start + b_length

@@ -1,0 +1,105 @@
+"""From a run folder to a numbered folder that can be served.
+
+Checks that everything is there before anything is written, and puts the
+result in place in one step; what is written is told by `saved_model` and
+`id_formats`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from finetuning import run_folder
+from finetuning.data import TextEncoder
+from finetuning.run_folder import RunFolder
+from safekeeping.errors import UserError
+from safekeeping.files import atomic_folder
+from serving.answers import ANSWERS
+from serving.description import Description
+from serving.id_formats import MODEL_FILES, check_installed, write_id_format
+from serving.saved_model import write_saved_model
+from serving.versions import new_version
+from tokenization.in_graph import GraphTokenizer
+
+SAVED_MODEL = "saved_model"
+FORMATS = (SAVED_MODEL, *MODEL_FILES)
+
+# What a run folder must have, and why.
+_NEEDED = {
+    run_folder.MODEL: "the weights",
+    run_folder.CONFIG: "the configuration",
+    run_folder.VOCABULARY: "the vocabulary",
+    run_folder.SETTINGS: "the labels and how text is read",
+}
+
+
+def export(
+    model_dir: str | os.PathLike[str],
+    export_dir: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    format_name: str = SAVED_MODEL,
+) -> pathlib.Path:
+    """Exports a trained classifier.
+
+    Args:
+        model_dir: the folder of a run (`--output_dir` of run_classifier.py).
+        export_dir: gets a new numbered folder.
+        version: its number; None for the next free one.
+        format_name: one of `FORMATS`.
+
+    Returns:
+        The numbered folder.
+
+    Raises:
+        UserError: something that is needed is missing or damaged, or the
+            version exists already; nothing has been written then.
+    """
+    if format_name != SAVED_MODEL:
+        check_installed(format_name)
+    target = new_version(export_dir, version)
+    folder = RunFolder(model_dir)
+    description = _describe(folder)
+    model = folder.load_model()
+    vocab_file = folder / run_folder.VOCABULARY
+    # Somebody may have put another model's vocabulary there.
+    TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
+        vocab_file, model.bert.config.vocab_size
+    )
+    with atomic_folder(target) as temporary:
+        if format_name == SAVED_MODEL:
+            tokenizer = GraphTokenizer(vocab_file, description.do_lower_case)
+            write_saved_model(temporary, model, tokenizer, description)
+        else:
+            write_id_format(
+                format_name, temporary, model, vocab_file, description
+            )
+    return target
+
+
+def _describe(folder: RunFolder) -> Description:
+    """Returns the description of a run folder that lacks nothing."""
+    missing = [
+        f"{name} ({what})"
+        for name, what in _NEEDED.items()
+        if not (folder / name).is_file()
+    ]
+    if missing:
+        raise UserError(
+            f"{folder.path}: cannot be exported, for it lacks "
+            f"{', '.join(missing)}; give the --output_dir of a training"
+        )
+    settings = folder.read_settings()
+    path = folder / run_folder.SETTINGS
+    if not settings.labels:
+        raise UserError(
+            f"{path}: names no labels; put their names back, in the order in "
+            "which the model was trained, or train again"
+        )
+    if settings.problem not in ANSWERS:
+        raise UserError(
+            f"{path}: names the problem {settings.problem!r}; known are "
+            f"{', '.join(ANSWERS)}"
+        )
+    return Description.of(settings)

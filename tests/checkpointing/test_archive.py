@@ -1,0 +1,102 @@
+"""Archives, those that were made to do harm among them."""
+
+from __future__ import annotations
+
+import pathlib
+import stat
+import zipfile
+
+import pytest
+
+from checkpointing.archive import unpack
+from safekeeping.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def archive(tmp_path: pathlib.Path, **members: str) -> pathlib.Path:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def test_files_and_folders(
+    tmp_path: pathlib.Path, folder: pathlib.Path
+) -> None:
+    path = archive(
+        tmp_path, **{"m/a.txt": "a", "m/n/b.txt": "b", "__MACOSX/c": "c"}
+    )
+    unpack(path, folder)
+    found = {p.relative_to(folder): p for p in folder.rglob("*") if p.is_file()}
+    assert {str(name): p.read_text() for name, p in found.items()} == {
+        "m/a.txt": "a",
+        "m/n/b.txt": "b",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "a/../../evil",
+        "/tmp/evil",
+        "..\\evil",
+        "C:/evil",
+        "a//evil",
+        "./evil",
+    ],
+)
+def test_names_that_lead_outside(
+    tmp_path: pathlib.Path, folder: pathlib.Path, name: str
+) -> None:
+    with pytest.raises(UserError, match="outside of the folder; refused"):
+        unpack(archive(tmp_path, **{name: "x"}), folder)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.zip"]
+
+
+def test_links(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(info, "/etc/passwd")
+    with pytest.raises(UserError, match="'link' is a link; refused"):
+        unpack(path, folder)
+
+
+def test_swelling(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(3):
+            file.writestr(f"zeros{number}", bytes(30 << 20))
+    with pytest.raises(UserError, match=r"would grow from \d+ to 94371840"):
+        unpack(path, folder)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_one_name_twice(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a", "1")
+        file.writestr("a", "2")
+    with pytest.raises(UserError, match="two files of one name"):
+        unpack(path, folder)
+
+
+def test_damage(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    path = archive(tmp_path, a="some text that is long enough")
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged: Bad CRC"):
+        unpack(path, folder)
+    path.write_bytes(content[:60])
+    with pytest.raises(UserError, match=r"is not a \.zip archive"):
+        unpack(path, folder)

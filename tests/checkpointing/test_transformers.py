@@ -1,0 +1,176 @@
+"""What transformers computes from what we wrote, and we from what it wrote.
+
+Needs the extra `huggingface`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checkpointing import verification
+from checkpointing.arrays import in_memory
+from checkpointing.checkpoint import ARCHITECTURES, Checkpoint
+from checkpointing.conversion import Settings, convert
+from checkpointing.formats import read_checkpoint, write
+from modeling.config import BertConfig
+
+pytestmark = [
+    pytest.mark.huggingface,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("transformers", "torch"))),
+        reason="needs the extra `huggingface`",
+    ),
+]
+
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef")
+ACTIVATIONS = ("gelu", "gelu_erf", "relu")
+
+# Our names of outputs → theirs, for each class.
+OUTPUTS = {
+    "BertModel": {
+        "sequence_output": "last_hidden_state",
+        "pooled_output": "pooler_output",
+    },
+    "BertForPreTraining": {
+        "masked_lm_logits": "prediction_logits",
+        "next_sentence_logits": "seq_relationship_logits",
+    },
+    "BertForMaskedLM": {"masked_lm_logits": "logits"},
+    "BertForNextSentencePrediction": {"next_sentence_logits": "logits"},
+    "BertForSequenceClassification": {"logits": "logits"},
+    "BertForTokenClassification": {"logits": "logits"},
+    "BertForQuestionAnswering": {
+        "start_logits": "start_logits",
+        "end_logits": "end_logits",
+    },
+}
+
+# The beginnings of the names of each class's weights.
+WEIGHTS = {
+    "BertModel": ("bert/",),
+    "BertForPreTraining": ("bert/", "cls/predictions", "cls/seq"),
+    "BertForMaskedLM": ("bert/e", "cls/predictions"),
+    "BertForNextSentencePrediction": ("bert/", "cls/seq"),
+    "BertForSequenceClassification": ("bert/", "output_"),
+    "BertForTokenClassification": ("bert/e", "output_"),
+    "BertForQuestionAnswering": ("bert/e", "cls/squad"),
+}
+
+
+@pytest.fixture(scope="module")
+def root(
+    tmp_path_factory: pytest.TempPathFactory,
+    config: BertConfig,
+    encoder_arrays: dict[str, Any],
+    head_arrays: dict[str, Any],
+) -> pathlib.Path:
+    """Both sides' folders, with the outputs of transformers in each."""
+    root = tmp_path_factory.mktemp("transformers")
+    cases: list[dict[str, Any]] = []
+    arrays = {**encoder_arrays, **head_arrays}
+    for architecture, starts in WEIGHTS.items():
+        chosen = {n: a for n, a in arrays.items() if n.startswith(starts)}
+        for activation in ACTIVATIONS:
+            values = {
+                **config.to_dict(),
+                "hidden_act": activation,
+                "architectures": [architecture],
+            }
+            ours = Checkpoint(
+                in_memory(chosen), BertConfig.from_dict(values), VOCABULARY
+            )
+            name = f"{architecture}-{activation}"
+            write(root / name, ours, format="huggingface")
+            cases.append(
+                {"make": False, "architecture": architecture, "folder": name}
+            )
+        name = f"{architecture}-theirs"
+        cases.append(
+            {"make": True, "architecture": architecture, "folder": name}
+        )
+    cases.append({"folder": "BertModel-gelu", "text": "A b"})
+    inputs = verification.fixed_inputs(ours)
+    np.savez(root / "inputs.npz", **inputs)  # type: ignore[arg-type]
+    run(root, cases)
+    return root
+
+
+def run(root: pathlib.Path, cases: list[dict[str, Any]]) -> None:
+    (root / "cases.json").write_text(json.dumps(cases))
+    script = pathlib.Path(__file__).with_name("run_transformers.py")
+    subprocess.run([sys.executable, str(script), str(root)], check=True)
+
+
+def assert_equal_outputs(folder: pathlib.Path, architecture: str) -> None:
+    theirs = np.load(folder / "theirs.npz")
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.architecture == architecture
+    inputs = verification.fixed_inputs(checkpoint)
+    ours = verification.outputs(checkpoint, inputs, "the folder")
+    for here, there in OUTPUTS[architecture].items():
+        np.testing.assert_allclose(
+            ours[here], theirs[there], atol=1e-5, err_msg=here
+        )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_transformers_computes_what_we_do(
+    root: pathlib.Path, architecture: str, activation: str
+) -> None:
+    folder = root / f"{architecture}-{activation}"
+    info = json.loads((folder / "loading_info.json").read_text())
+    assert not any(info.values()), info
+    assert_equal_outputs(folder, architecture)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_we_compute_what_transformers_does(
+    root: pathlib.Path, architecture: str
+) -> None:
+    folder = root / f"{architecture}-theirs"
+    unknown = [name for name in read_checkpoint(folder).arrays if "." in name]
+    assert unknown == []
+    assert_equal_outputs(folder, architecture)
+
+
+def test_there_and_back(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Their folder → Google's → theirs: the same weights, all of them."""
+    cases = []
+    for architecture in ARCHITECTURES:
+        theirs = root / f"{architecture}-theirs"
+        convert(theirs, tmp_path / f"{architecture}-g", Settings("google"))
+        convert(
+            tmp_path / f"{architecture}-g",
+            tmp_path / architecture,
+            Settings("huggingface"),
+        )
+        cases.append(
+            {
+                "make": False,
+                "architecture": architecture,
+                "folder": architecture,
+            }
+        )
+    np.savez(tmp_path / "inputs.npz", **np.load(root / "inputs.npz"))
+    run(tmp_path, cases)
+    for architecture in ARCHITECTURES:
+        before = np.load(root / f"{architecture}-theirs" / "theirs.npz")
+        after = np.load(tmp_path / architecture / "theirs.npz")
+        assert sorted(before) == sorted(after)
+        for name in before:
+            np.testing.assert_array_equal(before[name], after[name], name)
+
+
+def test_tokenizer(root: pathlib.Path) -> None:
+    tokens = json.loads((root / "BertModel-gelu/tokens.json").read_text())
+    assert tokens == {"ids": [2, 5, 6, 3], "model_max_length": 16}

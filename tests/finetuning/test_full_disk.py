@@ -1,0 +1,115 @@
+"""A disk that is full in the middle of a save; the system's own limit.
+
+A file that may not grow beyond a few kilobytes is to its writer what a full
+disk is: a write that fails half way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+
+import numpy as np
+import pytest
+
+from finetuning import results, run_folder
+from finetuning.job import run
+from finetuning.run_folder import RunFolder
+from training import state
+
+resource = pytest.importorskip("resource")
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def full_at_call(monkeypatch, owner, name, number):
+    """Lets the disk be full during the call of that number."""
+    original = getattr(owner, name)
+    calls = []
+
+    def call(*args):
+        calls.append(args)
+        if len(calls) == number:
+            with files_of_at_most(4096):
+                return original(*args)
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def weights_of(folder):
+    return [weight.numpy() for weight in RunFolder(folder).load_model().weights]
+
+
+def assert_same_bits(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
+    finished, job, screen, monkeypatch
+):
+    """Twice: while the second model is saved, and while a state is."""
+    with monkeypatch.context() as patch:
+        full_at_call(patch, RunFolder, "save_model", 2)
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - its number counts
+            run(job, screen)
+    assert caught.value.errno == errno.EFBIG
+    first_model = weights_of(job.output_dir)
+    assert state.read_numbers(job.output_dir / run_folder.STATE)["step"] >= 3
+
+    with monkeypatch.context() as patch:
+        full_at_call(patch, state, "save", 2)
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            run(job, screen)
+    assert caught.value.errno == errno.EFBIG
+    assert "state.safetensors" in str(caught.value.filename)
+    assert weights_of(job.output_dir)[0].shape == first_model[0].shape
+    left = [path.name for path in job.output_dir.rglob("*.tmp*")]
+    assert left == []
+
+    run(job, screen)
+    assert "went on after step" in screen.text
+    assert_same_bits(
+        weights_of(finished[0].output_dir), weights_of(job.output_dir)
+    )
+
+
+def test_a_full_disk_before_the_first_step(finished, job, screen):
+    """Nothing was there before, and hardly anything is afterwards."""
+    with files_of_at_most(64), pytest.raises(OSError):  # noqa: PT011
+        run(job, screen)
+    assert not job.output_dir.exists()
+
+
+def test_a_full_disk_while_predictions_are_written(
+    finished, change, screen, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0].output_dir, out)
+    predict = change(
+        finished[0],
+        output_dir=out,
+        do_train=False,
+        do_eval=False,
+        do_predict=True,
+        test_file=finished[0].data.train_file,
+    )
+    run(predict, screen)
+    before = (out / run_folder.PREDICTIONS).read_bytes()
+    many = tmp_path / "many.csv"
+    many.write_text("id,text,label\n" + "a,good film,praise\n" * 600)
+    full_at_call(monkeypatch, results, "write_predictions", 1)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        run(change(predict, test_file=str(many)), screen)
+    assert caught.value.errno == errno.EFBIG
+    assert (out / run_folder.PREDICTIONS).read_bytes() == before

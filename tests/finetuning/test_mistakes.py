@@ -1,0 +1,573 @@
+"""Every mistake is told in one message, and nothing was overwritten.
+
+Each case is tried in the folder of a finished run, and with
+`--overwrite_output_dir` where that could do harm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from finetuning import run_folder
+from finetuning.checks import TRAINING_RANGES, check_metric, check_training
+from finetuning.data import TextEncoder
+from finetuning.job import Job, run
+from finetuning.problems import PROBLEMS
+from finetuning.train import TrainingChoices
+from safekeeping.errors import UserError
+from tokenization.full import FullTokenizer
+
+
+def snapshot(folder: pathlib.Path) -> dict[str, bytes | None]:
+    """Every name below a folder, and what the files hold."""
+    return {
+        str(path.relative_to(folder)): (
+            path.read_bytes() if path.is_file() else None
+        )
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def told(finished, tmp_path, change, screen):
+    """A function of flags: runs the job with them, returns the message.
+
+    The output folder is that of a finished run, to be started anew; it must
+    stay as it is.
+    """
+
+    def message(job: Job | None = None, **flags) -> str:
+        folder = tmp_path / "finished"
+        shutil.copytree(finished[0].output_dir, folder, dirs_exist_ok=True)
+        before = snapshot(folder)
+        flags = {"output_dir": folder, "overwrite_output_dir": True, **flags}
+        with pytest.raises(UserError) as caught:
+            run(change(job or finished[0], **flags), screen)
+        assert snapshot(folder) == before
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return message
+
+
+def assert_in_order(message: str, *parts: object) -> None:
+    place = 0
+    for part in parts:
+        place = message.find(str(part), place)
+        assert place >= 0, (part, message)
+
+
+# The training file.
+
+
+GOOD = "id,text,label\n1,good film,praise\n2,bad food,blame\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (None, ("there is no such file",)),
+        (b"", ("is empty",)),
+        (b"id,text,label\n", ("only a header", "id, text, label")),
+        (
+            b"id,text\n1,good film and food\n2,bad food\n3,poor film\n",
+            ("no column looks like a label", "--label_column", "2 'text'"),
+        ),
+        (
+            GOOD.encode() + b"3,good, but poor,blame\n",
+            ("line 4", "4 cells where 3", "good, but poor", "--delimiter"),
+        ),
+        (
+            GOOD.encode() + b"3,very \xff,blame\n",
+            ("line 4", "ff 2c 62 6c at offset 57", "utf-8", "--encoding"),
+        ),
+        (
+            b"id,text,label\n1,good,praise\n2,fine film,praise\n",
+            ("all 2 rows", "same label, 'praise'", "--label_column"),
+        ),
+        (
+            GOOD.encode() + b"3,poor film,\n",
+            ("line 4", "the label (column 'label') is empty"),
+        ),
+    ],
+    ids=[
+        *("missing", "empty", "only a header", "no label column"),
+        *("too many cells", "undecodable", "one class", "empty label"),
+    ],
+)
+def test_training_files(told, tmp_path, content, parts):
+    path = tmp_path / "broken.csv"
+    if content is not None:
+        path.write_bytes(content)
+    assert_in_order(told(train_file=str(path)), path, *parts)
+
+
+def test_a_label_in_dev_that_train_lacks(told, tmp_path, write_csv):
+    dev = write_csv(
+        tmp_path / "dev.csv",
+        [("d1", "good film", "praise"), ("d2", "bad food", "scorn")],
+    )
+    assert_in_order(
+        told(dev_file=str(dev)),
+        *(dev, "line 3", "'scorn'", "blame, praise", "Correct the row"),
+    )
+
+
+def test_a_test_file_is_looked_at_before_training(told, tmp_path, screen):
+    missing = tmp_path / "new.csv"
+    assert f"{missing}: there is no such file" in told(
+        do_predict=True, test_file=str(missing)
+    )
+    missing.write_text("id,text\n1,good\n2,bad,food\n", encoding="utf-8")
+    assert_in_order(
+        told(do_predict=True, test_file=str(missing)),
+        *(missing, "line 3", "3 cells where 2"),
+    )
+    assert "there is no file to predict" in told(do_predict=True)
+    assert "step" not in screen.text
+
+
+def test_a_column_that_is_not_there(told, finished):
+    assert_in_order(
+        told(label="mood"),
+        *(finished[0].data.train_file, "--label_column=mood", "2 'text'"),
+    )
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
+def test_parts_that_are_none(told, fraction):
+    assert_in_order(told(dev_fraction=fraction), "--dev_fraction=", "give a")
+
+
+def test_too_few_rows_to_hold_any_out(told, tmp_path):
+    path = tmp_path / "two.csv"
+    path.write_text(GOOD, encoding="utf-8")
+    assert_in_order(
+        told(train_file=str(path)), "2 rows are too few", "--dev_file"
+    )
+
+
+def test_no_whole_step(told):
+    assert_in_order(
+        told(train_batch_size=64, num_train_epochs=1.5),
+        "32 examples in batches of --train_batch_size=64",
+        "--num_train_epochs=1.5",
+        "not one whole step",
+    )
+
+
+def test_a_batch_may_be_larger_than_the_data(finished):
+    """A batch then takes rows of the following passes in, as ever."""
+    from finetuning.train import steps_of
+
+    choices = TrainingChoices(train_batch_size=64, num_train_epochs=4)
+    assert steps_of(32, choices) == (2, (1, 2))
+
+
+# The model.
+
+
+@pytest.fixture
+def copy(checkpoint, tmp_path) -> pathlib.Path:
+    """A checkpoint to break."""
+    return pathlib.Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+
+
+def rewrite_config(folder: pathlib.Path, **fields) -> None:
+    path = folder / "bert_config.json"
+    values = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**values, **fields}), encoding="utf-8")
+
+
+def test_checkpoints_that_are_none(told, copy, tmp_path, finished):
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    assert_in_order(
+        told(init_checkpoint=str(nothing)), nothing, "holds no checkpoint"
+    )
+    absent = tmp_path / "absent" / "bert_model.ckpt"
+    assert_in_order(
+        told(init_checkpoint=str(absent)), absent, "there is no such checkpoint"
+    )
+    file = finished[0].data.train_file
+    assert_in_order(told(init_checkpoint=file), file, "is not a checkpoint")
+    (copy / "bert_model.ckpt.index").write_bytes(b"no index at all")
+    assert_in_order(
+        told(init_checkpoint=str(copy)),
+        *("bert_model.ckpt.index", "not the index of a TensorFlow checkpoint"),
+    )
+
+
+def test_checkpoints_that_are_cut_short(told, copy, finished, tmp_path):
+    data = copy / "bert_model.ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-100])
+    assert_in_order(
+        told(init_checkpoint=str(copy)),
+        *(copy / "bert_model.ckpt", "is cut short", "fetch it again"),
+    )
+    keras_file = tmp_path / "model.keras"
+    whole = (finished[0].output_dir / run_folder.MODEL).read_bytes()
+    keras_file.write_bytes(whole[: len(whole) // 2])
+    shutil.copy(copy / "bert_config.json", tmp_path)
+    shutil.copy(copy / "vocab.txt", tmp_path)
+    assert_in_order(told(init_checkpoint=str(keras_file)), keras_file, "cut")
+
+
+def test_checkpoints_that_do_not_fit_the_configuration(told, copy, screen):
+    rewrite_config(copy, intermediate_size=48)
+    assert_in_order(
+        told(init_checkpoint=str(copy)),
+        copy,
+        "bert/encoder/layer_0/intermediate/dense/kernel is [16, 32] in the "
+        "checkpoint and [16, 48] in the model",
+        "intermediate_size",
+        "--allow_missing",
+    )
+    rewrite_config(copy, intermediate_size=32, num_hidden_layers=2)
+    assert_in_order(
+        told(init_checkpoint=str(copy)),
+        *(copy, "lacks 16 of the 37 weights", "bert/encoder/layer_1"),
+    )
+    # All that before the data was gone through.
+    assert "rows" not in screen.text
+
+
+def test_configurations(told, copy):
+    path = copy / "bert_config.json"
+    path.write_text('{"vocab_size": 24,}', encoding="utf-8")
+    assert_in_order(told(init_checkpoint=str(copy)), f"{path}:1: is not JSON")
+    path.write_text("{}", encoding="utf-8")
+    assert_in_order(told(init_checkpoint=str(copy)), path, "vocab_size")
+    absent = copy / "other.json"
+    assert str(absent) in told(bert_config_file=str(absent))
+    path.unlink()
+    assert "config" in told(init_checkpoint=str(copy))
+
+
+def test_vocabularies(told, copy):
+    path = copy / "vocab.txt"
+    tokens = path.read_text("utf-8").split("\n")[:-1]
+    path.write_text("\n".join([*tokens, "one", "more"]), encoding="utf-8")
+    assert_in_order(
+        told(init_checkpoint=str(copy)),
+        *(path, "has 26 lines", "`vocab_size` 24"),
+    )
+    without = [token for token in tokens if token != "[CLS]"]
+    path.write_text("\n".join(without), encoding="utf-8")
+    assert_in_order(told(init_checkpoint=str(copy)), path, "lacks [CLS]")
+    path.unlink()
+    assert_in_order(
+        told(init_checkpoint=str(copy)), copy, "no vocab.txt", "--vocab_file"
+    )
+
+
+def test_a_shorter_vocabulary_is_told_and_not_refused(checkpoint):
+    path = checkpoint / "vocab.txt"
+    encoder = TextEncoder(FullTokenizer(path, True), max_seq_length=16)
+    assert encoder.check(path, vocab_size=24) is None
+    assert (
+        encoder.check(path, vocab_size=30)
+        == f"{path} has 24 tokens for `vocab_size` 30; the last 6 rows of the "
+        "word table are not used"
+    )
+
+
+def test_lengths(told, tmp_path, write_csv):
+    assert_in_order(
+        told(max_seq_length=33),
+        *("--max_seq_length=33", "positions for 32", "at most"),
+    )
+    assert "use at least 3" in told(max_seq_length=2)
+    pairs = write_csv(
+        tmp_path / "pairs.csv",
+        [("good", "film", "a"), ("bad", "food", "b")] * 4,
+        header=("sentence1", "sentence2", "label"),
+    )
+    assert_in_order(
+        told(train_file=str(pairs), max_seq_length=4),
+        *("--max_seq_length=4", "pair of texts", "at least 5"),
+    )
+
+
+def test_no_model_at_all(told):
+    assert "give an --init_checkpoint" in told(init_checkpoint=None)
+
+
+# The output folder.
+
+
+def test_a_folder_of_another_task(told, tmp_path):
+    """Told before any file of the task is looked for in the empty folder."""
+    message = told(
+        overwrite_output_dir=False,
+        task_name="MRPC",
+        train_file=None,
+        data_dir=str(tmp_path),
+    )
+    assert_in_order(
+        message,
+        *(tmp_path / "finished", "another task", "task_name was csv"),
+        *("now it is mrpc", "--overwrite_output_dir"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "told_of"),
+    [
+        ({"learning_rate": 2e-2}, "learning_rate was 0.005 and is now 0.02"),
+        ({"max_seq_length": 12}, "max_seq_length was 16 and is now 12"),
+        ({"seed": 1}, "seed was 12345 and is now 1"),
+    ],
+)
+def test_a_folder_of_a_training_with_other_settings(told, flags, told_of):
+    message = told(overwrite_output_dir=False, **flags)
+    assert_in_order(message, "other settings", told_of, "--overwrite_output")
+
+
+def test_a_folder_with_results_of_another_program(job, screen):
+    job.output_dir.mkdir()
+    results = job.output_dir / run_folder.EVAL_TEXT
+    results.write_text("eval_accuracy = 0.9\n", encoding="utf-8")
+    with pytest.raises(UserError, match="is there already, and of no run"):
+        run(job, screen)
+    assert snapshot(job.output_dir) == {
+        run_folder.EVAL_TEXT: b"eval_accuracy = 0.9\n"
+    }
+
+
+def test_a_folder_that_is_a_file(told, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    assert f"--output_dir={file}: is a file" in told(output_dir=file)
+    assert file.read_text() == "mine"
+
+
+def test_a_mistake_leaves_no_new_folder(job, change, screen):
+    with pytest.raises(UserError):
+        run(change(job, train_file="nowhere.csv"), screen)
+    assert not job.output_dir.exists()
+
+
+def test_predicting_without_a_model(job, change, screen):
+    lonely = change(
+        job,
+        do_train=False,
+        do_eval=False,
+        do_predict=True,
+        init_checkpoint=None,
+    )
+    with pytest.raises(UserError) as caught:
+        run(lonely, screen)
+    assert_in_order(
+        str(caught.value),
+        *(job.output_dir, "no trained classifier", "--do_train"),
+    )
+
+
+def test_an_unfinished_training_is_not_taken_for_a_folder_to_fill(
+    told, tmp_path
+):
+    folder = tmp_path / "unfinished"
+    folder.mkdir()
+    (folder / run_folder.SETTINGS).write_text("{}", encoding="utf-8")
+    assert_in_order(
+        told(output_dir=folder, do_train=False, overwrite_output_dir=False),
+        *(folder, "saved no model yet", "--do_train"),
+    )
+
+
+def test_damaged_settings(told, tmp_path):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    (folder / run_folder.SETTINGS).write_text('{"labels": [', encoding="utf-8")
+    assert_in_order(
+        told(output_dir=folder, overwrite_output_dir=False),
+        *(folder / run_folder.SETTINGS, "is damaged"),
+    )
+
+
+# Flags.
+
+
+def test_nothing_to_do(told):
+    assert "nothing to do" in told(do_train=False, do_eval=False)
+
+
+def test_metrics_that_do_not_exist(told, tmp_path, write_csv, screen):
+    assert_in_order(
+        told(best_metric="bleu"),
+        "--best_metric=bleu",
+        "accuracy, f1, loss, macro_f1, mcc",
+    )
+    assert "tokens each" not in screen.text  # so before the data was encoded
+    three = write_csv(
+        tmp_path / "three.csv",
+        [(str(n), "good film" + "!" * n, str(n % 3)) for n in range(30)],
+    )
+    assert_in_order(
+        told(train_file=str(three), best_metric="f1"),
+        "with 3 labels has accuracy, loss, macro_f1, mcc",
+    )
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
+def test_the_metrics_named_are_those_there_are(problem):
+    import numpy as np
+
+    for num_labels in (2, 3):
+        if problem.has_classes:
+            targets = np.arange(6) % num_labels
+        elif problem.has_probabilities:
+            targets = np.eye(num_labels, dtype=np.uint8)[[0, 1, 1, 0]]
+        else:
+            targets = np.linspace(0, 1, 4, dtype=np.float32)
+        logits = np.ones((len(targets), num_labels), np.float32)
+        labels = tuple("abc"[:num_labels])
+        scalars = problem.evaluate(logits, targets, labels).scalars
+        assert set(problem.metrics(num_labels)) == set(scalars)
+        check_metric(problem.default_metric, problem, num_labels)
+
+
+def test_class_weights_need_classes(told, tmp_path, write_csv):
+    scores = write_csv(
+        tmp_path / "scores.csv",
+        [(str(n), "good film" + "!" * n, str(n / 4)) for n in range(20)],
+    )
+    assert_in_order(
+        told(train_file=str(scores), class_weight="balanced"),
+        *("--class_weight=balanced", "regression", "Leave it out"),
+    )
+
+
+def test_tensorboard_is_asked_for_before_training(told, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install" in told(tensorboard=True)
+
+
+def test_flags_that_need_an_evaluation(told):
+    for flag, value in (
+        ("best_metric", "mcc"),
+        ("eval_steps", 5),
+        ("early_stopping_patience", 2),
+    ):
+        assert_in_order(
+            told(do_eval=False, **{flag: value}),
+            *(f"--{flag}={value}", "add --do_eval"),
+        )
+
+
+def test_more_parts_than_examples(told):
+    assert_in_order(
+        told(gradient_accumulation_steps=9),
+        *("--gradient_accumulation_steps=9", "--train_batch_size=8"),
+    )
+
+
+@pytest.mark.parametrize("allowed", TRAINING_RANGES, ids=lambda one: one.name)
+def test_numbers_out_of_range(allowed):
+    wrong = [allowed.least - 1, float("nan"), float("inf")]
+    if allowed.most is not None:
+        wrong.append(allowed.most + 1)
+    for value in wrong:
+        choices = dataclasses.replace(
+            TrainingChoices(), **{allowed.name: value}
+        )
+        with pytest.raises(UserError, match=f"--{allowed.name}={value}: give"):
+            check_training(choices, do_eval=True)
+
+
+def test_numbers_out_of_range_of_the_job(told):
+    assert "--eval_batch_size=0: give a number at least 1" in told(
+        eval_batch_size=0
+    )
+
+
+def test_flags_of_ones_own_files_with_a_known_task(told, tmp_path):
+    assert_in_order(
+        told(task_name="MRPC", data_dir=str(tmp_path)),
+        *("--train_file=", "of your own", "--task_name=csv"),
+    )
+    assert_in_order(
+        told(task_name="CoLA", train_file=None, data_dir=None),
+        *("--task_name=CoLA", "--data_dir"),
+    )
+    assert_in_order(
+        told(task_name="WNLI", train_file=None, data_dir=str(tmp_path)),
+        *("--task_name=WNLI", "MRPC", "csv"),
+    )
+
+
+# A classifier that is taken as it is.
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (None, ("cannot be read", "No such file")),
+        (b"a\nb\nc\nd\n", ("has 4 lines", "`output_weights` have 2 rows")),
+        (b"a\na\n", ("names 'a' twice",)),
+        (b"a\n\xff\n", ("offset 2", "not UTF-8")),
+    ],
+    ids=["missing", "too long", "twice", "undecodable"],
+)
+def test_files_of_labels(
+    finished, change, tmp_path, screen, content, parts, write_csv
+):
+    path = tmp_path / "labels.txt"
+    if content is not None:
+        path.write_bytes(content)
+    job = change(
+        finished[0],
+        do_train=False,
+        output_dir=tmp_path / "new",
+        init_checkpoint=str(finished[0].output_dir),
+        dev_file=finished[0].data.train_file,
+        labels_file=str(path),
+    )
+    with pytest.raises(UserError) as caught:
+        run(job, screen)
+    assert_in_order(str(caught.value), f"--labels_file={path}", *parts)
+    assert not job.output_dir.exists()
+
+
+def test_names_of_labels_are_not_for_training(told):
+    assert_in_order(
+        told(labels_file="labels.txt"), "--labels_file=", "with --do_train"
+    )
+
+
+def test_a_checkpoint_without_a_classifier(job, change, screen):
+    with pytest.raises(UserError, match="has no `output_weights`"):
+        run(change(job, do_train=False), screen)
+    assert not job.output_dir.exists()
+
+
+def test_data_that_a_classifier_does_not_fit_is_told_before_it_is_copied(
+    finished, change, tmp_path, screen, write_csv
+):
+    """Or else the next command would find the folder filled."""
+    dev = write_csv(tmp_path / "dev.csv", [("1", "good film", "joy")])
+    job = change(
+        finished[0],
+        do_train=False,
+        output_dir=tmp_path / "new",
+        init_checkpoint=str(finished[0].output_dir),
+        dev_file=str(dev),
+    )
+    with pytest.raises(UserError, match=r"dev.csv, line 2: the label 'joy'"):
+        run(job, screen)
+    assert not job.output_dir.exists()
+
+
+def test_a_wrong_size_of_terabytes_is_told_by_names_and_shapes_alone(
+    told, copy
+):
+    rewrite_config(copy, vocab_size=10**11)
+    assert "bert/embeddings/word_embeddings is [24, 16]" in told(
+        init_checkpoint=str(copy)
+    )

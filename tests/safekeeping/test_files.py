@@ -1,0 +1,118 @@
+"""A file is the old one or the new one, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pathlib
+
+import pytest
+
+from safekeeping.files import atomic_folder, atomic_path, atomic_write
+
+
+class Interruption(Exception):  # noqa: N818 - not an error of the writer
+    pass
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def old(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "a.txt"
+    path.write_text("old", encoding="utf-8")
+    return path
+
+
+def test_a_file_that_was_written(old: pathlib.Path) -> None:
+    with atomic_write(old) as file:
+        file.write("néw")
+        assert old.read_text("utf-8") == "old"
+    assert old.read_bytes() == "néw".encode()
+    assert names(old.parent) == ["a.txt"]
+
+
+def test_bytes_and_line_ends(tmp_path: pathlib.Path) -> None:
+    with atomic_write(tmp_path / "new" / "a.bin", "wb") as file:
+        file.write(b"\0\r\n")
+    assert (tmp_path / "new" / "a.bin").read_bytes() == b"\0\r\n"
+    with atomic_write(tmp_path / "a.csv", newline="") as file:
+        file.write("a\r\n")
+    assert (tmp_path / "a.csv").read_bytes() == b"a\r\n"
+
+
+def test_an_interruption_leaves_the_old_file(old: pathlib.Path) -> None:
+    with contextlib.suppress(Interruption), atomic_write(old) as file:
+        file.write("half")
+        file.flush()
+        raise Interruption
+    assert old.read_text("utf-8") == "old"
+    assert names(old.parent) == ["a.txt"]
+
+
+def test_a_full_disk_at_the_last_moment_leaves_the_old_file(
+    old: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written late is told late: by fsync."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        atomic_write(old) as file,
+    ):
+        file.write("new")
+    assert old.read_text("utf-8") == "old"
+    assert names(old.parent) == ["a.txt"]
+
+
+def test_a_path_for_writers_that_want_one(old: pathlib.Path) -> None:
+    with atomic_path(old) as temporary:
+        assert (temporary.parent, temporary.suffix) == (old.parent, ".txt")
+        assert not temporary.exists()
+        temporary.write_text("new", encoding="utf-8")
+    assert old.read_text("utf-8") == "new"
+    with pytest.raises(FileNotFoundError), atomic_path(old):
+        pass  # a writer that wrote nothing
+    assert old.read_text("utf-8") == "new"
+
+
+def test_a_folder_that_was_filled(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "parent" / "folder"
+    with atomic_folder(target) as temporary:
+        (temporary / "a").write_text("1", encoding="utf-8")
+        assert not target.exists()
+    assert names(target) == ["a"]
+    assert names(target.parent) == ["folder"]
+
+
+def test_an_interruption_leaves_no_folder(tmp_path: pathlib.Path) -> None:
+    with (
+        contextlib.suppress(Interruption),
+        atomic_folder(tmp_path / "folder") as temporary,
+    ):
+        (temporary / "a").write_text("1", encoding="utf-8")
+        raise Interruption
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    with (
+        pytest.raises(FileExistsError, match="exists already"),
+        atomic_folder(target),
+    ):
+        pass
+    target.rmdir()
+    with (
+        pytest.raises(FileExistsError, match="exists already"),
+        atomic_folder(target),
+    ):
+        target.mkdir()  # someone else was faster
+    assert names(tmp_path) == ["folder"]

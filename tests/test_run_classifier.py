@@ -1,0 +1,337 @@
+"""The command line itself: the original's commands, exits, and real kills."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from safekeeping.errors import UserError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = ("good", "bad", "film", "food", "not", "the", "was", "好", "坏", "电")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> pathlib.Path:
+    """A tiny model in Google's files, with the length of the examples."""
+    import keras
+
+    from checkpointing import google
+    from checkpointing.arrays import in_memory
+    from modeling import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("uncased_L-1_H-8_A-2")
+    config = BertConfig(
+        vocab_size=len(SPECIAL) + len(WORDS),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=128,
+        type_vocab_size=2,
+    )
+    keras.utils.set_random_seed(0)
+    google.write_tensors(
+        folder / "bert_model.ckpt",
+        in_memory({w.path: w.numpy() for w in BertModel(config).weights}),
+    )
+    (folder / "bert_config.json").write_text(config.to_json_string(), "utf-8")
+    (folder / "vocab.txt").write_text("\n".join(SPECIAL + WORDS), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def script():
+    """A function that runs the script in this process, flag by flag."""
+    # Nothing imports a script; this runs it where TensorFlow is loaded.
+    run_classifier = importlib.import_module("run_classifier")
+    values = run_classifier.FLAGS
+
+    def run(*flags):
+        for name in values:
+            values[name].unparse()
+        values(["run_classifier.py", *map(str, flags)])
+        run_classifier.main()
+
+    return run
+
+
+def command(*flags) -> list[str]:
+    return [sys.executable, "run_classifier.py", *map(str, flags)]
+
+
+def table(path: pathlib.Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ("\t".join(map(str, row)) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+# GLUE-like files of forty rows, as each task has them.
+
+TEXTS = (("the food was good", 1), ("the food was bad", 0)) * 20
+NLI = ("contradiction", "entailment", "neutral")
+
+
+def write_mrpc(folder: pathlib.Path) -> None:
+    header = ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String")
+    rows = [
+        (label, n, n, f'"{text}', "good film")
+        for n, (text, label) in enumerate(TEXTS)
+    ]
+    table(folder / "train.tsv", [header, *rows])
+    table(folder / "dev.tsv", [header, *rows[:10]])
+    table(folder / "test.tsv", [("index", *header[1:]), *rows[:3]])
+
+
+def write_cola(folder: pathlib.Path) -> None:
+    rows = [("gj04", label, "*", text) for text, label in TEXTS]
+    table(folder / "train.tsv", rows)
+    table(folder / "dev.tsv", rows[:10])
+    tests = [(n, text) for n, (text, _) in enumerate(TEXTS[:3])]
+    table(folder / "test.tsv", [("index", "sentence"), *tests])
+
+
+def write_mnli(folder: pathlib.Path) -> None:
+    header = [f"column{n}" for n in range(12)]
+    rows = [
+        (n, *"abcdefg", text, "good film", NLI[n % 3], NLI[n % 3])
+        for n, (text, _) in enumerate(TEXTS)
+    ]
+    table(folder / "train.tsv", [header, *rows])
+    table(folder / "dev_matched.tsv", [header, *rows[:9]])
+    table(
+        folder / "test_matched.tsv",
+        [row[:10] for row in (header, *rows[:3])],
+    )
+
+
+def write_xnli(folder: pathlib.Path) -> None:
+    spelt = ("contradictory", "entailment", "neutral")
+    rows = [("电 好", "电 坏", spelt[n % 3]) for n in range(40)]
+    table(
+        folder / "multinli" / "multinli.train.zh.tsv",
+        [("premise", "hypo", "label"), *rows],
+    )
+    dev = [
+        (language, NLI[n % 3], *"abcd", "电 好", "坏")
+        for n in range(9)
+        for language in ("zh", "fr")
+    ]
+    for name in ("xnli.dev.tsv", "xnli.test.tsv"):
+        table(folder / name, [("language", *(f"c{n}" for n in range(7))), *dev])
+
+
+@pytest.mark.parametrize(
+    ("task", "write", "num_labels", "predicted"),
+    [
+        ("MRPC", write_mrpc, 2, 3),
+        pytest.param("CoLA", write_cola, 2, 3, marks=pytest.mark.slow),
+        ("MNLI", write_mnli, 3, 3),
+        pytest.param("XNLI", write_xnli, 3, 9, marks=pytest.mark.slow),
+    ],
+)
+def test_commands_of_the_original(
+    script, checkpoint, tmp_path, capsys, task, write, num_labels, predicted
+):
+    """As the original's README has them; then a prediction.
+
+    There, the classifier in the folder is named as the checkpoint.
+    """
+    data, out = tmp_path / task, tmp_path / "out"
+    write(data)
+    model = (
+        f"--task_name={task}",
+        f"--data_dir={data}",
+        f"--vocab_file={checkpoint}/vocab.txt",
+        f"--bert_config_file={checkpoint}/bert_config.json",
+        "--max_seq_length=128",
+        f"--output_dir={out}",
+    )
+    script(
+        *model,
+        "--do_train=true",
+        "--do_eval=true",
+        f"--init_checkpoint={checkpoint}/bert_model.ckpt",
+        "--train_batch_size=32",
+        "--learning_rate=2e-5",
+        "--num_train_epochs=3.0",
+    )
+    lines = (out / "eval_results.txt").read_text("utf-8").splitlines()
+    results = dict(line.split(" = ") for line in lines)
+    # 40 rows in batches of 32, 3 times: int(3.75) steps. The best of the
+    # evaluations after each pass is the one that counts.
+    assert list(results) == [
+        "eval_accuracy",
+        "eval_loss",
+        "global_step",
+        "loss",
+    ]
+    assert 1 <= int(results["global_step"]) <= 3
+    assert results["eval_loss"] == results["loss"]
+    assert 0 <= float(results["eval_accuracy"]) <= 1
+
+    script(*model, "--do_predict=true", f"--init_checkpoint={out}")
+    rows = [
+        [float(value) for value in line.split("\t")]
+        for line in (out / "test_results.tsv").read_text().splitlines()
+    ]
+    assert np.shape(rows) == (predicted, num_labels)
+    np.testing.assert_allclose(np.sum(rows, axis=1), 1.0, atol=1e-6)
+    shown = capsys.readouterr().out
+    assert f"problem: single_label (task {task})" in shown
+
+
+def test_flags_of_tpus(script, tmp_path):
+    with pytest.raises(UserError, match=r"--use_tpu=true: .* leave the flag"):
+        script("--do_train", "--use_tpu=true", "--tpu_name=a")
+    # Without --use_tpu the others say nothing, so the next mistake is told.
+    with pytest.raises(UserError, match="--output_dir is missing"):
+        script(
+            *("--do_train", "--use_tpu=false", "--tpu_name=a"),
+            *("--tpu_zone=b", "--gcp_project=c", "--master=d"),
+            *("--num_tpu_cores=8", "--iterations_per_loop=1000"),
+        )
+
+
+# The script as a process of its own.
+
+
+def test_help_loads_no_tensorflow(root):
+    """Which would take seconds."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "run_classifier.py", "--help"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert "--init_checkpoint" in done.stdout
+    loaded = [line.split("|")[-1].strip() for line in done.stderr.splitlines()]
+    assert "console.entry" in loaded
+    for heavy in ("tensorflow", "keras", "numpy", "sklearn"):
+        assert heavy not in loaded
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(root, checkpoint, tmp_path):
+    done = subprocess.run(
+        command(
+            *("--do_train", f"--train_file={tmp_path}/no.csv"),
+            *(f"--init_checkpoint={checkpoint}", f"--output_dir={tmp_path}/o"),
+        ),
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {tmp_path}/no.csv: there is no such file.\n"
+    )
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.fixture
+def train(checkpoint, tmp_path):
+    """Flags of a training of 80 steps; a function of the output folder."""
+    path = tmp_path / "train.csv"
+    lines = (
+        f"{text}{' film' * (n % 7)},{'yn'[label]}\n"
+        for n, (text, label) in enumerate(TEXTS)
+    )
+    path.write_text("text,label\n" + "".join(lines), encoding="utf-8")
+
+    def flags(out: pathlib.Path) -> list[str]:
+        return command(
+            *("--do_train", "--do_eval", f"--train_file={path}"),
+            *(f"--init_checkpoint={checkpoint}", f"--output_dir={out}"),
+            *("--train_batch_size=4", "--num_train_epochs=10"),
+            *("--learning_rate=1e-2", "--save_checkpoints_steps=7"),
+            "--dev_fraction=0.2",
+        )
+
+    return flags
+
+
+def weights_in(out: pathlib.Path) -> list[np.ndarray]:
+    from finetuning.run_folder import RunFolder
+
+    return [weight.numpy() for weight in RunFolder(out).load_model().weights]
+
+
+def assert_same_bits(ours: pathlib.Path, theirs: pathlib.Path) -> None:
+    for one, other in zip(weights_in(ours), weights_in(theirs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def lines_of(path: pathlib.Path) -> int:
+    return path.read_text("utf-8").count("\n") if path.exists() else 0
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_goes_on_to_the_same_bits(
+    root, train, tmp_path
+):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(train(whole), cwd=root, check=True, capture_output=True)
+    log = killed / "training_log.jsonl"
+    for least in (8, 20):
+        process = subprocess.Popen(
+            train(killed),
+            cwd=root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while lines_of(log) < least and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    done = subprocess.run(
+        train(killed), cwd=root, check=True, capture_output=True, text=True
+    )
+    assert "went on after step" in done.stdout
+    assert_same_bits(killed, whole)
+    for out in (whole, killed):
+        assert not list(out.glob(".encoded"))
+    figures = [
+        json.loads((out / "eval_results.json").read_text("utf-8"))
+        for out in (whole, killed)
+    ]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.slow
+def test_a_process_on_a_full_disk_says_so_and_goes_on_later(
+    root, train, tmp_path
+):
+    """No file may grow beyond 16 KiB: the first state does not fit."""
+    resource = pytest.importorskip("resource")
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    subprocess.run(train(whole), cwd=root, check=True, capture_output=True)
+    limit = (16384, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    done = subprocess.run(
+        train(full),
+        cwd=root,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "state.safetensors: the file would be larger than allowed" in last
+    assert "Traceback" not in done.stderr
+    subprocess.run(train(full), cwd=root, check=True, capture_output=True)
+    assert_same_bits(full, whole)

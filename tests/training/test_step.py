@@ -1,0 +1,60 @@
+"""One step: parts of a batch come to the same as the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_parts_of_a_batch_give_the_update_of_the_whole(
+    make, batches, weights_of, parts
+):
+    """Unequal parts too (8 = 3 + 3 + 2), and words that several parts have.
+
+    The gradient is clipped to norm 1, by the norm of the whole batch.
+    """
+    whole, _, one_step = make()
+    parted, _, in_parts = make(micro_batches=parts)
+    stream = batches(0)
+    for _ in range(3):
+        batch = next(stream)
+        logs, parted_logs = one_step(batch), in_parts(batch)
+        assert float(parted_logs["loss"]) == pytest.approx(
+            float(logs["loss"]), rel=1e-6
+        )
+        assert float(parted_logs["learning_rate"]) == float(
+            logs["learning_rate"]
+        )
+    for ours, theirs in zip(weights_of(parted), weights_of(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def test_the_rate_told_is_that_of_the_step(make, batches):
+    """0.1 falls to 0 in 20 steps: 0.1, 0.095, …"""
+    _, _, step = make()
+    stream = batches(0)
+    rates = [float(step(next(stream))["learning_rate"]) for _ in range(3)]
+    assert rates == pytest.approx([0.1, 0.095, 0.09])
+
+
+def test_batches_of_all_lengths_share_one_graph(make):
+    _, _, step = make()
+    for rows, words in ((1, 1), (3, 5), (2, 2)):
+        step(
+            {
+                "ids": np.zeros((rows, words), np.int32),
+                "y": np.zeros((rows, 2), np.float32),
+            }
+        )
+    assert step._whole.experimental_get_tracing_count() == 1
+
+
+def test_dropout_is_on_in_training(make):
+    """Of equal rows, some lose what others keep, so the loss is another."""
+    batch = {
+        "ids": np.zeros((8, 1), np.int32),
+        "y": np.zeros((8, 2), np.float32),
+    }
+    losses = [float(make(rate)[2](batch)["loss"]) for rate in (0.0, 0.0, 0.5)]
+    assert losses[0] == losses[1] != losses[2]
