@@ -16,6 +16,7 @@ from checkpointing.added_tokens import Added
 from checkpointing.arrays import Arrays
 from checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from checkpointing.formats import read_checkpoint, write
+from checkpointing.loading import compare
 from checkpointing.location import Path
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
@@ -89,6 +90,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
         read_checkpoint(source_path, settings.config_file, settings.vocab_file),
         settings,
     )
+    _refuse_unless_fitting(source, str(source_path))
     result, dropped = source, 0
     if not settings.with_optimizer:
         weights, dropped = without_slots(source.arrays)
@@ -173,6 +175,33 @@ def _described(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
         return checkpoint
     config = BertConfig.from_dict({**checkpoint.config.to_dict(), **extra})
     return dataclasses.replace(checkpoint, config=config)
+
+
+def _refuse_unless_fitting(checkpoint: Checkpoint, source: str) -> None:
+    """Compares the configuration with the weights, before a model is made.
+
+    Layers of other families have other names; they are taken as they are.
+    """
+    if names.family(checkpoint.arrays) != "bert":
+        return
+    said = checkpoint.config.num_hidden_layers
+    found = names.count_layers(checkpoint.arrays)
+    problems = [
+        f"num_hidden_layers is {said} in the one and {found} in the other"
+    ]
+    if said == found:
+        expected = names.shapes(
+            checkpoint.config, checkpoint.heads, checkpoint.num_labels
+        )
+        report = compare(expected, checkpoint.arrays, source)
+        problems = [str(mismatch) for mismatch in report.wrong_shape]
+        problems += [f"{name} is missing" for name in report.missing]
+    if problems:
+        raise UserError(
+            f"{source}: its configuration and its weights do not belong "
+            f"together: {'; '.join(problems[:4])}. Give the configuration "
+            "that does with --bert_config_file"
+        )
 
 
 def _verified(source: Checkpoint, written: Checkpoint, new: set[int]) -> float:

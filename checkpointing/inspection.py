@@ -49,7 +49,6 @@ _SIZES = (
     ("type_vocab_size", r"bert/embeddings/token_type_embeddings", 0),
     ("num_labels", r"output_bias", 0),
 )
-_NUMBERED_LAYER = re.compile(r"bert/encoder/layer_(\d+)/")
 _GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/")
 
 
@@ -180,10 +179,10 @@ def _sizes(arrays: Arrays, config: BertConfig | None) -> dict[str, int]:
                 sizes[field] = entry.shape[axis]
     if sizes.get("embedding_size") == sizes.get("hidden_size"):
         sizes.pop("embedding_size", None)
-    layers = {m[1] for m in map(_NUMBERED_LAYER.match, arrays) if m}
+    layers = names.count_layers(arrays)
     groups = {m[1] for m in map(_GROUP.match, arrays) if m}
     if layers:
-        sizes["num_hidden_layers"] = len(layers)
+        sizes["num_hidden_layers"] = layers
     elif config is not None:
         # Shared weights do not tell how often they are used.
         sizes["num_hidden_layers"] = config.num_hidden_layers

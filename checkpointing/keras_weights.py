@@ -24,10 +24,10 @@ import numpy as np
 
 from checkpointing import google
 from checkpointing.arrays import Array, Arrays, Entry
-from checkpointing.bert_with_heads import BertWithHeads
 from checkpointing.checkpoint import Checkpoint
 from checkpointing.hdf5_layout import Layout, Place, layout
 from modeling.bert import BertModel
+from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 
@@ -87,7 +87,9 @@ def read(path: pathlib.Path) -> Arrays:
         UserError: the file is damaged or of another kind.
     """
     opened = _Opened(path)
-    absent = opened.note(_ABSENT) or []
+    absent = opened.note(_ABSENT)
+    if not isinstance(absent, list):
+        absent = []
     entries = {
         name: Entry(
             place.shape,
@@ -121,11 +123,16 @@ def config(path: pathlib.Path) -> BertConfig | None:
                 found = _find_config(json.loads(archive.read(member)))
         else:
             found = _Opened(path).note(_CONFIG)
-        return BertConfig.from_dict(found) if found else None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    except UserError:
+        raise
     except _DAMAGE as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        return None
+    try:
+        return BertConfig.from_dict(found)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:

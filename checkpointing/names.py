@@ -212,6 +212,12 @@ def family(found: Iterable[str]) -> str:
     )
 
 
+def count_layers(found: Iterable[str]) -> int:
+    """Returns how many layers have names of their own, as a BERT's have."""
+    numbers = map(_LAYER_NUMBER.search, found)
+    return len({match.group() for match in numbers if match})
+
+
 def head_of(name: str) -> str | None:
     """Returns which of HEADS a weight is part of; None for the layers."""
     return next(

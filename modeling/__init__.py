@@ -11,6 +11,7 @@ from modeling.attention import (
     create_attention_mask_from_input_mask,
 )
 from modeling.bert import BertModel
+from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 from modeling.embeddings import embedding_lookup, embedding_postprocessor
 from modeling.encoder import transformer_model
@@ -30,6 +31,7 @@ from modeling.shapes import (
 __all__ = [
     "BertConfig",
     "BertModel",
+    "BertWithHeads",
     "assert_rank",
     "attention_layer",
     "create_attention_mask_from_input_mask",

@@ -225,6 +225,31 @@ def test_activation_keeps_its_numbers(
     assert checkpointing.bert_config(tmp_path / "hf").hidden_act == here
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("vocab_size", 10**12, r"\[11, 8\] in the .*\[1000000000000, 8\]"),
+        ("num_hidden_layers", 10**12, "1000000000000 in the one and 2 in the"),
+        ("type_vocab_size", 3, r"token_type_embeddings is \[2, 8\]"),
+    ],
+)
+def test_a_configuration_of_another_model(
+    source: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    field: str,
+    value: int,
+    message: str,
+) -> None:
+    start = source()
+    values = {**checkpointing.bert_config(start).to_dict(), field: value}
+    config_file = tmp_path / "other.json"
+    config_file.write_text(BertConfig.from_dict(values).to_json_string())
+    with pytest.raises(UserError, match=message):
+        convert(
+            start, tmp_path / "o", Settings("keras", config_file=config_file)
+        )
+
+
 # Whole or not at all.
 
 

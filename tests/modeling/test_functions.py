@@ -12,8 +12,8 @@ import modeling
 
 def test_gelu_is_the_tanh_form():
     x = np.array([-1.0, 0.0, 1.0, 2.0], np.float32)
-    expected = 0.5 * x * (
-        1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
+    expected = (
+        0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     )
     np.testing.assert_allclose(modeling.gelu(x), expected, atol=1e-6)
     # x·Φ(x), Φ(1) = 0.8413447
@@ -91,9 +91,7 @@ def test_attention_to_one_key_returns_its_value():
         from_tensor, to_tensor, np.array([[[0, 1, 0]] * 2]), 2, 3
     )
     keras.utils.set_random_seed(5)
-    alone = modeling.attention_layer(
-        from_tensor, to_tensor[:, 1:2], None, 2, 3
-    )
+    alone = modeling.attention_layer(from_tensor, to_tensor[:, 1:2], None, 2, 3)
     np.testing.assert_allclose(masked, alone, atol=1e-6)
     np.testing.assert_allclose(masked[0, 0], masked[0, 1], atol=1e-6)
 
@@ -134,9 +132,7 @@ def test_transformer_model_returns_one_or_all_layers():
         "intermediate_size": 16,
     }
     assert modeling.transformer_model(x, **kwargs).shape == (2, 3, 8)
-    layers = modeling.transformer_model(
-        x, do_return_all_layers=True, **kwargs
-    )
+    layers = modeling.transformer_model(x, do_return_all_layers=True, **kwargs)
     assert [layer.shape for layer in layers] == [(2, 3, 8)] * 2
     with pytest.raises(ValueError, match=r"8 is not a multiple.*3"):
         modeling.transformer_model(x, **{**kwargs, "num_attention_heads": 3})

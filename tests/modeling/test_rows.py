@@ -16,9 +16,7 @@ def test_real_rows_are_the_unmasked_the_first_and_those_of_empty_sequences():
     positions = np.arange(12, dtype=np.float32)[:, None]
     rows = RealRows(MASK)
     matrix = rows.from_batch(positions)
-    np.testing.assert_array_equal(
-        matrix[:, 0], [0, 1, 4, 5, 7, 8, 9, 10, 11]
-    )
+    np.testing.assert_array_equal(matrix[:, 0], [0, 1, 4, 5, 7, 8, 9, 10, 11])
     np.testing.assert_array_equal(
         rows.to_batch(matrix)[:, 0], [0, 1, 0, 0, 4, 5, 0, 7, 8, 9, 10, 11]
     )
@@ -64,9 +62,7 @@ def test_pooled_output_equals_that_of_the_plain_path(model, inputs):
     plain = model(inputs)["pooled_output"]
     fast = model.pooled_output(inputs)
     some_token = inputs["input_mask"].any(1)
-    np.testing.assert_allclose(
-        fast[some_token], plain[some_token], atol=1e-6
-    )
+    np.testing.assert_allclose(fast[some_token], plain[some_token], atol=1e-6)
     # Scores near -10000 are rounded to 1e-3 in float32.
     np.testing.assert_allclose(fast, plain, atol=1e-2)
 

@@ -181,5 +181,9 @@ def test_the_optimiser_survives_its_config():
     optimizer = create_optimizer(1e-3, 10, 2)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert isinstance(again, AdamWeightDecay)
-    assert again.exclude_from_weight_decay == ("LayerNorm", "layer_norm", "bias")
+    assert again.exclude_from_weight_decay == (
+        "LayerNorm",
+        "layer_norm",
+        "bias",
+    )
     assert float(again.learning_rate) == 0.0

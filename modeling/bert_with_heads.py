@@ -1,7 +1,7 @@
 """A `BertModel` and the heads that a checkpoint has, as one Keras model.
 
-What is written to `.keras` files and run by `verification`; training has
-models of its own, with losses, in `finetuning` and `pretraining`.
+What converted `.keras` files hold; training has models of its own, with
+losses, in `finetuning` and `pretraining`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Heads(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="bert")
 class BertWithHeads(keras.Model):
-    """The encoder and some of the heads of `names.HEADS`.
+    """The encoder and some of the heads that BERT checkpoints come with.
 
     The masked-LM head uses the word table itself, so the tie survives saving
     and loading.
