@@ -43,8 +43,8 @@ COMPILE = $(BIN)python -m uv pip compile pyproject.toml --quiet --universal \
 lock: $(DEV)  ## Writes the lock files anew from pyproject.toml.
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --output-file requirements-dev.lock \
-		--extra tensorboard --extra vocabulary --extra serving \
-		--extra litert --extra onnx --group dev --constraint requirements.lock
+		--extra tensorboard --extra vocabulary --extra serving --extra onnx \
+		--group dev --constraint requirements.lock
 
 clean:  ## Removes .venv and the tools' caches.
 	rm -rf $(VENV) $(UNFINISHED) .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -87,6 +87,14 @@ def compare(
 
 def main(argv: list[str]) -> None:
     """Measures what the flags say."""
+    pipeline = None
+    if FLAGS.huggingface_dir is not None:
+        # Before TensorFlow: the other order ended with a crash in an import.
+        import transformers
+
+        pipeline = transformers.pipeline(
+            "text-classification", FLAGS.huggingface_dir, device="cpu"
+        )
     import tensorflow as tf
 
     from serving import Predictor
@@ -135,12 +143,7 @@ def main(argv: list[str]) -> None:
         batch_size=FLAGS.batch_size,
         texts_per_second=len(texts) / (time.perf_counter() - started),
     )
-    if FLAGS.huggingface_dir is not None:
-        import transformers
-
-        pipeline = transformers.pipeline(
-            "text-classification", FLAGS.huggingface_dir, device="cpu"
-        )
+    if pipeline is not None:
         compare(
             "one_sentence_with_huggingface",
             texts,
