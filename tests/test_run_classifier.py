@@ -254,7 +254,7 @@ def train(checkpoint, tmp_path):
         return command(
             *("--do_train", "--do_eval", f"--train_file={path}"),
             *(f"--init_checkpoint={checkpoint}", f"--output_dir={out}"),
-            *("--train_batch_size=4", "--num_train_epochs=10"),
+            *("--train_batch_size=4", "--num_train_epochs=20"),
             *("--learning_rate=1e-2", "--save_checkpoints_steps=7"),
             "--dev_fraction=0.2",
         )
