@@ -42,8 +42,8 @@ def main(checkpoint: str) -> None:
         "--overwrite_output_dir",
         "--max_seq_length=64",
         "--train_batch_size=16",
-        "--learning_rate=2e-4",
-        "--num_train_epochs=4",
+        "--learning_rate=1e-4",
+        "--num_train_epochs=8",
     )
     run(
         "run_classifier.py",
