@@ -1,6 +1,6 @@
 """Fine-tunes pretrained weights on the example tickets and sorts new ones.
 
-    python examples/demo.py CHECKPOINT_FOLDER
+    python -m examples.demo CHECKPOINT_FOLDER
 
 Runs the two commands that a user would run, shows them, and sums up what came
 out; `make demo` fetches the weights and calls this.
