@@ -1,0 +1,119 @@
+"""Whether an exported classifier says what the training's folder says.
+
+    python -m benchmarks.equal_answers --model_dir=out --test_file=dev.tsv
+
+Every row of a file is answered by `run_classifier.py --do_predict`, by the
+reloaded `.keras` model, one row at a time, and by a fresh export in batches;
+one JSON line says how far they are apart. Give a file of the columns that the
+classifier was trained on. The folder is copied, not changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from console import entry
+
+
+def predicted(
+    model_dir: pathlib.Path, test_file: str
+) -> tuple[list[str], np.ndarray]:
+    """Returns the labels and the probabilities [N, C] of `--do_predict`."""
+    script = pathlib.Path(__file__).parents[1] / "run_classifier.py"
+    subprocess.run(
+        [
+            sys.executable,
+            str(script),
+            "--do_predict",
+            f"--test_file={test_file}",
+            f"--output_dir={model_dir}",
+        ],
+        check=True,
+        stdout=sys.stderr,
+    )
+    with open(
+        model_dir / "predictions.csv", encoding="utf-8", newline=""
+    ) as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    return labels, np.loadtxt(model_dir / "test_results.tsv", ndmin=2)
+
+
+def by_model(folder: Any, rows: list[tuple[str, ...]]) -> np.ndarray:
+    """Returns what the reloaded model says of each row alone: [N, C]."""
+    from finetuning.problems import PROBLEMS
+    from tokenization.packing import pack, pad
+
+    settings, model = folder.read_settings(), folder.load_model()
+    tokenizer = folder.load_tokenizer()
+    logits = []
+    for row in rows:
+        packed = pack(
+            *(tokenizer.encode(text) for text in row),
+            max_seq_length=settings.max_seq_length,
+            cls_id=tokenizer.vocab["[CLS]"],
+            sep_id=tokenizer.vocab["[SEP]"],
+        )
+        logits.append(model(pad([packed]), training=False).numpy())
+    return PROBLEMS[settings.problem].probabilities(np.concatenate(logits))
+
+
+def main() -> None:
+    """Compares the three."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model_dir", required=True, type=pathlib.Path)
+    parser.add_argument("--test_file", required=True)
+    flags = parser.parse_args()
+    entry.load_tensorflow()
+    from finetuning.run_folder import RunFolder
+    from finetuning.sources import DataChoices, find_task
+    from serving import Predictor, export
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(pathlib.Path(scratch) / "run")
+        shutil.copytree(flags.model_dir, folder.path)
+        task = find_task(
+            DataChoices(test_file=flags.test_file), folder.read_settings()
+        )
+        pairs = folder.read_settings().takes_pairs
+        rows = [
+            (one.text_a, one.text_b or "") if pairs else (one.text_a,)
+            for one in task.source("test")
+        ]
+        labels, written = predicted(folder.path, flags.test_file)
+        model = by_model(folder, rows)
+        answers = Predictor(
+            export(folder.path, pathlib.Path(scratch) / "exported")
+        ).predict(rows if pairs else [row[0] for row in rows])
+        exported = np.array([one.probabilities for one in answers])
+        print(
+            json.dumps(
+                {
+                    "measurement": "equal answers",
+                    "rows": len(rows),
+                    "labels_that_differ": sum(
+                        one.label != label
+                        for one, label in zip(answers, labels, strict=True)
+                    ),
+                    "exported_from_predicted": float(
+                        np.abs(exported - written).max()
+                    ),
+                    "exported_from_model": float(
+                        np.abs(exported - model).max()
+                    ),
+                }
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
