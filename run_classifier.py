@@ -206,8 +206,9 @@ def main() -> None:
     """Hands the flags to `finetuning.job`."""
     entry.load_tensorflow()
     from console.screen import Screen
+    from finetuning.choices import Job
     from finetuning.encoder_files import EncoderChoices
-    from finetuning.job import Job, run
+    from finetuning.job import run
     from finetuning.sources import DataChoices
     from finetuning.train import TrainingChoices
     from inputs.columns import FileChoices

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def predicted(
     return labels, np.loadtxt(model_dir / "test_results.tsv", ndmin=2)
 
 
-def by_model(folder: Any, rows: list[tuple[str, ...]]) -> np.ndarray:
+def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
     """Returns what the reloaded model says of each row alone: [N, C]."""
     from finetuning.problems import PROBLEMS
     from tokenization.packing import pack, pad
@@ -85,13 +86,13 @@ def main() -> None:
             DataChoices(test_file=flags.test_file), folder.read_settings()
         )
         pairs = folder.read_settings().takes_pairs
-        rows = [
+        rows: list[Any] = [
             (one.text_a, one.text_b or "") if pairs else (one.text_a,)
             for one in task.source("test")
         ]
         labels, written = predicted(folder.path, flags.test_file)
         model = by_model(folder, rows)
-        answers = Predictor(
+        answers: list[Any] = Predictor(
             export(folder.path, pathlib.Path(scratch) / "exported")
         ).predict(rows if pairs else [row[0] for row in rows])
         exported = np.array([one.probabilities for one in answers])

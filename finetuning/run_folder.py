@@ -98,6 +98,17 @@ class RunFolder:
         for name in (TENSORBOARD, SCRATCH):
             shutil.rmtree(self / name, ignore_errors=True)
 
+    def begin(
+        self,
+        settings: ClassifierSettings,
+        config: BertConfig,
+        vocab_file: str | os.PathLike[str],
+    ) -> None:
+        """Makes the folder, with all that a classifier needs but weights."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_settings(settings)
+        self.write_encoder_files(config, vocab_file)
+
     def write_settings(self, settings: ClassifierSettings) -> None:
         """Writes how data is to be read."""
         with atomic_write(self / SETTINGS) as file:

@@ -8,8 +8,9 @@ import pathlib
 
 import pytest
 
+from finetuning.choices import Job
 from finetuning.encoder_files import EncoderChoices
-from finetuning.job import Job, run
+from finetuning.job import run
 from finetuning.sources import DataChoices
 from finetuning.train import TrainingChoices
 from modeling import BertConfig

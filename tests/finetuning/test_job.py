@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from finetuning import run_folder
+from finetuning.choices import Job
 from finetuning.encoder_files import EncoderChoices
-from finetuning.job import Job, run
+from finetuning.job import run
 from finetuning.multi_label import MULTI_LABEL
 from finetuning.problem import LabelSource
 from finetuning.regression import REGRESSION

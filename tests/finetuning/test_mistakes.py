@@ -15,8 +15,9 @@ import pytest
 
 from finetuning import run_folder
 from finetuning.checks import TRAINING_RANGES, check_metric, check_training
+from finetuning.choices import Job
 from finetuning.data import TextEncoder
-from finetuning.job import Job, run
+from finetuning.job import run
 from finetuning.problems import PROBLEMS
 from finetuning.train import TrainingChoices
 from safekeeping.errors import UserError

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from finetuning import run_folder
+from finetuning.choices import Job
 from finetuning.encoder_files import EncoderChoices
-from finetuning.job import Job, run
+from finetuning.job import run
 from finetuning.problems import PROBLEMS
 from finetuning.run_folder import RunFolder
 from finetuning.sources import DataChoices

@@ -1,0 +1,30 @@
+"""What a fine-tuning job is to do, as the flags of `run_classifier.py` say it.
+
+The parts are described where they are used: data in `sources`, the encoder
+in `encoder_files`, training in `train`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from finetuning.encoder_files import EncoderChoices
+from finetuning.sources import DataChoices
+from finetuning.train import TrainingChoices
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is to be done."""
+
+    output_dir: str | os.PathLike[str]
+    data: DataChoices
+    encoder: EncoderChoices
+    training: TrainingChoices
+    do_train: bool = False
+    do_eval: bool = False
+    do_predict: bool = False
+    eval_batch_size: int = 8
+    predict_batch_size: int = 8
+    overwrite_output_dir: bool = False

@@ -1,0 +1,189 @@
+"""Makes a classifier by training: from flags and files to the best weights.
+
+The training itself is in `train`; here the data is read, the first weights
+are loaded and whatever can be wrong is found before anything is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from finetuning import run_folder
+from finetuning.answering import ReadyClassifier
+from finetuning.checks import check_class_weight, check_metric
+from finetuning.choices import Job
+from finetuning.data import Split, TextEncoder
+from finetuning.data_report import write_report
+from finetuning.encoder_files import find_files
+from finetuning.folder_checks import check_same_task
+from finetuning.heldout import check_fraction
+from finetuning.reading import Reader
+from finetuning.run_folder import RunFolder
+from finetuning.screen import Screen
+from finetuning.sources import Source, find_task
+from finetuning.train import (
+    LabelledRows,
+    identity_of,
+    split_off_dev,
+    steps_of,
+    train,
+)
+from inputs.report import num_shared
+from training.determinism import make_deterministic
+from training.fit import FitResult, refuse_another_training
+from training.predict import Predictor
+
+
+def learn(
+    job: Job, folder: RunFolder, reader: Reader, screen: Screen
+) -> ReadyClassifier:
+    """Trains a classifier, or goes on with a training that was stopped.
+
+    Args:
+        job: what is to be done.
+        folder: of the run.
+        reader: of the job's files.
+        screen: where to show what is found and done.
+
+    Returns:
+        The classifier with its best weights, and the rows to ask it.
+
+    Raises:
+        UserError: something that was given is wrong; nothing that was there
+            before has been overwritten.
+    """
+    files = find_files(job.encoder)
+    files.check_weights()
+    encoder = reader.text_encoder(files)
+    task = find_task(job.data)
+    if not job.overwrite_output_dir:
+        check_same_task(folder, {"task_name": task.name})
+    sources = reader.sources(task)
+    if job.do_eval and "dev" not in sources:
+        check_fraction(job.data.dev_fraction)
+    source = sources["train"]
+    reader.show(source)
+    problem, why = task.problem(source)
+    screen.say(f"problem: {problem.name} ({why})")
+    best_metric = (
+        job.training.best_metric or task.metric or problem.default_metric
+    )
+    check_metric(best_metric, problem)
+    check_class_weight(job.training.class_weight, problem)
+
+    split = reader.encode(
+        source,
+        encoder,
+        "train",
+        problem,
+        task.labels,
+        job.data.label_separator,
+    )
+    labels = split.labels
+    screen.say(f"labels: {', '.join(labels)}")
+    check_metric(best_metric, problem, len(labels))
+    settings = reader.settings(task, problem, labels, source, files)
+    if not job.overwrite_output_dir:
+        check_same_task(folder, dataclasses.asdict(settings))
+    data, dev = _rows(job, split, sources, encoder, reader, screen)
+    steps_of(len(data.rows), job.training)  # whether there are any
+    test = None
+    if "test" in sources:
+        test = reader.encode(sources["test"], encoder, "test")
+
+    make_deterministic(job.training.seed)
+    model, report = files.make_classifier(labels)
+    screen.say(report)
+    identity = {
+        "task_name": settings.task_name,
+        "labels": list(labels),
+        "max_seq_length": settings.max_seq_length,
+        "do_lower_case": settings.do_lower_case,
+        "config": files.config.to_dict(),
+        "best_metric": best_metric,
+        **identity_of(model, data, dev, job.training),
+    }
+    if job.overwrite_output_dir:
+        folder.clear()
+    else:
+        refuse_another_training(folder / run_folder.STATE, identity)
+    folder.begin(settings, files.config, files.vocab_file)
+    write_report(folder, reader.report)
+    if dev is not None and dev.store is data.store:
+        source.write_rows(dev.rows, folder / run_folder.DEV_SPLIT)
+    classifier = ReadyClassifier(Predictor(model), problem, labels, dev, test)
+    result = train(
+        model,
+        problem,
+        data,
+        dev,
+        job.training,
+        folder,
+        best_metric=best_metric,
+        identity=identity,
+        predictor=classifier.predictor,
+        eval_batch_size=job.eval_batch_size,
+    )
+    _show(result, best_metric, folder, screen)
+    folder.load_weights(model)
+    return classifier
+
+
+def _rows(
+    job: Job,
+    split: Split,
+    sources: Mapping[str, Source],
+    encoder: TextEncoder,
+    reader: Reader,
+    screen: Screen,
+) -> tuple[LabelledRows, LabelledRows | None]:
+    """Returns what to train on, and what to evaluate on, if anything."""
+    if not job.do_eval:
+        return LabelledRows.of(split), None
+    if "dev" not in sources:
+        data, dev = split_off_dev(
+            split, job.data.dev_fraction, job.training.seed
+        )
+        reader.report["train"]["held_out"] = len(dev.rows)
+        screen.say(
+            f"held out {len(dev.rows)} of {len(split.store)} rows "
+            f"for evaluation; they are in {run_folder.DEV_SPLIT}"
+        )
+        return data, dev
+    dev_split = reader.encode(
+        sources["dev"],
+        encoder,
+        "dev",
+        split.problem,
+        split.labels,
+        job.data.label_separator,
+    )
+    common = num_shared(split.report, dev_split.report)
+    reader.report["dev"]["texts_shared_with_train"] = common
+    if common:
+        screen.say(
+            f"note: {common} texts of {dev_split.source.path} are also "
+            f"in {split.source.path}; the evaluation flatters"
+        )
+    return LabelledRows.of(split), LabelledRows.of(dev_split)
+
+
+def _show(
+    result: FitResult, best_metric: str, folder: RunFolder, screen: Screen
+) -> None:
+    if result.resumed_from == result.step:
+        screen.say(
+            f"the training in {folder.path} is complete: "
+            f"{result.step} steps were done before, so no more were. "
+            "--overwrite_output_dir starts anew."
+        )
+    elif result.resumed_from:
+        screen.say(f"went on after step {result.resumed_from}")
+    if result.stopped_early:
+        screen.say(f"stopped early after step {result.step}")
+    if result.best_step is not None:
+        screen.say(
+            f"best after step {result.best_step}: "
+            f"{best_metric} {result.best_value:.4f}"
+        )
