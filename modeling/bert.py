@@ -19,8 +19,8 @@ from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
 from modeling.encoder import TransformerEncoder
 from modeling.initializers import create_initializer
-from modeling.rows import RealRows
-from modeling.shapes import assert_rank
+from modeling.rows import AllRows, RealRows, Rows
+from modeling.shapes import assert_rank, reshape_to_matrix
 
 
 class Pooler(keras.layers.Layer):
@@ -191,33 +191,121 @@ class BertModel(keras.Model):
         Returns:
             float [B, D].
         """
-        embedding_output, input_mask = self._embed(inputs, training)
-        if input_mask is None:
-            input_mask = ops.ones(ops.shape(embedding_output)[:2], "int32")
-        return self.pooler(
-            self.encoder.first_token_output(
-                embedding_output,
-                key_mask(input_mask),
-                RealRows(input_mask),
-                training=training,
+        return self.outputs_at(inputs, training=training)["pooled_output"]
+
+    def outputs_at(
+        self,
+        inputs: Any,
+        positions: Any = None,
+        *,
+        training: bool | None = None,
+    ) -> dict[str, Any]:
+        """Computes what is said of some positions, and nothing beyond.
+
+        The numbers of `call` without the work on padding, and in the last
+        layer on all but these positions and the first tokens. Made for the
+        masked words of pretraining.
+
+        Args:
+            inputs: as for `call`.
+            positions: int32 [B, P], each below S, tokens or padding; None
+                for none.
+            training: whether dropout is on.
+
+        Returns:
+            `vectors` [B·P, D], the rows of the sequence output in the order
+            of the positions, and `pooled_output` [B, D].
+        """
+        matrix, mask, rows = self._embed_rows(inputs, positions, training)
+        asked = ops.zeros((rows.batch, 1), "int32")
+        if positions is not None:
+            asked = ops.concatenate(
+                [asked, ops.cast(positions, "int32")], axis=1
             )
+        vectors = self.encoder.rows_output(
+            matrix, mask, rows, asked, training=training
         )
+        width = self.config.hidden_size
+        vectors = ops.reshape(vectors, (rows.batch, -1, width))
+        return {
+            "vectors": ops.reshape(vectors[:, 1:], (-1, width)),
+            "pooled_output": self.pooler(vectors[:, 0]),
+        }
+
+    def real_outputs(
+        self, inputs: Any, training: bool | None = None
+    ) -> dict[str, Any]:
+        """Computes the outputs of all real tokens without those of padding.
+
+        Args:
+            inputs: as for `call`.
+            training: whether dropout is on.
+
+        Returns:
+            `sequence_output` [B, S, D], as `call` has it where the mask is 1
+            (and at all positions of a sequence that is all padding), 0 where
+            there is padding; `pooled_output` [B, D].
+        """
+        matrix, rows = self.sequence_rows(inputs, training=training)
+        return {
+            "sequence_output": rows.spread(matrix),
+            "pooled_output": self.pool_rows(matrix, rows),
+        }
+
+    def sequence_rows(
+        self, inputs: Any, training: bool | None = None
+    ) -> tuple[Any, Rows]:
+        """Computes the real tokens' vectors as the rows of one matrix.
+
+        For heads that ask something of every token: they work on the matrix,
+        and `rows.spread` puts their answers where they belong.
+
+        Args:
+            inputs: as for `call`.
+            training: whether dropout is on.
+
+        Returns:
+            (matrix, rows): float [R, D], and what tells the place of each.
+        """
+        matrix, mask, rows = self._embed_rows(inputs, None, training)
+        matrix = self.encoder.rows_output(matrix, mask, rows, training=training)
+        return matrix, rows
+
+    def pool_rows(self, matrix: Any, rows: Rows) -> Any:
+        """What `sequence_rows` returns → the pooled output [B, D]."""
+        first = ops.zeros((rows.batch, 1), "int32")
+        return self.pooler(rows.at(matrix, first))
+
+    def _embed_rows(
+        self, inputs: Any, asked: Any, training: bool | None
+    ) -> tuple[Any, Any, Rows]:
+        """Returns the embedding output [R, D], the key mask and the rows."""
+        input_ids, input_mask, segment_ids = _checked(inputs)
+        if input_mask is None:
+            vectors, _ = self._embed(inputs, training)
+            batch, length = ops.shape(input_ids)
+            return reshape_to_matrix(vectors), None, AllRows(batch, length)
+        rows = RealRows(input_mask, asked)
+        vectors = self.embedding_postprocessor(
+            self._word_vectors(rows.pick(input_ids)),
+            rows.pick(segment_ids),
+            rows=rows,
+            training=training,
+        )
+        return vectors, key_mask(input_mask), rows
+
+    def _word_vectors(self, ids: Any) -> Any:
+        """[R] → [R, D], looked up as one sequence of R tokens."""
+        vectors = self.word_embeddings(ops.expand_dims(ids, 0))
+        return ops.squeeze(vectors, 0)
 
     def _embed(self, inputs: Any, training: bool | None) -> tuple[Any, Any]:
         """Returns the embedding output [B, S, D] and the mask, if any."""
-        if not isinstance(inputs, dict):
-            inputs = {"input_ids": inputs}
-        for name in ("input_ids", "input_mask", "segment_ids"):
-            if inputs.get(name) is not None:
-                assert_rank(inputs[name], 2, name)
-        input_ids = inputs["input_ids"]
-        segment_ids = inputs.get("segment_ids")
-        if segment_ids is None:
-            segment_ids = ops.zeros_like(input_ids)
+        input_ids, input_mask, segment_ids = _checked(inputs)
         embedding_output = self.embedding_postprocessor(
             self.word_embeddings(input_ids), segment_ids, training=training
         )
-        return embedding_output, inputs.get("input_mask")
+        return embedding_output, input_mask
 
     def _output(self, name: str) -> Any:
         if self._asked.outputs is None:
@@ -262,3 +350,17 @@ class BertModel(keras.Model):
         """Makes a model from `get_config`'s mapping, weights random."""
         rest = dict(config)
         return cls(BertConfig.from_dict(rest.pop("config")), **rest)
+
+
+def _checked(inputs: Any) -> tuple[Any, Any, Any]:
+    """Returns ids [B, S], mask (or None) and types of any kind of inputs."""
+    if not isinstance(inputs, dict):
+        inputs = {"input_ids": inputs}
+    for name in ("input_ids", "input_mask", "segment_ids"):
+        if inputs.get(name) is not None:
+            assert_rank(inputs[name], 2, name)
+    input_ids = inputs["input_ids"]
+    segment_ids = inputs.get("segment_ids")
+    if segment_ids is None:
+        segment_ids = ops.zeros_like(input_ids)
+    return input_ids, inputs.get("input_mask"), segment_ids

@@ -6,7 +6,7 @@ losses, in `finetuning` and `pretraining`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -56,9 +56,7 @@ class _Heads(keras.layers.Layer):
                 outputs["pooled_output"]
             )
         if self.span is not None:
-            span = self.span(outputs["sequence_output"])
-            logits["start_logits"] = span[..., 0]
-            logits["end_logits"] = span[..., 1]
+            logits["span_logits"] = self.span(outputs["sequence_output"])
         return logits
 
 
@@ -118,17 +116,62 @@ class BertWithHeads(keras.Model):
             or [B, S, C].
         """
         outputs = self.bert(inputs, training=training)
-        answer = {
-            name: outputs[name] for name in ("sequence_output", "pooled_output")
-        }
-        answer.update(self.cls(outputs, self.bert.get_embedding_table()))
+        return self._answers(
+            {
+                name: outputs[name]
+                for name in ("sequence_output", "pooled_output")
+            },
+            lambda per_token: per_token,
+            training,
+        )
+
+    def real_outputs(
+        self, inputs: Any, training: bool | None = None
+    ) -> dict[str, Any]:
+        """Computes all there is of real tokens, and nothing for padding.
+
+        Args:
+            inputs: as for `BertModel`.
+            training: whether dropout is on.
+
+        Returns:
+            As `call`; what is said of tokens is 0 where there is padding.
+        """
+        matrix, rows = self.bert.sequence_rows(inputs, training=training)
+        return self._answers(
+            {
+                "sequence_output": matrix,
+                "pooled_output": self.bert.pool_rows(matrix, rows),
+            },
+            rows.spread,
+            training,
+        )
+
+    def _answers(
+        self,
+        outputs: dict[str, Any],
+        place: Callable[[Any], Any],
+        training: bool | None,
+    ) -> dict[str, Any]:
+        """Adds what the heads say; `place` puts tokens' numbers into [B, S]."""
+        answer = outputs | self.cls(outputs, self.bert.get_embedding_table())
         if self.classifier is not None:
-            per_token = self.settings["labels_per_token"]
             answer["logits"] = self.classifier(
-                outputs["sequence_output" if per_token else "pooled_output"],
-                training=training,
+                outputs[self._classified()], training=training
             )
+        per_token = {"sequence_output", "masked_lm_logits", "span_logits"}
+        if self._classified() == "sequence_output":
+            per_token.add("logits")
+        for name in per_token & answer.keys():
+            answer[name] = place(answer[name])
+        if (span := answer.pop("span_logits", None)) is not None:
+            answer["start_logits"] = span[..., 0]
+            answer["end_logits"] = span[..., 1]
         return answer
+
+    def _classified(self) -> str:
+        per_token = self.settings["labels_per_token"]
+        return "sequence_output" if per_token else "pooled_output"
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same model."""

@@ -12,6 +12,7 @@ from keras import ops
 
 from modeling.initializers import create_initializer
 from modeling.normalization import make_layer_norm
+from modeling.rows import RealRows
 from modeling.shapes import assert_rank, get_shape_list
 
 # Letters in the shape comments of this package:
@@ -132,9 +133,19 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         self,
         word_vectors: Any,
         token_type_ids: Any = None,
+        rows: RealRows | None = None,
         training: bool | None = None,
     ) -> Any:
-        """[B, S, D], types [B, S] → [B, S, D].
+        """[B, S, D], types [B, S] → [B, S, D]; or [R, D], [R] → [R, D].
+
+        Args:
+            word_vectors: float [B, S, D], or [R, D] with `rows`.
+            token_type_ids: int32 [B, S] or [R].
+            rows: tells where in [B, S] the rows are.
+            training: whether dropout is on.
+
+        Returns:
+            Float, of the shape of `word_vectors`.
 
         Raises:
             ValueError: S is larger than the position table.
@@ -148,14 +159,17 @@ class EmbeddingPostprocessor(keras.layers.Layer):
                 use_one_hot=True,
             )
         if self._max_positions is not None:
-            length = get_shape_list(word_vectors)[1]
+            length = rows.length if rows else get_shape_list(word_vectors)[1]
             check_sequence_length(length, self._max_positions)
             # A slice past the table is an error when the length is known
             # only to the running graph, too.
-            output += ops.slice(
+            position_vectors = ops.slice(
                 ops.convert_to_tensor(self.position_table),
                 (0, 0),
                 (length, self._width),
+            )
+            output += (
+                rows.columns_of(position_vectors) if rows else position_vectors
             )
         return self.dropout(self.layer_norm(output), training=training)
 

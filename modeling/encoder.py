@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from modeling.activations import Activation, gelu
 from modeling.attention import AttentionLayer
@@ -264,37 +265,43 @@ class TransformerEncoder(keras.layers.Layer):
             outputs.append(reshape_from_matrix(matrix, shape))
         return outputs
 
-    def first_token_output(
+    def rows_output(
         self,
-        input_tensor: Any,
+        matrix: Any,
         attention_mask: Any,
         rows: Rows,
+        positions: Any = None,
         training: bool | None = None,
     ) -> Any:
-        """Computes what the last layer says of each first token, only that.
+        """Computes the last layer's output, for some positions if so asked.
 
-        The same numbers as `call`'s, but the last layer asks for one row of
-        each sequence, and no layer works on positions without a row.
+        The same numbers as `call`'s, but no layer works on positions without
+        a row, and the last one on none but those asked for.
 
         Args:
-            input_tensor: float [B, S, D].
+            matrix: float [R, D].
             attention_mask: [B, 1, S].
-            rows: the positions to compute.
+            rows: tells where in the batch the rows are.
+            positions: int32 [B, P], what the last layer is asked for; None
+                for all rows.
             training: whether dropout is on.
 
         Returns:
-            float [B, D].
+            float [B·P, D], or [R, D] without `positions`.
         """
-        matrix = rows.from_batch(reshape_to_matrix(input_tensor))
         *others, last = self.transformer_layers
         for layer in others:
             matrix = layer(matrix, attention_mask, rows=rows, training=training)
+        queries = query_rows = None
+        if positions is not None:
+            queries = rows.at(matrix, positions)
+            query_rows = AllRows(rows.batch, ops.shape(positions)[1])
         return last(
             matrix,
             attention_mask,
             rows=rows,
-            queries=rows.first_tokens(matrix),
-            query_rows=AllRows(rows.batch, 1),
+            queries=queries,
+            query_rows=query_rows,
             training=training,
         )
 

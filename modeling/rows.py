@@ -1,7 +1,8 @@
 """Which rows of the encoder's matrix belong to which position of the batch.
 
 Dense layers, LayerNorm and activations work on a matrix of rows and need not
-know; `attention` alone asks, since it looks across positions.
+know; `attention` alone asks, since it looks across positions, and
+`embeddings`, which adds them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,20 @@ class Rows(Protocol):
     length: Any
 
     def to_batch(self, matrix: Any) -> Any:
-        """[R, W] → [B·S, W]; 0 at positions that have no row."""
+        """[R, W] → [B·S, W]; what stands at positions without a row is free.
+
+        (It is finite if the rows of the same sequence are, and no gradient
+        may come back from there.)
+        """
 
     def from_batch(self, matrix: Any) -> Any:
         """[B·S, W] → [R, W]."""
 
-    def first_tokens(self, matrix: Any) -> Any:
-        """[R, W] → [B, W], the row of each sequence's first position."""
+    def at(self, matrix: Any, positions: Any) -> Any:
+        """[R, W], int32 [B, P] → [B·P, W]; each position has to have a row."""
+
+    def spread(self, matrix: Any) -> Any:
+        """[R, W] → [B, S, W]; 0 at positions that have no row."""
 
 
 class AllRows:
@@ -48,10 +56,14 @@ class AllRows:
         """Nothing to do."""
         return matrix
 
-    def first_tokens(self, matrix: Any) -> Any:
-        """Every S-th row."""
-        shape = (self.batch, self.length, matrix.shape[-1])
-        return ops.reshape(matrix, shape)[:, 0, :]
+    def at(self, matrix: Any, positions: Any) -> Any:
+        """Gathers, S rows for each sequence."""
+        first = ops.arange(self.batch, dtype="int32") * self.length
+        return _take(matrix, positions + ops.expand_dims(first, 1))
+
+    def spread(self, matrix: Any) -> Any:
+        """[B·S, W] → [B, S, W]."""
+        return ops.reshape(matrix, (self.batch, self.length, matrix.shape[-1]))
 
 
 class RealRows:
@@ -59,31 +71,60 @@ class RealRows:
 
     What is computed at real positions is the same as with all rows, since
     attention gives padding a weight of exactly 0 (exp(−10000) is 0 in
-    float32). Two kinds of masked positions have rows all the same: the first
-    of each sequence, which the pooler reads, and all of a sequence that is
-    nothing but padding, whose scores are all equally low.
+    float32). Three kinds of masked positions have rows all the same: the
+    first of each sequence, which the pooler reads, all of a sequence that is
+    nothing but padding, whose scores are all equally low, and those that the
+    caller asks for.
+
+    Attributes:
+        columns: int32 [R], the position of each row in its sequence.
     """
 
-    def __init__(self, input_mask: Any) -> None:
+    def __init__(self, input_mask: Any, asked: Any = None) -> None:
         """Finds the rows.
 
         Args:
             input_mask: int32 [B, S], 1 for tokens, 0 for padding.
+            asked: int32 [B, P], positions that are to have a row whatever
+                the mask says; or None.
         """
         self.batch, self.length = ops.shape(input_mask)
         real = ops.not_equal(input_mask, 0)
         empty = ops.logical_not(ops.any(real, axis=1, keepdims=True))
         first = ops.equal(ops.arange(self.length), 0)
-        kept = ops.reshape(
-            ops.logical_or(ops.logical_or(real, empty), first), (-1,)
-        )
+        kept = ops.logical_or(ops.logical_or(real, empty), first)
+        kept = ops.reshape(kept, (-1,))
+        if asked is not None:
+            kept = ops.logical_or(kept, self._contains(asked))
+        self._kept = kept
         self._positions = ops.cast(ops.nonzero(kept)[0], "int32")
-        before = ops.cumsum(ops.cast(kept, "int32")) - 1
-        self._first = ops.reshape(before, (self.batch, self.length))[:, 0]
+        # The row of each position; without one, the last before it.
+        self._rows = ops.cumsum(ops.cast(kept, "int32")) - 1
+        self.columns = self._positions % self.length
+
+    def pick(self, numbers: Any) -> Any:
+        """[B, S] → [R], such as the rows' ids."""
+        return ops.take(ops.reshape(numbers, (-1,)), self._positions)
+
+    def columns_of(self, table: Any) -> Any:
+        """[S, W] → [R, W], what the table has for each row's position."""
+
+        # Summed over the sequences: a gather's own gradient would come as
+        # slices, which count one by one where gradients are clipped.
+        @ops.custom_gradient
+        def gather(x: Any) -> Any:
+            def gradient(*upstream: Any) -> Any:
+                return ops.segment_sum(
+                    upstream[-1], self.columns, num_segments=self.length
+                )
+
+            return _take(x, self.columns), gradient
+
+        return gather(table)
 
     def to_batch(self, matrix: Any) -> Any:
-        """Spreads the rows; the gradient gathers them."""
-        return self._spread(matrix)
+        """Gathers; positions without a row repeat the one before."""
+        return _take_disjoint(matrix, self._rows, self._positions)
 
     def from_batch(self, matrix: Any) -> Any:
         """Gathers the rows; the gradient spreads them."""
@@ -94,16 +135,20 @@ class RealRows:
             def gradient(*upstream: Any) -> Any:
                 return self._spread(upstream[-1])
 
-            return self._gather(x), gradient
+            return _take(x, self._positions), gradient
 
         return gather(matrix)
 
-    def first_tokens(self, matrix: Any) -> Any:
-        """Gathers the rows of the first positions."""
-        return ops.take(matrix, self._first, axis=0)
+    def at(self, matrix: Any, positions: Any) -> Any:
+        """Gathers from the rows that the positions have."""
+        rows = ops.reshape(self._rows, (self.batch, self.length))
+        return _take(matrix, ops.take_along_axis(rows, positions, axis=1))
 
-    def _gather(self, matrix: Any) -> Any:
-        return ops.take(matrix, self._positions, axis=0)
+    def spread(self, matrix: Any) -> Any:
+        """Scatters; the gradient gathers."""
+        return ops.reshape(
+            self._spread(matrix), (self.batch, self.length, matrix.shape[-1])
+        )
 
     def _spread(self, matrix: Any) -> Any:
         return ops.scatter(
@@ -111,3 +156,35 @@ class RealRows:
             matrix,
             (self.batch * self.length, matrix.shape[-1]),
         )
+
+    def _contains(self, positions: Any) -> Any:
+        """[B, P] → bool [B·S], whether a position is among them."""
+        first = ops.arange(self.batch, dtype="int32") * self.length
+        flat = ops.reshape(positions + ops.expand_dims(first, 1), (-1, 1))
+        times = ops.scatter(
+            flat,
+            ops.ones_like(flat[:, 0]),
+            (self.batch * self.length,),
+        )
+        return ops.greater(times, 0)
+
+
+def _take(matrix: Any, rows: Any) -> Any:
+    """[R, W], int32 of n numbers → [n, W]."""
+    return ops.take(matrix, ops.reshape(rows, (-1,)), axis=0)
+
+
+def _take_disjoint(matrix: Any, rows: Any, back: Any) -> Any:
+    """Gathers `rows`; the gradient gathers `back`, the inverse.
+
+    A gather's own gradient would add up rows that occur twice, slowly.
+    """
+
+    @ops.custom_gradient
+    def gather(x: Any) -> Any:
+        def gradient(*upstream: Any) -> Any:
+            return _take(upstream[-1], back)
+
+        return _take(x, rows), gradient
+
+    return gather(matrix)

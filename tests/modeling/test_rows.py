@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modeling import BertConfig, BertModel
+from modeling import BertConfig, BertModel, BertWithHeads
+from modeling.heads import PreTrainingHeads, gather_indexes
+from modeling.losses import masked_lm_loss, next_sentence_loss
 from modeling.rows import AllRows, RealRows
 
 MASK = np.array([[1, 1, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]], np.int32)
+POSITIONS = np.array([[0, 3, 5, 0], [1, 1, 4, 0]] * 3, np.int32)
 
 
 def test_real_rows_are_the_unmasked_the_first_and_those_of_empty_sequences():
@@ -17,18 +20,37 @@ def test_real_rows_are_the_unmasked_the_first_and_those_of_empty_sequences():
     rows = RealRows(MASK)
     matrix = rows.from_batch(positions)
     np.testing.assert_array_equal(matrix[:, 0], [0, 1, 4, 5, 7, 8, 9, 10, 11])
+    np.testing.assert_array_equal(rows.columns, [0, 1, 0, 1, 3, 0, 1, 2, 3])
     np.testing.assert_array_equal(
-        rows.to_batch(matrix)[:, 0], [0, 1, 0, 0, 4, 5, 0, 7, 8, 9, 10, 11]
+        rows.spread(matrix)[..., 0],
+        [[0, 1, 0, 0], [4, 5, 0, 7], [8, 9, 10, 11]],
     )
-    np.testing.assert_array_equal(rows.first_tokens(matrix)[:, 0], [0, 4, 8])
-    everything = AllRows(3, 4)
     np.testing.assert_array_equal(
-        everything.first_tokens(positions)[:, 0], [0, 4, 8]
+        rows.to_batch(matrix)[:, 0], [0, 1, 1, 1, 4, 5, 5, 7, 8, 9, 10, 11]
+    )
+    asked = np.array([[1, 0], [3, 0], [0, 2]])
+    for one in (rows, AllRows(3, 4)):
+        of_all = matrix if one is rows else positions
+        np.testing.assert_array_equal(
+            one.at(of_all, asked)[:, 0], [1, 0, 7, 4, 8, 10]
+        )
+
+
+def test_positions_that_are_asked_for_have_rows_whatever_the_mask_says():
+    positions = np.arange(12, dtype=np.float32)[:, None]
+    asked = np.array([[3, 1], [0, 2], [0, 0]], np.int32)
+    rows = RealRows(MASK, asked)
+    matrix = rows.from_batch(positions)
+    np.testing.assert_array_equal(
+        matrix[:, 0], [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    )
+    np.testing.assert_array_equal(
+        rows.at(matrix, asked)[:, 0], [3, 1, 4, 6, 8, 8]
     )
 
 
 @pytest.fixture
-def model() -> BertModel:
+def config() -> BertConfig:
     config = BertConfig(
         vocab_size=50,
         hidden_size=32,
@@ -39,7 +61,12 @@ def model() -> BertModel:
         type_vocab_size=2,
         initializer_range=0.1,
     )
-    return BertModel(config.without_dropout())
+    return config.without_dropout()
+
+
+@pytest.fixture
+def model(config) -> BertModel:
+    return BertModel(config)
 
 
 @pytest.fixture
@@ -69,26 +96,75 @@ def test_pooled_output_equals_that_of_the_plain_path(model, inputs):
 
 def test_without_a_mask_too(model, inputs):
     ids = inputs["input_ids"]
+    plain = model(ids)
     np.testing.assert_allclose(
-        model.pooled_output(ids), model(ids)["pooled_output"], atol=1e-6
+        model.pooled_output(ids), plain["pooled_output"], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        model.real_outputs(ids)["sequence_output"],
+        plain["sequence_output"],
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        model.outputs_at(ids, POSITIONS)["vectors"],
+        gather_indexes(plain["sequence_output"], POSITIONS),
+        atol=1e-6,
     )
 
 
-def test_gradients_equal_those_of_the_plain_path(model, inputs):
+@pytest.mark.parametrize("training", [False, True])
+def test_vectors_at_positions_equal_those_of_the_plain_path(
+    model, inputs, training
+):
     inputs["input_mask"][3, 0] = 1
+    plain = model(inputs, training=training)
+    fast = model.outputs_at(inputs, POSITIONS, training=training)
+    # Padding that is asked for, too.
+    np.testing.assert_allclose(
+        fast["vectors"],
+        gather_indexes(plain["sequence_output"], POSITIONS),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        fast["pooled_output"], plain["pooled_output"], atol=1e-6
+    )
 
-    def gradients(pooled):
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("labels_per_token", [False, True])
+def test_every_head_gets_the_numbers_of_the_plain_path(
+    config, inputs, labels_per_token, training
+):
+    inputs["input_mask"][3, 0] = 1
+    heads = ("masked_lm", "next_sentence", "span", "labels")
+    model = BertWithHeads(config, heads, 3, labels_per_token)
+    if model.classifier is not None:
+        model.classifier.dropout.rate = 0.0
+    plain = model(inputs, training=training)
+    fast = model.real_outputs(inputs, training=training)
+    assert fast.keys() == plain.keys()
+    real = inputs["input_mask"].astype(bool)
+    real[:, 0] = True
+    for name, expected in plain.items():
+        answer, expected = fast[name].numpy(), expected.numpy()
+        assert answer.shape == expected.shape, name
+        if expected.shape[:2] == real.shape:
+            assert not answer[~real].any(), name
+            answer, expected = answer[real], expected[real]
+        np.testing.assert_allclose(answer, expected, atol=1e-6, err_msg=name)
+
+
+def assert_equal_gradients(variables, plain_loss, fast_loss):
+    def gradients(loss_of):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.sin(3.0 * pooled(inputs)))
+            loss = loss_of()
         return [
-            tf.convert_to_tensor(gradient)
-            for gradient in tape.gradient(loss, model.trainable_variables)
+            0.0 if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(loss, variables)
         ]
 
-    plain = gradients(lambda x: model(x, training=True)["pooled_output"])
-    fast = gradients(lambda x: model.pooled_output(x, training=True))
     for one, other, weight in zip(
-        plain, fast, model.trainable_variables, strict=True
+        gradients(plain_loss), gradients(fast_loss), variables, strict=True
     ):
         scale = max(1.0, float(np.abs(one).max()))
         np.testing.assert_allclose(
@@ -97,3 +173,86 @@ def test_gradients_equal_those_of_the_plain_path(model, inputs):
             atol=1e-5,
             err_msg=weight.path,
         )
+
+
+def test_gradients_equal_those_of_the_plain_path(model, inputs):
+    inputs["input_mask"][3, 0] = 1
+
+    def loss(pooled_output):
+        return tf.reduce_sum(tf.sin(3.0 * pooled_output))
+
+    assert_equal_gradients(
+        model.trainable_variables,
+        lambda: loss(model(inputs, training=True)["pooled_output"]),
+        lambda: loss(model.pooled_output(inputs, training=True)),
+    )
+
+
+def test_gradients_of_pretraining_equal_those_of_the_plain_path(
+    config, model, inputs
+):
+    inputs["input_mask"][3, 0] = 1
+    heads = PreTrainingHeads(config)
+    heads.build()
+    table = model.get_embedding_table()
+    ids = np.arange(24).reshape(6, 4)
+    weights = np.array([[1, 1, 1, 0]] * 6, np.float32)
+
+    def loss(vectors, pooled_output):
+        word_logits = heads.predictions(vectors, tf.convert_to_tensor(table))
+        pair_logits = heads.seq_relationship(pooled_output)
+        return masked_lm_loss(word_logits, ids, weights) + next_sentence_loss(
+            pair_logits, np.array([0, 1, 0, 1, 1, 0])
+        )
+
+    def plain():
+        outputs = model(inputs, training=True)
+        return loss(
+            gather_indexes(outputs["sequence_output"], POSITIONS),
+            outputs["pooled_output"],
+        )
+
+    assert_equal_gradients(
+        [*model.trainable_variables, *heads.trainable_variables],
+        plain,
+        lambda: loss(**model.outputs_at(inputs, POSITIONS, training=True)),
+    )
+
+
+@pytest.mark.parametrize("head", ["span", "labels", "masked_lm"])
+def test_gradients_of_heads_for_every_token_equal_those_of_the_plain_path(
+    config, inputs, head
+):
+    inputs["input_mask"][3, 0] = 1
+    model = BertWithHeads(config, [head], 3, labels_per_token=True)
+    if model.classifier is not None:
+        model.classifier.dropout.rate = 0.0
+    names = {"span": "end_logits", "labels": "logits"}
+    name = names.get(head, "masked_lm_logits")
+
+    def loss(outputs):
+        of_real = tf.boolean_mask(outputs[name], inputs["input_mask"])
+        return tf.reduce_sum(tf.sin(3.0 * of_real))
+
+    assert_equal_gradients(
+        model.trainable_variables,
+        lambda: loss(model(inputs, training=True)),
+        lambda: loss(model.real_outputs(inputs, training=True)),
+    )
+
+
+def test_dropout_has_the_same_statistics_as_on_the_plain_path(config, inputs):
+    """Means and spreads over 300 draws, to five standard errors."""
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.2
+    model = BertModel(config)
+    inputs = {name: array[:2] for name, array in inputs.items()}
+    plain = tf.function(lambda: model(inputs, training=True)["pooled_output"])
+    fast = tf.function(lambda: model.pooled_output(inputs, training=True))
+    number = 300
+    one = np.array([plain() for _ in range(number)])
+    other = np.array([fast() for _ in range(number)])
+    spread = one.std(0)
+    assert (spread > 0.01).all()
+    error = np.sqrt(2 / number)
+    assert (np.abs(one.mean(0) - other.mean(0)) < 5 * error * spread).all()
+    np.testing.assert_allclose(other.std(0) / spread, 1.0, atol=0.35)
