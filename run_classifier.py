@@ -211,7 +211,7 @@ def main() -> None:
     from finetuning.job import run
     from finetuning.sources import DataChoices
     from finetuning.train import TrainingChoices
-    from inputs.columns import FileChoices
+    from inputs.labelled_file import FileChoices
     from safekeeping.errors import UserError
 
     if FLAGS.use_tpu:

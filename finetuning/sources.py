@@ -20,13 +20,9 @@ from finetuning.problems import PROBLEMS, find_problem
 from finetuning.run_folder import ClassifierSettings
 from finetuning.single_label import SINGLE_LABEL
 from inputs import delimited, glue
-from inputs.columns import (
-    Columns,
-    Description,
-    FileChoices,
-    LabelledFile,
-)
+from inputs.columns import Columns
 from inputs.examples import InputExample, find_split_files
+from inputs.labelled_file import Description, FileChoices, LabelledFile
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_write
 

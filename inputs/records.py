@@ -1,8 +1,9 @@
 """TFRecord files of examples: their keys, how they are written and read.
 
-The one home of the keys, of the framing with its checksums and of the
-`tf.train.Example` encoding, without TensorFlow; what the numbers mean is left
-to `pretraining.instances`, batches for training to `pretraining.batches`.
+The one home of the keys; the framing with its checksums is in
+`record_framing`, the encoding of arrays in `example_encoding`. What the
+numbers mean is left to `pretraining.instances`, batches for training to
+`pretraining.batches`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import dataclasses
 import glob
 import gzip
 import os
-import struct
 import tempfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-import google_crc32c
 import numpy as np
 
+from inputs.record_framing import HEADER_SIZE, Damage, frame, length_at, scan
 from safekeeping.errors import UserError
 
 INPUT_IDS = "input_ids"
@@ -44,10 +44,6 @@ COMPRESSIONS = ("none", "GZIP")
 _INT64 = np.dtype(np.int64)
 _FLOAT32 = np.dtype("<f4")
 _GZIP_MAGIC = b"\x1f\x8b"
-# Behind the data and behind its length stands a checksum of four bytes.
-_LENGTH = struct.Struct("<Q")
-_CHECKSUM = struct.Struct("<I")
-_HEADER_SIZE = _LENGTH.size + _CHECKSUM.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,121 +94,6 @@ def _input_columns(max_seq_length: int) -> dict[str, Column]:
     }
 
 
-# --- Encoding ---------------------------------------------------------------
-
-
-def encode_examples(columns: Mapping[str, np.ndarray]) -> Iterator[bytes]:
-    """Yields each row of the columns as a serialised `tf.train.Example`.
-
-    Whole columns are encoded at once, which is what makes this some thirty
-    times as fast as one protocol buffer object a row.
-
-    Args:
-        columns: arrays [N, length], integers not below 0 or floats, under
-            the keys of the features.
-
-    Raises:
-        ValueError: an integer is negative.
-    """
-    fields = [
-        _Field(key, np.atleast_2d(columns[key])) for key in sorted(columns)
-    ]
-    for row in range(len(next(iter(columns.values()), ()))):
-        parts: list[bytes] = []
-        for field in fields:
-            payload = field.data[field.ends[row] : field.ends[row + 1]]
-            parts += (field.heads[len(payload)], payload)
-        features = b"".join(parts)
-        yield b"\x0a" + _varint(len(features)) + features
-
-
-class _Field:
-    """A column with its bytes: those of row i end at `ends[i + 1]`."""
-
-    def __init__(self, key: str, array: np.ndarray) -> None:
-        if np.issubdtype(array.dtype, np.floating):
-            width = array.shape[1] * _FLOAT32.itemsize
-            self.data = array.astype(_FLOAT32).tobytes()
-            self.ends = [row * width for row in range(len(array) + 1)]
-            kind = b"\x12"
-        else:
-            self.data, self.ends = _varints(array)
-            kind = b"\x1a"
-        self.heads = _Heads(key.encode(), kind)
-
-
-class _Heads(dict[int, bytes]):
-    """What stands before a feature's numbers, by how many bytes they take."""
-
-    def __init__(self, key: bytes, kind: bytes) -> None:
-        super().__init__()
-        self._key = b"\x0a" + _varint(len(key)) + key
-        self._kind = kind
-
-    def __missing__(self, size: int) -> bytes:
-        # Field numbers of tensorflow/core/example/{example,feature}.proto,
-        # from the innermost message to the map entry.
-        head = b"\x0a" + _varint(size)
-        head = self._kind + _varint(len(head) + size) + head
-        head = self._key + b"\x12" + _varint(len(head) + size) + head
-        head = b"\x0a" + _varint(len(head) + size) + head
-        self[size] = head
-        return head
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _varints(array: np.ndarray) -> tuple[bytes, list[int]]:
-    """Returns the variable-length bytes of all rows, and where rows end."""
-    if array.size and array.min() < 0:
-        raise ValueError(f"negative number {array.min()} in a record")
-    rows, length = array.shape
-    width = max(1, -(-int(array.max(initial=0)).bit_length() // 7))
-    if width == 1:
-        ends = [row * length for row in range(rows + 1)]
-        return array.astype(np.uint8).tobytes(), ends
-    septets = np.empty((rows, length, width), np.uint8)
-    used = np.empty((rows, length, width), bool)
-    used[..., 0] = True
-    for place in range(width):
-        septets[..., place] = (array >> (7 * place)) & 0x7F
-        if place + 1 < width:
-            more = array >= 1 << (7 * (place + 1))
-            used[..., place + 1] = more
-            septets[..., place] |= more.view(np.uint8) << 7
-    sizes = used.sum(axis=(1, 2))
-    return septets[used].tobytes(), [0, *np.cumsum(sizes).tolist()]
-
-
-# --- Writing ----------------------------------------------------------------
-
-
-def _checksum(data: bytes) -> int:
-    """Returns the CRC-32C of `data`, rotated and shifted as TFRecord does."""
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def frame(record: bytes) -> bytes:
-    """Returns a record with its length and checksums, as it is in a file."""
-    length = _LENGTH.pack(len(record))
-    return b"".join(
-        (
-            length,
-            _CHECKSUM.pack(_checksum(length)),
-            record,
-            _CHECKSUM.pack(_checksum(record)),
-        )
-    )
-
-
 @contextlib.contextmanager
 def open_writer(
     path: str | os.PathLike[str], compression: str = "none"
@@ -237,9 +118,6 @@ def open_writer(
                 gzip.GzipFile("", "wb", 6, file, mtime=0)  # type: ignore[arg-type]
             )
         yield lambda record: file.write(frame(record))
-
-
-# --- Reading ----------------------------------------------------------------
 
 
 class CorruptRecordError(UserError):
@@ -337,8 +215,8 @@ def open_records(
         data, whole = _map(path, skip_corrupt)
         maps.append(data)
         num_corrupt += not whole
-        for place in _scan(data):
-            if isinstance(place, _Damage):
+        for place in scan(data):
+            if isinstance(place, Damage):
                 if not skip_corrupt:
                     raise CorruptRecordError(path, place.offset, place.what)
                 num_corrupt += 1
@@ -361,68 +239,12 @@ def open_records(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Damage:
-    offset: int
-    what: str
-
-
-def _scan(data: np.ndarray) -> Iterator[tuple[int, int] | _Damage]:
-    """Yields (offset, length) of each record's data, and what is damaged."""
-    view = memoryview(data)  # type: ignore[arg-type]
-    position = 0
-    while position < len(view):
-        length = _length_at(view, position)
-        end = position + _HEADER_SIZE + (length or 0) + _CHECKSUM.size
-        if length is None or end > len(view):
-            cut = length is not None or len(view) - position < _HEADER_SIZE
-            yield _Damage(
-                position, "a truncated record" if cut else "a corrupt length"
-            )
-            position = _next_header(view, position + 1)
-            continue
-        start = position + _HEADER_SIZE
-        content = bytes(view[start : start + length])
-        (expected,) = _CHECKSUM.unpack_from(view, end - _CHECKSUM.size)
-        if _checksum(content) == expected:
-            yield start, length
-        else:
-            yield _Damage(position, "a record with a wrong checksum")
-        position = end
-
-
-def _length_at(view: memoryview, position: int) -> int | None:
-    """Returns the length that a header states; None if there is no header."""
-    if position + _HEADER_SIZE > len(view):
-        return None
-    packed = bytes(view[position : position + _LENGTH.size])
-    (expected,) = _CHECKSUM.unpack_from(view, position + _LENGTH.size)
-    if _checksum(packed) != expected:
-        return None
-    return int(_LENGTH.unpack(packed)[0])
-
-
-def _next_header(view: memoryview, position: int) -> int:
-    """Returns where the next header is that agrees with its checksum."""
-    last = len(view) - _HEADER_SIZE
-    while position <= last:
-        # Lengths are far below 2 to the 40th, so three bytes in a row are 0.
-        if not any(view[position + 5 : position + 8]):
-            length = _length_at(view, position)
-            if length is not None and (
-                position + _HEADER_SIZE + length + _CHECKSUM.size <= len(view)
-            ):
-                return position
-        position += 1
-    return len(view)
-
-
 def _map(path: str, skip_corrupt: bool) -> tuple[np.ndarray, bool]:
     """Returns a file's bytes, unpacked, and whether these are all."""
     with contextlib.ExitStack() as stack:
         file: IO[bytes] = stack.enter_context(open(path, "rb"))
         whole = True
-        if _is_gzip(file.read(_HEADER_SIZE)):
+        if _is_gzip(file.read(HEADER_SIZE)):
             file = stack.enter_context(tempfile.TemporaryFile())
             whole = _unpack(path, file, skip_corrupt)
             file.flush()
@@ -435,7 +257,7 @@ def _is_gzip(head: bytes) -> bool:
     # A plain record of that very length would begin so, too, and have a
     # header that agrees.
     return head.startswith(_GZIP_MAGIC) and (
-        _length_at(memoryview(head), 0) is None
+        length_at(memoryview(head), 0) is None
     )
 
 

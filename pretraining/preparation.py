@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from inputs import records
+from inputs.example_encoding import encode_examples
 from pretraining import corpus, documents, masking, original, shards
 from pretraining.corpus import Corpus, CorpusSettings
 from pretraining.masking import MaskingSettings, Vocabulary
@@ -483,7 +484,7 @@ def _make_original(
             for path in settings.output_files
         ]
         for columns in drawn.features():
-            for record in records.encode_examples(columns):
+            for record in encode_examples(columns):
                 writers[written % len(writers)](record)
                 written += 1
             report(written, len(drawn))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inputs import records
+from inputs.example_encoding import encode_examples
 from pretraining import instances, masking, segments, streams
 from pretraining.corpus import Corpus
 from pretraining.masking import MaskingSettings, Vocabulary
@@ -95,7 +96,7 @@ def write(piece: Piece) -> tuple[int, int]:
                     settings,
                     piece.vocabulary,
                 )
-                for record in records.encode_examples(columns):
+                for record in encode_examples(columns):
                     append(record)
             written += len(found)
     return piece.number, written

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from inputs.columns import Columns, FileChoices, LabelledFile
+from inputs.columns import Columns
 from inputs.examples import InputExample, find_split_files
+from inputs.labelled_file import FileChoices, LabelledFile
 from safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inputs import records
+from inputs.example_encoding import encode_examples
 from safekeeping.errors import UserError
 
 COLUMNS = {
@@ -28,7 +29,7 @@ def write(path: pathlib.Path, contents: list[bytes], kind: str = "none") -> str:
 def test_examples_are_those_of_tensorflow() -> None:
     import tensorflow as tf
 
-    encoded = list(records.encode_examples(COLUMNS))
+    encoded = list(encode_examples(COLUMNS))
     assert len(encoded) == 2
     for row, content in enumerate(encoded):
         example = tf.train.Example.FromString(content)
@@ -47,18 +48,18 @@ def test_numbers_of_every_length() -> None:
     import tensorflow as tf
 
     numbers = np.array([[2**bits - 1, 2**bits] for bits in range(63)]).T
-    for row, content in enumerate(records.encode_examples({"n": numbers})):
+    for row, content in enumerate(encode_examples({"n": numbers})):
         feature = tf.train.Example.FromString(content).features.feature["n"]
         assert list(feature.int64_list.value) == numbers[row].tolist()
 
 
 def test_negative_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="-1"):
-        list(records.encode_examples({"n": np.array([[-1]])}))
+        list(encode_examples({"n": np.array([[-1]])}))
 
 
 def test_no_rows_make_no_records() -> None:
-    assert not list(records.encode_examples({"n": np.zeros((0, 4), int)}))
+    assert not list(encode_examples({"n": np.zeros((0, 4), int)}))
 
 
 @pytest.mark.parametrize("kind", records.COMPRESSIONS)

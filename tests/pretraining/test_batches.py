@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inputs import records
+from inputs.example_encoding import encode_examples
 from pretraining import batches
 from pretraining.batches import TrainingMasks
 from pretraining.masking import STRATEGIES, MaskingSettings, Vocabulary
@@ -19,7 +20,7 @@ VOCABULARY = Vocabulary(2, 3, 4, np.arange(500, dtype=np.int32))
 
 def write(path: pathlib.Path, columns: dict[str, np.ndarray]) -> str:
     with records.open_writer(path) as append:
-        for record in records.encode_examples(columns):
+        for record in encode_examples(columns):
             append(record)
     return str(path)
 
