@@ -7,6 +7,7 @@ What is asked of these vectors is in `heads`; where weights come from is
 from __future__ import annotations
 
 import copy
+import functools
 import types
 from typing import Any
 
@@ -17,8 +18,14 @@ from modeling.activations import get_activation
 from modeling.attention import key_mask
 from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
-from modeling.encoder import TransformerEncoder
+from modeling.encoder import (
+    Stack,
+    TransformerEncoder,
+    TransformerLayer,
+    separate_layers,
+)
 from modeling.initializers import create_initializer
+from modeling.layer_groups import SharedLayer, grouped_layers
 from modeling.rows import AllRows, RealRows, Rows
 from modeling.shapes import assert_rank, reshape_to_matrix
 
@@ -106,13 +113,13 @@ class BertModel(keras.Model):
         # Two layers in one scope, as in the original.
         self.word_embeddings = EmbeddingLookup(
             config.vocab_size,
-            config.hidden_size,
+            config.embedding_width,
             config.initializer_range,
             use_one_hot_embeddings=use_one_hot_embeddings,
             name="embeddings",
         )
         self.embedding_postprocessor = EmbeddingPostprocessor(
-            config.hidden_size,
+            config.embedding_width,
             token_type_vocab_size=config.type_vocab_size,
             max_position_embeddings=config.max_position_embeddings,
             initializer_range=config.initializer_range,
@@ -120,13 +127,9 @@ class BertModel(keras.Model):
             name="embeddings",
         )
         self.encoder = TransformerEncoder(
+            _stack(config),
             config.hidden_size,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            config.intermediate_size,
-            get_activation(config.hidden_act),
-            config.hidden_dropout_prob,
-            config.attention_probs_dropout_prob,
+            config.embedding_width,
             config.initializer_range,
             name="encoder",
         )
@@ -161,7 +164,7 @@ class BertModel(keras.Model):
 
         Returns:
             `sequence_output` [B, S, D], `pooled_output` [B, D],
-            `embedding_output` [B, S, D] and `all_encoder_layers`, a list of
+            `embedding_output` [B, S, E] and `all_encoder_layers`, a list of
             [B, S, D], first layer first. Positions of padding are computed
             too, as in the original.
         """
@@ -279,7 +282,7 @@ class BertModel(keras.Model):
     def _embed_rows(
         self, inputs: Any, asked: Any, training: bool | None
     ) -> tuple[Any, Any, Rows]:
-        """Returns the embedding output [R, D], the key mask and the rows."""
+        """Returns the embedding output [R, E], the key mask and the rows."""
         input_ids, input_mask, segment_ids = _checked(inputs)
         if input_mask is None:
             vectors, _ = self._embed(inputs, training)
@@ -295,12 +298,12 @@ class BertModel(keras.Model):
         return vectors, key_mask(input_mask), rows
 
     def _word_vectors(self, ids: Any) -> Any:
-        """[R] → [R, D], looked up as one sequence of R tokens."""
+        """[R] → [R, E], looked up as one sequence of R tokens."""
         vectors = self.word_embeddings(ops.expand_dims(ids, 0))
         return ops.squeeze(vectors, 0)
 
     def _embed(self, inputs: Any, training: bool | None) -> tuple[Any, Any]:
-        """Returns the embedding output [B, S, D] and the mask, if any."""
+        """Returns the embedding output [B, S, E] and the mask, if any."""
         input_ids, input_mask, segment_ids = _checked(inputs)
         embedding_output = self.embedding_postprocessor(
             self.word_embeddings(input_ids), segment_ids, training=training
@@ -328,11 +331,11 @@ class BertModel(keras.Model):
         return self._output("all_encoder_layers")
 
     def get_embedding_output(self) -> Any:
-        """Returns float [B, S, D]: what goes into the first layer."""
+        """Returns float [B, S, E]: the embeddings' sum, normalised."""
         return self._output("embedding_output")
 
     def get_embedding_table(self) -> Any:
-        """Returns the word table, a weight [V, D]."""
+        """Returns the word table, a weight [V, E]."""
         return self.word_embeddings.table
 
     def get_config(self) -> dict[str, Any]:
@@ -364,3 +367,25 @@ def _checked(inputs: Any) -> tuple[Any, Any, Any]:
     if segment_ids is None:
         segment_ids = ops.zeros_like(input_ids)
     return input_ids, inputs.get("input_mask"), segment_ids
+
+
+def _stack(config: BertConfig) -> Stack:
+    """Makes BERT's layers or, if there are groups, ALBERT's."""
+    sizes = (
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+        get_activation(config.hidden_act),
+        config.hidden_dropout_prob,
+        config.attention_probs_dropout_prob,
+        config.initializer_range,
+    )
+    if config.num_hidden_groups is None:
+        make = functools.partial(TransformerLayer, *sizes)
+        return separate_layers(config.num_hidden_layers, make)
+    return grouped_layers(
+        config.num_hidden_layers,
+        config.num_hidden_groups,
+        config.inner_group_num,
+        functools.partial(SharedLayer, *sizes),
+    )

@@ -24,6 +24,8 @@ _SIZES = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+# What ALBERT has beyond these.
+_OPTIONAL_SIZES = ("embedding_size", "num_hidden_groups", "inner_group_num")
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -32,7 +34,8 @@ class BertConfig:
 
     The fields are plain attributes; keys of a file that are not fields
     (`directionality`, `pooler_*`, …) are kept as attributes too and written
-    back.
+    back. ALBERT's fields (Lan et al. 2019, section 3.1) are named as in
+    Google's `albert_config.json`; a BERT's configuration does not have them.
     """
 
     vocab_size: int
@@ -46,6 +49,9 @@ class BertConfig:
     max_position_embeddings: int
     type_vocab_size: int
     initializer_range: float
+    embedding_size: int | None = None
+    num_hidden_groups: int | None = None
+    inner_group_num: int = 1
 
     def __init__(
         self,
@@ -60,6 +66,9 @@ class BertConfig:
         max_position_embeddings: int = 512,
         type_vocab_size: int = 16,
         initializer_range: float = 0.02,
+        embedding_size: int | None = None,
+        num_hidden_groups: int | None = None,
+        inner_group_num: int | None = None,
     ) -> None:
         """Makes a configuration; the defaults are the paper's base model.
 
@@ -80,6 +89,12 @@ class BertConfig:
             type_vocab_size: number of token types (segments).
             initializer_range: standard deviation of the truncated normal
                 that weights start from.
+            embedding_size: width of the tables, `hidden_size` by default;
+                where it is another, their vectors are mapped to that.
+            num_hidden_groups: ALBERT's groups of layers that share weights;
+                by default every layer has its own, as a BERT's.
+            inner_group_num: layers in each group, 1 by default; each of
+                the `num_hidden_layers` then runs all of them.
 
         Raises:
             UserError: a field is missing, of the wrong type or impossible;
@@ -96,7 +111,16 @@ class BertConfig:
         self.max_position_embeddings = max_position_embeddings
         self.type_vocab_size = type_vocab_size
         self.initializer_range = initializer_range
+        given = (embedding_size, num_hidden_groups, inner_group_num)
+        for name, value in zip(_OPTIONAL_SIZES, given, strict=True):
+            if value is not None:
+                setattr(self, name, value)
         self.validate()
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the tables: `embedding_size`, else `hidden_size`."""
+        return self.embedding_size or self.hidden_size
 
     @classmethod
     def from_dict(cls, json_object: Mapping[str, Any]) -> BertConfig:
@@ -178,7 +202,8 @@ class BertConfig:
         Raises:
             UserError: names the first wrong field and its value.
         """
-        for name in _SIZES:
+        optional = [n for n in _OPTIONAL_SIZES if getattr(self, n) is not None]
+        for name in (*_SIZES, *optional):
             value = getattr(self, name)
             is_whole = isinstance(value, int) and not isinstance(value, bool)
             if not is_whole or value < 1:
@@ -205,6 +230,12 @@ class BertConfig:
                 f"`hidden_size` {self.hidden_size} of the BERT configuration "
                 "is not a multiple of `num_attention_heads` "
                 f"{self.num_attention_heads}"
+            )
+        if (self.num_hidden_groups or 1) > self.num_hidden_layers:
+            raise UserError(
+                f"`num_hidden_groups` {self.num_hidden_groups} of the BERT "
+                "configuration is more than `num_hidden_layers` "
+                f"{self.num_hidden_layers}"
             )
         try:
             get_activation(self.hidden_act)

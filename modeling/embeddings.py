@@ -20,6 +20,7 @@ from modeling.shapes import assert_rank, get_shape_list
 #   F from-sequence length  T to-sequence length  N attention heads
 #   H size of a head        R rows of a matrix    V vocabulary size
 #   P predicted positions of a sequence           C classes
+#   E width of the tables, D but in ALBERT
 
 
 def look_up(table: Any, ids: Any, *, use_one_hot: bool) -> Any:

@@ -6,6 +6,10 @@ itself is in `attention`.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -210,42 +214,81 @@ class TransformerLayer(keras.layers.Layer):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Layers, and when each of them is run.
+
+    Attributes:
+        layers: what owns the weights: the layers, or scopes around them.
+        order: the layers in the order in which they are run; one may come
+            up more than once.
+    """
+
+    layers: Sequence[keras.layers.Layer]
+    order: Sequence[keras.layers.Layer]
+
+
+def separate_layers(
+    num_hidden_layers: int, make: Callable[..., keras.layers.Layer]
+) -> Stack:
+    """Makes BERT's layers, `layer_0` and on, of which each is run once.
+
+    Args:
+        num_hidden_layers: how many.
+        make: makes one layer, given `name`.
+    """
+    layers = [make(name=f"layer_{n}") for n in range(num_hidden_layers)]
+    return Stack(layers, layers)
+
+
 class TransformerEncoder(keras.layers.Layer):
-    """`num_hidden_layers` transformer layers, named `layer_0` and on."""
+    """A stack of transformer layers."""
 
     def __init__(
         self,
-        hidden_size: int = 768,
-        num_hidden_layers: int = 12,
-        num_attention_heads: int = 12,
-        intermediate_size: int = 3072,
-        intermediate_act_fn: Activation | None = gelu,
-        hidden_dropout_prob: float = 0.1,
-        attention_probs_dropout_prob: float = 0.1,
+        stack: Stack,
+        hidden_size: int,
+        input_size: int | None = None,
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
-        """See `transformer_model` for the arguments."""
+        """Takes the layers.
+
+        Args:
+            stack: layers that take and give vectors of the hidden size.
+            hidden_size: D.
+            input_size: width of the inputs; where it is another than D, they
+                are mapped to D first, without an activation.
+            initializer_range: standard deviation that this mapping's kernel
+                starts with.
+            **kwargs: of `keras.layers.Layer`.
+        """
         super().__init__(**kwargs)
         self._hidden_size = hidden_size
-        self.transformer_layers = [
-            TransformerLayer(
+        self._input_size = input_size or hidden_size
+        self.embedding_hidden_mapping_in: Any = None
+        if self._input_size != hidden_size:
+            self.embedding_hidden_mapping_in = keras.layers.Dense(
                 hidden_size,
-                num_attention_heads,
-                intermediate_size,
-                intermediate_act_fn,
-                hidden_dropout_prob,
-                attention_probs_dropout_prob,
-                initializer_range,
-                name=f"layer_{index}",
+                kernel_initializer=create_initializer(initializer_range),
+                name="embedding_hidden_mapping_in",
             )
-            for index in range(num_hidden_layers)
-        ]
+        self.transformer_layers = list(stack.layers)
+        # In a namespace, since Keras would track the layers a second time.
+        self._run = types.SimpleNamespace(order=tuple(stack.order))
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes all layers."""
+        """Makes the mapping, if there is one, and all layers."""
+        if self.embedding_hidden_mapping_in is not None:
+            self.embedding_hidden_mapping_in.build((None, self._input_size))
         for layer in self.transformer_layers:
             layer.build((None, self._hidden_size))
+
+    def _mapped(self, matrix: Any) -> Any:
+        """[R, input size] → [R, D]."""
+        if self.embedding_hidden_mapping_in is None:
+            return matrix
+        return self.embedding_hidden_mapping_in(matrix)
 
     def call(
         self,
@@ -253,14 +296,23 @@ class TransformerEncoder(keras.layers.Layer):
         attention_mask: Any = None,
         training: bool | None = None,
     ) -> list[Any]:
-        """[B, S, D], mask [B, S, S] or [B, 1, S] → each layer's [B, S, D]."""
+        """Runs all layers.
+
+        Args:
+            input_tensor: float [B, S, input size].
+            attention_mask: [B, S, S] or [B, 1, S].
+            training: whether dropout is on.
+
+        Returns:
+            float [B, S, D] for each layer that was run.
+        """
         shape = get_shape_list(input_tensor, expected_rank=3)
         rows = AllRows(shape[0], shape[1])
         # A matrix from end to end, as in the original: only attention needs
         # to know which rows belong together.
-        matrix = reshape_to_matrix(input_tensor)
+        matrix = self._mapped(reshape_to_matrix(input_tensor))
         outputs = []
-        for layer in self.transformer_layers:
+        for layer in self._run.order:
             matrix = layer(matrix, attention_mask, rows=rows, training=training)
             outputs.append(reshape_from_matrix(matrix, shape))
         return outputs
@@ -279,7 +331,7 @@ class TransformerEncoder(keras.layers.Layer):
         a row, and the last one on none but those asked for.
 
         Args:
-            matrix: float [R, D].
+            matrix: float [R, input size].
             attention_mask: [B, 1, S].
             rows: tells where in the batch the rows are.
             positions: int32 [B, P], what the last layer is asked for; None
@@ -289,7 +341,8 @@ class TransformerEncoder(keras.layers.Layer):
         Returns:
             float [B·P, D], or [R, D] without `positions`.
         """
-        *others, last = self.transformer_layers
+        matrix = self._mapped(matrix)
+        *others, last = self._run.order
         for layer in others:
             matrix = layer(matrix, attention_mask, rows=rows, training=training)
         queries = query_rows = None
@@ -351,15 +404,18 @@ def transformer_model(
             f"the input is {width} wide, the hidden size is {hidden_size}: "
             "residuals need them to be the same"
         )
-    encoder = TransformerEncoder(
+    make = functools.partial(
+        TransformerLayer,
         hidden_size,
-        num_hidden_layers,
         num_attention_heads,
         intermediate_size,
         intermediate_act_fn,
         hidden_dropout_prob or 0.0,
         attention_probs_dropout_prob or 0.0,
         initializer_range,
+    )
+    encoder = TransformerEncoder(
+        separate_layers(num_hidden_layers, make), hidden_size
     )
     outputs = encoder(input_tensor, attention_mask, training=True)
     return outputs if do_return_all_layers else outputs[-1]

@@ -88,8 +88,9 @@ class _Transform(keras.layers.Layer):
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._hidden_size = config.hidden_size
         self.dense = keras.layers.Dense(
-            config.hidden_size,
+            config.embedding_width,
             activation=get_activation(config.hidden_act),
             kernel_initializer=create_initializer(config.initializer_range),
             name="dense",
@@ -97,9 +98,8 @@ class _Transform(keras.layers.Layer):
         self.layer_norm = make_layer_norm("LayerNorm")
 
     def build(self, input_shape: Any = None) -> None:
-        shape = (None, self.dense.units)
-        self.dense.build(shape)
-        self.layer_norm.build(shape)
+        self.dense.build((None, self._hidden_size))
+        self.layer_norm.build((None, self.dense.units))
 
     def call(self, x: Any) -> Any:
         return self.layer_norm(self.dense(x))
@@ -125,7 +125,7 @@ class MaskedLanguageModel(keras.layers.Layer):
         )
 
     def call(self, vectors: Any, embedding_table: Any) -> Any:
-        """Float [R, D] and the word table [V, D] → logits [R, V]."""
+        """Float [R, D] and the word table [V, E] → logits [R, V]."""
         return linear(
             self.transform(vectors),
             embedding_table,
@@ -134,9 +134,10 @@ class MaskedLanguageModel(keras.layers.Layer):
 
 
 class NextSentence(keras.layers.Layer):
-    """Two logits: 0 = B follows A, 1 = B is random.
+    """Two logits: 0 = B follows A, 1 = B is random; ALBERT: A follows B.
 
-    Original: `get_next_sentence_output`.
+    Original: `get_next_sentence_output`; in google-research/albert, under the
+    same names, `get_sentence_order_output`.
     """
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
@@ -180,7 +181,7 @@ class PreTrainingHeads(keras.layers.Layer):
     def call(
         self, outputs: dict[str, Any], positions: Any, embedding_table: Any
     ) -> dict[str, Any]:
-        """A `BertModel`'s outputs, int32 [B, P], [V, D] → both logits.
+        """A `BertModel`'s outputs, int32 [B, P], [V, E] → both logits.
 
         Returns:
             `masked_lm_logits` [B·P, V] and `next_sentence_logits` [B, 2].

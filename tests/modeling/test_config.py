@@ -58,6 +58,12 @@ def test_a_file_reads_back_as_it_was_written(tmp_path):
             {"vocab_size": 7, "hidden_size": 10, "num_attention_heads": 3},
             "`hidden_size` 10 .*`num_attention_heads` 3",
         ),
+        ({"vocab_size": 7, "embedding_size": 0}, "`embedding_size` .* not 0"),
+        ({"vocab_size": 7, "inner_group_num": 1.5}, "`inner_group_num`"),
+        (
+            {"vocab_size": 7, "num_hidden_groups": 13},
+            "`num_hidden_groups` 13 .*`num_hidden_layers` 12",
+        ),
         ({"hidden_size": 4}, "no `vocab_size`; its keys are hidden_size"),
     ],
 )
