@@ -137,6 +137,19 @@ flags.DEFINE_integer(
     "Examples of an update.",
 )
 flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
+flags.DEFINE_enum(
+    "optimizer",
+    "adam_weight_decay",
+    ["adam_weight_decay", "adamw", "lamb"],
+    "The original's Adam; the same with bias correction; LAMB, for very "
+    "large batches.",
+)
+flags.DEFINE_bool(
+    "lazy_embeddings",
+    False,
+    "Leave the vectors of words that are not in a batch alone: neither "
+    "momentum nor decay moves them.",
+)
 flags.DEFINE_float(
     "num_train_epochs",
     3.0,
@@ -261,6 +274,8 @@ def main() -> None:
             training=TrainingChoices(
                 train_batch_size=FLAGS.train_batch_size,
                 learning_rate=FLAGS.learning_rate,
+                optimizer=FLAGS.optimizer,
+                lazy_embeddings=FLAGS.lazy_embeddings,
                 num_train_epochs=FLAGS.num_train_epochs,
                 warmup_proportion=FLAGS.warmup_proportion,
                 gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,

@@ -23,7 +23,7 @@ from finetuning.problem import Problem
 from finetuning.run_folder import RunFolder
 from inputs.batches import batches_by_length, training_batches
 from inputs.token_store import TokenStore
-from optimization import create_optimizer
+from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from safekeeping.errors import UserError
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
 from training.fit import FitResult, FitSettings, fit
@@ -36,6 +36,8 @@ class TrainingChoices:
 
     train_batch_size: int = 32
     learning_rate: float = 5e-5
+    optimizer: str = DEFAULT_OPTIMIZER
+    lazy_embeddings: bool = False
     num_train_epochs: float = 3.0
     warmup_proportion: float = 0.1
     gradient_accumulation_steps: int = 1
@@ -145,6 +147,8 @@ def train(
             choices.learning_rate,
             num_steps,
             int(num_steps * choices.warmup_proportion),
+            name=choices.optimizer,
+            lazy_embeddings=choices.lazy_embeddings,
         ),
         training_batches(
             data.store,

@@ -1,9 +1,24 @@
-"""Gradients → updates: the optimiser BERT was trained with and its schedule.
+"""Gradients → updates: the optimisers of BERT and their schedule.
 
 Running steps on data is `training`'s matter.
 """
 
-from optimization.adam_weight_decay import AdamWeightDecay, create_optimizer
+from optimization.adam_weight_decay import AdamWeightDecay
+from optimization.choices import (
+    DEFAULT_OPTIMIZER,
+    OPTIMIZERS,
+    create_optimizer,
+)
+from optimization.lamb import Lamb
+from optimization.lazy_rows import only_rows
 from optimization.schedules import WarmupPolynomialDecay
 
-__all__ = ["AdamWeightDecay", "WarmupPolynomialDecay", "create_optimizer"]
+__all__ = [
+    "DEFAULT_OPTIMIZER",
+    "OPTIMIZERS",
+    "AdamWeightDecay",
+    "Lamb",
+    "WarmupPolynomialDecay",
+    "create_optimizer",
+    "only_rows",
+]

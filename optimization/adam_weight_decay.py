@@ -1,18 +1,27 @@
 """Adam as BERT was trained with: decoupled decay, no bias correction.
 
-The rate of each step comes from `schedules`.
+The rate of each step comes from `schedules`; how slots are moved is in
+`slots`, and which rows a lazy update is of in `lazy_rows`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from optimization.schedules import WarmupPolynomialDecay
+from optimization.lazy_rows import require_slices
+from optimization.slots import (
+    advance,
+    gradient_of_rows,
+    matches,
+    placed,
+    read,
+    unbiased,
+    whole_gradient,
+)
 
 EXCLUDE_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
 
@@ -25,8 +34,10 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         param ← param − rate·(m / (√v + ε) + λ·param)
 
     There is no bias correction, unlike in Keras' AdamW: with it the first
-    hundred steps would be up to seven times larger. λ is left out for
-    weights whose path matches one of `exclude_from_weight_decay`.
+    hundred steps would be up to seven times larger. With `bias_correction`
+    m / (1 − β₁ᵗ) and v / (1 − β₂ᵗ) stand in for m and v at step t, from 1:
+    AdamW (arXiv 1711.05101, algorithm 2). λ is left out for weights whose
+    path matches one of `exclude_from_weight_decay`.
 
     Gradients are clipped together to `clip_norm` before. The norm is the
     original's: the gradient of a gathered table counts slice by slice, as it
@@ -46,6 +57,9 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         exclude_from_weight_decay: Sequence[str] = EXCLUDE_FROM_WEIGHT_DECAY,
         clip_norm: float | None = 1.0,
         name: str = "adam_weight_decay",
+        *,
+        bias_correction: bool = False,
+        lazy_rows: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         """Makes an optimiser.
@@ -60,6 +74,10 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
                 for in a weight's path.
             clip_norm: global norm that gradients are clipped to, or None.
             name: first part of the slots' paths.
+            bias_correction: see the class.
+            lazy_rows: regular expressions too, of tables: rows without a
+                slice in a step's gradient keep their values and their slots,
+                and are not decayed.
             **kwargs: of `keras.optimizers.Optimizer`.
         """
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
@@ -69,6 +87,8 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         self.epsilon = epsilon
         self.exclude_from_weight_decay = tuple(exclude_from_weight_decay)
         self.clip_norm = clip_norm
+        self.bias_correction = bias_correction
+        self.lazy_rows = tuple(lazy_rows)
 
     def build(self, variables: Any) -> None:
         """Makes the slots `adam_m` and `adam_v` of every weight."""
@@ -82,15 +102,12 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
             ]
             for name in ("adam_m", "adam_v")
         )
-        self._is_decayed = [
-            self.uses_weight_decay(variable.path) for variable in variables
-        ]
+        self._paths = [variable.path for variable in variables]
 
     def uses_weight_decay(self, path: str) -> bool:
         """Returns whether a weight is decayed (by its path)."""
-        return bool(self.weight_decay_rate) and not any(
-            re.search(pattern, path)
-            for pattern in self.exclude_from_weight_decay
+        return bool(self.weight_decay_rate) and not matches(
+            path, self.exclude_from_weight_decay
         )
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
@@ -103,21 +120,45 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any
     ) -> None:
-        """Updates one weight and its slots, float32 throughout."""
-        index = self._get_variable_index(variable)
-        m, v = self._adam_m[index], self._adam_v[index]
-        rate = tf.cast(learning_rate, variable.dtype)
-        # A sparse gradient is summed here: every row's momentum moves on.
-        gradient = tf.convert_to_tensor(gradient)
+        """Updates one weight and its slots, float32 throughout.
 
-        next_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
-        next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(gradient)
-        update = next_m / (tf.sqrt(next_v) + self.epsilon)
-        if self._is_decayed[index]:
-            update += self.weight_decay_rate * variable
-        self.assign(m, next_m)
-        self.assign(v, next_v)
-        self.assign_sub(variable, rate * update)
+        Raises:
+            ValueError: a table of `lazy_rows` has no slices for a gradient.
+        """
+        index = self._get_variable_index(variable)
+        path = self._paths[index]
+        if matches(path, self.lazy_rows):
+            gradient, rows = gradient_of_rows(require_slices(gradient, path))
+        else:
+            gradient, rows = whole_gradient(gradient)
+        rate = tf.cast(learning_rate, variable.dtype)
+
+        m = advance(self, self._adam_m[index], gradient, self.beta_1, rows)
+        v = advance(
+            self, self._adam_v[index], tf.square(gradient), self.beta_2, rows
+        )
+        if self.bias_correction:
+            m = unbiased(m, self.beta_1, self.iterations)
+            v = unbiased(v, self.beta_2, self.iterations)
+        update = m / (tf.sqrt(v) + self.epsilon)
+        weight = read(variable, rows)
+        if self.uses_weight_decay(path):
+            update += self.weight_decay_rate * weight
+        update = self.adapted(update, weight, path)
+        self.assign_sub(variable, placed(rate * update, rows))
+
+    def adapted(
+        self, update: tf.Tensor, weight: tf.Tensor, path: str
+    ) -> tf.Tensor:
+        """Returns an update as it is; what LAMB does otherwise.
+
+        Args:
+            update: the direction of a weight, decay included.
+            weight: its value, of the same shape; of a lazy table both are
+                those of the rows.
+            path: its path.
+        """
+        return update
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -129,21 +170,8 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
             "epsilon",
             "exclude_from_weight_decay",
             "clip_norm",
+            "bias_correction",
+            "lazy_rows",
         ):
             config[name] = getattr(self, name)
         return config
-
-
-def create_optimizer(
-    init_lr: float, num_train_steps: int, num_warmup_steps: int
-) -> AdamWeightDecay:
-    """Returns the optimiser BERT was trained with (original: same name).
-
-    Args:
-        init_lr: the rate at the end of warm-up and the start of decay.
-        num_train_steps: steps of the whole training.
-        num_warmup_steps: steps of linear warm-up, part of the former.
-    """
-    return AdamWeightDecay(
-        WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps)
-    )

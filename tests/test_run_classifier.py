@@ -335,3 +335,11 @@ def test_a_process_on_a_full_disk_says_so_and_goes_on_later(
     assert "Traceback" not in done.stderr
     subprocess.run(train(full), cwd=root, check=True, capture_output=True)
     assert_same_bits(full, whole)
+
+
+def test_the_flag_names_every_optimizer(script):
+    from optimization import DEFAULT_OPTIMIZER, OPTIMIZERS
+
+    flag = importlib.import_module("run_classifier").FLAGS["optimizer"]
+    assert flag.default == DEFAULT_OPTIMIZER
+    assert flag.parser.enum_values == list(OPTIMIZERS)

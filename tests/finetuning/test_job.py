@@ -11,6 +11,7 @@ import shutil
 import numpy as np
 import pytest
 
+import checkpointing
 from finetuning import run_folder
 from finetuning.choices import Job
 from finetuning.encoder_files import EncoderChoices
@@ -73,6 +74,31 @@ def test_the_weights_file_holds_the_model_once(finished):
     # The file of so small a model is mostly HDF5's own.
     assert (out / run_folder.MODEL).stat().st_size < 4 * parameters + 120_000
     assert (out / run_folder.STATE).stat().st_size > 3 * 4 * parameters
+
+
+def test_lazy_embeddings_leave_words_without_a_text_alone(
+    job, screen, change, checkpoint
+):
+    """Two entries of the vocabulary, "##ly" and "[MASK]", are in no text."""
+    job = change(
+        job,
+        optimizer="lamb",
+        lazy_embeddings=True,
+        num_train_epochs=1,
+        do_eval=False,
+    )
+    run(job, screen)
+    name = "bert/embeddings/word_embeddings"
+    before = checkpointing.read(checkpoint)[name]
+    after = next(
+        weight.numpy()
+        for weight in RunFolder(job.output_dir).load_model().weights
+        if weight.path == name
+    )
+    moved = (before != after).any(axis=1)
+    vocab = (checkpoint / "vocab.txt").read_text("utf-8").split()
+    assert moved[[vocab.index(word) for word in ("[CLS]", "film", "电")]].all()
+    assert not moved[[vocab.index(word) for word in ("##ly", "[MASK]")]].any()
 
 
 @pytest.mark.slow

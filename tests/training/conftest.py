@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from modeling.embeddings import EmbeddingLookup
 from optimization import create_optimizer
 from training.step import TrainStep
 
@@ -15,7 +16,7 @@ class Linear(keras.Model):
 
     def __init__(self, rate=0.0, vocab=4):
         super().__init__()
-        self.table = keras.layers.Embedding(vocab, 2, name="table")
+        self.table = EmbeddingLookup(vocab, 2, name="table")
         self.dense = keras.layers.Dense(2, name="dense")
         self.dropout = keras.layers.Dropout(rate, seed=1)
         self.table.build()
@@ -42,10 +43,10 @@ def loss():
 def make():
     """A function that makes (model, optimizer, step), always the same."""
 
-    def made(rate=0.0, micro_batches=1, vocab=4):
+    def made(rate=0.0, micro_batches=1, vocab=4, **choices):
         keras.utils.set_random_seed(0)
         model = Linear(rate, vocab)
-        optimizer = create_optimizer(0.1, 20, 0)
+        optimizer = create_optimizer(0.1, 20, 0, **choices)
         step = TrainStep(model, squared_error, optimizer, micro_batches)
         return model, optimizer, step
 

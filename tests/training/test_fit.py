@@ -26,8 +26,15 @@ from training.fit import (
 def training(make, loss, batches, tmp_path, weights_of):
     """A function that fits and returns (result, weights, saved weights)."""
 
-    def run(folder="one", figures=None, callbacks=(), identity=None, **kwargs):
-        model, optimizer, _ = make(rate=0.5)
+    def run(
+        folder="one",
+        figures=None,
+        callbacks=(),
+        identity=None,
+        optimizer=None,
+        **kwargs,
+    ):
+        model, optimizer, _ = make(rate=0.5, **(optimizer or {}))
         saved = []
         settings = FitSettings(
             **{"num_train_steps": 6, "epoch_ends": (2, 4, 6), **kwargs}
@@ -121,6 +128,19 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(training, stop):
     assert_same_bits(weights, whole)
     again, weights, saved = training("stopped")
     assert (again.resumed_from, again.step, saved) == (6, 6, [])
+    assert_same_bits(weights, whole)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [{"name": "adamw", "lazy_embeddings": True}, {"name": "lamb"}],
+)
+def test_every_optimizer_goes_on_with_its_slots(training, optimizer):
+    _, whole, _ = training("whole", optimizer=optimizer)
+    with pytest.raises(StopAtError):
+        training("stopped", callbacks=[StopAt(5)], optimizer=optimizer)
+    result, weights, _ = training("stopped", optimizer=optimizer)
+    assert result.resumed_from == 4
     assert_same_bits(weights, whole)
 
 

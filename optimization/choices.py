@@ -1,0 +1,49 @@
+"""Which optimiser goes by which name, and how the scripts make one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from optimization.adam_weight_decay import AdamWeightDecay
+from optimization.lamb import Lamb
+from optimization.lazy_rows import WORD_TABLE
+from optimization.schedules import WarmupPolynomialDecay
+
+OPTIMIZERS: dict[str, Callable[..., AdamWeightDecay]] = {
+    # The original's.
+    "adam_weight_decay": AdamWeightDecay,
+    # With bias correction.
+    "adamw": functools.partial(
+        AdamWeightDecay, bias_correction=True, name="adamw"
+    ),
+    "lamb": Lamb,
+}
+DEFAULT_OPTIMIZER = "adam_weight_decay"
+
+
+def create_optimizer(
+    init_lr: float,
+    num_train_steps: int,
+    num_warmup_steps: int,
+    *,
+    name: str = DEFAULT_OPTIMIZER,
+    lazy_embeddings: bool = False,
+) -> AdamWeightDecay:
+    """Returns the optimiser BERT was trained with (original: same name).
+
+    Args:
+        init_lr: the rate at the end of warm-up and the start of decay.
+        num_train_steps: steps of the whole training.
+        num_warmup_steps: steps of linear warm-up, part of the former.
+        name: key of `OPTIMIZERS`.
+        lazy_embeddings: leave the words that a batch does not have alone;
+            see `lazy_rows`.
+
+    Raises:
+        KeyError: there is no optimiser of that name.
+    """
+    return OPTIMIZERS[name](
+        WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps),
+        lazy_rows=WORD_TABLE if lazy_embeddings else (),
+    )
