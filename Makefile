@@ -15,7 +15,7 @@ RUNTIME := $(VENV)/installed-$(call sum,requirements.lock)
 DEV := $(VENV)/installed-dev-$(call sum,requirements-dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lock clean FORCE
+.PHONY: help demo test format bench lock clean FORCE
 
 help:  ## Lists these commands.
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
@@ -35,6 +35,26 @@ test: $(DEV)  ## Lints, checks types and imports, runs the tests.
 format: $(DEV)  ## Formats the code and repairs what lint can repair.
 	$(BIN)python -m ruff check --fix
 	$(BIN)python -m ruff format
+
+# SST2 names a file with a sentence a line; the peers are installed beside.
+RESULTS := benchmarks/results
+CONTEST = $(RUN) -m benchmarks.contest --text_file=$(SST2) \
+	--vocab_file="$$checkpoint/tokenizer.json"
+bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
+	@test -f "$(SST2)" || { \
+		echo "Name a file of sentences: make bench SST2=sst2.txt" >&2; exit 2; }
+	$(BIN)python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[benchmarks]'
+	@set -e; mkdir -p $(RESULTS); \
+	checkpoint="$$($(RUN) examples/fetch_minilm.py)"; \
+	for shape in BERT-Base MiniLM; do \
+		for task in predict train; do for order in random sorted; do \
+			$(CONTEST) --task=$$task --shape=$$shape --order=$$order \
+				| tee -a $(RESULTS)/model.jsonl; \
+		done; done; \
+	done; \
+	$(CONTEST) --task=memory | tee -a $(RESULTS)/model.jsonl; \
+	$(RUN) -m benchmarks.tables
 
 # UPGRADE=1 moves every version; without it, the pins that still fit stay.
 COMPILE = $(BIN)python -m uv pip compile pyproject.toml --quiet --universal \

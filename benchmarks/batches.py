@@ -1,0 +1,77 @@
+"""The batches of the benchmarks: sentences of a file, tokenized beforehand.
+
+How they reach the contenders is in `material`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.material import Batch
+from tokenization.full import FullTokenizer
+from tokenization.packing import pack, pad
+
+
+def make_batches(
+    text_file: pathlib.Path,
+    vocab_file: pathlib.Path,
+    *,
+    order: str,
+    batch_size: int,
+    num_batches: int,
+    length: int | None = None,
+) -> list[Batch]:
+    """Makes batches of the lines of a file.
+
+    Args:
+        text_file: one sentence a line.
+        vocab_file: an uncased vocabulary.
+        order: "random", or "sorted" by number of tokens.
+        batch_size: B.
+        num_batches: how many at most; drawn from the whole file, so that
+            they have sentences of all lengths in either order.
+        length: cut or filled with their own words to this many tokens, so
+            that there is no padding at all; None leaves sentences as they
+            are and pads them to the longest of their batch.
+
+    Returns:
+        `input_ids`, `input_mask`, `segment_ids`, int32 [B, S], and `targets`,
+        int32 [B], of 0 and 1.
+    """
+    tokenizer = FullTokenizer(vocab_file, do_lower_case=True)
+    sentences = [
+        tokenizer.encode(line)
+        for line in text_file.read_text("utf-8").splitlines()
+    ]
+    if length is not None:
+        sentences = [(ids * length)[: length - 2] for ids in sentences if ids]
+    chance = np.random.default_rng(1)
+    chosen = chance.permutation(len(sentences))[: batch_size * num_batches]
+    if order == "sorted":
+        chosen = chosen[
+            np.argsort([len(sentences[row]) for row in chosen], kind="stable")
+        ]
+    return [
+        _batch([sentences[row] for row in rows], tokenizer)
+        for rows in np.split(chosen, range(batch_size, len(chosen), batch_size))
+        if len(rows) == batch_size
+    ]
+
+
+def _batch(sentences: Sequence[list[int]], tokenizer: FullTokenizer) -> Batch:
+    batch = pad(
+        [
+            pack(
+                ids,
+                max_seq_length=512,
+                cls_id=tokenizer.vocab["[CLS]"],
+                sep_id=tokenizer.vocab["[SEP]"],
+            )
+            for ids in sentences
+        ]
+    )
+    targets = batch["input_ids"].sum(axis=1, dtype=np.int32) % 2
+    return {**batch, "targets": targets}

@@ -1,0 +1,59 @@
+"""CTranslate2, which drops padding and packs its weights."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import ctranslate2
+import numpy as np
+
+from benchmarks.material import Batch, Material
+
+PACKAGES = ("ctranslate2",)
+
+
+def converted(material: Material) -> pathlib.Path:
+    """Returns the converted model, converting it if need be."""
+    path = material.cache / "ctranslate2"
+    if not path.exists():
+        import transformers
+        from ctranslate2.converters import TransformersConverter
+
+        # Of an attribute that transformers has no more.
+        transformers.BertConfig.position_embedding_type = "absolute"
+        TransformersConverter(str(material.weights)).convert(str(path))
+    return path
+
+
+def _encoder(
+    material: Material, compute_type: str
+) -> Callable[[Batch], np.ndarray]:
+    encoder = ctranslate2.Encoder(
+        str(converted(material)),
+        device="cpu",
+        compute_type=compute_type,
+        inter_threads=1,
+        intra_threads=os.cpu_count() or 1,
+    )
+
+    def run(batch: Batch) -> np.ndarray:
+        lengths = batch["input_mask"].sum(axis=1)
+        rows = [
+            row[:length].tolist()
+            for row, length in zip(batch["input_ids"], lengths, strict=True)
+        ]
+        return np.array(encoder.forward_batch(rows).pooler_output)
+
+    return run
+
+
+def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Pooled outputs."""
+    return _encoder(material, "float32")
+
+
+def predict_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Pooled outputs, dense layers in int8."""
+    return _encoder(material, "int8")

@@ -1,0 +1,58 @@
+"""This project, as its scripts use it."""
+
+from __future__ import annotations
+
+import os
+
+# As `console.entry` sets them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from collections.abc import Callable
+
+import numpy as np
+
+import checkpointing
+from benchmarks.material import Batch, Material
+from finetuning.classifier import BertClassifier
+from modeling import BertModel
+from modeling.losses import classification_loss
+from optimization import create_optimizer
+from training.predict import Predictor
+from training.step import TrainStep
+
+PACKAGES = ("tensorflow", "keras")
+
+
+def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Pooled outputs."""
+    model = BertModel(checkpointing.bert_config(material.weights))
+    checkpointing.load(model, material.weights)
+    predictor = Predictor(
+        model, lambda model, features: model.pooled_output(features)
+    )
+
+    def run(batch: Batch) -> np.ndarray:
+        inputs = {name: ids for name, ids in batch.items() if name != "targets"}
+        size = len(batch["input_ids"])
+        return predictor([(np.arange(size), inputs)], size)
+
+    return run
+
+
+def train(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Fine-tuning steps: forward, backward, clipping, update."""
+    model = BertClassifier(
+        checkpointing.bert_config(material.weights), ("no", "yes")
+    )
+    checkpointing.load(
+        model, material.weights, allow_missing=("output_weights", "output_bias")
+    )
+    step = TrainStep(
+        model,
+        lambda model, features, training: classification_loss(
+            model(features, training=training), features["targets"]
+        ),
+        create_optimizer(1e-5, 1000, 0),
+    )
+    return lambda batch: np.asarray(step(batch)["loss"])

@@ -1,0 +1,299 @@
+r"""How fast the model is beside its peers: prediction, fine-tuning, memory.
+
+Every contender computes the same batches with the same weights in a process
+of its own, in turns, so that what else the machine does falls on all; one that
+is not installed is left out. The contenders are in `contenders`, what they
+compute with is made by `weights` and `batches`.
+
+    pip install -e '.[benchmarks]'
+    python -m benchmarks.contest --task=predict --shape=BERT-Base \
+        --order=sorted --vocab_file=vocab.txt --text_file=sst2.txt
+
+Prints one JSON object a contender: seconds for all batches (the sum of each
+batch's best and median time), useful GFLOP/s of the best, that beside a plain
+matrix product in the same run, how many times faster or slower ours is, and
+how far the outputs are from ours. `benchmarks.tables` makes tables of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.batches import make_batches
+from benchmarks.material import Batch, Material, save_batches
+from benchmarks.weights import SHAPES, config_of, useful_flops, write_weights
+from modeling.config import BertConfig
+from tokenization.vocab import load_vocab
+
+OURS = "ours"
+# As `contenders.matrix_product` says, which is not to be imported here.
+PRODUCT_FLOPS = 2.0 * 2048 * 768 * 3072
+PRODUCTS: Mapping[str, tuple[str, str]] = {
+    "NumPy product": ("matrix_product", "of_numpy"),
+    "TensorFlow product": ("matrix_product", "of_tensorflow"),
+}
+
+# {task: {contender: (module, function)}}; the others are set against the first.
+TASKS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "predict": {
+        OURS: ("ours", "predict"),
+        "CTranslate2": ("c_translate", "predict"),
+        "ONNX Runtime, fused": ("onnx_runtime", "predict"),
+        "OpenVINO": ("open_vino", "predict"),
+        "Hugging Face": ("hugging_face", "predict"),
+        "KerasHub": ("keras_hub_models", "predict"),
+        "KerasHub, padded to 128": ("keras_hub_models", "predict_fixed"),
+    },
+    "train": {
+        OURS: ("ours", "train"),
+        "Hugging Face": ("hugging_face", "train"),
+        "KerasHub": ("keras_hub_models", "train"),
+    },
+    "memory": {
+        OURS: ("ours", "train"),
+        "Hugging Face": ("hugging_face", "train"),
+    },
+}
+IS_TRAINING = ("train", "memory")
+# Of the batches whose memory is measured: no padding, one step.
+MEMORY_LENGTH = 128
+# So that threads that wait for more work have gone to sleep.
+PAUSE = 0.3
+
+
+class NotHereError(Exception):
+    """A contender cannot run on this machine."""
+
+
+class Seat:
+    """A contender in a process of its own."""
+
+    def __init__(
+        self, name: str, place: tuple[str, str], given: Material
+    ) -> None:
+        """Starts it; it prepares until `wait` returns."""
+        self.name = name
+        module, function = place
+        self.times: list[list[float]] = []
+        self.last: dict[str, Any] = {}
+        self.ready: dict[str, Any] = {}
+        self._log = open(given.cache / f"{module}.{function}.log", "w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.seat"),
+                *(f"--module={module}", f"--function={function}"),
+                *(f"--{key}={path}" for key, path in given._asdict().items()),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            bufsize=1,
+        )
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise NotHereError(self._log.read().strip().rpartition("\n")[2])
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def wait(self) -> None:
+        """Waits until it has prepared and warmed up.
+
+        Raises:
+            NotHereError: it ended instead, with this as its last words.
+        """
+        self.ready = self._answer()
+
+    def take_turn(self) -> None:
+        """Has it compute all batches once."""
+        assert self._process.stdin is not None
+        time.sleep(PAUSE)
+        print("go", file=self._process.stdin, flush=True)
+        self.last = self._answer()
+        self.times.append(self.last["seconds"])
+
+    def leave(self) -> None:
+        """Ends it."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+        self._log.close()
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Of every turn's batches, [turns, batches]."""
+        return np.asarray(self.times)
+
+
+def hold(
+    contenders: Mapping[str, tuple[str, str]], given: Material, rounds: int
+) -> list[Seat]:
+    """Has all contenders take turns; returns those that could run."""
+    seats = []
+    try:
+        for name, place in contenders.items():
+            seat = Seat(name, place, given)
+            try:
+                seat.wait()  # before the next starts: it needs all cores
+            except NotHereError as error:
+                seat.leave()
+                print(f"left out: {name}: {error}", file=sys.stderr)
+            else:
+                seats.append(seat)
+        for _ in range(rounds):
+            for seat in seats:
+                seat.take_turn()
+    finally:
+        for seat in seats:
+            seat.leave()
+    return seats
+
+
+def figures(
+    seats: list[Seat], batches: list[Batch], flops: float
+) -> Iterator[dict[str, Any]]:
+    """Yields a line for every contender but the products."""
+    best = {seat.name: float(seat.seconds.min(0).sum()) for seat in seats}
+    product = max(
+        (
+            PRODUCT_FLOPS / seat.seconds.min()
+            for seat in seats
+            if seat.name in PRODUCTS
+        ),
+        default=None,
+    )
+    outputs = {seat.name: np.asarray(seat.ready["output"]) for seat in seats}
+    for seat in seats:
+        if seat.name in PRODUCTS:
+            continue
+        speed = flops / best[seat.name]
+        line = {
+            "contender": seat.name,
+            "n": len(seat.times),
+            "batches": len(batches),
+            "batch_size": len(batches[0]["input_ids"]),
+            "tokens": int(sum(b["input_mask"].sum() for b in batches)),
+            "min_seconds": best[seat.name],
+            "median_seconds": float(np.median(seat.seconds, 0).sum()),
+            "useful_gflops": speed / 1e9,
+            "peak_mb": seat.last["peak_mb"],
+            "peak_mb_of_imports": seat.last["peak_mb_of_imports"],
+            "versions": seat.ready["versions"],
+        }
+        if product is not None:
+            line["product_gflops"] = product / 1e9
+            line["of_product"] = speed / product
+        if OURS in best:
+            line["ours_is_times"] = best[seat.name] / best[OURS]
+            line["max_difference"] = float(
+                np.abs(outputs[seat.name] - outputs[OURS]).max()
+            )
+        yield line
+
+
+def surroundings() -> dict[str, Any]:
+    """Returns what the numbers depend on beside the code."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+    }
+
+
+def prepare(
+    arguments: argparse.Namespace,
+) -> tuple[Material, list[Batch], BertConfig]:
+    """Makes what the contenders are given."""
+    config = config_of(arguments.shape, len(load_vocab(arguments.vocab_file)))
+    cache = arguments.work_dir / arguments.shape
+    weights = cache / "weights"
+    write_weights(weights, config, arguments.vocab_file)
+    batches = make_batches(
+        arguments.text_file,
+        arguments.vocab_file,
+        order=arguments.order,
+        batch_size=arguments.batch_size,
+        num_batches=1 if arguments.task == "memory" else arguments.batches,
+        length=MEMORY_LENGTH if arguments.task == "memory" else None,
+    )
+    given = Material(weights, cache, cache / "batches.npz")
+    save_batches(given.batches, batches)
+    return given, batches, config
+
+
+def parse() -> argparse.Namespace:
+    """Returns the settings of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.contest",
+        description="How fast the model is beside its peers.",
+    )
+    add = parser.add_argument
+    add("--task", choices=TASKS, required=True)
+    add("--shape", choices=SHAPES, default="BERT-Base")
+    add("--order", choices=("random", "sorted"), default="random")
+    add("--vocab_file", type=pathlib.Path, required=True, help="uncased")
+    add(
+        "--text_file",
+        type=pathlib.Path,
+        required=True,
+        help="one sentence a line",
+    )
+    add("--batch_size", type=int, default=32)
+    add("--batches", type=int, default=6, help="the most batches")
+    add("--rounds", type=int, default=3, help="turns of every contender")
+    add("--contenders", help="parts of names, with commas; default: all")
+    add(
+        "--work_dir",
+        type=pathlib.Path,
+        default=pathlib.Path(".benchmarks"),
+        help="for weights and what is converted from them; kept",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Holds a contest and prints what came of it."""
+    arguments = parse()
+    given, batches, config = prepare(arguments)
+    wanted = (arguments.contenders or "").split(",")
+    contenders = {
+        name: place
+        for name, place in TASKS[arguments.task].items()
+        if any(part in name for part in wanted)
+    }
+    flops = sum(
+        useful_flops(batch, config, training=arguments.task in IS_TRAINING)
+        for batch in batches
+    )
+    seats = hold({**PRODUCTS, **contenders}, given, arguments.rounds)
+    for line in figures(seats, batches, flops):
+        told = {
+            "benchmark": arguments.task,
+            "shape": arguments.shape,
+            "order": arguments.order,
+        }
+        print(json.dumps(told | line | surroundings()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The process of one contender: computes batches when it is told to.
+
+`contest` starts it and talks to it by lines of JSON: it answers with versions
+when it is ready, and with seconds a batch after every turn. The contender
+itself is a module in `contenders`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+from benchmarks.material import Material, load_batches
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
+def _peak_mb() -> float:
+    """Returns the most memory that this process ever had, in MB.
+
+    Not from `getrusage`, which starts with the parent's.
+    """
+    status = pathlib.Path("/proc/self/status").read_text("ascii", "replace")
+    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 1024
+
+
+def main() -> None:
+    """Prepares, warms up, and takes turns until its input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("module", "function"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in Material._fields:
+        parser.add_argument(f"--{name}", required=True, type=pathlib.Path)
+    arguments = parser.parse_args()
+    # Whatever libraries print goes elsewhere: this stream is for answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    module = importlib.import_module(
+        f"benchmarks.contenders.{arguments.module}"
+    )
+    material = Material(arguments.weights, arguments.cache, arguments.batches)
+    material.cache.mkdir(parents=True, exist_ok=True)
+    batches = load_batches(material.batches)
+    before = _peak_mb()
+    run = getattr(module, arguments.function)(material)
+    outputs = [run(batch) for batch in batches]
+    print(
+        json.dumps(
+            {
+                "versions": _versions(module.PACKAGES),
+                "output": outputs[0].tolist()
+                if outputs[0].size < 1e5
+                else None,
+            }
+        ),
+        file=answers,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        for _ in sys.stdin:
+            seconds = []
+            for batch in batches:
+                started = time.perf_counter()
+                run(batch)
+                seconds.append(time.perf_counter() - started)
+            answer = {
+                "seconds": seconds,
+                "peak_mb": _peak_mb(),
+                "peak_mb_of_imports": before,
+            }
+            print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()

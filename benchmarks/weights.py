@@ -1,0 +1,90 @@
+"""The models of the benchmarks: sizes, and random weights for all contenders.
+
+Drawn once from a seed and written as a Hugging Face folder, which every peer
+can convert.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Chatter of TensorFlow's start would mix with the results.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import checkpointing
+from benchmarks.material import Batch
+from checkpointing import names
+from checkpointing.arrays import in_memory
+from modeling.config import BertConfig
+from tokenization.vocab import load_vocab
+
+# What makes a shape, beside the defaults of BERT-Base. The activation is the
+# exact GELU, which every peer has.
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "BERT-Base": {},
+    "MiniLM": {
+        "hidden_size": 384,
+        "num_hidden_layers": 6,
+        "intermediate_size": 1536,
+    },
+    # For a look at whether everything runs.
+    "tiny": {
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 512,
+    },
+}
+
+
+def config_of(shape: str, vocab_size: int) -> BertConfig:
+    """Returns the sizes of a shape."""
+    return BertConfig(
+        vocab_size, hidden_act="gelu_erf", type_vocab_size=2, **SHAPES[shape]
+    )
+
+
+def write_weights(
+    folder: pathlib.Path, config: BertConfig, vocab_file: pathlib.Path
+) -> None:
+    """Writes random weights, unless they are there.
+
+    Args:
+        folder: to make.
+        config: of the model.
+        vocab_file: is copied, for peers that ask for one.
+    """
+    if folder.exists():
+        return
+    chance = np.random.default_rng(0)
+    arrays = {
+        name: (
+            np.ones(shape, np.float32)
+            if name.endswith("gamma")
+            else chance.normal(0, 0.02, shape).astype(np.float32)
+        )
+        for name, shape in names.shapes(config, ("pooler",)).items()
+    }
+    checkpointing.write(
+        folder,
+        checkpointing.Checkpoint(
+            in_memory(arrays), config, tuple(load_vocab(vocab_file))
+        ),
+        format="huggingface",
+    )
+
+
+def useful_flops(batch: Batch, config: BertConfig, *, training: bool) -> float:
+    """Returns what a batch cannot be computed without.
+
+    2 · real tokens · layers · (4·H² + 2·H·I), three times that in training.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    a_token = 2 * config.num_hidden_layers * hidden * (4 * hidden + 2 * inner)
+    return float(batch["input_mask"].sum()) * a_token * (3 if training else 1)
