@@ -36,15 +36,14 @@ format: $(DEV)  ## Formats the code and repairs what lint can repair.
 	$(BIN)python -m ruff check --fix
 	$(BIN)python -m ruff format
 
-# SST2 names a file with a sentence a line; the peers are installed beside.
+# SST2 names a file with a sentence a line. Peers that are not installed
+# (`$(BIN)python -m pip install -e '.[benchmarks]'`) are left out.
 RESULTS := benchmarks/results
 CONTEST = $(RUN) -m benchmarks.contest --text_file=$(SST2) \
 	--vocab_file="$$checkpoint/tokenizer.json"
 bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
 	@test -f "$(SST2)" || { \
 		echo "Name a file of sentences: make bench SST2=sst2.txt" >&2; exit 2; }
-	$(BIN)python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[benchmarks]'
 	@set -e; mkdir -p $(RESULTS); \
 	checkpoint="$$($(RUN) examples/fetch_minilm.py)"; \
 	for shape in BERT-Base MiniLM; do \
