@@ -7,7 +7,13 @@ take everything that belongs to one.
 
 from checkpointing.arrays import Array, Arrays
 from checkpointing.checkpoint import Checkpoint
-from checkpointing.formats import bert_config, read, read_checkpoint, write
+from checkpointing.formats import (
+    bert_config,
+    chosen_config,
+    read,
+    read_checkpoint,
+    write,
+)
 from checkpointing.loading import Mismatch, Report, load
 from checkpointing.location import Location, locate
 
@@ -19,6 +25,7 @@ __all__ = [
     "Mismatch",
     "Report",
     "bert_config",
+    "chosen_config",
     "load",
     "locate",
     "read",

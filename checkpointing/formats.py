@@ -87,6 +87,33 @@ def bert_config(path: Path) -> BertConfig:
     return config_at(locate(path))
 
 
+def chosen_config(path: Path, config_file: Path | None) -> BertConfig:
+    """Reads the configuration of a checkpoint, or the file that is named.
+
+    Args:
+        path: see `location.locate`.
+        config_file: `bert_config.json` that was asked for, or None. If it is
+            the one that lies beside the checkpoint, the checkpoint's format
+            still decides what "gelu" means.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: there is none, or it cannot be read or computed.
+    """
+    location = locate(path)
+    beside = location.config_file
+    if config_file is None or (
+        beside is not None
+        and beside.exists()
+        and pathlib.Path(config_file).exists()
+        and beside.samefile(config_file)
+    ):
+        return config_at(location)
+    return BertConfig.from_json_file(str(config_file))
+
+
 def config_at(location: Location) -> BertConfig:
     """Does what `bert_config` does for a checkpoint located before."""
     if location.format == "keras":

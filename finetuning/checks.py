@@ -5,23 +5,12 @@ What can only be told from the files is checked where they are read.
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
-
 from finetuning.problem import Problem
 from finetuning.sources import CSV, DataChoices
 from finetuning.train import TrainingChoices
 from safekeeping.errors import UserError
+from safekeeping.ranges import Range, check_range
 from training.callbacks import require_tensorboard
-
-
-class Range(NamedTuple):
-    """Which values a number may have; `most` None: any above `least`."""
-
-    name: str
-    least: float
-    most: float | None = None
-
 
 TRAINING_RANGES = (
     Range("train_batch_size", 1),
@@ -37,27 +26,6 @@ TRAINING_RANGES = (
 
 # What only an evaluation can answer.
 _NEED_AN_EVALUATION = ("best_metric", "eval_steps", "early_stopping_patience")
-
-
-def check_range(value: Any, allowed: Range) -> None:
-    """Checks one number; None is none.
-
-    Raises:
-        UserError: it is not a finite number of the range.
-    """
-    if value is None:
-        return
-    _, least, most = allowed
-    if (
-        math.isfinite(value)
-        and value >= least
-        and (most is None or value <= most)
-    ):
-        return
-    wanted = f"at least {least}"
-    if most is not None:
-        wanted = f"from {least} to {most}"
-    raise UserError(f"--{allowed.name}={value}: give a number {wanted}")
 
 
 def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:

@@ -219,7 +219,7 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
         location = checkpointing.locate(choices.init_checkpoint)
         # Opened now, so that a damaged one is told before data is read.
         checkpointing.read(choices.init_checkpoint)
-    config = _find_config(choices, location)
+    config = _find_config(choices)
     vocab_file = None if location is None else location.vocab_file
     if choices.vocab_file is not None:
         vocab_file = pathlib.Path(choices.vocab_file)
@@ -242,25 +242,15 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
     return EncoderFiles(choices, config, vocab_file, do_lower_case, why)
 
 
-def _find_config(
-    choices: EncoderChoices, location: checkpointing.Location | None
-) -> BertConfig:
-    given = choices.bert_config_file
-    if given is None and location is None:
+def _find_config(choices: EncoderChoices) -> BertConfig:
+    if choices.init_checkpoint is not None:
+        return checkpointing.chosen_config(
+            choices.init_checkpoint, choices.bert_config_file
+        )
+    if choices.bert_config_file is None:
         raise UserError(
             "there is no model: give an --init_checkpoint, or a "
             "--bert_config_file and a --vocab_file to start from random "
             "weights"
         )
-    if location is not None and (
-        given is None
-        or (
-            location.config_file is not None
-            and location.config_file.exists()
-            and pathlib.Path(given).exists()
-            and location.config_file.samefile(given)
-        )
-    ):
-        # Its format decides what "gelu" means.
-        return checkpointing.bert_config(str(choices.init_checkpoint))
-    return BertConfig.from_json_file(str(given))
+    return BertConfig.from_json_file(choices.bert_config_file)

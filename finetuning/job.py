@@ -11,12 +11,7 @@ import shutil
 
 from finetuning import run_folder
 from finetuning.answering import evaluate, predict
-from finetuning.checks import (
-    Range,
-    check_data,
-    check_range,
-    check_training,
-)
+from finetuning.checks import check_data, check_training
 from finetuning.choices import Job
 from finetuning.learning import learn
 from finetuning.readiness import take_checkpoint, take_folder
@@ -24,6 +19,7 @@ from finetuning.reading import Reader
 from finetuning.run_folder import RunFolder
 from finetuning.screen import Screen
 from safekeeping.errors import UserError
+from safekeeping.ranges import Range, check_range
 
 
 def run(job: Job, screen: Screen) -> None:

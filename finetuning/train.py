@@ -7,7 +7,6 @@ folder.
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from safekeeping.errors import UserError
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
 from training.fit import FitResult, FitSettings, fit
+from training.identity import checksum
 from training.predict import Predictor
 
 
@@ -193,14 +193,14 @@ def identity_of(
     """
     return {
         **_without_side_effects(choices),
-        "data": _checksum(
+        "data": checksum(
             data.store.input_ids,
             data.store.offsets,
             data.rows,
             data.targets,
             *(() if dev is None else (dev.rows, dev.targets)),
         ),
-        "first_weights": _checksum(
+        "first_weights": checksum(
             *(weight.numpy() for weight in model.trainable_weights)
         ),
     }
@@ -288,10 +288,3 @@ def _without_side_effects(choices: TrainingChoices) -> dict[str, Any]:
     for name in ("tensorboard", "save_checkpoints_steps"):
         del fields[name]
     return fields
-
-
-def _checksum(*arrays: np.ndarray) -> int:
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum

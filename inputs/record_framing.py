@@ -15,7 +15,8 @@ import numpy as np
 # Behind the data and behind its length stands a checksum of four bytes.
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
-HEADER_SIZE = _LENGTH.size + _CHECKSUM.size
+CHECKSUM_SIZE = _CHECKSUM.size
+HEADER_SIZE = _LENGTH.size + CHECKSUM_SIZE
 """Bytes in front of a record's data."""
 
 
@@ -60,7 +61,7 @@ def scan(data: np.ndarray) -> Iterator[tuple[int, int] | Damage]:
     position = 0
     while position < len(view):
         length = length_at(view, position)
-        end = position + HEADER_SIZE + (length or 0) + _CHECKSUM.size
+        end = position + HEADER_SIZE + (length or 0) + CHECKSUM_SIZE
         if length is None or end > len(view):
             cut = length is not None or len(view) - position < HEADER_SIZE
             yield Damage(
@@ -70,7 +71,7 @@ def scan(data: np.ndarray) -> Iterator[tuple[int, int] | Damage]:
             continue
         start = position + HEADER_SIZE
         content = bytes(view[start : start + length])
-        (expected,) = _CHECKSUM.unpack_from(view, end - _CHECKSUM.size)
+        (expected,) = _CHECKSUM.unpack_from(view, end - CHECKSUM_SIZE)
         if _checksum(content) == expected:
             yield start, length
         else:
@@ -97,7 +98,7 @@ def _next_header(view: memoryview, position: int) -> int:
         if not any(view[position + 5 : position + 8]):
             length = length_at(view, position)
             if length is not None and (
-                position + HEADER_SIZE + length + _CHECKSUM.size <= len(view)
+                position + HEADER_SIZE + length + CHECKSUM_SIZE <= len(view)
             ):
                 return position
         position += 1

@@ -21,7 +21,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from inputs.record_framing import HEADER_SIZE, Damage, frame, length_at, scan
+from inputs.record_framing import (
+    CHECKSUM_SIZE,
+    HEADER_SIZE,
+    Damage,
+    frame,
+    length_at,
+    scan,
+)
 from safekeeping.errors import UserError
 
 INPUT_IDS = "input_ids"
@@ -160,6 +167,20 @@ class Records:
         start = self.offsets[index]
         end = start + self.lengths[index]
         return self._maps[self.files[index]][start:end].tobytes()
+
+    def checksums(self) -> np.ndarray:
+        """Returns the checksum that stands behind each record, uint32 [N].
+
+        Together with the lengths they tell equal records from others,
+        wherever the files lie and however records are dealt out to them.
+        """
+        sums = np.zeros(len(self), "<u4")
+        for number, data in enumerate(self._maps):
+            rows = np.flatnonzero(self.files == number)
+            ends = self.offsets[rows] + self.lengths[rows]
+            places = ends[:, None] + np.arange(CHECKSUM_SIZE)
+            sums[rows] = data[places].view("<u4")[:, 0]
+        return sums
 
 
 def find_files(patterns: str | Sequence[str]) -> list[str]:

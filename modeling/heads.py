@@ -166,17 +166,24 @@ class NextSentence(keras.layers.Layer):
 
 
 class PreTrainingHeads(keras.layers.Layer):
-    """The container `cls`: masked words and next sentence."""
+    """The container `cls`: masked words and, if asked, next sentence."""
 
-    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+    def __init__(
+        self, config: BertConfig, next_sentence: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**{"name": "cls", **kwargs})
         self.predictions = MaskedLanguageModel(config, name="predictions")
-        self.seq_relationship = NextSentence(config, name="seq_relationship")
+        self.seq_relationship = (
+            NextSentence(config, name="seq_relationship")
+            if next_sentence
+            else None
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights."""
         self.predictions.build()
-        self.seq_relationship.build()
+        if self.seq_relationship is not None:
+            self.seq_relationship.build()
 
     def call(
         self, outputs: dict[str, Any], positions: Any, embedding_table: Any
@@ -184,12 +191,33 @@ class PreTrainingHeads(keras.layers.Layer):
         """A `BertModel`'s outputs, int32 [B, P], [V, E] → both logits.
 
         Returns:
-            `masked_lm_logits` [B·P, V] and `next_sentence_logits` [B, 2].
+            `masked_lm_logits` [B·P, V] and, if asked, `next_sentence_logits`
+            [B, 2].
         """
-        vectors = gather_indexes(outputs["sequence_output"], positions)
-        return {
-            "masked_lm_logits": self.predictions(vectors, embedding_table),
-            "next_sentence_logits": self.seq_relationship(
-                outputs["pooled_output"]
-            ),
+        return self.of_vectors(
+            gather_indexes(outputs["sequence_output"], positions),
+            outputs["pooled_output"],
+            embedding_table,
+        )
+
+    def of_vectors(
+        self, vectors: Any, pooled_output: Any, embedding_table: Any
+    ) -> dict[str, Any]:
+        """Does what `call` does with vectors that are picked out already.
+
+        Args:
+            vectors: float [B·P, D].
+            pooled_output: float [B, D].
+            embedding_table: [V, D].
+
+        Returns:
+            As `call`.
+        """
+        logits = {
+            "masked_lm_logits": self.predictions(vectors, embedding_table)
         }
+        if self.seq_relationship is not None:
+            logits["next_sentence_logits"] = self.seq_relationship(
+                pooled_output
+            )
+        return logits

@@ -87,8 +87,15 @@ def _mean(losses: Any, weights: Any) -> Any:
     return ops.mean(losses if weights is None else losses * weights)
 
 
+# So that a batch without any masked word has a loss, of 0 (the original's).
+NO_PREDICTIONS = 1e-5
+
+
 def masked_lm_loss(
-    logits: Any, masked_lm_ids: Any, masked_lm_weights: Any
+    logits: Any,
+    masked_lm_ids: Any,
+    masked_lm_weights: Any,
+    denominator: Any = None,
 ) -> Any:
     """Σ(w·ℓ) / (Σw + 1e-5) (original: `get_masked_lm_output`).
 
@@ -96,13 +103,17 @@ def masked_lm_loss(
         logits: float [B·P, V].
         masked_lm_ids: int32 [B, P].
         masked_lm_weights: float32 [B, P], 0 where a position is padding.
+        denominator: float32 scalar to divide by where these are but a part
+            of a batch; by default Σw + 1e-5.
 
     Returns:
         float32 scalar.
     """
     losses = log_likelihood_loss(logits, ops.reshape(masked_lm_ids, (-1,)))
     weights = ops.reshape(masked_lm_weights, (-1,))
-    return ops.sum(weights * losses) / (ops.sum(weights) + 1e-5)
+    if denominator is None:
+        denominator = ops.sum(weights) + NO_PREDICTIONS
+    return ops.sum(weights * losses) / denominator
 
 
 def next_sentence_loss(logits: Any, next_sentence_labels: Any) -> Any:

@@ -1,0 +1,153 @@
+"""Trains a model on records, or goes on with a training that was stopped.
+
+The loop is `training.fit`; what is trained on comes from `supply`, what is
+written goes to `run_folder` and `checkpoint_files`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from optimization import create_optimizer
+from pretraining import run_folder
+from pretraining.checkpoint_files import (
+    GOOGLE,
+    CheckpointFiles,
+    SavesCheckpoints,
+)
+from pretraining.model import BertForPreTraining, loss
+from pretraining.run_folder import RunFolder
+from pretraining.supply import Supply
+from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
+from training.fit import FitResult, FitSettings, fit
+from training.identity import checksum
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingChoices:
+    """How to train, as the flags say it."""
+
+    train_batch_size: int = 32
+    learning_rate: float = 5e-5
+    num_train_steps: int = 100_000
+    num_warmup_steps: int = 10_000
+    gradient_accumulation_steps: int = 1
+    seed: int = 12345
+    eval_steps: int | None = None
+    save_checkpoints_steps: int = 1000
+    keep_checkpoint_max: int = 5
+    checkpoint_format: str = GOOGLE
+    with_optimizer: bool = False
+    tensorboard: bool = False
+
+
+# What changes no number of a training, so it may change between runs.
+_WITHOUT_EFFECT = (
+    "eval_steps",
+    "save_checkpoints_steps",
+    "keep_checkpoint_max",
+    "checkpoint_format",
+    "with_optimizer",
+    "tensorboard",
+)
+
+
+def train(
+    model: BertForPreTraining,
+    supply: Supply,
+    choices: TrainingChoices,
+    folder: RunFolder,
+    files: CheckpointFiles,
+    *,
+    identity: Mapping[str, Any],
+    evaluate: Callable[[], Mapping[str, float]] | None,
+) -> FitResult:
+    """Trains to the last step; the last weights are the result.
+
+    Args:
+        model: its first weights assigned.
+        supply: what to train on.
+        choices: how.
+        folder: where state and log are kept.
+        files: where weights are written to.
+        identity: as `identity_of` makes it.
+        evaluate: returns figures of the present weights; None: not meanwhile.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        UserError: the folder holds a training with other settings; a record
+            does not fit the model.
+    """
+    optimizer = create_optimizer(
+        choices.learning_rate, choices.num_train_steps, choices.num_warmup_steps
+    )
+
+    def save() -> None:
+        files.save(model, optimizer)
+
+    callbacks: list[keras.callbacks.Callback] = [
+        ProgressBar(),
+        TrainingLog(folder / run_folder.LOG),
+        SavesCheckpoints(choices.save_checkpoints_steps, save),
+    ]
+    if choices.tensorboard:
+        callbacks.append(TensorBoardScalars(folder / run_folder.TENSORBOARD))
+    return fit(
+        model,
+        loss,
+        optimizer,
+        supply.training_batches(choices.train_batch_size, choices.seed),
+        FitSettings(
+            num_train_steps=choices.num_train_steps,
+            eval_steps=choices.eval_steps,
+            save_steps=choices.save_checkpoints_steps,
+            micro_batches=choices.gradient_accumulation_steps,
+        ),
+        state_path=folder / run_folder.STATE,
+        identity=identity,
+        save_weights=save,
+        evaluate=evaluate,
+        callbacks=callbacks,
+    )
+
+
+def identity_of(
+    model: BertForPreTraining, supply: Supply, choices: TrainingChoices
+) -> dict[str, Any]:
+    """Returns what makes a training what it is.
+
+    Args:
+        model: its first weights assigned.
+        supply: what to train on.
+        choices: how.
+
+    Returns:
+        Values that JSON has; sums for what is large.
+    """
+    numbers = dataclasses.asdict(choices)
+    for name in _WITHOUT_EFFECT:
+        del numbers[name]
+    masking = None
+    if supply.masks is not None:
+        masking = dataclasses.asdict(supply.masks.settings)
+        masking["ngram_weights"] = list(masking["ngram_weights"])
+        masking["vocabulary"] = checksum(supply.masks.vocabulary.ids)
+    return {
+        **numbers,
+        "sentence_objective": model.sentence_objective,
+        "max_seq_length": supply.max_seq_length,
+        "max_predictions_per_seq": supply.max_predictions_per_seq,
+        "masking": masking,
+        "config": model.bert.config.to_dict(),
+        "data": checksum(supply.identity()),
+        "first_weights": checksum(
+            *(np.asarray(weight) for weight in model.trainable_weights)
+        ),
+    }

@@ -1,0 +1,306 @@
+"""Whole pretraining jobs: what is learnt, written, resumed, handed on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+import checkpointing
+from modeling import BertConfig
+from pretraining import run_folder
+from pretraining.job import run
+from pretraining.masking import MaskingSettings
+from pretraining.starting_point import ModelChoices
+
+
+def change(job, **values):
+    """Returns the job with other choices, of training or of its own."""
+    own = {field.name for field in dataclasses.fields(job)}
+    training = dataclasses.replace(
+        job.training,
+        **{name: values.pop(name) for name in [*values] if name not in own},
+    )
+    return dataclasses.replace(job, training=training, **values)
+
+
+def evaluation_of(folder):
+    return json.loads((folder / run_folder.EVAL_JSON).read_text())
+
+
+def arrays_of(folder):
+    arrays = checkpointing.read(folder)
+    return {name: arrays[name] for name in arrays}
+
+
+def assert_same_bits(ours, theirs):
+    assert set(ours) == set(theirs)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def test_twenty_steps_equal_the_originals(shared, tmp_path, job, write_records):
+    """From a TFRecord file to the checkpoint and its optimiser's moments.
+
+    Evaluating the batch after every step gives the loss that the original
+    computed at the next.
+    """
+    folder = shared / "reference" / "small_gelu"
+    with np.load(folder / "train_pre.npz") as arrays:
+        reference = {key: arrays[key] for key in arrays.files}
+    given = {
+        key: array
+        for key, array in reference.items()
+        if "/" not in key and len(array.shape) == 2
+    }
+    rate, num_steps, num_warmup_steps = reference["hyper"]
+    config = BertConfig.from_json_file(folder / "bert_config.json")
+    config_file = tmp_path / "bert_config.json"
+    config_file.write_text(config.without_dropout().to_json_string())
+    path = write_records(tmp_path / "pre.tfrecord", given)
+    run(
+        change(
+            job,
+            model=ModelChoices(
+                str(folder / "bert_model.ckpt"), str(config_file)
+            ),
+            input_file=path,
+            eval_file=path,
+            max_seq_length=32,
+            max_predictions_per_seq=5,
+            train_batch_size=3,
+            eval_batch_size=3,
+            learning_rate=float(rate),
+            num_train_steps=int(num_steps),
+            num_warmup_steps=int(num_warmup_steps),
+            eval_steps=1,
+            with_optimizer=True,
+        ),
+        lambda line: None,
+    )
+    out = tmp_path / "out"
+    lines = (out / run_folder.LOG).read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    losses = [
+        evaluation_of(out)["before"]["loss"],
+        *(line["evaluation"]["loss"] for line in log if "evaluation" in line),
+    ]
+    np.testing.assert_allclose(losses, reference["loss"], rtol=1e-5)
+    rates = {line["step"]: line for line in log if "learning_rate" in line}
+    for step in (1, 10, 20):
+        assert rates[step]["loss"] == pytest.approx(
+            reference["loss"][step - 1], rel=1e-5
+        )
+        assert rates[step]["learning_rate"] == pytest.approx(
+            reference["lr"][step - 1], rel=1e-6
+        )
+    written = arrays_of(out)
+    finals = {key[6:] for key in reference if key.startswith("final/")}
+    assert set(written) == finals
+    for name, array in written.items():
+        np.testing.assert_allclose(
+            array, reference[f"final/{name}"], atol=2e-5, err_msg=name
+        )
+
+
+def test_held_out_loss_falls_and_is_told_before_and_after(trained):
+    found = evaluation_of(trained)
+    assert found["global_step"] == 8
+    assert found["examples_also_trained_on"] == 0
+    assert found["masked_lm_loss"] < found["before"]["masked_lm_loss"] - 0.02
+    text = (trained / run_folder.EVAL_TEXT).read_text()
+    assert re.fullmatch(r"(\w+ = [\d.e-]+\n)+", text)
+    assert [line.split(" = ")[0] for line in text.splitlines()] == [
+        "global_step",
+        "loss",
+        "masked_lm_accuracy",
+        "masked_lm_loss",
+        "next_sentence_accuracy",
+        "next_sentence_loss",
+    ]
+
+
+def test_checkpoints_are_the_originals_files(trained, config, vocab_file):
+    names = sorted(path.name for path in trained.glob("model.ckpt*"))
+    assert names == [
+        f"model.ckpt-{step}.{ending}"
+        for step in (3, 6, 8)
+        for ending in ("data-00000-of-00001", "index")
+    ]
+    state = (trained / "checkpoint").read_text().splitlines()
+    assert state[0] == 'model_checkpoint_path: "model.ckpt-8"'
+    assert len(state) == 4
+    assert checkpointing.locate(trained).weights.name == "model.ckpt-8"
+    assert checkpointing.bert_config(trained).to_dict() == config.to_dict()
+    assert (trained / "vocab.txt").read_bytes() == vocab_file.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_ends_with_the_same_bits(
+    trained, job, lines, monkeypatch
+):
+    """Killed after step 5, two steps after the last state."""
+    from training.step import TrainStep
+
+    steps = []
+    take = TrainStep.__call__
+
+    def killed(self, batch):
+        steps.append(1)
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        return take(self, batch)
+
+    monkeypatch.setattr(TrainStep, "__call__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(job, lines.append)
+    run(job, lines.append)
+    assert "went on after step 3" in lines
+    assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
+    assert evaluation_of(job.output_dir) == evaluation_of(trained)
+    run(job, lines.append)
+    assert any("is complete: 8 steps" in line for line in lines)
+
+
+def test_other_settings_are_refused_and_nothing_is_lost(trained, job):
+    from safekeeping.errors import UserError
+
+    before = {path: path.read_bytes() for path in trained.glob("*.*")}
+    again = change(job, output_dir=trained, learning_rate=1.0)
+    with pytest.raises(UserError, match=r"learning_rate was 0.02 and is now"):
+        run(again, lambda line: None)
+    assert {path: path.read_bytes() for path in trained.glob("*.*")} == before
+
+
+@pytest.mark.slow
+def test_only_the_last_checkpoints_are_kept(job, lines):
+    run(
+        change(job, keep_checkpoint_max=2, save_checkpoints_steps=1),
+        lines.append,
+    )
+    found = sorted(path.name for path in job.output_dir.glob("*.index"))
+    assert found == ["model.ckpt-7.index", "model.ckpt-8.index"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["keras", "huggingface"])
+def test_other_formats_hold_the_same_weights(trained, job, lines, form):
+    run(change(job, checkpoint_format=form), lines.append)
+    assert checkpointing.locate(job.output_dir).format == form
+    assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
+
+
+def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
+    from finetuning.encoder_files import EncoderChoices, find_files
+
+    files = find_files(EncoderChoices(init_checkpoint=str(trained)))
+    classifier, report = files.make_classifier(("good", "bad"))
+    assert "missing: output_weights, output_bias" in report
+    np.testing.assert_array_equal(
+        classifier.bert.get_embedding_table(),
+        checkpointing.read(trained)["bert/embeddings/word_embeddings"],
+    )
+
+
+@pytest.mark.slow
+def test_going_on_from_a_checkpoint_begins_where_it_ended(trained, job, lines):
+    run(
+        change(job, model=ModelChoices(str(trained)), learning_rate=1e-3),
+        lines.append,
+    )
+    ended = evaluation_of(trained)
+    began = evaluation_of(job.output_dir)["before"]
+    assert began == {name: ended[name] for name in began}
+    assert "missing: none" in "\n".join(lines)
+    # The vocabulary beside the checkpoint goes along.
+    assert (job.output_dir / "vocab.txt").exists()
+
+
+def test_a_run_folder_can_be_evaluated_alone(trained, job, eval_file, lines):
+    run(
+        change(
+            job,
+            output_dir=trained,
+            model=ModelChoices(),
+            input_file=None,
+            do_train=False,
+            max_eval_steps=2,
+        ),
+        lines.append,
+    )
+    found = evaluation_of(trained)
+    assert found["global_step"] == 8
+    assert found["examples"] == 16
+    assert found["examples_left_out"] > 0
+
+
+@pytest.mark.slow
+def test_what_is_evaluated_is_said(job, train_file, lines):
+    run(change(job, eval_file=None, num_train_steps=2), lines.append)
+    assert any("--input_file are evaluated" in line for line in lines)
+    lines.clear()
+    run(
+        change(
+            job,
+            eval_file=train_file,
+            num_train_steps=2,
+            overwrite_output_dir=True,
+        ),
+        lines.append,
+    )
+    found = [line for line in lines if "also in --input_file" in line]
+    count = evaluation_of(job.output_dir)["examples_also_trained_on"]
+    assert found
+    assert f"{count} of the {count} records" in found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["token", "whole_word", "ngram"])
+def test_masks_can_be_drawn_while_training(job, make_records, lines, strategy):
+    """Equal seeds, equal masks: two runs end alike."""
+    path = make_records(3, "none", sentence_objective="sop")
+    drawing = change(
+        job,
+        input_file=path,
+        eval_file=None,
+        sentence_objective="sop",
+        masking=MaskingSettings(strategy, max_predictions_per_seq=4),
+        num_train_steps=3,
+    )
+    run(drawing, lines.append)
+    found = evaluation_of(job.output_dir)
+    assert "sentence_order_accuracy" in found
+    run(
+        change(drawing, output_dir=job.output_dir / "again"),
+        lines.append,
+    )
+    assert_same_bits(
+        arrays_of(job.output_dir), arrays_of(job.output_dir / "again")
+    )
+
+
+@pytest.mark.slow
+def test_parts_of_a_batch_make_the_update_of_the_whole(
+    job, config, tmp_path, lines
+):
+    """To rounding, without dropout; parts have unequally many masks."""
+    path = tmp_path / "without_dropout.json"
+    path.write_text(config.without_dropout().to_json_string())
+    model = dataclasses.replace(job.model, bert_config_file=str(path))
+    found = []
+    for parts in (1, 3):
+        one = change(
+            job,
+            model=model,
+            output_dir=tmp_path / f"in_{parts}",
+            gradient_accumulation_steps=parts,
+        )
+        run(one, lines.append)
+        found.append(arrays_of(one.output_dir))
+    for name, array in found[0].items():
+        np.testing.assert_allclose(
+            array, found[1][name], atol=1e-4, err_msg=name
+        )
