@@ -1,4 +1,4 @@
-r"""Converts a BERT checkpoint to another format, or tells what it is.
+r"""Converts a BERT or ALBERT checkpoint to another format, or tells what it is.
 
     python convert_checkpoint.py --input=uncased_L-12_H-768_A-12 \
         --output=out --format=huggingface --verify
@@ -61,6 +61,12 @@ flags.DEFINE_enum(
         "BertForMaskedLM",
         "BertForNextSentencePrediction",
         "BertModel",
+        "AlbertForQuestionAnswering",
+        "AlbertForSequenceClassification",
+        "AlbertForTokenClassification",
+        "AlbertForPreTraining",
+        "AlbertForMaskedLM",
+        "AlbertModel",
     ],
     "What the weights are for, where they leave it open: classifiers of "
     "sequences and of tokens have the same ones.",

@@ -24,7 +24,14 @@ ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
     "BertForMaskedLM": ("masked_lm",),
     "BertForNextSentencePrediction": ("pooler", "next_sentence"),
     "BertModel": (),
+    "AlbertForQuestionAnswering": ("span",),
+    "AlbertForSequenceClassification": ("pooler", "labels"),
+    "AlbertForTokenClassification": ("labels",),
+    "AlbertForPreTraining": ("pooler", "masked_lm", "next_sentence"),
+    "AlbertForMaskedLM": ("masked_lm",),
+    "AlbertModel": (),
 }
+_BEGINNINGS = {"bert": "Bert", "albert": "Albert"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +49,11 @@ class Checkpoint:
     config: BertConfig
     vocabulary: tuple[str, ...] | None = None
     do_lower_case: bool = True
+
+    @property
+    def family(self) -> str:
+        """Whose names the weights have, one of `names.FAMILIES`."""
+        return names.family(self.arrays)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -78,13 +90,14 @@ class Checkpoint:
         fitting = [
             name
             for name, heads in ARCHITECTURES.items()
-            if set(heads) <= set(self.heads)
+            if name.startswith(_BEGINNINGS.get(self.family, "Bert"))
+            and set(heads) <= set(self.heads)
         ]
         return told if told in fitting else fitting[0]
 
 
-def refuse_unless_bert(arrays: Arrays, source: str, purpose: str) -> None:
-    """Checks that these are the layers of a plain BERT.
+def refuse_unless_modelled(arrays: Arrays, source: str, purpose: str) -> None:
+    """Checks that there is a model for these layers.
 
     Args:
         arrays: a checkpoint's.
@@ -95,8 +108,8 @@ def refuse_unless_bert(arrays: Arrays, source: str, purpose: str) -> None:
         UserError: the layers have other names.
     """
     family = names.family(arrays)
-    if family != "bert":
+    if not names.is_modelled(family):
         raise UserError(
             f"{source}: is {names.FAMILIES[family]}; {purpose} needs the "
-            "weights of a plain BERT"
+            "weights of a BERT or an ALBERT"
         )

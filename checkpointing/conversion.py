@@ -182,20 +182,32 @@ def _refuse_unless_fitting(checkpoint: Checkpoint, source: str) -> None:
 
     Layers of other families have other names; they are taken as they are.
     """
-    if names.family(checkpoint.arrays) != "bert":
+    family = checkpoint.family
+    if not names.is_modelled(family):
         return
-    said = checkpoint.config.num_hidden_layers
-    found = names.count_layers(checkpoint.arrays)
+    config = checkpoint.config
+    found: dict[str, int | None] = {
+        "num_hidden_groups": names.count_groups(checkpoint.arrays)[0] or None
+    }
+    if family == "bert":
+        found["num_hidden_layers"] = names.count_layers(checkpoint.arrays)
     problems = [
-        f"num_hidden_layers is {said} in the one and {found} in the other"
+        f"{field} is {getattr(config, field)} in the one and {size} in the "
+        "other"
+        for field, size in found.items()
+        if getattr(config, field) != size
     ]
-    if said == found:
-        expected = names.shapes(
-            checkpoint.config, checkpoint.heads, checkpoint.num_labels
-        )
+    if not problems:
+        expected = names.shapes(config, checkpoint.heads, checkpoint.num_labels)
         report = compare(expected, checkpoint.arrays, source)
         problems = [str(mismatch) for mismatch in report.wrong_shape]
         problems += [f"{name} is missing" for name in report.missing]
+        # A part of the encoder that would not be computed.
+        problems += [
+            f"{name} is too much"
+            for name in report.unused
+            if names.head_of(name) is None and name.startswith("bert/encoder/")
+        ]
     if problems:
         raise UserError(
             f"{source}: its configuration and its weights do not belong "

@@ -12,9 +12,17 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
 
-from checkpointing import google, huggingface, keras_weights
+from checkpointing import (
+    google,
+    huggingface,
+    huggingface_config,
+    keras_outline,
+    keras_weights,
+    names,
+)
 from checkpointing.arrays import Arrays
-from checkpointing.checkpoint import Checkpoint, refuse_unless_bert
+from checkpointing.checkpoint import Checkpoint, refuse_unless_modelled
+from checkpointing.early_albert import as_albert, config_as_albert
 from checkpointing.location import KERAS_ENDINGS, Location, Path, locate
 from checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
@@ -31,24 +39,27 @@ class Format:
         read: opens the weights.
         read_config: reads the configuration beside them.
         write: fills an empty folder.
-        only_bert: whether it has names for the weights of a plain BERT alone.
+        only_modelled: whether it has names only for what there is a model of.
     """
 
     read: Callable[[pathlib.Path], Arrays]
     read_config: Callable[[pathlib.Path], BertConfig]
     write: Callable[[pathlib.Path, Checkpoint], None]
-    only_bert: bool = True
+    only_modelled: bool = True
 
 
 FORMATS: Mapping[str, Format] = {
     "google": Format(
-        google.read, BertConfig.from_json_file, google.write, only_bert=False
+        google.read,
+        BertConfig.from_json_file,
+        google.write,
+        only_modelled=False,
     ),
     "huggingface": Format(
-        huggingface.read, huggingface.config_from_json_file, huggingface.write
+        huggingface.read, huggingface_config.from_json_file, huggingface.write
     ),
     "keras": Format(
-        keras_weights.read, BertConfig.from_json_file, keras_weights.write
+        keras_weights.read, BertConfig.from_json_file, keras_outline.write
     ),
 }
 
@@ -61,13 +72,14 @@ def read(path: Path) -> Arrays:
 
     Returns:
         {Google's name: array}; each array is read from disk when it is asked
-        for, and names, shapes and dtypes are known before.
+        for, and names, shapes and dtypes are known before. Those of an early
+        Chinese ALBERT are called as Google's ALBERT calls them.
 
     Raises:
         UserError: there is no checkpoint, or it is damaged.
     """
     location = locate(path)
-    return FORMATS[location.format].read(location.weights)
+    return as_albert(FORMATS[location.format].read(location.weights))
 
 
 def bert_config(path: Path) -> BertConfig:
@@ -121,12 +133,22 @@ def config_at(location: Location) -> BertConfig:
         if inside is not None:
             return inside
     if location.config_file is not None:
-        return FORMATS[location.format].read_config(location.config_file)
+        return _read_config(location, location.config_file)
     raise UserError(
         f"{location.weights.parent}: there is no bert_config.json or "
         f"config.json beside {location.weights.name}; put it there, or name "
         "it with --bert_config_file"
     )
+
+
+def _read_config(location: Location, file: pathlib.Path) -> BertConfig:
+    """Reads a configuration as that of the weights."""
+    config = FORMATS[location.format].read_config(file)
+    if location.format == "google" and config.num_hidden_groups is None:
+        found = google.read_index(location.weights)
+        if names.family(found) == "albert_zh":
+            return config_as_albert(config, str(file))
+    return config
 
 
 def read_checkpoint(
@@ -160,10 +182,10 @@ def read_checkpoint(
             location.weights, {token: n for n, token in enumerate(vocabulary)}
         )
     return Checkpoint(
-        FORMATS[location.format].read(location.weights),
+        as_albert(FORMATS[location.format].read(location.weights)),
         config_at(location)
         if config_file is None
-        else FORMATS[location.format].read_config(pathlib.Path(config_file)),
+        else _read_config(location, pathlib.Path(config_file)),
         vocabulary,
         do_lower_case,
     )
@@ -196,8 +218,10 @@ def write(
         raise UserError(
             f"{target}: exists already; give another --output, or remove it"
         )
-    if FORMATS[format].only_bert:
-        refuse_unless_bert(checkpoint.arrays, "the input", f"--format={format}")
+    if FORMATS[format].only_modelled:
+        refuse_unless_modelled(
+            checkpoint.arrays, "the input", f"--format={format}"
+        )
     ending = next((e for e in KERAS_ENDINGS if target.name.endswith(e)), None)
     if ending is None:
         with atomic_folder(target) as folder:
@@ -211,7 +235,7 @@ def write(
             tempfile.TemporaryDirectory(dir=target.parent) as folder,
         ):
             file = pathlib.Path(folder, f"model{ending}")
-            keras_weights.write_file(file, checkpoint)
+            keras_outline.write_file(file, checkpoint)
             if check is not None:
                 check(file)
             os.replace(file, temporary)

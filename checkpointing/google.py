@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from checkpointing import tensor_index
+from checkpointing import names, tensor_bundle, tensor_index
 from checkpointing.arrays import Array, Arrays, Entry
 from checkpointing.checkpoint import Checkpoint
 from checkpointing.tensor_index import IndexEntry
@@ -136,14 +136,15 @@ def _first_line(error: Exception) -> str:
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Fills a folder as Google publishes its models.
 
-    `bert_model.ckpt` in two files, `bert_config.json`, `vocab.txt` where
-    there is one, and the `checkpoint` file that names the latest.
+    `bert_model.ckpt` in two files, as `tf.compat.v1.train.Saver` writes it,
+    the `checkpoint` file that names the latest, and what `write_sidecars`
+    writes.
 
     Args:
         folder: exists and is empty.
         checkpoint: what to write; optimiser slots too, if it has them.
     """
-    write_tensors(folder / PREFIX, checkpoint.arrays)
+    tensor_bundle.write(folder / PREFIX, checkpoint.arrays)
     (folder / "checkpoint").write_text(
         f'model_checkpoint_path: "{PREFIX}"\n'
         f'all_model_checkpoint_paths: "{PREFIX}"\n',
@@ -152,31 +153,10 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     write_sidecars(folder, checkpoint)
 
 
-def write_tensors(prefix: pathlib.Path, arrays: Arrays) -> None:
-    """Writes a checkpoint as `tf.compat.v1.train.Saver` writes it.
-
-    One data file, tensors in the order of their names. TensorFlow's writer
-    takes all tensors at once, so the whole model is in memory, once.
-
-    Args:
-        prefix: path without an ending; its folder exists.
-        arrays: under the names that they are to have.
-    """
-    ordered = sorted(arrays)
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix),
-        tensor_names=ordered,
-        shape_and_slices=[""] * len(ordered),
-        # The converted tensor alone would keep the array's memory, too.
-        tensors=[
-            tf.identity(tf.convert_to_tensor(arrays[name])) for name in ordered
-        ],
-    )
-
-
 def write_sidecars(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Writes `bert_config.json` and, if there is one, `vocab.txt`."""
-    (folder / "bert_config.json").write_text(
+    """Writes `bert_config.json`, or ALBERT's, and `vocab.txt` if it has one."""
+    family = names.family_of(checkpoint.config)
+    (folder / f"{family}_config.json").write_text(
         checkpoint.config.to_json_string(), encoding="utf-8"
     )
     if checkpoint.vocabulary is not None:

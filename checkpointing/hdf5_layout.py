@@ -26,12 +26,14 @@ class Place:
     """Where one array lies: in one piece, not compressed.
 
     Attributes:
+        path: its name in the file.
         shape: its axes.
         dtype: NumPy's name of its type.
         offset: of its first byte in the file.
         size: how many bytes it has.
     """
 
+    path: str
     shape: tuple[int, ...]
     dtype: str
     offset: int
@@ -106,8 +108,8 @@ def layout(path: pathlib.Path) -> Layout:
 
 
 def _place(values: list[Any]) -> Place:
-    shape, dtype, offset, size = values
-    return Place(tuple(shape), dtype, offset, size)
+    path, shape, dtype, offset, size = values
+    return Place(path, tuple(shape), dtype, offset, size)
 
 
 def _check(places: list[Place], size: int) -> None:
@@ -173,7 +175,8 @@ def _of_dataset(dataset: Any) -> list[Any]:
     offset = dataset.id.get_offset() if size else 0
     if offset is None:
         raise ValueError(f"{dataset.name} was never written")
-    return [list(dataset.shape), dataset.dtype.str, offset, size]
+    place = [list(dataset.shape), dataset.dtype.str, offset, size]
+    return [dataset.name, *place]
 
 
 def _children(group: Any) -> Iterator[tuple[str, Any]]:

@@ -8,84 +8,31 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from checkpointing import names
-from checkpointing.arrays import Array, Arrays, Entry
+from checkpointing import names, safetensors_file
+from checkpointing.arrays import Array, Arrays, Entry, in_memory
 from checkpointing.checkpoint import Checkpoint
+from checkpointing.huggingface_config import read_json, to_json_values
 from checkpointing.vocabulary import write_vocabulary
-from modeling.config import BertConfig
-from modeling.heads import CLASSIFIER_DROPOUT_PROB
 from safekeeping.errors import UserError
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
 
 _DTYPES: Mapping[str, Any] = {
-    "F64": np.float64,
-    "F32": np.float32,
+    **safetensors_file.DTYPES,
     "F16": np.float16,
     "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
 }
 # Stored in half the bytes; every value of theirs is a float32.
 _WIDENED = ("F16", "BF16")
-
-# Here the erf form is called gelu, and the original's tanh form gelu_new.
-_ACTIVATIONS = {
-    "gelu": "gelu_erf",
-    "gelu_python": "gelu_erf",
-    "gelu_new": "gelu",
-    "gelu_fast": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-    "relu": "relu",
-    "tanh": "tanh",
-    "linear": "linear",
-}
-
-# The other way round; what is not here goes by its own name.
-_ACTIVATIONS_THERE = {"gelu": "gelu_new", "gelu_erf": "gelu"}
-
-# transformers.BertConfig's values for keys that a file leaves out.
-_DEFAULTS = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "initializer_range": 0.02,
-}
-
-# Keys about the heads, and those that Google's files have; a `BertConfig`
-# keeps them as unknown.
-_KEPT = (
-    "architectures",
-    "id2label",
-    "label2id",
-    "problem_type",
-    "directionality",
-    "pooler_fc_size",
-    "pooler_num_attention_heads",
-    "pooler_num_fc_layers",
-    "pooler_size_per_head",
-    "pooler_type",
-)
 
 _SPECIAL_TOKENS = {
     "cls_token": "[CLS]",
@@ -93,15 +40,6 @@ _SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
     "sep_token": "[SEP]",
     "unk_token": "[UNK]",
-}
-
-# What this program computes; another value would give other numbers.
-_FIXED = {
-    "position_embedding_type": "absolute",
-    "layer_norm_eps": 1e-12,
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
 }
 
 
@@ -124,64 +62,50 @@ def read(path: pathlib.Path) -> Arrays:
     found: dict[str, Entry] = {}
     for file in files:
         found.update(_entries(file))
-    bare = "embeddings.word_embeddings.weight" in found
+    prefix = _left_out_prefix(found)
     entries: dict[str, Entry] = {}
     for name, entry in found.items():
-        full = f"bert.{name}" if bare and not _is_head(name) else name
+        full = name if _is_head(name) else prefix + name
         if names.HUGGINGFACE_BUFFERS.search(name) or _is_tie(full, found):
             continue
         google = names.from_huggingface(names.HUGGINGFACE_TIES.get(full, full))
         if google is not None and names.is_transposed(google):
             entry = _transposed(entry)
         entries[google or name] = entry
+    _drop_mapping_to_itself(entries, path)
     return Arrays(entries)
 
 
-def config_from_json_file(path: pathlib.Path) -> BertConfig:
-    """Reads a `config.json` of Hugging Face's as a `BertConfig`.
+def _left_out_prefix(found: Mapping[str, Entry]) -> str:
+    """Bare encoders are saved without the name that they have in models."""
+    if "embeddings.word_embeddings.weight" not in found:
+        return ""
+    albert = any(name.startswith("encoder.albert_") for name in found)
+    return "albert." if albert else "bert."
 
-    `hidden_act` "gelu" becomes "gelu_erf", "gelu_new" becomes "gelu", so
-    that the numbers stay Hugging Face's.
 
-    Args:
-        path: the file.
+def _drop_mapping_to_itself(
+    entries: dict[str, Entry], path: pathlib.Path
+) -> None:
+    """Takes out an ALBERT's mapping from one width to the same.
 
-    Returns:
-        The configuration; of the keys that are not its own only those about
-        labels and heads are kept.
+    Hugging Face's has one always, Google's only between different widths.
 
     Raises:
-        UserError: the file is no JSON object, is for another kind of model,
-            or asks for what this program does not compute.
+        UserError: it changes what it maps.
     """
-    values = read_json(path)
-    model_type = values.get("model_type", "bert")
-    if model_type != "bert":
+    kernel = entries.get(f"{names.MAPPING}/kernel")
+    bias = entries.get(f"{names.MAPPING}/bias")
+    if kernel is None or bias is None or len(set(kernel.shape)) != 1:
+        return
+    identity = np.eye(*kernel.shape, dtype=kernel.dtype)
+    if not np.array_equal(kernel.read(), identity) or np.any(bias.read()):
         raise UserError(
-            f"{path}: model_type is {model_type!r}; of Hugging Face's models "
-            "only 'bert' is read"
+            f"{path}: maps embeddings of {kernel.shape[0]} to hidden vectors "
+            "of the same size, which Google's ALBERT does not; this is not "
+            "computed here"
         )
-    for key, expected in _FIXED.items():
-        if values.get(key, expected) != expected:
-            raise UserError(
-                f"{path}: {key} is {values[key]!r}; only {expected!r} is "
-                "computed here"
-            )
-    fields = {
-        key: values.get(key, default) for key, default in _DEFAULTS.items()
-    }
-    activation = fields["hidden_act"]
-    if activation not in _ACTIVATIONS:
-        raise UserError(
-            f"{path}: hidden_act is {activation!r}; known are "
-            f"{', '.join(_ACTIVATIONS)}"
-        )
-    fields["hidden_act"] = _ACTIVATIONS[activation]
-    fields.update({key: values[key] for key in _KEPT if key in values})
-    try:
-        return BertConfig.from_dict(fields)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    del entries[f"{names.MAPPING}/kernel"], entries[f"{names.MAPPING}/bias"]
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -189,53 +113,53 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
     `model.safetensors` with the tied word table once, `config.json`, and
     with a vocabulary `vocab.txt`, `tokenizer_config.json` and
-    `special_tokens_map.json`. The whole model is in memory, once.
+    `special_tokens_map.json`.
 
     Args:
         folder: exists and is empty.
-        checkpoint: what to write; a plain BERT.
+        checkpoint: what to write; a BERT or an ALBERT.
+
+    Raises:
+        UserError: a part of the encoder has no name there.
     """
     # Bare encoders are saved without the prefix of the models around them.
-    bare = checkpoint.architecture == "BertModel"
+    bare = checkpoint.architecture in ("BertModel", "AlbertModel")
     tensors = {}
-    for name in checkpoint.arrays:
-        there = names.to_huggingface(name)
+    for name, entry in _with_mapping(checkpoint).items():
+        there = names.to_huggingface(name, checkpoint.family)
+        if there is None and name.startswith("bert/encoder/"):
+            raise UserError(
+                f"--format=huggingface: {name} has no place in Hugging Face's "
+                f"{checkpoint.architecture}; write google or keras"
+            )
         if there is None:
             continue
-        array = checkpoint.arrays[name]
         if names.is_transposed(name):
-            array = np.ascontiguousarray(array.T)
-        tensors[there.removeprefix("bert.") if bare else there] = array
-    # What transformers asks of files, to tell them from TensorFlow's.
-    save_file(tensors, folder / SINGLE_FILE, metadata={"format": "pt"})
-    _write_json(folder / "config.json", _config_there(checkpoint))
+            entry = _transposed(entry)
+        if bare:
+            there = there.removeprefix(f"{checkpoint.family}.")
+        tensors[there] = entry
+    safetensors_file.write(folder / SINGLE_FILE, tensors)
+    _write_json(folder / "config.json", to_json_values(checkpoint))
     if checkpoint.vocabulary is not None:
         _write_tokenizer(folder, checkpoint)
 
 
-def _config_there(checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.config
-    activation = str(config.hidden_act or "linear").lower()
-    values = {
-        **config.to_dict(),
-        "model_type": "bert",
-        "architectures": [checkpoint.architecture],
-        "hidden_act": _ACTIVATIONS_THERE.get(activation, activation),
-        **_FIXED,
-        "pad_token_id": _pad_id(checkpoint.vocabulary),
+def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
+    """Returns the arrays, and the mapping that every ALBERT there has."""
+    entries = {
+        name: entry
+        for name, entry in checkpoint.arrays.entries.items()
+        if not names.is_slot(name)
     }
-    if checkpoint.num_labels:
-        labels = checkpoint.labels
-        values["id2label"] = {str(i): label for i, label in enumerate(labels)}
-        values["label2id"] = {label: i for i, label in enumerate(labels)}
-        values["classifier_dropout"] = CLASSIFIER_DROPOUT_PROB
-    return values
-
-
-def _pad_id(vocabulary: Sequence[str] | None) -> int:
-    if vocabulary is None or "[PAD]" not in vocabulary:
-        return 0
-    return vocabulary.index("[PAD]")
+    if checkpoint.family == "albert" and f"{names.MAPPING}/bias" not in entries:
+        width = checkpoint.config.hidden_size
+        to_itself = {
+            f"{names.MAPPING}/kernel": np.eye(width, dtype=np.float32),
+            f"{names.MAPPING}/bias": np.zeros(width, np.float32),
+        }
+        entries.update(in_memory(to_itself).entries)
+    return entries
 
 
 def _write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -260,23 +184,6 @@ def _write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
     in_order = dict(sorted(values.items()))
     text = json.dumps(in_order, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object, or says with the line what is wrong with it."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}:{error.lineno}: is not JSON: {error.msg}"
-        ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(
-            f"{path}: holds a {type(values).__name__}, not a JSON object"
-        )
-    return values
 
 
 def _shards(index: pathlib.Path) -> list[pathlib.Path]:
@@ -344,11 +251,12 @@ def _transposed(entry: Entry) -> Entry:
 
 
 def _is_head(name: str) -> bool:
-    return name.startswith(("cls.", "classifier.", "qa_outputs."))
+    return name.startswith(
+        ("cls.", "classifier.", "qa_outputs.", "predictions.", "sop_classifier")
+    )
 
 
 def _is_tie(name: str, found: Mapping[str, Entry]) -> bool:
     first = names.HUGGINGFACE_TIES.get(name)
-    return first is not None and (
-        first in found or first.removeprefix("bert.") in found
-    )
+    bare = first and re.sub(r"^(al)?bert\.", "", first)
+    return first in found or bare in found

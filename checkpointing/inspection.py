@@ -15,6 +15,7 @@ from typing import Any
 from checkpointing import google, names
 from checkpointing.arrays import Arrays
 from checkpointing.conversion import parameters
+from checkpointing.early_albert import as_albert
 from checkpointing.formats import FORMATS, config_at
 from checkpointing.loading import compare
 from checkpointing.location import Location, Path, locate
@@ -49,7 +50,6 @@ _SIZES = (
     ("type_vocab_size", r"bert/embeddings/token_type_embeddings", 0),
     ("num_labels", r"output_bias", 0),
 )
-_GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,14 +180,15 @@ def _sizes(arrays: Arrays, config: BertConfig | None) -> dict[str, int]:
     if sizes.get("embedding_size") == sizes.get("hidden_size"):
         sizes.pop("embedding_size", None)
     layers = names.count_layers(arrays)
-    groups = {m[1] for m in map(_GROUP.match, arrays) if m}
+    groups, layers_of_group = names.count_groups(arrays)
     if layers:
         sizes["num_hidden_layers"] = layers
     elif config is not None:
         # Shared weights do not tell how often they are used.
         sizes["num_hidden_layers"] = config.num_hidden_layers
     if groups:
-        sizes["num_hidden_groups"] = len(groups)
+        sizes["num_hidden_groups"] = groups
+        sizes["inner_group_num"] = layers_of_group
     if config is not None:
         sizes["num_attention_heads"] = config.num_attention_heads
     return sizes
@@ -219,10 +220,16 @@ def _fit(
 ) -> Fit:
     """Compares the weights with what a task needs.
 
-    Of families with other names for their layers only the heads are compared.
+    Of families that are not modelled only the heads are compared.
     """
     heads = TASKS[task]
-    expected = _expected(arrays, sizes, heads) if family == "bert" else {}
+    if family == "albert_zh":
+        arrays, family = as_albert(arrays), "albert"
+        one_group = {"num_hidden_groups": 1, "inner_group_num": 1}
+        sizes = {**sizes, "embedding_size": sizes["hidden_size"], **one_group}
+    expected = {}
+    if names.is_modelled(family):
+        expected = _expected(arrays, sizes, heads)
     if expected:
         report = compare(expected, arrays, task)
         return Fit(

@@ -1,8 +1,8 @@
-"""Keras' files: `.keras` and `.weights.h5`, as this program's models save.
+"""Reads Keras' files, `.keras` and `.weights.h5`, as our models save them.
 
-They are read without building a model, so nothing in them is executed: HDF5
-groups carry the layers' names, which are the parts of Google's names,
-and the table below has the order of the variables inside a layer.
+No model is built, so nothing in them is executed: HDF5 groups carry the
+layers' names, which are the parts of Google's names, and the table below has
+the order of the variables inside a layer. Writing is in `keras_outline`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,18 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-import h5py
-import keras
 import numpy as np
 
-from checkpointing import google
 from checkpointing.arrays import Array, Arrays, Entry
-from checkpointing.checkpoint import Checkpoint
 from checkpointing.hdf5_layout import Layout, Place, layout
-from modeling.bert import BertModel
-from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 
-MODEL = "bert_model.keras"
 WEIGHTS_MEMBER = "model.weights.h5"
-_MODEL_MEMBER = "config.json"
+MODEL_MEMBER = "config.json"
 
 # What reading something else than a Keras file raises.
 _DAMAGE = (
@@ -58,15 +51,17 @@ _VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("key", 2): _KERNEL,
     ("value", 2): _KERNEL,
     ("dense", 2): _KERNEL,
+    ("embedding_hidden_mapping_in", 2): _KERNEL,
+    ("LayerNorm_1", 2): _NORM,
     ("predictions", 1): ("output_bias",),
     ("seq_relationship", 2): _OUTPUT,
     ("squad", 2): _OUTPUT,
 }
 _SCOPES = ("bert", "cls")
 
-# JSON that `write_file` adds at the root of an HDF5 file, as bytes.
-_ABSENT = "absent_weights"
-_CONFIG = "bert_config"
+# JSON that `keras_outline` adds at the root of an HDF5 file, as bytes.
+ABSENT = "absent_weights"
+CONFIG = "bert_config"
 
 # Real weights hardly shrink; what grows by more than this is a trap.
 _LARGEST_INFLATION = 50
@@ -87,7 +82,7 @@ def read(path: pathlib.Path) -> Arrays:
         UserError: the file is damaged or of another kind.
     """
     opened = _Opened(path)
-    absent = opened.note(_ABSENT)
+    absent = opened.note(ABSENT)
     if not isinstance(absent, list):
         absent = []
     entries = {
@@ -96,7 +91,7 @@ def read(path: pathlib.Path) -> Arrays:
             np.dtype(place.dtype),
             functools.partial(opened.read, place),
         )
-        for name, place in _named(opened.layout)
+        for name, place in named(opened.layout)
         if name not in absent
     }
     return Arrays(entries)
@@ -107,7 +102,7 @@ def config(path: pathlib.Path) -> BertConfig | None:
 
     Args:
         path: a `.keras` file of one of this program's models, or a
-            `.weights.h5` file that `write_file` wrote.
+            `.weights.h5` file that `keras_outline` wrote.
 
     Returns:
         The configuration, with `id2label` if the model knows its labels;
@@ -119,10 +114,10 @@ def config(path: pathlib.Path) -> BertConfig | None:
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
-                member = _member(path, archive, _MODEL_MEMBER)
+                member = _member(path, archive, MODEL_MEMBER)
                 found = _find_config(json.loads(archive.read(member)))
         else:
-            found = _Opened(path).note(_CONFIG)
+            found = _Opened(path).note(CONFIG)
     except UserError:
         raise
     except _DAMAGE as error:
@@ -133,81 +128,6 @@ def config(path: pathlib.Path) -> BertConfig | None:
         return BertConfig.from_dict(found)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Fills a folder: `bert_model.keras`, `bert_config.json`, `vocab.txt`.
-
-    Args:
-        folder: exists and is empty.
-        checkpoint: what to write; a plain BERT.
-    """
-    write_file(folder / MODEL, checkpoint)
-    google.write_sidecars(folder, checkpoint)
-
-
-def write_file(path: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Writes one file, which `keras.saving.load_model` or `load_weights` opens.
-
-    A `.keras` file of a bare encoder holds a `BertModel`, any other a
-    `BertWithHeads`. A pooler that the checkpoint lacks is written with random
-    weights, as Keras wants all of a model, and noted, so that `read` does not
-    take it for real. The whole model is in memory, once.
-
-    Args:
-        path: ends in `.keras` or `.weights.h5`; its folder exists.
-        checkpoint: what to write; a plain BERT.
-    """
-    model = model_of(checkpoint)
-    weights = {variable.path: variable for variable in model.weights}
-    for name, variable in weights.items():
-        if name in checkpoint.arrays:
-            variable.assign(checkpoint.arrays[name])
-    absent = [name for name in weights if name not in checkpoint.arrays]
-    if path.suffix != ".keras":
-        model.save_weights(path)
-        _annotate(path, absent, checkpoint.config)
-        return
-    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-        folder = pathlib.Path(temporary, "model")
-        # Zipped by Keras, the model would be in memory three times.
-        keras.saving.save_model(model, folder, zipped=False)
-        _annotate(folder / WEIGHTS_MEMBER, absent, checkpoint.config)
-        with zipfile.ZipFile(path, "w") as archive:
-            for member in sorted(folder.iterdir()):
-                if member.is_file():
-                    archive.write(member, member.name)
-
-
-def model_of(checkpoint: Checkpoint) -> Any:
-    """Makes the Keras model that has a place for every weight.
-
-    Args:
-        checkpoint: tells sizes and heads; its arrays are not read.
-
-    Returns:
-        A `BertModel` or `BertWithHeads` with random weights.
-    """
-    heads = [head for head in checkpoint.heads if head != "pooler"]
-    if not heads:
-        return BertModel(checkpoint.config)
-    return BertWithHeads(
-        checkpoint.config,
-        heads,
-        checkpoint.num_labels,
-        labels_per_token=checkpoint.architecture
-        == "BertForTokenClassification",
-    )
-
-
-def _annotate(
-    path: pathlib.Path, absent: Sequence[str], config: BertConfig
-) -> None:
-    notes = {_ABSENT: list(absent), _CONFIG: config.to_dict()}
-    with h5py.File(path, "a") as file:
-        for name, note in notes.items():
-            # An attribute could not hold more than 64 KiB.
-            file[name] = np.frombuffer(json.dumps(note).encode(), np.uint8)
 
 
 def _find_config(saved: Any) -> dict[str, Any] | None:
@@ -263,7 +183,7 @@ class _Opened:
         return array
 
     def note(self, name: str) -> Any:
-        """Returns what `_annotate` wrote into the file, or None."""
+        """Returns the JSON that was added to the file, or None."""
         place = self.layout.root.get(name)
         if place is None:
             return None
@@ -293,7 +213,7 @@ def _member(
     return info
 
 
-def _named(found: Layout) -> Iterator[tuple[str, Place]]:
+def named(found: Layout) -> Iterator[tuple[str, Place]]:
     """Gives every variable Google's name, or one made of its place."""
     names = {layer.path: layer.name for layer in found.layers}
     for layer in found.layers:

@@ -1,116 +1,23 @@
-"""What the weights of a BERT are called, and their axes: the one table.
+"""Names of weights: whose they are, what they belong to, what they are there.
 
-Google's variable names are the names of this program; `huggingface`
-translates to and from them by this table, `inspection` and the writers ask it
-what a model consists of.
+Google's variable names are the names of this program, and `weight_table` has
+all of them; `huggingface` translates to and from them by these functions,
+`inspection` and the writers ask them what a model consists of.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from checkpointing import weight_table
+from checkpointing.weight_table import Weight
 from modeling.config import BertConfig
 
-WORD_TABLE = "bert/embeddings/word_embeddings"
-MASKED_LM_BIAS = "cls/predictions/output_bias"
-
-
-@dataclasses.dataclass(frozen=True)
-class Weight:
-    """One row of the table.
-
-    Attributes:
-        google: its name; `{n}` stands for a layer's number.
-        huggingface: its name there.
-        axes: a number, or the field of the configuration it comes from.
-    """
-
-    google: str
-    huggingface: str
-    axes: tuple[int | str, ...]
-
-
-def _dense(
-    google: str, huggingface: str, inner: str, outer: str
-) -> tuple[Weight, ...]:
-    """A kernel [in, out] here, a weight [out, in] there."""
-    return (
-        Weight(f"{google}/kernel", f"{huggingface}.weight", (inner, outer)),
-        Weight(f"{google}/bias", f"{huggingface}.bias", (outer,)),
-    )
-
-
-def _norm(google: str, huggingface: str) -> tuple[Weight, ...]:
-    return (
-        Weight(f"{google}/gamma", f"{huggingface}.weight", ("hidden_size",)),
-        Weight(f"{google}/beta", f"{huggingface}.bias", ("hidden_size",)),
-    )
-
-
-def _output(
-    google: str, huggingface: str, classes: int | str
-) -> tuple[Weight, ...]:
-    return (
-        Weight(
-            f"{google}output_weights",
-            f"{huggingface}.weight",
-            (classes, "hidden_size"),
-        ),
-        Weight(f"{google}output_bias", f"{huggingface}.bias", (classes,)),
-    )
-
-
-_G = "bert/encoder/layer_{n}"
-_H = "bert.encoder.layer.{n}"
-_D, _I = "hidden_size", "intermediate_size"
-
-WEIGHTS = (
-    Weight(
-        WORD_TABLE,
-        "bert.embeddings.word_embeddings.weight",
-        ("vocab_size", _D),
-    ),
-    Weight(
-        "bert/embeddings/token_type_embeddings",
-        "bert.embeddings.token_type_embeddings.weight",
-        ("type_vocab_size", _D),
-    ),
-    Weight(
-        "bert/embeddings/position_embeddings",
-        "bert.embeddings.position_embeddings.weight",
-        ("max_position_embeddings", _D),
-    ),
-    *_norm("bert/embeddings/LayerNorm", "bert.embeddings.LayerNorm"),
-    *_dense(f"{_G}/attention/self/query", f"{_H}.attention.self.query", _D, _D),
-    *_dense(f"{_G}/attention/self/key", f"{_H}.attention.self.key", _D, _D),
-    *_dense(f"{_G}/attention/self/value", f"{_H}.attention.self.value", _D, _D),
-    *_dense(
-        f"{_G}/attention/output/dense", f"{_H}.attention.output.dense", _D, _D
-    ),
-    *_norm(
-        f"{_G}/attention/output/LayerNorm", f"{_H}.attention.output.LayerNorm"
-    ),
-    *_dense(f"{_G}/intermediate/dense", f"{_H}.intermediate.dense", _D, _I),
-    *_dense(f"{_G}/output/dense", f"{_H}.output.dense", _I, _D),
-    *_norm(f"{_G}/output/LayerNorm", f"{_H}.output.LayerNorm"),
-    *_dense("bert/pooler/dense", "bert.pooler.dense", _D, _D),
-    *_dense(
-        "cls/predictions/transform/dense",
-        "cls.predictions.transform.dense",
-        _D,
-        _D,
-    ),
-    *_norm(
-        "cls/predictions/transform/LayerNorm",
-        "cls.predictions.transform.LayerNorm",
-    ),
-    Weight(MASKED_LM_BIAS, "cls.predictions.bias", ("vocab_size",)),
-    *_output("cls/seq_relationship/", "cls.seq_relationship", 2),
-    *_output("cls/squad/", "qa_outputs", 2),
-    *_output("", "classifier", "num_labels"),
-)
+WORD_TABLE = weight_table.WORD_TABLE
+MASKED_LM_BIAS = weight_table.MASKED_LM_BIAS
+MAPPING = weight_table.MAPPING
 
 # What may stand on top of the layers, by the beginning of its names.
 HEADS: Mapping[str, str] = {
@@ -136,11 +43,19 @@ FAMILIES: Mapping[str, str] = {
     "unknown": "no BERT: it has no weights named bert/encoder/…",
 }
 
+# Families that this program has a model of, and what their weights are.
+_TABLES: Mapping[str, tuple[Weight, ...]] = {
+    "bert": weight_table.BERT,
+    "albert": weight_table.ALBERT,
+}
+
 # A second name for an array that the table has under its first one: the word
 # table and its bias as the masked-LM head sees them.
 HUGGINGFACE_TIES = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
+    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
 }
 
 # Constants that some files hold beside the weights.
@@ -148,8 +63,15 @@ HUGGINGFACE_BUFFERS = re.compile(
     r"(^|\.)embeddings\.(position|token_type)_ids$"
 )
 
-_TO_HUGGINGFACE = {row.google: row.huggingface for row in WEIGHTS}
-_FROM_HUGGINGFACE = {row.huggingface: row.google for row in WEIGHTS}
+_TO_HUGGINGFACE = {
+    family: {row.google: row.huggingface for row in table if row.huggingface}
+    for family, table in _TABLES.items()
+}
+_FROM_HUGGINGFACE = {
+    there: google
+    for names in _TO_HUGGINGFACE.values()
+    for google, there in names.items()
+}
 
 # How files of before 2020 call a LayerNorm's weights.
 _OLD_NORMS = (
@@ -166,6 +88,12 @@ _SLOT = re.compile(
 )
 
 _LAYER_NUMBER = re.compile(r"(?<=encoder[/.]layer[_.])\d+(?=[/.])")
+# Those, and the numbers of groups and of the layers in them.
+_NUMBER = re.compile(
+    rf"{_LAYER_NUMBER.pattern}|(?<=group_)\d+(?=/)"
+    r"|(?<=\.albert_layer_groups\.)\d+(?=\.)|(?<=\.albert_layers\.)\d+(?=\.)"
+)
+_GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
 
 
 def is_slot(name: str) -> bool:
@@ -182,17 +110,22 @@ def is_transposed(name: str) -> bool:
     return name.endswith("/kernel")
 
 
-def to_huggingface(name: str) -> str | None:
-    """Translates Google's name; None if Hugging Face has no such weight."""
-    return _translate(name, _TO_HUGGINGFACE)
+def to_huggingface(name: str, family: str = "bert") -> str | None:
+    """Translates Google's name; None if Hugging Face has no such weight.
+
+    Args:
+        name: Google's name.
+        family: whose weight it is, "bert" or "albert".
+    """
+    return _translate(name, _TO_HUGGINGFACE[family])
 
 
 def from_huggingface(name: str) -> str | None:
     """Translates Hugging Face's name; None if Google has no such weight.
 
     Args:
-        name: with its `bert.` prefix; LayerNorm weights may be called gamma
-            and beta, as old files have them.
+        name: with its `bert.` or `albert.` prefix; LayerNorm weights may be
+            called gamma and beta, as old files have them.
     """
     for old, new in _OLD_NORMS:
         name = name.replace(old, new)
@@ -212,10 +145,26 @@ def family(found: Iterable[str]) -> str:
     )
 
 
+def family_of(config: BertConfig) -> str:
+    """Returns which of the families that are modelled has this shape."""
+    return "bert" if config.num_hidden_groups is None else "albert"
+
+
+def is_modelled(family: str) -> bool:
+    """Whether there is a model for this family of names."""
+    return family in _TABLES
+
+
 def count_layers(found: Iterable[str]) -> int:
     """Returns how many layers have names of their own, as a BERT's have."""
     numbers = map(_LAYER_NUMBER.search, found)
     return len({match.group() for match in numbers if match})
+
+
+def count_groups(found: Iterable[str]) -> tuple[int, int]:
+    """Returns how many groups of layers there are, and layers in each."""
+    pairs = {match.groups() for match in map(_GROUP.match, found) if match}
+    return len({group for group, _ in pairs}), len({n for _, n in pairs})
 
 
 def head_of(name: str) -> str | None:
@@ -244,24 +193,45 @@ def shapes(
     Returns:
         {Google's name: shape}.
     """
-    sizes = {**vars(config), "num_labels": num_labels}
+    sizes = {
+        **vars(config),
+        "embedding_size": config.embedding_width,
+        "num_labels": num_labels,
+    }
     wanted = {None, *heads}
     return {
-        row.google.replace("{n}", str(number)): tuple(
+        name: tuple(
             axis if isinstance(axis, int) else sizes[axis] for axis in row.axes
         )
-        for row in WEIGHTS
+        for row in _TABLES[family_of(config)]
         if head_of(row.google) in wanted
-        for number in range(
-            config.num_hidden_layers if "{n}" in row.google else 1
-        )
+        for name in _numbered(row.google, config)
     }
 
 
+def _numbered(name: str, config: BertConfig) -> Iterator[str]:
+    """Gives a row's name for every layer, or once; never if it is not used."""
+    if name.startswith(MAPPING):
+        if config.embedding_width != config.hidden_size:
+            yield name
+        return
+    counts: tuple[int, ...] = ()
+    if "{n}" in name:
+        counts = (config.num_hidden_layers,)
+        if config.num_hidden_groups is not None:
+            counts = (config.num_hidden_groups, config.inner_group_num)
+    for numbers in itertools.product(*map(range, counts)):
+        yield _filled(name, map(str, numbers))
+
+
 def _translate(name: str, table: Mapping[str, str]) -> str | None:
-    number = _LAYER_NUMBER.search(name)
-    if number is None:
-        # The placeholder itself is no name.
-        return None if "{" in name else table.get(name)
-    found = table.get(_LAYER_NUMBER.sub("{n}", name))
-    return found and found.replace("{n}", number.group())
+    if "{" in name:  # the placeholder itself is no name
+        return None
+    found = table.get(_NUMBER.sub("{n}", name))
+    return found and _filled(found, _NUMBER.findall(name))
+
+
+def _filled(name: str, numbers: Iterable[str]) -> str:
+    for number in numbers:
+        name = name.replace("{n}", number, 1)
+    return name

@@ -21,7 +21,7 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
 # Of LevelDB's table format, which the index is written in.
-_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
+MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 _FOOTER = 48
 _TRAILER = 5  # behind each block: how it is compressed, and a checksum
 
@@ -76,7 +76,7 @@ def parse(index: bytes) -> tuple[int, Mapping[str, IndexEntry]]:
     Raises:
         ValueError: it is none, or not one that TensorFlow writes.
     """
-    if len(index) < _FOOTER or not index.endswith(_MAGIC):
+    if len(index) < _FOOTER or not index.endswith(MAGIC):
         raise ValueError("it has no footer of a TensorFlow index")
     records = dict(_records(index))
     try:

@@ -11,8 +11,8 @@ import numpy as np
 
 from checkpointing import loading
 from checkpointing.arrays import Array
-from checkpointing.checkpoint import Checkpoint, refuse_unless_bert
-from checkpointing.keras_weights import model_of
+from checkpointing.checkpoint import Checkpoint, refuse_unless_modelled
+from checkpointing.keras_outline import model_of
 
 # How far logits and vectors may be apart: the noise of float32.
 TOLERANCE = 1e-5
@@ -36,7 +36,7 @@ def largest_difference(
         outputs differ in number or shape.
 
     Raises:
-        UserError: one of the two is not a plain BERT or lacks weights.
+        UserError: one of the two is no BERT or ALBERT, or lacks weights.
     """
     inputs = fixed_inputs(source, avoid)
     before = outputs(source, inputs, "the input")
@@ -93,7 +93,7 @@ def outputs(
     """Runs a checkpoint.
 
     Args:
-        checkpoint: of a plain BERT.
+        checkpoint: of a BERT or an ALBERT.
         inputs: see `fixed_inputs`.
         source: what to call the checkpoint in messages.
 
@@ -104,7 +104,7 @@ def outputs(
     Raises:
         UserError: see `largest_difference`.
     """
-    refuse_unless_bert(checkpoint.arrays, source, "--verify")
+    refuse_unless_modelled(checkpoint.arrays, source, "--verify")
     model = model_of(checkpoint)
     pooled = "pooler" in checkpoint.heads
     loading.assign(

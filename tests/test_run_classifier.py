@@ -25,7 +25,7 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
     """A tiny model in Google's files, with the length of the examples."""
     import keras
 
-    from checkpointing import google
+    from checkpointing import tensor_bundle
     from checkpointing.arrays import in_memory
     from modeling import BertConfig, BertModel
 
@@ -40,7 +40,7 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
         type_vocab_size=2,
     )
     keras.utils.set_random_seed(0)
-    google.write_tensors(
+    tensor_bundle.write(
         folder / "bert_model.ckpt",
         in_memory({w.path: w.numpy() for w in BertModel(config).weights}),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing import google
+from checkpointing import tensor_bundle
 from checkpointing.arrays import in_memory
 from modeling.bert import BertModel
 from modeling.config import BertConfig
@@ -77,7 +77,7 @@ def google_folder(
     def write(arrays: Arrays) -> pathlib.Path:
         folder = tmp_path / "google"
         folder.mkdir()
-        google.write_tensors(folder / "bert_model.ckpt", in_memory(arrays))
+        tensor_bundle.write(folder / "bert_model.ckpt", in_memory(arrays))
         (folder / "bert_config.json").write_text(config.to_json_string())
         return folder
 

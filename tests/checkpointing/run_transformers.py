@@ -23,14 +23,19 @@ SIZES = {
     "max_position_embeddings": 16,
     "initializer_range": 0.2,
 }
+GROUPS = {"embedding_size": 6, "num_hidden_groups": 2, "inner_group_num": 2}
 LABELS = {"num_labels": 3}
 
 
 def make(folder: pathlib.Path, architecture: str) -> Any:
     """Saves a model of random weights as transformers does."""
     torch.manual_seed(1)
-    labels = {} if architecture == "BertForQuestionAnswering" else LABELS
-    config = transformers.BertConfig(**SIZES, **labels)
+    # Other heads of two outputs take this number, too.
+    labels = LABELS if architecture.endswith("Classification") else {}
+    if architecture.startswith("Albert"):
+        config = transformers.AlbertConfig(**SIZES, **GROUPS, **labels)
+    else:
+        config = transformers.BertConfig(**SIZES, **labels)
     model = getattr(transformers, architecture)(config)
     model.save_pretrained(folder)
     return model

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import checkpointing
-from checkpointing import huggingface, keras_weights, verification
+from checkpointing import huggingface_config, keras_outline, verification
 from checkpointing.arrays import in_memory
 from checkpointing.checkpoint import Checkpoint
 from checkpointing.conversion import Outcome, Settings, convert
 from checkpointing.formats import read_checkpoint, write
+from checkpointing.huggingface_config import read_json
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 
@@ -148,21 +149,6 @@ def test_weights_without_a_name_there_are_told(
     assert outcome.left_out == ()
 
 
-def test_albert_stays_in_its_format(
-    tmp_path: pathlib.Path, config: BertConfig
-) -> None:
-    name = "bert/encoder/transformer/group_0/inner_group_0/LayerNorm/beta"
-    write(
-        tmp_path / "albert",
-        Checkpoint(in_memory({name: np.ones(8, np.float32)}), config),
-        format="google",
-    )
-    convert(tmp_path / "albert", tmp_path / "same", Settings("google"))
-    assert files(tmp_path / "same") == files(tmp_path / "albert")
-    with pytest.raises(UserError, match=r"is an ALBERT.*a plain BERT"):
-        convert(tmp_path / "albert", tmp_path / "hf", Settings("huggingface"))
-
-
 def test_heads_and_labels_are_written(
     source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
@@ -170,7 +156,7 @@ def test_heads_and_labels_are_written(
 
     def config_of(name: str, **settings: Any) -> Any:
         convert(start, tmp_path / name, Settings("huggingface", **settings))
-        return huggingface.read_json(tmp_path / name / "config.json")
+        return read_json(tmp_path / name / "config.json")
 
     config = config_of("a")
     assert config["architectures"] == ["BertForSequenceClassification"]
@@ -197,10 +183,10 @@ def test_tokenizer_files(
     convert(source(), tmp_path / "hf", Settings("huggingface"))
     lines = (tmp_path / "hf" / "vocab.txt").read_text().split("\n")
     assert lines == [*VOCABULARY, ""]
-    settings = huggingface.read_json(tmp_path / "hf/tokenizer_config.json")
+    settings = read_json(tmp_path / "hf/tokenizer_config.json")
     assert settings["do_lower_case"] is True
     assert settings["model_max_length"] == 16
-    tokens = huggingface.read_json(tmp_path / "hf/special_tokens_map.json")
+    tokens = read_json(tmp_path / "hf/special_tokens_map.json")
     assert tokens["mask_token"] == "[MASK]"
 
 
@@ -220,7 +206,7 @@ def test_activation_keeps_its_numbers(
     )
     checkpoint = dataclasses.replace(checkpoint, config=config)
     write(tmp_path / "hf", checkpoint, format="huggingface")
-    written = huggingface.read_json(tmp_path / "hf" / "config.json")
+    written = read_json(tmp_path / "hf" / "config.json")
     assert written["hidden_act"] == there
     assert checkpointing.bert_config(tmp_path / "hf").hidden_act == here
 
@@ -272,7 +258,7 @@ def test_an_interruption_leaves_nothing(
         raise KeyboardInterrupt
 
     start = source()
-    monkeypatch.setattr(keras_weights, "_annotate", interrupt)
+    monkeypatch.setattr(keras_outline, "_fill", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert(start, tmp_path / target, Settings("keras"))
     assert list(tmp_path.iterdir()) == [start]
@@ -327,7 +313,7 @@ def test_a_wrong_conversion_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As if the erf form were written for the tanh form.
-    monkeypatch.setitem(huggingface._ACTIVATIONS_THERE, "gelu", "gelu")
+    monkeypatch.setitem(huggingface_config._ACTIVATIONS_THERE, "gelu", "gelu")
     with pytest.raises(UserError, match=r"differ by up to .*nothing was wri"):
         verified(sound, tmp_path / "out", "huggingface")
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import checkpointing
-from checkpointing import google, tensor_index
+from checkpointing import tensor_bundle, tensor_index
 from checkpointing.arrays import in_memory
 from safekeeping.errors import UserError
 
@@ -77,7 +77,7 @@ def test_index_without_data(google_folder: Writer) -> None:
 
 def test_several_data_files(tmp_path: pathlib.Path) -> None:
     for number, (name, array) in enumerate(ARRAYS.items()):
-        google.write_tensors(tmp_path / f"{number}", in_memory({name: array}))
+        tensor_bundle.write(tmp_path / f"{number}", in_memory({name: array}))
     tf.raw_ops.MergeV2Checkpoints(
         checkpoint_prefixes=[str(tmp_path / str(n)) for n in range(3)],
         destination_prefix=str(tmp_path / "model.ckpt"),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing import verification
+from checkpointing import names, verification
 from checkpointing.arrays import in_memory
 from checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from checkpointing.conversion import Settings, convert
@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef")
+SAME_WIDTH = "AlbertModel-same-width"
 ACTIVATIONS = ("gelu", "gelu_erf", "relu")
 
 # Our names of outputs → theirs, for each class.
@@ -53,6 +54,15 @@ OUTPUTS = {
         "end_logits": "end_logits",
     },
 }
+OUTPUTS["AlbertForPreTraining"] = {
+    "masked_lm_logits": "prediction_logits",
+    "next_sentence_logits": "sop_logits",
+}
+OUTPUTS.update(
+    (name, OUTPUTS[name.replace("Albert", "Bert")])
+    for name in ARCHITECTURES
+    if name.startswith("Albert") and name not in OUTPUTS
+)
 
 # The beginnings of the names of each class's weights.
 WEIGHTS = {
@@ -64,6 +74,13 @@ WEIGHTS = {
     "BertForTokenClassification": ("bert/e", "output_"),
     "BertForQuestionAnswering": ("bert/e", "cls/squad"),
 }
+WEIGHTS.update(
+    (name, WEIGHTS[name.replace("Albert", "Bert")])
+    for name in ARCHITECTURES
+    if name.startswith("Albert")
+)
+
+GROUPS = {"embedding_size": 6, "num_hidden_groups": 2, "inner_group_num": 2}
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +93,20 @@ def root(
     """Both sides' folders, with the outputs of transformers in each."""
     root = tmp_path_factory.mktemp("transformers")
     cases: list[dict[str, Any]] = []
-    arrays = {**encoder_arrays, **head_arrays}
+    bert = {**encoder_arrays, **head_arrays}
+    albert_config = BertConfig.from_dict({**config.to_dict(), **GROUPS})
+    rng = np.random.default_rng(8)
+    albert = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in names.shapes(albert_config, names.HEADS, 3).items()
+    }
     for architecture, starts in WEIGHTS.items():
+        is_albert = architecture.startswith("Albert")
+        arrays, sizes = (albert, albert_config) if is_albert else (bert, config)
         chosen = {n: a for n, a in arrays.items() if n.startswith(starts)}
         for activation in ACTIVATIONS:
             values = {
-                **config.to_dict(),
+                **sizes.to_dict(),
                 "hidden_act": activation,
                 "architectures": [architecture],
             }
@@ -97,6 +122,21 @@ def root(
         cases.append(
             {"make": True, "architecture": architecture, "folder": name}
         )
+    same_width = BertConfig.from_dict(
+        {**config.to_dict(), "num_hidden_groups": 1}
+    )
+    chosen = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in names.shapes(same_width, ["pooler"]).items()
+    }
+    write(
+        root / SAME_WIDTH,
+        Checkpoint(in_memory(chosen), same_width, VOCABULARY),
+        format="huggingface",
+    )
+    cases.append(
+        {"make": False, "architecture": "AlbertModel", "folder": SAME_WIDTH}
+    )
     cases.append({"folder": "BertModel-gelu", "text": "A b"})
     inputs = verification.fixed_inputs(ours)
     np.savez(root / "inputs.npz", **inputs)  # type: ignore[arg-type]
@@ -131,6 +171,13 @@ def test_transformers_computes_what_we_do(
     info = json.loads((folder / "loading_info.json").read_text())
     assert not any(info.values()), info
     assert_equal_outputs(folder, architecture)
+
+
+def test_an_albert_of_one_width(root: pathlib.Path) -> None:
+    """There a mapping stands between the widths even if they are the same."""
+    info = json.loads((root / SAME_WIDTH / "loading_info.json").read_text())
+    assert not any(info.values()), info
+    assert_equal_outputs(root / SAME_WIDTH, "AlbertModel")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -42,14 +42,14 @@ def checkpoint(tmp_path_factory, config) -> pathlib.Path:
     """A folder as Google publishes them."""
     import keras
 
-    from checkpointing import google
+    from checkpointing import tensor_bundle
     from checkpointing.arrays import in_memory
     from modeling import BertModel
 
     folder = tmp_path_factory.mktemp("uncased_L-1_H-16_A-2")
     keras.utils.set_random_seed(0)
     model = BertModel(config)
-    google.write_tensors(
+    tensor_bundle.write(
         folder / "bert_model.ckpt",
         in_memory({weight.path: weight.numpy() for weight in model.weights}),
     )

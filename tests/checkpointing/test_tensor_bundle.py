@@ -1,0 +1,78 @@
+"""Our writer of checkpoints against TensorFlow's."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from checkpointing import google, tensor_bundle
+from checkpointing.arrays import Arrays, Entry, in_memory
+
+RNG = np.random.default_rng(1)
+CASES = {
+    "one": {"a": np.float32([1.5])},
+    "scalars": {"global_step": np.int64(7), "b": np.float32(2)},
+    "types": {
+        f"x/{dtype}": np.arange(6).reshape(2, 3).astype(dtype)
+        for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")
+    },
+    "empty": {"none": np.zeros((0, 4), np.float32), "z": np.float32([1])},
+    "awkward names": {"é/ÿ": np.float32([1])},
+    # More than one stretch of shared beginnings, and offsets beyond a byte.
+    "many": {
+        f"bert/encoder/layer_{n}/{part}": RNG.normal(size=(n + 1, 7))
+        for n in range(24)
+        for part in ("query/kernel", "query/bias", "LayerNorm/gamma")
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_files_are_tensorflows(case: str, tmp_path: pathlib.Path) -> None:
+    arrays = {name: np.asarray(a) for name, a in CASES[case].items()}
+    tensor_bundle.write(tmp_path / "ours", in_memory(arrays))
+    ordered = sorted(arrays)
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "theirs"),
+        tensor_names=ordered,
+        shape_and_slices=[""] * len(ordered),
+        tensors=[tf.constant(arrays[name]) for name in ordered],
+    )
+    for ending in (".index", ".data-00000-of-00001"):
+        ours = (tmp_path / f"ours{ending}").read_bytes()
+        assert ours == (tmp_path / f"theirs{ending}").read_bytes(), ending
+    read = google.read(tmp_path / "ours")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].shape == array.shape
+
+
+def test_an_index_of_any_size_is_read(tmp_path: pathlib.Path) -> None:
+    """TensorFlow cuts its index into blocks of 256 KiB; ours is one."""
+    arrays = {f"{n:0200d}": np.float32([n]) for n in range(3000)}
+    # Reversed, since keys that share no beginning make a large index.
+    arrays = {name[::-1]: array for name, array in arrays.items()}
+    tensor_bundle.write(tmp_path / "x", in_memory(arrays))
+    assert (tmp_path / "x.index").stat().st_size > 1 << 19
+    reader = tf.train.load_checkpoint(str(tmp_path / "x"))
+    assert reader.get_variable_to_shape_map().keys() == arrays.keys()
+    for name in sorted(arrays)[::500]:
+        assert reader.get_tensor(name) == arrays[name]
+
+
+def test_one_array_at_a_time(tmp_path: pathlib.Path) -> None:
+    written = []
+
+    def entry(name: str) -> Entry:
+        def read() -> np.ndarray:
+            data = tmp_path / "x.data-00000-of-00001"
+            written.append((name, data.stat().st_size))
+            return np.zeros(1 << 20, np.float32)
+
+        return Entry((1 << 20,), np.dtype(np.float32), read)
+
+    tensor_bundle.write(tmp_path / "x", Arrays({n: entry(n) for n in "ba"}))
+    assert written == [("a", 0), ("b", 4 << 20)]
