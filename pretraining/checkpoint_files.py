@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from checkpointing import google
+from checkpointing import google, tensor_bundle
 from checkpointing.arrays import in_memory
 from checkpointing.checkpoint import Checkpoint
 from checkpointing.formats import FORMATS
@@ -86,7 +86,7 @@ class CheckpointFiles:
 
     def _save_numbered(self, checkpoint: Checkpoint, step: int) -> None:
         google.write_sidecars(self.folder, checkpoint)
-        google.write_tensors(
+        tensor_bundle.write(
             self.folder / f"{_PREFIX}-{step}", checkpoint.arrays
         )
         # Of a run that was begun anew there may be later ones.

@@ -13,14 +13,14 @@ from checkpointing.arrays import Arrays, Entry, in_memory
 
 RNG = np.random.default_rng(1)
 CASES = {
-    "one": {"a": np.float32([1.5])},
+    "one": {"a": np.array([1.5], "f4")},
     "scalars": {"global_step": np.int64(7), "b": np.float32(2)},
     "types": {
         f"x/{dtype}": np.arange(6).reshape(2, 3).astype(dtype)
         for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")
     },
-    "empty": {"none": np.zeros((0, 4), np.float32), "z": np.float32([1])},
-    "awkward names": {"é/ÿ": np.float32([1])},
+    "empty": {"none": np.zeros((0, 4), np.float32), "z": np.array([1], "f4")},
+    "awkward names": {"é/ÿ": np.array([1], "f4")},
     # More than one stretch of shared beginnings, and offsets beyond a byte.
     "many": {
         f"bert/encoder/layer_{n}/{part}": RNG.normal(size=(n + 1, 7))
@@ -52,7 +52,7 @@ def test_the_files_are_tensorflows(case: str, tmp_path: pathlib.Path) -> None:
 
 def test_an_index_of_any_size_is_read(tmp_path: pathlib.Path) -> None:
     """TensorFlow cuts its index into blocks of 256 KiB; ours is one."""
-    arrays = {f"{n:0200d}": np.float32([n]) for n in range(3000)}
+    arrays = {f"{n:0200d}": np.array([n], "f4") for n in range(3000)}
     # Reversed, since keys that share no beginning make a large index.
     arrays = {name[::-1]: array for name, array in arrays.items()}
     tensor_bundle.write(tmp_path / "x", in_memory(arrays))
