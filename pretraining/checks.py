@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointing.formats import FORMATS
+from optimization import OPTIMIZERS
 from pretraining import masking
 from pretraining.checkpoint_files import GOOGLE
 from pretraining.masking import MaskingSettings
@@ -97,6 +98,11 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
         raise UserError(
             f"--eval_steps={choices.eval_steps} asks for evaluations while "
             "training; add --do_eval, or leave it out"
+        )
+    if choices.optimizer not in OPTIMIZERS:
+        raise UserError(
+            f"--optimizer={choices.optimizer} is not known; use "
+            f"{', '.join(OPTIMIZERS)}"
         )
     if choices.checkpoint_format not in FORMATS:
         raise UserError(

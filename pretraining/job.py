@@ -132,7 +132,10 @@ class _Run:
         if job.do_eval:
             self._eval_supply = self._open_for_evaluation()
         make_deterministic(job.training.seed)
-        self._model, report = self._start.make_model(job.sentence_objective)
+        self._model, report = self._start.make_model(
+            job.sentence_objective,
+            lazy_embeddings=job.training.lazy_embeddings,
+        )
         self._say(report)
         self._predictor = Predictor(self._model, example_figures)
         if job.do_train and self._train_supply is not None:

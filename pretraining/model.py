@@ -17,6 +17,7 @@ from modeling.bert import BertModel
 from modeling.config import BertConfig
 from modeling.heads import PreTrainingHeads
 from modeling.losses import masked_lm_loss, next_sentence_loss
+from optimization import only_rows
 
 # What the question about two sentences is called in figures, by the name
 # that --sentence_objective has for it; None: there is no such question.
@@ -45,6 +46,7 @@ class BertForPreTraining(keras.Model):
         self,
         config: BertConfig,
         sentence_objective: str = "nsp",
+        lazy_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
         """Builds the model with random weights.
@@ -53,10 +55,13 @@ class BertForPreTraining(keras.Model):
             config: of the encoder.
             sentence_objective: one of `SENTENCE_QUESTIONS`. With "none" the
                 pooler is there for later use, but stays as it is.
+            lazy_embeddings: give the word table a gradient only for the words
+                that a batch reads or asks for; see `optimization.only_rows`.
             **kwargs: of `keras.Model`.
         """
         super().__init__(**{"name": "pretraining", **kwargs})
         self.sentence_objective = sentence_objective
+        self.lazy_embeddings = lazy_embeddings
         self.bert = BertModel(config)
         has_pairs = SENTENCE_QUESTIONS[sentence_objective] is not None
         self.cls = PreTrainingHeads(config, next_sentence=has_pairs)
@@ -85,7 +90,17 @@ class BertForPreTraining(keras.Model):
         return self.cls.of_vectors(
             outputs["vectors"],
             outputs["pooled_output"],
-            self.bert.get_embedding_table(),
+            self._output_table(inputs, training),
+        )
+
+    def _output_table(
+        self, inputs: Mapping[str, Any], training: bool | None
+    ) -> Any:
+        table = self.bert.get_embedding_table()
+        if not (training and self.lazy_embeddings):
+            return table
+        return only_rows(
+            table, inputs[records.INPUT_IDS], inputs[records.MASKED_LM_IDS]
         )
 
     def plain_logits(
@@ -111,6 +126,7 @@ class BertForPreTraining(keras.Model):
         return {
             "config": self.bert.config.to_dict(),
             "sentence_objective": self.sentence_objective,
+            "lazy_embeddings": self.lazy_embeddings,
             "name": self.name,
         }
 

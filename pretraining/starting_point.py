@@ -71,12 +71,13 @@ class StartingPoint:
         return Vocabulary.of(entries)
 
     def make_model(
-        self, sentence_objective: str
+        self, sentence_objective: str, *, lazy_embeddings: bool = False
     ) -> tuple[BertForPreTraining, str]:
         """Makes the model, with the checkpoint's weights if there is one.
 
         Args:
             sentence_objective: see `BertForPreTraining`.
+            lazy_embeddings: see there.
 
         Returns:
             The model, and what was loaded, in one line.
@@ -85,7 +86,9 @@ class StartingPoint:
             UserError: a weight of the encoder is missing or has another
                 shape, and may not.
         """
-        model = BertForPreTraining(self.config, sentence_objective)
+        model = BertForPreTraining(
+            self.config, sentence_objective, lazy_embeddings
+        )
         checkpoint = self.choices.init_checkpoint
         if checkpoint is None:
             return model, "no --init_checkpoint: all weights are random"

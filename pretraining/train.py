@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from optimization import create_optimizer
+from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from pretraining import run_folder
 from pretraining.checkpoint_files import (
     GOOGLE,
@@ -36,6 +36,8 @@ class TrainingChoices:
     learning_rate: float = 5e-5
     num_train_steps: int = 100_000
     num_warmup_steps: int = 10_000
+    optimizer: str = DEFAULT_OPTIMIZER
+    lazy_embeddings: bool = False
     gradient_accumulation_steps: int = 1
     seed: int = 12345
     eval_steps: int | None = None
@@ -86,7 +88,11 @@ def train(
             does not fit the model.
     """
     optimizer = create_optimizer(
-        choices.learning_rate, choices.num_train_steps, choices.num_warmup_steps
+        choices.learning_rate,
+        choices.num_train_steps,
+        choices.num_warmup_steps,
+        name=choices.optimizer,
+        lazy_embeddings=choices.lazy_embeddings,
     )
 
     def save() -> None:

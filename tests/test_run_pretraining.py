@@ -54,7 +54,7 @@ def given(tmp_path_factory) -> tuple[str, str]:
         for key, column in records.masked_columns(LENGTH, PREDICTIONS).items()
     }
     for key in ("input_ids", "masked_lm_ids"):
-        columns[key] = rng.integers(5, WORDS, columns[key].shape)
+        columns[key] = np.asarray(rng.integers(5, WORDS, columns[key].shape))
     columns["next_sentence_labels"] = rng.integers(0, 2, (40, 1))
     with records.open_writer(folder / "train.tfrecord") as append:
         for record in encode_examples(columns):

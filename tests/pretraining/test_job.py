@@ -304,3 +304,34 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(
         np.testing.assert_allclose(
             array, found[1][name], atol=1e-4, err_msg=name
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+def test_other_optimisers_learn_too(trained, job, lines, optimizer):
+    run(change(job, optimizer=optimizer), lines.append)
+    found = evaluation_of(job.output_dir)
+    assert found["masked_lm_loss"] < found["before"]["masked_lm_loss"]
+    assert found["masked_lm_loss"] != evaluation_of(trained)["masked_lm_loss"]
+
+
+@pytest.mark.slow
+def test_lazy_updates_leave_words_alone_that_no_batch_had(
+    trained, job, config, lines
+):
+    """No record has [UNK], which the original's optimiser moves all the same.
+
+    The words that a batch only names as an answer are moved.
+    """
+    lazy = change(job, lazy_embeddings=True)
+    start = change(lazy, num_train_steps=1, output_dir=job.output_dir / "1")
+    for one in (lazy, start):
+        run(one, lines.append)
+    table = "bert/embeddings/word_embeddings"
+    # At the first step the rate is 0: the weights are those of the start.
+    first = arrays_of(start.output_dir)[table]
+    moved = (arrays_of(lazy.output_dir)[table] != first).any(axis=1)
+    unknown = 1
+    assert not moved[unknown]
+    assert moved[4:].all()
+    assert (arrays_of(trained)[table] != first).any(axis=1)[unknown]

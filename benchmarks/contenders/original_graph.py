@@ -1,0 +1,156 @@
+"""The original's pretraining graph, from a checkout of its sources.
+
+It was written for TensorFlow 1; what TensorFlow 2 has dropped of that is made
+here from what it has kept, operation by operation as it was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+
+def _layer_norm(
+    inputs: Any, begin_norm_axis: int, begin_params_axis: int, scope: Any
+) -> Any:
+    """tf.contrib.layers.layer_norm over the last axis."""
+    with tf.variable_scope(scope, default_name="LayerNorm"):
+        shape = [inputs.shape[-1]]
+        beta = tf.get_variable("beta", shape, initializer=tf.zeros_initializer)
+        gamma = tf.get_variable("gamma", shape, initializer=tf.ones_initializer)
+    mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
+    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, 1e-12)
+
+
+def _dense(
+    inputs: Any,
+    units: int,
+    activation: Any = None,
+    name: str | None = None,
+    kernel_initializer: Any = None,
+) -> Any:
+    """tf.layers.dense."""
+    with tf.variable_scope(name, default_name="dense"):
+        kernel = tf.get_variable(
+            "kernel", [inputs.shape[-1], units], initializer=kernel_initializer
+        )
+        bias = tf.get_variable(
+            "bias", [units], initializer=tf.zeros_initializer
+        )
+    outputs = tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
+    return outputs if activation is None else activation(outputs)
+
+
+def _as_tensorflow_1() -> types.ModuleType:
+    """Returns a module that has what the original's sources use."""
+    module = types.ModuleType("tensorflow")
+    module.__dict__.update(
+        {name: getattr(tf, name) for name in dir(tf) if name[0] != "_"}
+    )
+    module.__dict__["layers"] = types.SimpleNamespace(dense=_dense)
+    module.__dict__["contrib"] = types.SimpleNamespace(
+        layers=types.SimpleNamespace(layer_norm=_layer_norm)
+    )
+    return module
+
+
+def _load(folder: str) -> types.SimpleNamespace:
+    """Imports the original's modules, which would hide this project's."""
+    names = ("modeling", "optimization", "run_pretraining")
+    hidden = {
+        name: sys.modules.pop(name)
+        for name in [*sys.modules]
+        if name.split(".")[0] in (*names, "tensorflow")
+    }
+    sys.modules["tensorflow"] = _as_tensorflow_1()
+    sys.path.insert(0, folder)
+    try:
+        return types.SimpleNamespace(
+            **{name: importlib.import_module(name) for name in names}
+        )
+    finally:
+        sys.path.remove(folder)
+        for name in (*names, "tensorflow"):
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+
+
+def pretraining_step(
+    folder: str,
+    config_file: str,
+    shape: tuple[int, int],
+    max_predictions_per_seq: int,
+    rate: float,
+    num_train_steps: int,
+) -> Callable[[dict[str, np.ndarray]], float]:
+    """Builds the graph of the original's `model_fn` in training.
+
+    Args:
+        folder: a checkout of google-research/bert.
+        config_file: of the model.
+        shape: (B, S) of the batches, fixed as the original's are.
+        max_predictions_per_seq: P.
+        rate: the highest learning rate.
+        num_train_steps: of the schedule.
+
+    Returns:
+        A function that takes a step on a batch and returns its loss.
+    """
+    original = _load(folder)
+    batch, length = shape
+    widths = {
+        **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), length),
+        "masked_lm_positions": max_predictions_per_seq,
+        "masked_lm_ids": max_predictions_per_seq,
+        "masked_lm_weights": max_predictions_per_seq,
+        "next_sentence_labels": 1,
+    }
+    graph = tf.Graph()
+    with graph.as_default():
+        inputs = {
+            name: tf.placeholder(
+                tf.float32 if name == "masked_lm_weights" else tf.int32,
+                [batch, width],
+                name,
+            )
+            for name, width in widths.items()
+        }
+        config = original.modeling.BertConfig.from_json_file(config_file)
+        model = original.modeling.BertModel(
+            config=config,
+            is_training=True,
+            input_ids=inputs["input_ids"],
+            input_mask=inputs["input_mask"],
+            token_type_ids=inputs["segment_ids"],
+            use_one_hot_embeddings=False,
+        )
+        masked_lm_loss, _, _ = original.run_pretraining.get_masked_lm_output(
+            config,
+            model.get_sequence_output(),
+            model.get_embedding_table(),
+            inputs["masked_lm_positions"],
+            inputs["masked_lm_ids"],
+            inputs["masked_lm_weights"],
+        )
+        next_loss, _, _ = original.run_pretraining.get_next_sentence_output(
+            config, model.get_pooled_output(), inputs["next_sentence_labels"]
+        )
+        loss = masked_lm_loss + next_loss
+        tf.train.get_or_create_global_step()
+        update = original.optimization.create_optimizer(
+            loss, rate, num_train_steps, 0, False
+        )
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+
+    def step(features: dict[str, np.ndarray]) -> float:
+        feeds = {inputs[name]: features[name] for name in widths}
+        return float(session.run((loss, update), feeds)[0])
+
+    return step
