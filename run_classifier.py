@@ -166,6 +166,31 @@ flags.DEFINE_integer(
     "Parts that each batch is passed through in, to save memory; the update "
     "is that of the whole batch.",
 )
+flags.DEFINE_integer(
+    "lora_rank",
+    None,
+    "Train matrices of this rank beside the frozen kernels (LoRA) and the "
+    "head, instead of all weights; 8 is usual. Wants a higher rate, 5e-4.",
+)
+flags.DEFINE_enum(
+    "mixed_precision",
+    None,
+    ["off", "bfloat16", "float16"],
+    "Compute in 16 bits, weights in 32; by default bfloat16 on GPUs that "
+    "multiply it, else off.",
+)
+flags.DEFINE_bool(
+    "jit_compile",
+    False,
+    "Let XLA compile; batches are padded to multiples of 32 tokens, since "
+    "each length is compiled for itself.",
+)
+flags.DEFINE_bool(
+    "remat",
+    False,
+    "Compute layers again in the backward pass: less memory, more time, the "
+    "same numbers.",
+)
 flags.DEFINE_enum(
     "class_weight", None, ["balanced"], "Make rare labels weigh more."
 )
@@ -226,6 +251,7 @@ def main() -> None:
     from finetuning.train import TrainingChoices
     from inputs.labelled_file import FileChoices
     from safekeeping.errors import UserError
+    from training.computing import Computing, default_precision
 
     if FLAGS.use_tpu:
         raise UserError(
@@ -286,6 +312,12 @@ def main() -> None:
                 early_stopping_patience=FLAGS.early_stopping_patience,
                 save_checkpoints_steps=FLAGS.save_checkpoints_steps,
                 tensorboard=FLAGS.tensorboard,
+                computing=Computing(
+                    FLAGS.mixed_precision or default_precision(),
+                    FLAGS.jit_compile,
+                    FLAGS.remat,
+                ),
+                lora_rank=FLAGS.lora_rank,
             ),
             do_train=FLAGS.do_train,
             do_eval=FLAGS.do_eval,

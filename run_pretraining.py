@@ -129,6 +129,20 @@ flags.DEFINE_integer(
     "Parts that each batch is passed through in, to save memory; the update "
     "is that of the whole batch.",
 )
+flags.DEFINE_enum(
+    "mixed_precision",
+    None,
+    ["off", "bfloat16", "float16"],
+    "Compute in 16 bits, weights in 32; by default bfloat16 on GPUs that "
+    "multiply it, else off.",
+)
+flags.DEFINE_bool("jit_compile", False, "Let XLA compile the steps.")
+flags.DEFINE_bool(
+    "remat",
+    False,
+    "Compute layers again in the backward pass: less memory, more time, the "
+    "same numbers.",
+)
 flags.DEFINE_integer(
     "seed", 12345, "Equal seeds give equal bits on one machine."
 )
@@ -182,6 +196,7 @@ def main() -> None:
     from pretraining.starting_point import ModelChoices
     from pretraining.train import TrainingChoices
     from safekeeping.errors import UserError
+    from training.computing import Computing, default_precision
 
     if FLAGS.use_tpu:
         raise UserError(
@@ -221,6 +236,11 @@ def main() -> None:
                 checkpoint_format=FLAGS.checkpoint_format,
                 with_optimizer=FLAGS.with_optimizer,
                 tensorboard=FLAGS.tensorboard,
+                computing=Computing(
+                    FLAGS.mixed_precision or default_precision(),
+                    FLAGS.jit_compile,
+                    FLAGS.remat,
+                ),
             ),
             eval_file=FLAGS.eval_file,
             sentence_objective=FLAGS.sentence_objective,

@@ -11,6 +11,7 @@ from finetuning.train import TrainingChoices
 from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
 from training.callbacks import require_tensorboard
+from training.computing import check_compiled
 
 TRAINING_RANGES = (
     Range("train_batch_size", 1),
@@ -22,6 +23,7 @@ TRAINING_RANGES = (
     Range("eval_steps", 1),
     Range("early_stopping_patience", 1),
     Range("save_checkpoints_steps", 1),
+    Range("lora_rank", 1),
 )
 
 # What only an evaluation can answer.
@@ -55,6 +57,12 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
                 f"--{name}={value} asks for evaluations while training; add "
                 "--do_eval, or leave it out"
             )
+    check_compiled(choices.computing, lazy_embeddings=choices.lazy_embeddings)
+    if choices.lazy_embeddings and choices.lora_rank is not None:
+        raise UserError(
+            "--lazy_embeddings and --lora_rank: with LoRA the word table is "
+            "not trained at all; leave --lazy_embeddings out"
+        )
     if choices.tensorboard:
         require_tensorboard()
 

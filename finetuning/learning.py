@@ -18,6 +18,7 @@ from finetuning.data_report import write_report
 from finetuning.encoder_files import find_files
 from finetuning.folder_checks import check_same_task
 from finetuning.heldout import check_fraction
+from finetuning.lora import add_lora
 from finetuning.reading import Reader
 from finetuning.run_folder import RunFolder
 from finetuning.screen import Screen
@@ -30,6 +31,7 @@ from finetuning.train import (
     train,
 )
 from inputs.report import num_shared
+from training.computing import computing_in
 from training.determinism import make_deterministic
 from training.fit import FitResult, refuse_another_training
 from training.predict import Predictor
@@ -93,8 +95,13 @@ def learn(
         test = reader.encode(sources["test"], encoder, "test")
 
     make_deterministic(job.training.seed)
-    model, report = files.make_classifier(labels)
+    computing = job.training.computing
+    with computing_in(computing.mixed_precision):
+        model, report = files.make_classifier(labels)
     screen.say(report)
+    model.bert.encoder.remat = computing.remat
+    if job.training.lora_rank is not None:
+        add_lora(model, job.training.lora_rank)
     identity = {
         "task_name": settings.task_name,
         "labels": list(labels),
@@ -112,7 +119,8 @@ def learn(
     write_report(folder, reader.report)
     if dev is not None and dev.store is data.store:
         source.write_rows(dev.rows, folder / run_folder.DEV_SPLIT)
-    classifier = ReadyClassifier(Predictor(model), problem, labels, dev, test)
+    predictor = Predictor(model, jit_compile=computing.jit_compile)
+    classifier = ReadyClassifier(predictor, problem, labels, dev, test)
     result = train(
         model,
         problem,
@@ -126,8 +134,14 @@ def learn(
         eval_batch_size=job.eval_batch_size,
     )
     _show(result, best_metric, folder, screen)
-    folder.load_weights(model)
-    return classifier
+    if job.training.lora_rank is None:
+        folder.load_weights(model)
+        return classifier
+    # What was kept is the sum: a plain model without the thin matrices.
+    with computing_in(computing.mixed_precision):
+        model = folder.load_model()
+    predictor = Predictor(model, jit_compile=computing.jit_compile)
+    return dataclasses.replace(classifier, predictor=predictor)
 
 
 def _rows(

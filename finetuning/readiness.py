@@ -23,6 +23,7 @@ from finetuning.single_label import SINGLE_LABEL
 from finetuning.sources import Source, Task, find_task, reopen_rows
 from finetuning.train import LabelledRows
 from safekeeping.errors import UserError
+from training.computing import computing_in
 from training.predict import Predictor
 
 
@@ -58,13 +59,14 @@ def take_checkpoint(
     labels = task.labels or files.labels(job.data.labels_file)
     encoder = reader.text_encoder(files)
     problem = PROBLEMS[job.data.problem_type or SINGLE_LABEL.name]
-    model = BertClassifier(files.config, labels)
+    with computing_in(job.training.computing.mixed_precision):
+        model = BertClassifier(files.config, labels)
     screen.say(files.load_all(model))
     screen.say(f"labels: {', '.join(labels)}")
     sources = reader.sources(task)
     source = next(iter(sources.values()))
     settings = reader.settings(task, problem, labels, source, files)
-    classifier = _ready(model, settings, sources, encoder, reader)
+    classifier = _ready(job, model, settings, sources, encoder, reader)
     if job.overwrite_output_dir:
         folder.clear()
     folder.begin(settings, files.config, files.vocab_file)
@@ -101,8 +103,9 @@ def take_folder(
     task = find_task(job.data, settings)
     sources = _sources_for(job, task, folder, settings, reader)
     encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
-    model = folder.load_model()
-    classifier = _ready(model, settings, sources, encoder, reader)
+    with computing_in(job.training.computing.mixed_precision):
+        model = folder.load_model()
+    classifier = _ready(job, model, settings, sources, encoder, reader)
     write_report(folder, reader.report)
     return classifier
 
@@ -125,6 +128,7 @@ def _sources_for(
 
 
 def _ready(
+    job: Job,
     model: BertClassifier,
     settings: ClassifierSettings,
     sources: Mapping[str, Source],
@@ -147,6 +151,5 @@ def _ready(
         )
     if "test" in sources:
         test = reader.encode(sources["test"], encoder, "test")
-    return ReadyClassifier(
-        Predictor(model), problem, settings.labels, dev, test
-    )
+    predictor = Predictor(model, jit_compile=job.training.computing.jit_compile)
+    return ReadyClassifier(predictor, problem, settings.labels, dev, test)

@@ -6,6 +6,7 @@ What a file's columns are is found out in `sources`, the ids are made by
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -18,6 +19,9 @@ from finetuning.run_folder import ClassifierSettings
 from finetuning.screen import Screen
 from finetuning.sources import Source, Task
 from safekeeping.errors import UserError
+
+# Lengths of batches are multiples of this where each is compiled for itself.
+LENGTH_STEP = 32
 
 
 class Reader:
@@ -126,6 +130,9 @@ class Reader:
         for line in report_lines(split, encoder.max_seq_length):
             self._screen.say(line)
         self.report[name] = report_values(split)
+        if self._job.training.computing.jit_compile:
+            store = dataclasses.replace(split.store, length_step=LENGTH_STEP)
+            split = dataclasses.replace(split, store=store)
         return split
 
     def show(self, source: Source) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from checkpointing import load
 from finetuning.classifier import BertClassifier
+from finetuning.lora import has_lora, save_lora
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_path, atomic_write
@@ -22,6 +23,7 @@ from tokenization.full import FullTokenizer
 from tokenization.vocab import load_vocab
 
 MODEL = "model.keras"
+LORA = "lora.safetensors"
 CONFIG = "bert_config.json"
 VOCABULARY = "vocab.txt"
 SETTINGS = "classifier.json"
@@ -85,6 +87,7 @@ class RunFolder:
             *_OF_A_RUN,
             CONFIG,
             VOCABULARY,
+            LORA,
             LOG,
             DATA_REPORT,
             DEV_SPLIT,
@@ -152,9 +155,16 @@ class RunFolder:
                 shutil.copyfile(vocab_file, temporary)
 
     def save_model(self, model: BertClassifier) -> None:
-        """Writes the weights, and nothing of the optimiser's."""
+        """Writes the weights, and nothing of the optimiser's.
+
+        Those of a model with `lora` are written as their sum, and beside it
+        what was learnt.
+        """
         with atomic_path(self / MODEL) as temporary:
             model.save(temporary)
+        if has_lora(model):
+            with atomic_path(self / LORA) as temporary:
+                save_lora(temporary, model)
 
     def load_model(self) -> BertClassifier:
         """Makes the classifier that was trained here.

@@ -25,6 +25,7 @@ from inputs.token_store import TokenStore
 from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from safekeeping.errors import UserError
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
+from training.computing import PLAIN, Computing, guarded
 from training.fit import FitResult, FitSettings, fit
 from training.identity import checksum
 from training.predict import Predictor
@@ -48,6 +49,8 @@ class TrainingChoices:
     early_stopping_patience: int | None = None
     save_checkpoints_steps: int = 1000
     tensorboard: bool = False
+    computing: Computing = PLAIN
+    lora_rank: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +146,15 @@ def train(
     return fit(
         model,
         loss,
-        create_optimizer(
-            choices.learning_rate,
-            num_steps,
-            int(num_steps * choices.warmup_proportion),
-            name=choices.optimizer,
-            lazy_embeddings=choices.lazy_embeddings,
+        guarded(
+            create_optimizer(
+                choices.learning_rate,
+                num_steps,
+                int(num_steps * choices.warmup_proportion),
+                name=choices.optimizer,
+                lazy_embeddings=choices.lazy_embeddings,
+            ),
+            choices.computing.mixed_precision,
         ),
         training_batches(
             data.store,
@@ -163,6 +169,7 @@ def train(
             eval_steps=choices.eval_steps,
             save_steps=choices.save_checkpoints_steps,
             micro_batches=choices.gradient_accumulation_steps,
+            jit_compile=choices.computing.jit_compile,
             best_metric=best_metric,
             patience=choices.early_stopping_patience,
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -27,11 +28,14 @@ class TokenStore:
         input_ids: int32 [all tokens], mapped from a file.
         offsets: int64 [N + 1]; row i is input_ids[offsets[i]:offsets[i + 1]].
         first_lengths: int32 [N]; how many of a row's ids are in segment 0.
+        length_step: batches are padded to a multiple of this, though not
+            beyond the longest row, so that they have few different shapes.
     """
 
     input_ids: np.ndarray
     offsets: np.ndarray
     first_lengths: np.ndarray
+    length_step: int = 1
 
     def __len__(self) -> int:
         """Returns the number of rows, N."""
@@ -42,6 +46,10 @@ class TokenStore:
         """Number of ids of each row, [CLS] and [SEP] included, [N]."""
         return np.diff(self.offsets)
 
+    @functools.cached_property
+    def _longest(self) -> int:
+        return int(self.lengths.max(initial=0))
+
     def packed(self, row: int) -> Packed:
         """Returns one row."""
         ids = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
@@ -50,7 +58,7 @@ class TokenStore:
         return Packed(ids, segment_ids, 0)  # type: ignore[arg-type]
 
     def padded(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Returns some rows as a batch, padded to their longest.
+        """Returns some rows as a batch, padded to their longest or a step.
 
         Args:
             rows: B numbers of rows.
@@ -58,7 +66,10 @@ class TokenStore:
         Returns:
             `input_ids`, `input_mask` and `segment_ids`, int32 [B, S].
         """
-        return pad([self.packed(int(row)) for row in rows])
+        batch = [self.packed(int(row)) for row in rows]
+        longest = max((len(packed.input_ids) for packed in batch), default=0)
+        steps = -(-longest // self.length_step)
+        return pad(batch, min(steps * self.length_step, self._longest))
 
 
 def write_token_store(

@@ -19,6 +19,7 @@ from modeling.activations import Activation, gelu
 from modeling.attention import AttentionLayer
 from modeling.initializers import create_initializer
 from modeling.normalization import make_layer_norm
+from modeling.rematerialization import rematerialized
 from modeling.rows import AllRows, Rows
 from modeling.shapes import (
     get_shape_list,
@@ -242,7 +243,13 @@ def separate_layers(
 
 
 class TransformerEncoder(keras.layers.Layer):
-    """A stack of transformer layers."""
+    """A stack of transformer layers.
+
+    Attributes:
+        remat: whether training keeps only what goes into each layer and
+            computes its insides again in the backward pass: the same numbers
+            in less memory and more time.
+    """
 
     def __init__(
         self,
@@ -274,6 +281,7 @@ class TransformerEncoder(keras.layers.Layer):
                 name="embedding_hidden_mapping_in",
             )
         self.transformer_layers = list(stack.layers)
+        self.remat = False
         # In a namespace, since Keras would track the layers a second time.
         self._run = types.SimpleNamespace(order=tuple(stack.order))
 
@@ -313,9 +321,26 @@ class TransformerEncoder(keras.layers.Layer):
         matrix = self._mapped(reshape_to_matrix(input_tensor))
         outputs = []
         for layer in self._run.order:
-            matrix = layer(matrix, attention_mask, rows=rows, training=training)
+            matrix = self._pass(layer, matrix, attention_mask, rows, training)
             outputs.append(reshape_from_matrix(matrix, shape))
         return outputs
+
+    def _pass(
+        self,
+        layer: keras.layers.Layer,
+        matrix: Any,
+        attention_mask: Any,
+        rows: Rows,
+        training: bool | None,
+    ) -> Any:
+        """Runs one layer on all rows."""
+
+        def call(x: Any) -> Any:
+            return layer(x, attention_mask, rows=rows, training=training)
+
+        if self.remat and training:
+            return rematerialized(layer, call)(matrix)
+        return call(matrix)
 
     def rows_output(
         self,
@@ -344,7 +369,7 @@ class TransformerEncoder(keras.layers.Layer):
         matrix = self._mapped(matrix)
         *others, last = self._run.order
         for layer in others:
-            matrix = layer(matrix, attention_mask, rows=rows, training=training)
+            matrix = self._pass(layer, matrix, attention_mask, rows, training)
         queries = query_rows = None
         if positions is not None:
             queries = rows.at(matrix, positions)

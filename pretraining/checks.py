@@ -19,6 +19,7 @@ from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
 from tokenization.packing import check_max_seq_length
 from training.callbacks import require_tensorboard
+from training.computing import check_compiled
 
 if TYPE_CHECKING:
     from pretraining.job import Job
@@ -99,6 +100,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
             f"--eval_steps={choices.eval_steps} asks for evaluations while "
             "training; add --do_eval, or leave it out"
         )
+    check_compiled(choices.computing, lazy_embeddings=choices.lazy_embeddings)
     if choices.optimizer not in OPTIMIZERS:
         raise UserError(
             f"--optimizer={choices.optimizer} is not known; use "

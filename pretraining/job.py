@@ -29,6 +29,7 @@ from pretraining.starting_point import (
 from pretraining.supply import Supply, names_of
 from pretraining.train import TrainingChoices, identity_of, train
 from safekeeping.errors import UserError
+from training.computing import computing_in
 from training.determinism import make_deterministic
 from training.fit import FitResult, refuse_another_training
 from training.predict import Predictor
@@ -132,12 +133,17 @@ class _Run:
         if job.do_eval:
             self._eval_supply = self._open_for_evaluation()
         make_deterministic(job.training.seed)
-        self._model, report = self._start.make_model(
-            job.sentence_objective,
-            lazy_embeddings=job.training.lazy_embeddings,
-        )
+        computing = job.training.computing
+        with computing_in(computing.mixed_precision):
+            self._model, report = self._start.make_model(
+                job.sentence_objective,
+                lazy_embeddings=job.training.lazy_embeddings,
+            )
+        self._model.bert.encoder.remat = computing.remat
         self._say(report)
-        self._predictor = Predictor(self._model, example_figures)
+        self._predictor = Predictor(
+            self._model, example_figures, jit_compile=computing.jit_compile
+        )
         if job.do_train and self._train_supply is not None:
             self._train(self._train_supply)
         if self._eval_supply is not None:

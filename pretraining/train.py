@@ -24,6 +24,7 @@ from pretraining.model import BertForPreTraining, loss
 from pretraining.run_folder import RunFolder
 from pretraining.supply import Supply
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
+from training.computing import PLAIN, Computing, guarded
 from training.fit import FitResult, FitSettings, fit
 from training.identity import checksum
 
@@ -46,6 +47,7 @@ class TrainingChoices:
     checkpoint_format: str = GOOGLE
     with_optimizer: bool = False
     tensorboard: bool = False
+    computing: Computing = PLAIN
 
 
 # What changes no number of a training, so it may change between runs.
@@ -108,13 +110,14 @@ def train(
     return fit(
         model,
         loss,
-        optimizer,
+        guarded(optimizer, choices.computing.mixed_precision),
         supply.training_batches(choices.train_batch_size, choices.seed),
         FitSettings(
             num_train_steps=choices.num_train_steps,
             eval_steps=choices.eval_steps,
             save_steps=choices.save_checkpoints_steps,
             micro_batches=choices.gradient_accumulation_steps,
+            jit_compile=choices.computing.jit_compile,
         ),
         state_path=folder / run_folder.STATE,
         identity=identity,

@@ -33,6 +33,8 @@ class FitSettings:
     """Save the state whenever this many steps more are done."""
     micro_batches: int = 1
     """Parts that each batch is passed through in."""
+    jit_compile: bool = False
+    """Let XLA compile the steps, once for each shape that a batch has."""
     best_metric: str | None = None
     """What of an evaluation decides which weights are best; None: the last
     weights are."""
@@ -129,7 +131,13 @@ def fit(
     Raises:
         UserError: the state is of another training or broken.
     """
-    train_step = TrainStep(model, loss, optimizer, settings.micro_batches)
+    train_step = TrainStep(
+        model,
+        loss,
+        optimizer,
+        settings.micro_batches,
+        jit_compile=settings.jit_compile,
+    )
     progress = _resume(state_path, model, optimizer, identity)
     resumed_from = progress.step
     listeners = keras.callbacks.CallbackList(list(callbacks), model=model)

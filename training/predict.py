@@ -26,6 +26,8 @@ class Predictor:
         self,
         model: keras.Model,
         outputs: Callable[[keras.Model, Mapping[str, Any]], Any] | None = None,
+        *,
+        jit_compile: bool = False,
     ) -> None:
         """Makes a predictor.
 
@@ -33,8 +35,11 @@ class Predictor:
             model: built.
             outputs: (model, features) → [B, C]; by default the model's own
                 output.
+            jit_compile: let XLA compile the graph, once for each shape that
+                a batch has.
         """
         self._model = model
+        self._jit_compile = jit_compile
         self._outputs = outputs or (
             lambda model, features: model(features, training=False)
         )
@@ -59,6 +64,7 @@ class Predictor:
                 self._graph = tf.function(
                     lambda features: self._outputs(self._model, features),
                     input_signature=[any_length_spec(batch)],
+                    jit_compile=self._jit_compile,
                 )
             values = self._graph(dict(batch)).numpy()
             if results is None:

@@ -43,6 +43,8 @@ class TrainStep:
         loss: LossFunction,
         optimizer: keras.optimizers.Optimizer,
         micro_batches: int = 1,
+        *,
+        jit_compile: bool = False,
     ) -> None:
         """Makes the optimiser's slots; graphs are traced at the first call.
 
@@ -51,11 +53,14 @@ class TrainStep:
             loss: see `LossFunction`.
             optimizer: not yet built, or built on this model's weights.
             micro_batches: parts that every batch is split into.
+            jit_compile: let XLA compile the step, once for each shape that a
+                batch has.
         """
         self._model = model
         self._loss = loss
         self._optimizer = optimizer
         self._micro_batches = micro_batches
+        self._jit_compile = jit_compile
         optimizer.build(model.trainable_variables)
         self._whole: Any = None
         self._part: Any = None
@@ -75,7 +80,9 @@ class TrainStep:
             return self._accumulate(batch)
         if self._whole is None:
             self._whole = tf.function(
-                self._take_step, input_signature=[any_length_spec(batch)]
+                self._take_step,
+                input_signature=[any_length_spec(batch)],
+                jit_compile=self._jit_compile,
             )
         return self._whole(dict(batch))
 
@@ -88,7 +95,9 @@ class TrainStep:
     ) -> tuple[tf.Tensor, list[Any]]:
         with tf.GradientTape() as tape:
             loss = self._loss(self._model, features, True) * share
-        gradients = tape.gradient(loss, self._model.trainable_variables)
+            # By the factor that the optimiser will divide by, mostly 1.
+            scaled = self._optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
         return loss, [_taken_apart(gradient) for gradient in gradients]
 
     def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
@@ -109,6 +118,7 @@ class TrainStep:
             self._part = tf.function(
                 self._differentiate,
                 input_signature=[any_length_spec(batch), share_spec],
+                jit_compile=self._jit_compile,
             )
         size = len(next(iter(batch.values())))
         total_loss: Any = 0.0
