@@ -63,16 +63,12 @@ def make_ours(arguments: argparse.Namespace, *, lean: bool = True) -> Step:
     """
     from modeling.config import BertConfig
     from optimization import create_optimizer
-    from pretraining.model import BertForPreTraining, loss
+    from pretraining.model import BertForPreTraining, loss, plain_loss
     from training.step import TrainStep
 
     model = BertForPreTraining(
         BertConfig.from_json_file(arguments.bert_config_file)
     )
-
-    def plain_loss(model: Any, features: Any, training: bool) -> Any:
-        logits: Any = model.plain_logits
-        return loss(logits, features, training)
 
     step = TrainStep(
         model,

@@ -21,9 +21,11 @@ def log_likelihood_loss(logits: Any, labels: Any) -> Any:
     Returns:
         float32 [R].
     """
-    log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    one_hot = ops.one_hot(labels, logits.shape[-1], dtype="float32")
-    return -ops.sum(one_hot * log_probs, axis=-1)
+    # One operation, where a product with one-hot labels would go through
+    # [R, C] several times; of masked words C is the vocabulary.
+    return ops.sparse_categorical_crossentropy(
+        labels, ops.cast(logits, "float32"), from_logits=True
+    )
 
 
 def classification_loss(

@@ -71,7 +71,10 @@ class BertForPreTraining(keras.Model):
         self.built = True
 
     def call(
-        self, inputs: Mapping[str, Any], training: bool | None = None
+        self,
+        inputs: Mapping[str, Any],
+        training: bool | None = None,
+        used: Any = None,
     ) -> dict[str, Any]:
         """Computes logits, without work on padding.
 
@@ -80,15 +83,20 @@ class BertForPreTraining(keras.Model):
                 and `masked_lm_positions`, int32 [B, P]; further entries are
                 ignored.
             training: whether dropout is on.
+            used: int [R], which of the B·P places are asked for; None: all.
 
         Returns:
-            As `modeling.heads.PreTrainingHeads`.
+            As `modeling.heads.PreTrainingHeads`; of masked words, the rows
+            that are asked for.
         """
         outputs = self.bert.outputs_at(
             dict(inputs), inputs[records.MASKED_LM_POSITIONS], training=training
         )
+        vectors = outputs["vectors"]
+        if used is not None:
+            vectors = ops.take(vectors, used, axis=0)
         return self.cls.of_vectors(
-            outputs["vectors"],
+            vectors,
             outputs["pooled_output"],
             self._output_table(inputs, training),
         )
@@ -155,12 +163,39 @@ def loss(
         float32 scalar. Parts of a batch, weighted by their examples, add up
         to the loss of the batch.
     """
-    logits = model(features, training=training)
+    weights = ops.reshape(features[records.MASKED_LM_WEIGHTS], (-1,))
+    # Places that are not used would cost a product with the word table each.
+    used = ops.where(weights > 0)[0]
+    logits = model(features, training=training, used=used)
+    ids = ops.reshape(features[records.MASKED_LM_IDS], (-1,))
+    return _sum_of_losses(
+        logits, ops.take(ids, used), ops.take(weights, used), features
+    )
+
+
+def plain_loss(
+    model: BertForPreTraining, features: Mapping[str, Any], training: bool
+) -> Any:
+    """The same, computed as the original does; see `loss`."""
+    return _sum_of_losses(
+        model.plain_logits(features, training=training),
+        features[records.MASKED_LM_IDS],
+        features[records.MASKED_LM_WEIGHTS],
+        features,
+    )
+
+
+def _sum_of_losses(
+    logits: Mapping[str, Any],
+    masked_lm_ids: Any,
+    masked_lm_weights: Any,
+    features: Mapping[str, Any],
+) -> Any:
     share = features.get(PREDICTIONS_PER_EXAMPLE)
     total = masked_lm_loss(
         logits["masked_lm_logits"],
-        features[records.MASKED_LM_IDS],
-        features[records.MASKED_LM_WEIGHTS],
+        masked_lm_ids,
+        masked_lm_weights,
         None if share is None else ops.sum(share),
     )
     if "next_sentence_logits" in logits:
