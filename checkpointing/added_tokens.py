@@ -113,13 +113,19 @@ def add_tokens(
         cut into before; all others are unchanged.
 
     Raises:
-        UserError: the checkpoint has no vocabulary or no word table.
+        UserError: the checkpoint has no WordPiece vocabulary or no word table.
     """
     vocabulary = checkpoint.vocabulary
     if vocabulary is None:
         raise UserError(
             "--add_tokens: the checkpoint has no vocabulary beside it; put "
             "its vocab.txt there"
+        )
+    if checkpoint.sentence_pieces is not None:
+        raise UserError(
+            "--add_tokens: the vocabulary is a SentencePiece model, whose "
+            "pieces have probabilities that new words would not have; only "
+            "WordPiece vocabularies are added to"
         )
     if names.WORD_TABLE not in checkpoint.arrays:
         raise UserError(

@@ -43,12 +43,15 @@ class Checkpoint:
         config: the sizes; may carry `architectures` and `id2label`.
         vocabulary: the tokens in the order of their ids, or None.
         do_lower_case: whether text is lower-cased before it is tokenized.
+        sentence_pieces: the SentencePiece model that the vocabulary is of,
+            or None if it is WordPiece's.
     """
 
     arrays: Arrays
     config: BertConfig
     vocabulary: tuple[str, ...] | None = None
     do_lower_case: bool = True
+    sentence_pieces: bytes | None = None
 
     @property
     def family(self) -> str:

@@ -28,7 +28,7 @@ from checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_folder, atomic_path
-from tokenization.vocab import guess_do_lower_case
+from tokenization.vocab import guess_do_lower_case, is_sentence_pieces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,9 +174,11 @@ def read_checkpoint(
         location = dataclasses.replace(
             location, vocab_file=pathlib.Path(vocab_file)
         )
-    vocabulary = None
+    vocabulary = sentence_pieces = None
     do_lower_case = True
     if location.vocab_file is not None:
+        if is_sentence_pieces(location.vocab_file):
+            sentence_pieces = location.vocab_file.read_bytes()
         vocabulary = read_vocabulary(location.vocab_file)
         do_lower_case, _ = guess_do_lower_case(
             location.weights, {token: n for n, token in enumerate(vocabulary)}
@@ -188,6 +190,7 @@ def read_checkpoint(
         else _read_config(location, pathlib.Path(config_file)),
         vocabulary,
         do_lower_case,
+        sentence_pieces,
     )
 
 

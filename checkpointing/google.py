@@ -154,10 +154,9 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
 
 def write_sidecars(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Writes `bert_config.json`, or ALBERT's, and `vocab.txt` if it has one."""
+    """Writes `bert_config.json`, or ALBERT's, and the vocabulary."""
     family = names.family_of(checkpoint.config)
     (folder / f"{family}_config.json").write_text(
         checkpoint.config.to_json_string(), encoding="utf-8"
     )
-    if checkpoint.vocabulary is not None:
-        write_vocabulary(folder / "vocab.txt", checkpoint.vocabulary)
+    write_vocabulary(folder, checkpoint.vocabulary, checkpoint.sentence_pieces)

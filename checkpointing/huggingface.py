@@ -41,6 +41,24 @@ _SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "unk_token": "[UNK]",
 }
+_WORD_PIECE = {
+    "tokenizer_class": "BertTokenizer",
+    "do_basic_tokenize": True,
+    "strip_accents": None,
+    "tokenize_chinese_chars": True,
+}
+_SPECIAL_SENTENCE_PIECES = {
+    **_SPECIAL_TOKENS,
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+}
+_SENTENCE_PIECE = {
+    "tokenizer_class": "AlbertTokenizer",
+    "keep_accents": False,
+    "remove_space": True,
+}
 
 
 def read(path: pathlib.Path) -> Arrays:
@@ -112,7 +130,7 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Fills a folder as transformers' `save_pretrained` does.
 
     `model.safetensors` with the tied word table once, `config.json`, and
-    with a vocabulary `vocab.txt`, `tokenizer_config.json` and
+    with a vocabulary `vocab.txt` or `spiece.model`, `tokenizer_config.json` and
     `special_tokens_map.json`.
 
     Args:
@@ -164,18 +182,19 @@ def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
 
 def _write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     assert checkpoint.vocabulary is not None
-    write_vocabulary(folder / "vocab.txt", checkpoint.vocabulary)
-    _write_json(folder / "special_tokens_map.json", _SPECIAL_TOKENS)
+    pieces = checkpoint.sentence_pieces
+    write_vocabulary(folder, checkpoint.vocabulary, pieces)
+    special, settings = _SPECIAL_TOKENS, _WORD_PIECE
+    if pieces is not None:
+        special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
+    _write_json(folder / "special_tokens_map.json", special)
     _write_json(
         folder / "tokenizer_config.json",
         {
-            **_SPECIAL_TOKENS,
-            "tokenizer_class": "BertTokenizer",
-            "do_basic_tokenize": True,
+            **special,
+            **settings,
             "do_lower_case": checkpoint.do_lower_case,
             "model_max_length": checkpoint.config.max_position_embeddings,
-            "strip_accents": None,
-            "tokenize_chinese_chars": True,
         },
     )
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
-from tokenization.vocab import load_vocab
+from tokenization.opening import read_tokens
+from tokenization.vocab import is_sentence_pieces, load_vocab
+
+SENTENCE_PIECES = "spiece.model"
 
 
 def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
-    """Reads `vocab.txt` or the vocabulary of a `tokenizer.json`.
+    """Reads `vocab.txt`, a `tokenizer.json` or a SentencePiece model.
 
     Args:
         path: the file.
@@ -25,6 +28,8 @@ def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
     Raises:
         UserError: the file cannot be read or is no vocabulary.
     """
+    if is_sentence_pieces(path):
+        return tuple(read_tokens(path))
     ids = load_vocab(path)
     if path.suffix == ".json":
         tokens = {number: token for token, number in ids.items()}
@@ -40,7 +45,20 @@ def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines)
 
 
-def write_vocabulary(path: pathlib.Path, tokens: Sequence[str]) -> None:
-    """Writes one token a line, as Google and Hugging Face do."""
-    text = "".join(f"{token}\n" for token in tokens)
-    path.write_bytes(text.encode("utf-8"))
+def write_vocabulary(
+    folder: pathlib.Path,
+    tokens: Sequence[str] | None,
+    sentence_pieces: bytes | None = None,
+) -> None:
+    """Writes a vocabulary as Google and Hugging Face do.
+
+    Args:
+        folder: gets `vocab.txt`, one token a line, or `spiece.model`.
+        tokens: in the order of their ids; None if there is no vocabulary.
+        sentence_pieces: the SentencePiece model that they are of.
+    """
+    if sentence_pieces is not None:
+        (folder / SENTENCE_PIECES).write_bytes(sentence_pieces)
+    elif tokens is not None:
+        text = "".join(f"{token}\n" for token in tokens)
+        (folder / "vocab.txt").write_bytes(text.encode("utf-8"))

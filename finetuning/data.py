@@ -19,7 +19,7 @@ from inputs.examples import InputExample
 from inputs.report import DataReport, Survey
 from inputs.token_store import TokenStore, write_token_store
 from safekeeping.errors import UserError
-from tokenization.full import FullTokenizer
+from tokenization.opening import Tokenizer
 from tokenization.packing import Packed, check_max_seq_length, pack
 from tokenization.vocab import require_special_tokens
 
@@ -28,7 +28,7 @@ from tokenization.vocab import require_special_tokens
 class TextEncoder:
     """Turns an example's texts into one input of the model."""
 
-    tokenizer: FullTokenizer
+    tokenizer: Tokenizer
     max_seq_length: int
 
     def check(self, vocab_file: object, vocab_size: int) -> str | None:
@@ -47,7 +47,9 @@ class TextEncoder:
         """
         check_max_seq_length(self.max_seq_length, pair=False)
         vocab = self.tokenizer.vocab
-        require_special_tokens(vocab, str(vocab_file))
+        require_special_tokens(
+            vocab, str(vocab_file), self.tokenizer.special_tokens
+        )
         highest = max(vocab.values())
         if highest >= vocab_size:
             raise UserError(
@@ -80,7 +82,7 @@ class TextEncoder:
             cls_id=vocab["[CLS]"],
             sep_id=vocab["[SEP]"],
         )
-        unknown = vocab["[UNK]"]
+        unknown = vocab[self.tokenizer.special_tokens[0]]
         survey.add_tokens(
             len(ids_a) + len(ids_b),
             ids_a.count(unknown) + ids_b.count(unknown),

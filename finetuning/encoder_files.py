@@ -21,8 +21,8 @@ from finetuning.classifier import BertClassifier
 from finetuning.run_folder import RunFolder
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
-from tokenization.full import FullTokenizer
-from tokenization.vocab import guess_do_lower_case, load_vocab
+from tokenization.opening import Tokenizer, open_tokenizer, read_tokens
+from tokenization.vocab import guess_do_lower_case
 
 # New for every task, so a checkpoint may lack them or have other ones.
 _HEAD = ("output_weights$", "output_bias$")
@@ -76,9 +76,9 @@ class EncoderFiles:
     why_lower_case: str
 
     @functools.cached_property
-    def tokenizer(self) -> FullTokenizer:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer of the vocabulary."""
-        return FullTokenizer(self.vocab_file, self.do_lower_case)
+        return open_tokenizer(self.vocab_file, self.do_lower_case)
 
     def make_classifier(
         self, labels: tuple[str, ...]
@@ -227,9 +227,10 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
         raise UserError(
             "there is no vocabulary: "
             + (
-                f"{location.weights.parent} has no vocab.txt; name one with "
+                f"{location.weights.parent} has no vocab.txt and no "
+                "SentencePiece model; name one with "
                 if location
-                else "give an --init_checkpoint with a vocab.txt beside it, or "
+                else "give an --init_checkpoint with one beside it, or "
             )
             + "--vocab_file"
         )
@@ -237,7 +238,7 @@ def find_files(choices: EncoderChoices) -> EncoderFiles:
         do_lower_case, why = choices.do_lower_case, "as given"
     else:
         do_lower_case, why = guess_do_lower_case(
-            choices.init_checkpoint, load_vocab(vocab_file)
+            choices.init_checkpoint, read_tokens(vocab_file)
         )
     return EncoderFiles(choices, config, vocab_file, do_lower_case, why)
 

@@ -19,13 +19,14 @@ from finetuning.lora import has_lora, save_lora
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_path, atomic_write
-from tokenization.full import FullTokenizer
-from tokenization.vocab import load_vocab
+from tokenization.opening import Tokenizer, open_tokenizer
+from tokenization.vocab import is_sentence_pieces, load_vocab
 
 MODEL = "model.keras"
 LORA = "lora.safetensors"
 CONFIG = "bert_config.json"
 VOCABULARY = "vocab.txt"
+SENTENCE_PIECES = "spiece.model"
 SETTINGS = "classifier.json"
 STATE = "training_state/state.safetensors"
 LOG = "training_log.jsonl"
@@ -81,6 +82,12 @@ class RunFolder:
         """Whether there is something to predict with."""
         return (self / MODEL).exists() and (self / SETTINGS).exists()
 
+    @property
+    def vocab_file(self) -> pathlib.Path:
+        """The vocabulary: a SentencePiece model, else one token a line."""
+        pieces = self / SENTENCE_PIECES
+        return pieces if pieces.exists() else self / VOCABULARY
+
     def clear(self) -> None:
         """Removes the files of a run, and nothing else."""
         for name in (
@@ -88,6 +95,7 @@ class RunFolder:
             CONFIG,
             VOCABULARY,
             LORA,
+            SENTENCE_PIECES,
             LOG,
             DATA_REPORT,
             DEV_SPLIT,
@@ -146,6 +154,12 @@ class RunFolder:
         """Copies the configuration and the vocabulary beside the weights."""
         with atomic_write(self / CONFIG) as file:
             file.write(config.to_json_string())
+        if is_sentence_pieces(vocab_file):
+            with atomic_path(self / SENTENCE_PIECES) as temporary:
+                shutil.copyfile(vocab_file, temporary)
+            return
+        # One from another run would count more than this one's.
+        (self / SENTENCE_PIECES).unlink(missing_ok=True)
         if pathlib.Path(vocab_file).suffix == ".json":
             vocab = load_vocab(vocab_file)
             with atomic_write(self / VOCABULARY, newline="\n") as file:
@@ -187,14 +201,14 @@ class RunFolder:
         """
         load(model, self / MODEL)
 
-    def load_tokenizer(self) -> FullTokenizer:
+    def load_tokenizer(self) -> Tokenizer:
         """Makes the tokenizer that the classifier was trained with.
 
         Raises:
             UserError: the vocabulary is missing or damaged.
         """
-        return FullTokenizer(
-            self / VOCABULARY, self.read_settings().do_lower_case
+        return open_tokenizer(
+            self.vocab_file, self.read_settings().do_lower_case
         )
 
 

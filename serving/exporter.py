@@ -21,6 +21,7 @@ from serving.id_formats import MODEL_FILES, check_installed, write_id_format
 from serving.saved_model import write_saved_model
 from serving.versions import new_version
 from tokenization.in_graph import GraphTokenizer
+from tokenization.vocab import is_sentence_pieces
 
 SAVED_MODEL = "saved_model"
 FORMATS = (SAVED_MODEL, *MODEL_FILES)
@@ -29,7 +30,6 @@ FORMATS = (SAVED_MODEL, *MODEL_FILES)
 _NEEDED = {
     run_folder.MODEL: "the weights",
     run_folder.CONFIG: "the configuration",
-    run_folder.VOCABULARY: "the vocabulary",
     run_folder.SETTINGS: "the labels and how text is read",
 }
 
@@ -62,7 +62,13 @@ def export(
     folder = RunFolder(model_dir)
     description = _describe(folder)
     model = folder.load_model()
-    vocab_file = folder / run_folder.VOCABULARY
+    vocab_file = folder.vocab_file
+    if format_name == SAVED_MODEL and is_sentence_pieces(vocab_file):
+        raise UserError(
+            f"{vocab_file}: a SavedModel takes strings, and its graph has no "
+            "SentencePiece tokenizer as ALBERT uses it; export with "
+            f"--format={' or '.join(MODEL_FILES)}, which take ids"
+        )
     # Somebody may have put another model's vocabulary there.
     TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
         vocab_file, model.bert.config.vocab_size
@@ -80,9 +86,10 @@ def export(
 
 def _describe(folder: RunFolder) -> Description:
     """Returns the description of a run folder that lacks nothing."""
+    needed = {**_NEEDED, folder.vocab_file.name: "the vocabulary"}
     missing = [
         f"{name} ({what})"
-        for name, what in _NEEDED.items()
+        for name, what in needed.items()
         if not (folder / name).is_file()
     ]
     if missing:

@@ -27,7 +27,6 @@ from serving.description import Description
 from serving.saved_model import ID_INPUTS
 
 DESCRIPTION = "classifier.json"
-VOCABULARY = "vocab.txt"
 
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 # Packages that the exporters want, from the extra named like the format.
@@ -84,7 +83,7 @@ def write_id_format(
     _WRITERS[format_name](
         folder / MODEL_FILES[format_name], model, description.problem
     )
-    shutil.copyfile(vocab_file, folder / VOCABULARY)
+    shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
     (folder / DESCRIPTION).write_text(description.to_json(), "utf-8")
 
 

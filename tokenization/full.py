@@ -83,10 +83,13 @@ class FullTokenizer:
         inv_vocab: {id: token}.
         basic_tokenizer: text to words and punctuation marks.
         wordpiece_tokenizer: words to pieces.
+        special_tokens: what the program itself writes, [UNK] first.
 
     Raises:
         UserError: the vocabulary cannot be read.
     """
+
+    special_tokens: tuple[str, ...] = vocab.SPECIAL_TOKENS
 
     def __init__(self, vocab_file: Path, do_lower_case: bool = True) -> None:
         self._set_up(vocab.load_vocab(vocab_file), do_lower_case)

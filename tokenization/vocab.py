@@ -22,8 +22,11 @@ Value = TypeVar("Value")
 Path = str | os.PathLike[str]
 
 SPECIAL_TOKENS = (UNKNOWN, "[CLS]", "[SEP]")
-# In the order in which a folder is searched.
-VOCAB_FILES = ("vocab.txt", "tokenizer.json")
+_SENTENCE_PIECES = ".model"
+# In the order in which a folder is searched; a `tokenizer.json` beside a
+# SentencePiece model says the same in another way.
+VOCAB_FILES = ("vocab.txt", "spiece.model", f"*{_SENTENCE_PIECES}")
+TOKENIZER_JSON = "tokenizer.json"
 
 # Whether text is lower-cased for models with such a name; the first that fits.
 _CASE_BY_NAME = (
@@ -57,6 +60,11 @@ def load_vocab(vocab_file: Path) -> dict[str, int]:
             WordPiece tokenizer.
     """
     path = pathlib.Path(vocab_file)
+    if is_sentence_pieces(path):
+        raise UserError(
+            f"{path}: is a SentencePiece model; a WordPiece vocabulary, one "
+            "token a line, is needed here"
+        )
     text = _read(path)
     if path.suffix == ".json":
         return _vocab_of_json(path, _parse(path, text))
@@ -69,8 +77,16 @@ def load_vocab(vocab_file: Path) -> dict[str, int]:
 
 def find_vocab_file(folder: Path) -> pathlib.Path | None:
     """Returns the vocabulary file that `folder` holds, if it holds one."""
-    paths = (pathlib.Path(folder) / name for name in VOCAB_FILES)
-    return next((path for path in paths if path.is_file()), None)
+    for pattern in (*VOCAB_FILES, TOKENIZER_JSON):
+        found = [p for p in pathlib.Path(folder).glob(pattern) if p.is_file()]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def is_sentence_pieces(vocab_file: Path) -> bool:
+    """Whether a vocabulary is a SentencePiece model, by its name."""
+    return pathlib.Path(vocab_file).suffix == _SENTENCE_PIECES
 
 
 def require_special_tokens(

@@ -20,7 +20,9 @@ from checkpointing.arrays import in_memory
 from checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from checkpointing.conversion import Settings, convert
 from checkpointing.formats import read_checkpoint, write
+from checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
+from tokenization.sentence_pieces import SentencePieceTokenizer
 
 pytestmark = [
     pytest.mark.huggingface,
@@ -32,6 +34,10 @@ pytestmark = [
 ]
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef")
+PIECES = (
+    pathlib.Path(__file__).parents[1] / "tokenization/reference/spiece.model"
+)
+PIECES_TEXT = "The  quick (brown) FÓX - naïve, 20."
 SAME_WIDTH = "AlbertModel-same-width"
 ACTIVATIONS = ("gelu", "gelu_erf", "relu")
 
@@ -137,6 +143,14 @@ def root(
     cases.append(
         {"make": False, "architecture": "AlbertModel", "folder": SAME_WIDTH}
     )
+    sentence_pieces = Checkpoint(
+        in_memory(chosen),
+        same_width,
+        read_vocabulary(PIECES),
+        sentence_pieces=PIECES.read_bytes(),
+    )
+    write(root / "pieces", sentence_pieces, format="huggingface")
+    cases.append({"folder": "pieces", "text": PIECES_TEXT})
     cases.append({"folder": "BertModel-gelu", "text": "A b"})
     inputs = verification.fixed_inputs(ours)
     np.savez(root / "inputs.npz", **inputs)  # type: ignore[arg-type]
@@ -221,3 +235,10 @@ def test_there_and_back(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
 def test_tokenizer(root: pathlib.Path) -> None:
     tokens = json.loads((root / "BertModel-gelu/tokens.json").read_text())
     assert tokens == {"ids": [2, 5, 6, 3], "model_max_length": 16}
+
+
+def test_sentence_piece_tokenizer(root: pathlib.Path) -> None:
+    tokens = json.loads((root / "pieces/tokens.json").read_text())
+    ours = SentencePieceTokenizer(root / "pieces/spiece.model")
+    assert tokens["ids"] == [2, *ours.encode(PIECES_TEXT), 3]
+    assert len(tokens["ids"]) > 10

@@ -1,0 +1,98 @@
+"""ALBERT's tokenizer against what google-research/albert's answers.
+
+`reference/README.md` tells how the answers came about.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import pickle
+
+import pytest
+
+from safekeeping.errors import UserError
+from tokenization import find_vocab_file, load_vocab
+from tokenization.full import FullTokenizer
+from tokenization.opening import open_tokenizer
+from tokenization.sentence_pieces import SentencePieceTokenizer, preprocess_text
+
+REFERENCE = pathlib.Path(__file__).parent / "reference"
+MODEL = REFERENCE / "spiece.model"
+ROWS = json.loads((REFERENCE / "sentence_pieces.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module", params=[True, False])
+def case(request: pytest.FixtureRequest) -> str:
+    return "lower" if request.param else "cased"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(case: str) -> SentencePieceTokenizer:
+    return SentencePieceTokenizer(MODEL, do_lower_case=case == "lower")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: ascii(row["text"][:20]))
+def test_equals_the_original(
+    row: dict, case: str, tokenizer: SentencePieceTokenizer
+) -> None:
+    text, expected = row["text"], row[case]
+    assert preprocess_text(text, case == "lower") == expected["preprocessed"]
+    assert tokenizer.tokenize(text) == expected["tokens"]
+    assert tokenizer.encode(text) == expected["ids"]
+    assert tokenizer.encode(text.encode()) == expected["ids"]
+    assert (
+        tokenizer.convert_tokens_to_ids(expected["tokens"]) == (expected["ids"])
+    )
+
+
+def test_numbers_with_a_comma_are_cut(
+    tokenizer: SentencePieceTokenizer,
+) -> None:
+    """`▁19,` is a piece of this vocabulary, and not used."""
+    assert "▁19," in tokenizer.vocab
+    assert tokenizer.tokenize("19, 20") == ["▁", "1", "9", ",", "▁20"]
+
+
+def test_what_is_unknown(tokenizer: SentencePieceTokenizer) -> None:
+    unknown = tokenizer.special_tokens[0]
+    assert (unknown, tokenizer.vocab[unknown]) == ("<unk>", 1)
+    assert tokenizer.encode("🙂") == [tokenizer.vocab["▁"], 1]
+    assert tokenizer.convert_ids_to_tokens([0, 2, 3]) == [
+        "<pad>",
+        "[CLS]",
+        "[SEP]",
+    ]
+
+
+def test_another_process_gets_the_same(
+    tokenizer: SentencePieceTokenizer,
+) -> None:
+    copy = pickle.loads(pickle.dumps(tokenizer))
+    assert copy.encode("The fox, 1,000") == tokenizer.encode("The fox, 1,000")
+
+
+def test_a_file_tells_its_tokenizer(tmp_path: pathlib.Path) -> None:
+    assert isinstance(open_tokenizer(MODEL), SentencePieceTokenizer)
+    assert isinstance(open_tokenizer(REFERENCE / "vocab.txt"), FullTokenizer)
+    with pytest.raises(UserError, match="is a SentencePiece model"):
+        load_vocab(MODEL)
+    (tmp_path / "30k-clean.model").write_bytes(b"\x0a\xff")
+    assert find_vocab_file(tmp_path) == tmp_path / "30k-clean.model"
+    with pytest.raises(UserError, match=r"30k-clean\.model: is no Sentence"):
+        open_tokenizer(tmp_path / "30k-clean.model")
+    with pytest.raises(UserError, match="cannot be read"):
+        open_tokenizer(tmp_path / "none.model")
+
+
+def test_a_model_counts_more_than_tokenizer_json(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert find_vocab_file(tmp_path) == tmp_path / "tokenizer.json"
+    (tmp_path / "spiece.model").write_bytes(MODEL.read_bytes())
+    assert find_vocab_file(tmp_path) == tmp_path / "spiece.model"
+    # Of two that are not called so, neither is the one.
+    (tmp_path / "spiece.model").rename(tmp_path / "a.model")
+    (tmp_path / "b.model").write_bytes(MODEL.read_bytes())
+    assert find_vocab_file(tmp_path) == tmp_path / "tokenizer.json"

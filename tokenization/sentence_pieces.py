@@ -1,0 +1,134 @@
+"""Text to SentencePiece tokens or ids, as google-research/albert does it.
+
+The library `sentencepiece` cuts; what ALBERT does to a text before and to
+numbers after is here. WordPiece is in `tokenization.full`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import unicodedata
+from collections.abc import Iterable
+
+import sentencepiece
+
+from safekeeping.errors import UserError
+from tokenization import characters
+from tokenization.vocab import Path
+
+
+def preprocess_text(inputs: str, lower: bool = False) -> str:
+    """Makes a text as plain as ALBERT's vocabularies are (original: same name).
+
+    Args:
+        inputs: any text.
+        lower: whether to lower-case it.
+
+    Returns:
+        The text in the normal form NFKD without marks that combine, one space
+        for every stretch of whitespace, none at the ends.
+    """
+    decomposed = unicodedata.normalize("NFKD", " ".join(inputs.split()))
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return plain.lower() if lower else plain
+
+
+class SentencePieceTokenizer:
+    """Text to SentencePiece tokens, with the methods of `FullTokenizer`.
+
+    The original's `FullTokenizer` with an `spm_model_file`, and the
+    `preprocess_text` that its `run_classifier.py` puts before.
+
+    Args:
+        model_file: a SentencePiece model, such as `30k-clean.model`.
+        do_lower_case: lower-case every text.
+
+    Attributes:
+        vocab: {piece: id}; not to be changed.
+        inv_vocab: {id: piece}.
+        special_tokens: what the program itself writes: the piece for all
+            that is unknown first.
+
+    Raises:
+        UserError: the file cannot be read or is no SentencePiece model.
+    """
+
+    def __init__(self, model_file: Path, do_lower_case: bool = True) -> None:
+        self._do_lower_case = do_lower_case
+        self._file = os.fspath(model_file)
+        self._model = read_bytes(model_file)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(self._model)
+            size = self._processor.GetPieceSize()
+        except (RuntimeError, OSError) as error:
+            raise UserError(
+                f"{self._file}: is no SentencePiece model, or is cut short; "
+                "fetch it again"
+            ) from error
+        self.inv_vocab = {i: self._processor.IdToPiece(i) for i in range(size)}
+        self.vocab = {piece: i for i, piece in self.inv_vocab.items()}
+        self._unknown_id = self._processor.unk_id()
+        unknown = self.inv_vocab[self._unknown_id]
+        self.special_tokens: tuple[str, ...] = (unknown, "[CLS]", "[SEP]")
+
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:
+        """Pickles as the file and the case."""
+        return type(self), (self._file, self._do_lower_case)
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """Returns the pieces of `text`; what is unknown stands for itself.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        plain = preprocess_text(
+            characters.convert_to_unicode(text), self._do_lower_case
+        )
+        pieces = []
+        for piece in self._processor.EncodeAsPieces(plain):
+            if piece.endswith(",") and piece[-2:-1].isdigit():
+                pieces += self._without_comma(piece)
+            else:
+                pieces.append(piece)
+        return pieces
+
+    def encode(self, text: str | bytes) -> list[int]:
+        """Returns the ids of `tokenize(text)`."""
+        return self.convert_tokens_to_ids(self.tokenize(text))
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """Looks pieces up; one that is not there is unknown."""
+        return [self.vocab.get(token, self._unknown_id) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """Looks ids up; an id that is not there is a KeyError."""
+        return [self.inv_vocab[number] for number in ids]
+
+    def _without_comma(self, piece: str) -> list[str]:
+        """Cuts `▁2000,` anew, so that the number is no other with a comma.
+
+        The number always begins a word then: the original means to take that
+        back inside of words, but under Python 3 it compares text with bytes.
+        """
+        number = piece[:-1].replace("▁", "")
+        return [*self._processor.EncodeAsPieces(number), ","]
+
+
+def read_bytes(model_file: Path) -> bytes:
+    """Reads a SentencePiece model.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        return pathlib.Path(model_file).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{os.fspath(model_file)}: the SentencePiece model cannot be read "
+            f"({error.strerror})"
+        ) from error
