@@ -149,6 +149,10 @@ def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
         **_FIXED,
         "pad_token_id": _pad_id(checkpoint.vocabulary),
     }
+    if config.num_hidden_groups is not None:
+        # Other values are meant there where these are left out.
+        values["embedding_size"] = config.embedding_width
+        values["inner_group_num"] = config.inner_group_num
     if checkpoint.num_labels:
         labels = checkpoint.labels
         values["id2label"] = {str(i): label for i, label in enumerate(labels)}
