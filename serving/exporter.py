@@ -26,13 +26,6 @@ from tokenization.vocab import is_sentence_pieces
 SAVED_MODEL = "saved_model"
 FORMATS = (SAVED_MODEL, *MODEL_FILES)
 
-# What a run folder must have, and why.
-_NEEDED = {
-    run_folder.MODEL: "the weights",
-    run_folder.CONFIG: "the configuration",
-    run_folder.SETTINGS: "the labels and how text is read",
-}
-
 
 def export(
     model_dir: str | os.PathLike[str],
@@ -86,7 +79,12 @@ def export(
 
 def _describe(folder: RunFolder) -> Description:
     """Returns the description of a run folder that lacks nothing."""
-    needed = {**_NEEDED, folder.vocab_file.name: "the vocabulary"}
+    needed = {
+        run_folder.MODEL: "the weights",
+        run_folder.CONFIG: "the configuration",
+        folder.vocab_file.name: "the vocabulary",
+        run_folder.SETTINGS: "the labels and how text is read",
+    }
     missing = [
         f"{name} ({what})"
         for name, what in needed.items()
