@@ -115,21 +115,20 @@ def main() -> None:
     from pretraining import preparation
     from pretraining.masking import MaskingSettings
     from pretraining.progress import Progress
+    from pretraining.settings import Settings, output_paths, strategy, weights
     from pretraining.words import WordSettings
 
-    settings = preparation.Settings(
+    settings = Settings(
         input_files=tuple(records.find_files(FLAGS.input_file)),
-        output_files=preparation.output_paths(
-            FLAGS.output_file, FLAGS.num_shards
-        ),
+        output_files=output_paths(FLAGS.output_file, FLAGS.num_shards),
         vocab_file=FLAGS.vocab_file,
         do_lower_case=FLAGS.do_lower_case,
         words=WordSettings(FLAGS.segmenter, FLAGS.word_list, FLAGS.entity_list),
         masking=MaskingSettings(
-            preparation.strategy(FLAGS.masking, FLAGS.do_whole_word_mask),
+            strategy(FLAGS.masking, FLAGS.do_whole_word_mask),
             FLAGS.masked_lm_prob,
             FLAGS.max_predictions_per_seq,
-            preparation.weights(FLAGS.ngram_weights),
+            weights(FLAGS.ngram_weights),
         ),
         sentence_objective=FLAGS.sentence_objective,
         max_seq_length=FLAGS.max_seq_length,

@@ -192,7 +192,7 @@ def main() -> None:
     from console.screen import Screen
     from pretraining.job import Job, run
     from pretraining.masking import MaskingSettings
-    from pretraining.preparation import weights
+    from pretraining.settings import weights
     from pretraining.starting_point import ModelChoices
     from pretraining.train import TrainingChoices
     from safekeeping.errors import UserError

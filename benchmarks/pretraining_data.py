@@ -71,8 +71,9 @@ def run_ours(
     """Runs this project's; returns seconds."""
     from pretraining import preparation
     from pretraining.progress import Progress
+    from pretraining.settings import Settings
 
-    settings = preparation.Settings(
+    settings = Settings(
         (arguments.text_file,),
         (output,),
         arguments.vocab_file,

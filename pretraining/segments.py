@@ -148,12 +148,7 @@ def sentence_order(
     A sentence that is alone, as the last of a document may be, is parted in
     two at a token; one of a single token makes no instance.
 
-    Args:
-        sentences: as for `next_sentence`, as all other arguments.
-        document: which to walk over.
-        rng: the stream of chance.
-        max_seq_length: with the three special tokens.
-        short_seq_prob: how often a document is cut shorter.
+    The arguments are those of `next_sentence`.
 
     Yields:
         Instances; label 1 means that B comes before A in the text.
@@ -194,12 +189,8 @@ def full_sentences(
     Liu et al. 2019, section 4.2. A sentence that does not fit alone is cut,
     and what is cut off begins the next instance.
 
-    Args:
-        sentences: as for `next_sentence`, as all other arguments.
-        document: which to walk over.
-        rng: the stream of chance.
-        max_seq_length: with the two special tokens.
-        short_seq_prob: how often a document is cut shorter.
+    The arguments are those of `next_sentence`, but that an instance has only
+    two special tokens.
 
     Yields:
         Instances without B, of label 0.

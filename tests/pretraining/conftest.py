@@ -17,6 +17,7 @@ from pretraining import preparation
 from pretraining.job import Job, run
 from pretraining.masking import MaskingSettings
 from pretraining.progress import Progress
+from pretraining.settings import Settings
 from pretraining.starting_point import ModelChoices
 from pretraining.train import TrainingChoices
 
@@ -73,7 +74,7 @@ def make_records(tmp_path_factory, text, vocab_file) -> Callable[..., str]:
         folder = tmp_path_factory.mktemp("records")
         (folder / "text.txt").write_text(text)
         preparation.prepare(
-            preparation.Settings(
+            Settings(
                 input_files=(str(folder / "text.txt"),),
                 output_files=(str(folder / "out.tfrecord"),),
                 vocab_file=str(vocab_file),

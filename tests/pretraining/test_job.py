@@ -15,6 +15,7 @@ from pretraining import run_folder
 from pretraining.job import run
 from pretraining.masking import MaskingSettings
 from pretraining.starting_point import ModelChoices
+from training.computing import Computing
 
 
 def change(job, **values):
@@ -335,3 +336,24 @@ def test_lazy_updates_leave_words_alone_that_no_batch_had(
     assert not moved[unknown]
     assert moved[4:].all()
     assert (arrays_of(trained)[table] != first).any(axis=1)[unknown]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "computing",
+    [
+        Computing(mixed_precision="bfloat16"),
+        Computing(mixed_precision="float16"),
+        Computing(jit_compile=True),
+        Computing(remat=True),
+    ],
+    ids=["bfloat16", "float16", "compiled", "remat"],
+)
+def test_other_ways_to_compute_learn_the_same(trained, job, lines, computing):
+    run(change(job, computing=computing), lines.append)
+    found, usual = evaluation_of(job.output_dir), evaluation_of(trained)
+    for when, tolerance in ((found["before"], 1e-2), (found, 0.2)):
+        whole = usual["before"] if when is found["before"] else usual
+        assert when["masked_lm_loss"] == pytest.approx(
+            whole["masked_lm_loss"], abs=tolerance
+        )

@@ -10,6 +10,7 @@ from pretraining import preparation, run_folder
 from pretraining.job import Job, run
 from pretraining.masking import MaskingSettings
 from pretraining.progress import Progress
+from pretraining.settings import Settings
 from pretraining.starting_point import ModelChoices
 from pretraining.train import TrainingChoices
 
@@ -23,7 +24,7 @@ def test_twenty_steps_drive_the_loss_down(shared, root, tmp_path):
     """
     vocab_file = str(shared / "vocabularies" / "bert-base-uncased-vocab.txt")
     preparation.prepare(
-        preparation.Settings(
+        Settings(
             input_files=(str(shared / "datasets" / "sample_text.txt"),),
             output_files=(str(tmp_path / "sample.tfrecord"),),
             vocab_file=vocab_file,

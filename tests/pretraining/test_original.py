@@ -19,6 +19,7 @@ from inputs import records
 from pretraining import original, preparation
 from pretraining.masking import MaskingSettings
 from pretraining.progress import Progress
+from pretraining.settings import Settings
 
 # Words of one and of several pieces, ideographs, and what the tokenizer drops.
 VOCAB = [
@@ -116,7 +117,7 @@ def test_records_are_the_original_ones(
     flags = dict(flags)
     most = int(flags.pop("max_predictions_per_seq"))
     preparation.prepare(
-        preparation.Settings(
+        Settings(
             files,
             outputs,
             vocab,
@@ -138,7 +139,7 @@ def test_reference_records(
 ) -> None:
     output = tmp_path / "out.tfrecord"
     preparation.prepare(
-        preparation.Settings(
+        Settings(
             (str(shared / "datasets/sample_text.txt"),),
             (str(output),),
             str(shared / "vocabularies/bert-base-uncased-vocab.txt"),

@@ -14,8 +14,14 @@ import pytest
 from inputs import records
 from pretraining import preparation, shards
 from pretraining.masking import MaskingSettings
-from pretraining.preparation import Settings
 from pretraining.progress import Progress
+from pretraining.settings import (
+    Settings,
+    output_paths,
+    resolve,
+    shard_paths,
+    strategy,
+)
 from pretraining.words import WordSettings
 from safekeeping.errors import UserError
 
@@ -92,7 +98,7 @@ def test_files_do_not_depend_on_the_workers(
         text,
         random_streams="independent",
         compression=compression,
-        output_files=preparation.shard_paths(str(tmp_path / "a.tfrecord"), 3),
+        output_files=shard_paths(str(tmp_path / "a.tfrecord"), 3),
     )
     first = prepare(settings)
     alone = outputs(settings)
@@ -126,7 +132,7 @@ def test_an_interrupted_job_goes_on(
     settings = dataclasses.replace(
         text,
         random_streams="independent",
-        output_files=preparation.shard_paths(str(tmp_path / "a.tfrecord"), 2),
+        output_files=shard_paths(str(tmp_path / "a.tfrecord"), 2),
     )
     prepare(settings)
     expected = outputs(settings)
@@ -256,30 +262,30 @@ def test_entities(text: Settings, tmp_path: pathlib.Path) -> None:
 
 
 def test_names_of_shards(tmp_path: pathlib.Path) -> None:
-    names = preparation.shard_paths("folder/a.b.tfrecord", 11)
+    names = shard_paths("folder/a.b.tfrecord", 11)
     assert len(names) == 11
     assert names[0] == "folder/a.b-00000-of-00011.tfrecord"
     assert names[10] == "folder/a.b-00010-of-00011.tfrecord"
     (tmp_path / "a-00003-of-00004.tfrecord").touch()
     with pytest.raises(UserError, match=r"a-00003-of-00004\.tfrecord is there"):
-        preparation.output_paths(str(tmp_path / "a.tfrecord"), 5)
-    assert len(preparation.output_paths(str(tmp_path / "a.tfrecord"), 4)) == 4
+        output_paths(str(tmp_path / "a.tfrecord"), 5)
+    assert len(output_paths(str(tmp_path / "a.tfrecord"), 4)) == 4
     with pytest.raises(UserError, match="give one file name"):
-        preparation.output_paths("a,b", 2)
-    assert preparation.output_paths("a, b", None) == ("a", "b")
+        output_paths("a,b", 2)
+    assert output_paths("a, b", None) == ("a", "b")
 
 
 def test_which_streams(text: Settings) -> None:
-    assert preparation.resolve(text) == "original"
+    assert resolve(text) == "original"
     replaced = dataclasses.replace
-    assert preparation.resolve(replaced(text, num_workers=2)) == "independent"
+    assert resolve(replaced(text, num_workers=2)) == "independent"
     sop = replaced(text, sentence_objective="sop")
-    assert preparation.resolve(sop) == "independent"
+    assert resolve(sop) == "independent"
     with pytest.raises(UserError, match="--sentence_objective=sop"):
-        preparation.resolve(replaced(sop, random_streams="original"))
-    assert preparation.strategy(None, True) == "whole_word"
+        resolve(replaced(sop, random_streams="original"))
+    assert strategy(None, True) == "whole_word"
     with pytest.raises(UserError, match="contradict"):
-        preparation.strategy("ngram", True)
+        strategy("ngram", True)
 
 
 def test_one_document(text: Settings, tmp_path: pathlib.Path) -> None:
