@@ -30,7 +30,7 @@ DTYPES: Mapping[str, Any] = {
 }
 _NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 # The format's order of types, largest alignment first.
-_RANK = ("F64", "I64", "F32", "I32", "I16", "I8", "U8", "BOOL")
+_RANK = ("I64", "F64", "F32", "I32", "I16", "I8", "U8", "BOOL")
 
 
 def write(path: pathlib.Path, entries: Mapping[str, Entry]) -> None:
