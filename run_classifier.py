@@ -113,8 +113,14 @@ flags.DEFINE_string(
     "bert_config_file", None, "By default what lies beside the checkpoint."
 )
 flags.DEFINE_string(
-    "vocab_file", None, "By default what lies beside the checkpoint."
+    "vocab_file",
+    None,
+    "vocab.txt, tokenizer.json or a SentencePiece .model; by default what "
+    "lies beside the checkpoint.",
 )
+# What google-research/albert's script calls them.
+flags.DEFINE_alias("albert_config_file", "bert_config_file")
+flags.DEFINE_alias("spm_model_file", "vocab_file")
 flags.DEFINE_bool(
     "do_lower_case",
     None,

@@ -57,20 +57,20 @@ class SentencePieceTokenizer:
     def __init__(self, model_file: Path, do_lower_case: bool = True) -> None:
         self._do_lower_case = do_lower_case
         self._file = os.fspath(model_file)
-        self._model = read_bytes(model_file)
-        self._set_up()
-
-    def _set_up(self) -> None:
+        model = _read(model_file)
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            self._processor.LoadFromSerializedProto(self._model)
-            size = self._processor.GetPieceSize()
-        except (RuntimeError, OSError) as error:
+            self._processor.LoadFromSerializedProto(model)
+            self.inv_vocab = {
+                number: self._processor.IdToPiece(number)
+                for number in range(self._processor.GetPieceSize())
+            }
+        # The last is what pieces that are not UTF-8 raise.
+        except (RuntimeError, OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{self._file}: is no SentencePiece model, or is cut short; "
+                f"{self._file}: is no SentencePiece model, or is damaged; "
                 "fetch it again"
             ) from error
-        self.inv_vocab = {i: self._processor.IdToPiece(i) for i in range(size)}
         self.vocab = {piece: i for i, piece in self.inv_vocab.items()}
         self._unknown_id = self._processor.unk_id()
         unknown = self.inv_vocab[self._unknown_id]
@@ -119,7 +119,7 @@ class SentencePieceTokenizer:
         return [*self._processor.EncodeAsPieces(number), ","]
 
 
-def read_bytes(model_file: Path) -> bytes:
+def _read(model_file: Path) -> bytes:
     """Reads a SentencePiece model.
 
     Raises:

@@ -81,6 +81,10 @@ def test_a_file_tells_its_tokenizer(tmp_path: pathlib.Path) -> None:
     assert find_vocab_file(tmp_path) == tmp_path / "30k-clean.model"
     with pytest.raises(UserError, match=r"30k-clean\.model: is no Sentence"):
         open_tokenizer(tmp_path / "30k-clean.model")
+    not_text = MODEL.read_bytes().replace("▁the".encode(), b"\xff" * 6)
+    (tmp_path / "not_text.model").write_bytes(not_text)
+    with pytest.raises(UserError, match="is damaged"):
+        open_tokenizer(tmp_path / "not_text.model")
     with pytest.raises(UserError, match="cannot be read"):
         open_tokenizer(tmp_path / "none.model")
 
