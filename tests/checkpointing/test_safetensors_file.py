@@ -14,7 +14,7 @@ from checkpointing.arrays import Arrays, Entry, in_memory
 CASES = {
     "floats": {
         "b": np.arange(6, dtype="f4").reshape(2, 3),
-        "a.weight": np.float32([-0.0, np.inf, 1e-45, np.nan]),
+        "a.weight": np.array([-0.0, np.inf, 1e-45, np.nan], "f4"),
     },
     "types": {
         f"x.{name}": np.arange(4).astype(dtype)
