@@ -49,8 +49,7 @@ def run(main: Callable[[], None]) -> NoReturn:
         main: reads its flags itself; imports what is heavy itself, too, so
             that `--help` answers at once.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_up_environment()
     _parse_flags()
     try:
         main()
@@ -68,6 +67,15 @@ def run(main: Callable[[], None]) -> NoReturn:
             "untouched; put this right and run the same command again."
         )
     sys.exit(0)
+
+
+def set_up_environment() -> None:
+    """Sets what TensorFlow reads when it is imported.
+
+    What the user has set stays as it is.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def load_tensorflow() -> None:

@@ -22,6 +22,11 @@ class BertClassifier(keras.Model):
 
     Weights: `bert/…`, `output_weights` [C, D] and `output_bias` [C]. A saved
     model carries the names of its labels.
+
+    Attributes:
+        labels: their names.
+        unpad: whether nothing is computed for padding. The answers are the
+            same without; then everything is computed as in the original.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class BertClassifier(keras.Model):
         """
         super().__init__(**{"name": "classifier", **kwargs})
         self.labels = tuple(labels)
+        self.unpad = True
         self.bert = BertModel(config)
         self.head = SequenceClassifier(len(self.labels), config.hidden_size)
         self.built = True
@@ -50,7 +56,12 @@ class BertClassifier(keras.Model):
         Returns:
             float [B, C].
         """
-        pooled_output = self.bert.pooled_output(inputs, training=training)
+        if self.unpad:
+            pooled_output = self.bert.pooled_output(inputs, training=training)
+        else:
+            pooled_output = self.bert(inputs, training=training)[
+                "pooled_output"
+            ]
         return self.head(pooled_output, training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from keras import ops
 
 from modeling.activations import Activation
 from modeling.initializers import create_initializer
+from modeling.normalization import Dropout
 from modeling.rows import AllRows, Rows
 from modeling.shapes import get_shape_list, reshape_to_matrix
 
@@ -73,7 +74,7 @@ class AttentionLayer(keras.layers.Layer):
                 ("query", "key", "value"), activations, strict=True
             )
         )
-        self.dropout = keras.layers.Dropout(attention_probs_dropout_prob)
+        self.dropout = Dropout(attention_probs_dropout_prob)
 
     def build(self, from_tensor_shape: Any, to_tensor_shape: Any) -> None:
         """Makes the projections for inputs [..., from or to width]."""
@@ -117,18 +118,11 @@ class AttentionLayer(keras.layers.Layer):
         probabilities = self.dropout(
             ops.softmax(scores, axis=-1), training=training
         )
-        # [B, N, F, H] → [B, F, N, H] → [B·F, N·H] → [from rows, N·H]
-        context = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
-        width = self._num_heads * self._size_per_head
-        return from_rows.from_batch(ops.reshape(context, (-1, width)))
+        return from_rows.join_heads(ops.matmul(probabilities, value))
 
     def _split_heads(self, matrix: Any, rows: Rows) -> Any:
         """[rows, N·H] → [B, N, L, H]."""
-        split = ops.reshape(
-            rows.to_batch(matrix),
-            (rows.batch, rows.length, self._num_heads, self._size_per_head),
-        )
-        return ops.transpose(split, (0, 2, 1, 3))
+        return rows.split_heads(matrix, self._num_heads, self._size_per_head)
 
 
 class _AttentionOverTensors(keras.layers.Layer):

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from modeling.initializers import create_initializer
-from modeling.normalization import make_layer_norm
+from modeling.normalization import Dropout, make_layer_norm
 from modeling.rows import RealRows
 from modeling.shapes import assert_rank, get_shape_list
 
@@ -109,7 +109,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         self._position_table_name = position_embedding_name
         self._initializer_range = initializer_range
         self.layer_norm = make_layer_norm("LayerNorm")
-        self.dropout = keras.layers.Dropout(dropout_prob)
+        self.dropout = Dropout(dropout_prob)
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the tables that are wanted and the LayerNorm."""

@@ -18,7 +18,7 @@ from keras import ops
 from modeling.activations import Activation, gelu
 from modeling.attention import AttentionLayer
 from modeling.initializers import create_initializer
-from modeling.normalization import make_layer_norm
+from modeling.normalization import Dropout, make_layer_norm
 from modeling.rematerialization import rematerialized
 from modeling.rows import AllRows, Rows
 from modeling.shapes import (
@@ -44,7 +44,7 @@ class ResidualOutput(keras.layers.Layer):
             kernel_initializer=create_initializer(initializer_range),
             name="dense",
         )
-        self.dropout = keras.layers.Dropout(dropout_prob)
+        self.dropout = Dropout(dropout_prob)
         self.layer_norm = make_layer_norm("LayerNorm")
 
     def build(self, x_shape: Any, residual_shape: Any) -> None:

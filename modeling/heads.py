@@ -14,7 +14,7 @@ from keras import ops
 from modeling.activations import get_activation
 from modeling.config import BertConfig
 from modeling.initializers import create_initializer
-from modeling.normalization import make_layer_norm
+from modeling.normalization import Dropout, make_layer_norm
 from modeling.shapes import get_shape_list, reshape_to_matrix
 
 # The original's classifier drops this much whatever the configuration says.
@@ -64,7 +64,7 @@ class SequenceClassifier(keras.layers.Layer):
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
-        self.dropout = keras.layers.Dropout(CLASSIFIER_DROPOUT_PROB)
+        self.dropout = Dropout(CLASSIFIER_DROPOUT_PROB)
         self.output_weights = keras.Variable(
             create_initializer(0.02),
             shape=(num_labels, hidden_size),

@@ -16,7 +16,7 @@ from modeling.activations import Activation
 from modeling.attention import AttentionLayer
 from modeling.encoder import Stack
 from modeling.initializers import create_initializer
-from modeling.normalization import make_layer_norm
+from modeling.normalization import Dropout, make_layer_norm
 from modeling.rows import Rows
 
 
@@ -170,7 +170,7 @@ class SharedLayer(keras.layers.Layer):
             ],
         )
         self.feed_forward_norm = make_layer_norm("LayerNorm_1")
-        self.dropout = keras.layers.Dropout(hidden_dropout_prob)
+        self.dropout = Dropout(hidden_dropout_prob)
 
     def build(self, input_shape: Any) -> None:
         """Makes the parts for inputs [R, D]."""

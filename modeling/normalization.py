@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 LAYER_NORM_EPSILON = 1e-12
+
+# Values of a 16-bit random number.
+_DRAWS = 1 << 16
 
 
 def make_layer_norm(name: str | None = None) -> keras.layers.Layer:
@@ -32,6 +36,34 @@ def layer_norm(input_tensor: Any, name: str | None = None) -> Any:
     return make_layer_norm(name)(input_tensor)
 
 
+class Dropout(keras.layers.Dropout):
+    """Keras' dropout for fewer random bits: 16 for each value.
+
+    The rate is the nearest multiple of 1/65536, and kept values are scaled by
+    what it really is, so the mean is exact.
+    """
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        """Float of any shape → the same shape; drops in training."""
+        below = round(self.rate * _DRAWS)
+        if (
+            not training
+            or below in (0, _DRAWS)
+            or keras.backend.backend() != "tensorflow"
+        ):
+            return super().call(inputs, training=training)
+        inputs = tf.convert_to_tensor(inputs)
+        size = tf.size(inputs)
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        words = tf.random.stateless_uniform(
+            [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32
+        )
+        draws = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
+        is_kept = tf.reshape(draws >= below, tf.shape(inputs))
+        scale = tf.constant(_DRAWS / (_DRAWS - below), inputs.dtype)
+        return inputs * (tf.cast(is_kept, inputs.dtype) * scale)
+
+
 def dropout(input_tensor: Any, dropout_prob: float | None) -> Any:
     """Drops values, always (original: `dropout`).
 
@@ -47,7 +79,7 @@ def dropout(input_tensor: Any, dropout_prob: float | None) -> Any:
     """
     if not dropout_prob:
         return input_tensor
-    return keras.layers.Dropout(dropout_prob)(input_tensor, training=True)
+    return Dropout(dropout_prob)(input_tensor, training=True)
 
 
 def layer_norm_and_dropout(

@@ -23,15 +23,16 @@ class Rows(Protocol):
     batch: Any
     length: Any
 
-    def to_batch(self, matrix: Any) -> Any:
-        """[R, W] → [B·S, W]; what stands at positions without a row is free.
+    def split_heads(self, matrix: Any, num_heads: int, size: int) -> Any:
+        """[R, N·H] → [B, N, S, H].
 
-        (It is finite if the rows of the same sequence are, and no gradient
-        may come back from there.)
+        What stands at positions without a row is free: it is finite if the
+        rows of the same sequence are, and no gradient may come back from
+        there.
         """
 
-    def from_batch(self, matrix: Any) -> Any:
-        """[B·S, W] → [R, W]."""
+    def join_heads(self, heads: Any) -> Any:
+        """[B, N, S, H] → [R, N·H]."""
 
     def at(self, matrix: Any, positions: Any) -> Any:
         """[R, W], int32 [B, P] → [B·P, W]; each position has to have a row."""
@@ -48,13 +49,16 @@ class AllRows:
         self.batch = batch
         self.length = length
 
-    def to_batch(self, matrix: Any) -> Any:
-        """Nothing to do."""
-        return matrix
+    def split_heads(self, matrix: Any, num_heads: int, size: int) -> Any:
+        """Transposes."""
+        split = ops.reshape(matrix, (self.batch, self.length, num_heads, size))
+        return ops.transpose(split, (0, 2, 1, 3))
 
-    def from_batch(self, matrix: Any) -> Any:
-        """Nothing to do."""
-        return matrix
+    def join_heads(self, heads: Any) -> Any:
+        """Transposes back."""
+        _, num_heads, _, size = heads.shape
+        joined = ops.transpose(heads, (0, 2, 1, 3))
+        return ops.reshape(joined, (-1, num_heads * size))
 
     def at(self, matrix: Any, positions: Any) -> Any:
         """Gathers, S rows for each sequence."""
@@ -122,22 +126,57 @@ class RealRows:
 
         return gather(table)
 
-    def to_batch(self, matrix: Any) -> Any:
+    def split_heads(self, matrix: Any, num_heads: int, size: int) -> Any:
         """Gathers; positions without a row repeat the one before."""
-        return _take_disjoint(matrix, self._rows, self._positions)
+        there, back = self._places(num_heads)
+        shape = (self.batch, num_heads, self.length, size)
 
-    def from_batch(self, matrix: Any) -> Any:
-        """Gathers the rows; the gradient spreads them."""
-
-        # A gather's own gradient would add up rows that occur twice, slowly.
+        # A gather's own gradient would add up what occurs twice, slowly.
         @ops.custom_gradient
-        def gather(x: Any) -> Any:
+        def split(x: Any) -> Any:
             def gradient(*upstream: Any) -> Any:
-                return self._spread(upstream[-1])
+                rows = _take(ops.reshape(upstream[-1], (-1, size)), back)
+                return ops.reshape(rows, (-1, num_heads * size))
 
-            return _take(x, self._positions), gradient
+            parts = _take(ops.reshape(x, (-1, size)), there)
+            return ops.reshape(parts, shape), gradient
 
-        return gather(matrix)
+        return split(matrix)
+
+    def join_heads(self, heads: Any) -> Any:
+        """Gathers; the gradient is 0 at positions without a row."""
+        _, num_heads, _, size = heads.shape
+        there, back = self._places(num_heads)
+        shape = (self.batch, num_heads, self.length, size)
+        kept = ops.reshape(self._kept, (self.batch, 1, self.length, 1))
+
+        @ops.custom_gradient
+        def join(x: Any) -> Any:
+            def gradient(*upstream: Any) -> Any:
+                parts = _take(ops.reshape(upstream[-1], (-1, size)), there)
+                parts = ops.reshape(parts, shape)
+                return parts * ops.cast(kept, parts.dtype)
+
+            rows = _take(ops.reshape(x, (-1, size)), back)
+            return ops.reshape(rows, (-1, num_heads * size)), gradient
+
+        return join(heads)
+
+    def _places(self, num_heads: int) -> tuple[Any, Any]:
+        """Says where the vectors of heads are: in rows, and in the batch.
+
+        Gathering single vectors unpads and transposes in one pass.
+
+        Returns:
+            (there, back): int32 [B, N, S], which of the vectors of [R, N] to
+            take; and [R, N], which of those of [B, N, S].
+        """
+        heads = ops.arange(num_heads, dtype="int32")
+        rows = ops.reshape(self._rows, (self.batch, 1, self.length))
+        there = rows * num_heads + ops.expand_dims(heads, 1)
+        sequences = self._positions // self.length
+        first = sequences * (num_heads * self.length) + self.columns
+        return there, ops.expand_dims(first, 1) + heads * self.length
 
     def at(self, matrix: Any, positions: Any) -> Any:
         """Gathers from the rows that the positions have."""
@@ -172,19 +211,3 @@ class RealRows:
 def _take(matrix: Any, rows: Any) -> Any:
     """[R, W], int32 of n numbers → [n, W]."""
     return ops.take(matrix, ops.reshape(rows, (-1,)), axis=0)
-
-
-def _take_disjoint(matrix: Any, rows: Any, back: Any) -> Any:
-    """Gathers `rows`; the gradient gathers `back`, the inverse.
-
-    A gather's own gradient would add up rows that occur twice, slowly.
-    """
-
-    @ops.custom_gradient
-    def gather(x: Any) -> Any:
-        def gradient(*upstream: Any) -> Any:
-            return _take(upstream[-1], back)
-
-        return _take(x, rows), gradient
-
-    return gather(matrix)

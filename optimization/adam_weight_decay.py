@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from optimization import fused
 from optimization.lazy_rows import require_slices
 from optimization.slots import (
     advance,
@@ -132,6 +133,20 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         else:
             gradient, rows = whole_gradient(gradient)
         rate = tf.cast(learning_rate, variable.dtype)
+        slots = self._adam_m[index], self._adam_v[index]
+        if self._is_plain(rows) and fused.can_update(variable, *slots):
+            decays = self.uses_weight_decay(path)
+            fused.update(
+                variable,
+                *slots,
+                gradient,
+                rate,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+                decay=self.weight_decay_rate if decays else 0.0,
+            )
+            return
 
         m = advance(self, self._adam_m[index], gradient, self.beta_1, rows)
         v = advance(
@@ -146,6 +161,14 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
             update += self.weight_decay_rate * weight
         update = self.adapted(update, weight, path)
         self.assign_sub(variable, placed(rate * update, rows))
+
+    def _is_plain(self, rows: tf.Tensor | None) -> bool:
+        """Whether an update is the original's, of a whole weight."""
+        return (
+            type(self) is AdamWeightDecay
+            and not self.bias_correction
+            and rows is None
+        )
 
     def adapted(
         self, update: tf.Tensor, weight: tf.Tensor, path: str

@@ -18,15 +18,12 @@ POSITIONS = np.array([[0, 3, 5, 0], [1, 1, 4, 0]] * 3, np.int32)
 def test_real_rows_are_the_unmasked_the_first_and_those_of_empty_sequences():
     positions = np.arange(12, dtype=np.float32)[:, None]
     rows = RealRows(MASK)
-    matrix = rows.from_batch(positions)
+    matrix = rows.pick(positions[:, 0].reshape(3, 4))[:, None]
     np.testing.assert_array_equal(matrix[:, 0], [0, 1, 4, 5, 7, 8, 9, 10, 11])
     np.testing.assert_array_equal(rows.columns, [0, 1, 0, 1, 3, 0, 1, 2, 3])
     np.testing.assert_array_equal(
         rows.spread(matrix)[..., 0],
         [[0, 1, 0, 0], [4, 5, 0, 7], [8, 9, 10, 11]],
-    )
-    np.testing.assert_array_equal(
-        rows.to_batch(matrix)[:, 0], [0, 1, 1, 1, 4, 5, 5, 7, 8, 9, 10, 11]
     )
     asked = np.array([[1, 0], [3, 0], [0, 2]])
     for one in (rows, AllRows(3, 4)):
@@ -40,7 +37,7 @@ def test_positions_that_are_asked_for_have_rows_whatever_the_mask_says():
     positions = np.arange(12, dtype=np.float32)[:, None]
     asked = np.array([[3, 1], [0, 2], [0, 0]], np.int32)
     rows = RealRows(MASK, asked)
-    matrix = rows.from_batch(positions)
+    matrix = rows.pick(positions[:, 0].reshape(3, 4))[:, None]
     np.testing.assert_array_equal(
         matrix[:, 0], [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     )
