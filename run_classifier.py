@@ -237,6 +237,18 @@ flags.DEFINE_integer(
     8,
     "Examples of a prediction's batch.",
 )
+flags.DEFINE_integer(
+    "batch_tokens",
+    None,
+    "Evaluate and predict in batches of at most so many positions, padding "
+    "counted, instead of so many examples: many short texts or few long ones.",
+)
+flags.DEFINE_bool(
+    "unpad",
+    True,
+    "Compute nothing for padding; false computes it like the original, for "
+    "the same answers.",
+)
 
 # The original's, of which nothing is left to choose here.
 flags.DEFINE_bool("use_tpu", False, "Refused if true: there is no TPU here.")
@@ -330,6 +342,8 @@ def main() -> None:
             do_predict=FLAGS.do_predict,
             eval_batch_size=FLAGS.eval_batch_size,
             predict_batch_size=FLAGS.predict_batch_size,
+            batch_tokens=FLAGS.batch_tokens,
+            unpad=FLAGS.unpad,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
         ),
         Screen(),

@@ -16,7 +16,7 @@ from finetuning.problem import Evaluation, Problem
 from finetuning.run_folder import RunFolder
 from finetuning.screen import Screen
 from finetuning.train import LabelledRows
-from inputs.batches import batches_by_length
+from inputs.batches import BatchLimit, batches_by_length
 from training.predict import Predictor
 from training.state import read_numbers
 
@@ -39,7 +39,7 @@ def evaluate(
     data: LabelledRows,
     folder: RunFolder,
     screen: Screen,
-    batch_size: int,
+    limit: BatchLimit,
 ) -> None:
     """Writes and shows how a classifier does on labelled rows.
 
@@ -48,10 +48,10 @@ def evaluate(
         data: rows and what they should come to.
         folder: where the results are written.
         screen: where they are shown.
-        batch_size: examples of a batch.
+        limit: of a batch.
     """
     logits = classifier.predictor(
-        batches_by_length(data.store, data.rows, batch_size), len(data.rows)
+        batches_by_length(data.store, data.rows, limit), len(data.rows)
     )
     evaluation = classifier.problem.evaluate(
         logits, data.targets, classifier.labels
@@ -71,7 +71,7 @@ def predict(
     split: Split,
     folder: RunFolder,
     screen: Screen,
-    batch_size: int,
+    limit: BatchLimit,
 ) -> None:
     """Writes what a classifier says of every row of a file.
 
@@ -80,11 +80,11 @@ def predict(
         split: the encoded file.
         folder: where the predictions are written.
         screen: where it is said.
-        batch_size: examples of a batch.
+        limit: of a batch.
     """
     rows = np.arange(len(split.store))
     logits = classifier.predictor(
-        batches_by_length(split.store, rows, batch_size), len(rows)
+        batches_by_length(split.store, rows, limit), len(rows)
     )
     results.write_predictions(
         folder,

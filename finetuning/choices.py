@@ -12,6 +12,7 @@ import os
 from finetuning.encoder_files import EncoderChoices
 from finetuning.sources import DataChoices
 from finetuning.train import TrainingChoices
+from inputs.batches import BatchLimit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,4 +28,18 @@ class Job:
     do_predict: bool = False
     eval_batch_size: int = 8
     predict_batch_size: int = 8
+    batch_tokens: int | None = None
+    """Instead of both: the most positions of a batch, padding counted."""
+    unpad: bool = True
+    """Compute nothing for padding."""
     overwrite_output_dir: bool = False
+
+    @property
+    def eval_limit(self) -> BatchLimit:
+        """Of a batch of an evaluation."""
+        return BatchLimit(self.eval_batch_size, self.batch_tokens)
+
+    @property
+    def predict_limit(self) -> BatchLimit:
+        """Of a batch of a prediction."""
+        return BatchLimit(self.predict_batch_size, self.batch_tokens)

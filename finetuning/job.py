@@ -60,8 +60,9 @@ def _check(job: Job, folder: RunFolder) -> None:
     check_data(job.data, do_train=job.do_train)
     if job.do_train:
         check_training(job.training, do_eval=job.do_eval)
-    for name in ("eval_batch_size", "predict_batch_size"):
-        check_range(getattr(job, name), Range(name, 1))
+    for name in ("eval_batch_size", "predict_batch_size", "batch_tokens"):
+        if (value := getattr(job, name)) is not None:
+            check_range(value, Range(name, 1))
     if folder.path.exists() and not folder.path.is_dir():
         raise UserError(
             f"--output_dir={folder.path}: is a file; give a folder, which "
@@ -95,10 +96,6 @@ def _do(job: Job, folder: RunFolder, screen: Screen) -> None:
     else:
         classifier = take_folder(job, folder, reader, screen)
     if classifier.dev is not None:
-        evaluate(
-            classifier, classifier.dev, folder, screen, job.eval_batch_size
-        )
+        evaluate(classifier, classifier.dev, folder, screen, job.eval_limit)
     if classifier.test is not None:
-        predict(
-            classifier, classifier.test, folder, screen, job.predict_batch_size
-        )
+        predict(classifier, classifier.test, folder, screen, job.predict_limit)

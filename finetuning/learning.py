@@ -98,6 +98,7 @@ def learn(
     computing = job.training.computing
     with computing_in(computing.mixed_precision):
         model, report = files.make_classifier(labels)
+    model.unpad = job.unpad
     screen.say(report)
     model.bert.encoder.remat = computing.remat
     if job.training.lora_rank is not None:
@@ -131,7 +132,7 @@ def learn(
         best_metric=best_metric,
         identity=identity,
         predictor=classifier.predictor,
-        eval_batch_size=job.eval_batch_size,
+        eval_limit=job.eval_limit,
     )
     _show(result, best_metric, folder, screen)
     if job.training.lora_rank is None:
@@ -140,6 +141,7 @@ def learn(
     # What was kept is the sum: a plain model without the thin matrices.
     with computing_in(computing.mixed_precision):
         model = folder.load_model()
+    model.unpad = job.unpad
     predictor = Predictor(model, jit_compile=computing.jit_compile)
     return dataclasses.replace(classifier, predictor=predictor)
 

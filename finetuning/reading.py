@@ -130,6 +130,13 @@ class Reader:
         for line in report_lines(split, encoder.max_seq_length):
             self._screen.say(line)
         self.report[name] = report_values(split)
+        if self._job.unpad:
+            share = split.store.share_of_padding(encoder.max_seq_length)
+            self._screen.say(
+                f"nothing is computed for padding: {share:.0%} of what "
+                f"--max_seq_length={encoder.max_seq_length} for every row "
+                "would be"
+            )
         if self._job.training.computing.jit_compile:
             store = dataclasses.replace(split.store, length_step=LENGTH_STEP)
             split = dataclasses.replace(split, store=store)

@@ -20,7 +20,7 @@ from finetuning.data import Split
 from finetuning.heldout import hold_out
 from finetuning.problem import Problem
 from finetuning.run_folder import RunFolder
-from inputs.batches import batches_by_length, training_batches
+from inputs.batches import BatchLimit, batches_by_length, training_batches
 from inputs.token_store import TokenStore
 from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from safekeeping.errors import UserError
@@ -102,7 +102,7 @@ def train(
     best_metric: str,
     identity: Mapping[str, Any],
     predictor: Predictor,
-    eval_batch_size: int,
+    eval_limit: BatchLimit,
 ) -> FitResult:
     """Trains, or goes on with a training that was stopped.
 
@@ -116,7 +116,7 @@ def train(
         best_metric: what of an evaluation decides which weights are kept.
         identity: as `identity_of` makes it.
         predictor: of the model.
-        eval_batch_size: examples of a batch of an evaluation.
+        eval_limit: of a batch of an evaluation.
 
     Returns:
         How it ended.
@@ -135,7 +135,7 @@ def train(
     evaluate = None
     if dev is not None:
         evaluate = _evaluation(
-            predictor, problem, dev, model.labels, eval_batch_size
+            predictor, problem, dev, model.labels, eval_limit
         )
     callbacks: list[keras.callbacks.Callback] = [
         ProgressBar(),
@@ -278,11 +278,11 @@ def _evaluation(
     problem: Problem,
     dev: LabelledRows,
     labels: Sequence[str],
-    batch_size: int,
+    limit: BatchLimit,
 ) -> Callable[[], Mapping[str, float]]:
     def evaluate() -> Mapping[str, float]:
         logits = predictor(
-            batches_by_length(dev.store, dev.rows, batch_size), len(dev.rows)
+            batches_by_length(dev.store, dev.rows, limit), len(dev.rows)
         )
         return problem.evaluate(logits, dev.targets, labels).scalars
 

@@ -6,6 +6,7 @@ at any step as if it had never stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 
@@ -74,8 +75,31 @@ def training_batches(
     return from_step
 
 
+@dataclasses.dataclass(frozen=True)
+class BatchLimit:
+    """How large a batch may be where the order of rows is free."""
+
+    examples: int
+    """The most rows, if there is no budget of tokens."""
+    tokens: int | None = None
+    """The most positions, padding counted: many short rows or few long ones;
+    a row that is longer alone is a batch of its own."""
+
+    def end(self, lengths: np.ndarray, first: int) -> int:
+        """Returns where the batch that begins with a row ends.
+
+        Args:
+            lengths: int [N], rising.
+            first: its first row.
+        """
+        if self.tokens is None:
+            return min(first + self.examples, len(lengths))
+        cells = lengths[first:] * np.arange(1, len(lengths) - first + 1)
+        return first + max(1, int((cells <= self.tokens).sum()))
+
+
 def batches_by_length(
-    store: TokenStore, rows: np.ndarray, batch_size: int
+    store: TokenStore, rows: np.ndarray, limit: BatchLimit
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields every row once, in batches of rows of similar length.
 
@@ -84,12 +108,17 @@ def batches_by_length(
     Args:
         store: the inputs.
         rows: int64 [N], rows of the store.
-        batch_size: examples of a batch; the last may have fewer.
+        limit: of a batch; the last may be smaller.
 
     Yields:
         (positions, batch): int64 [B] into `rows`, and the inputs.
     """
-    order = np.argsort(store.lengths[rows], kind="stable")
-    for first in range(0, len(order), batch_size):
-        positions = order[first : first + batch_size]
+    lengths = store.lengths[rows]
+    order = np.argsort(lengths, kind="stable")
+    lengths = store.padded_lengths(lengths[order])
+    first = 0
+    while first < len(order):
+        end = limit.end(lengths, first)
+        positions = order[first:end]
         yield positions, store.padded(rows[positions])
+        first = end

@@ -50,6 +50,14 @@ class TokenStore:
     def _longest(self) -> int:
         return int(self.lengths.max(initial=0))
 
+    def share_of_padding(self, length: int) -> float:
+        """Returns what part of all positions is none of an input's ids.
+
+        Args:
+            length: that every row is padded to.
+        """
+        return 1.0 - len(self.input_ids) / max(1, length * len(self))
+
     def packed(self, row: int) -> Packed:
         """Returns one row."""
         ids = self.input_ids[self.offsets[row] : self.offsets[row + 1]]
@@ -68,8 +76,12 @@ class TokenStore:
         """
         batch = [self.packed(int(row)) for row in rows]
         longest = max((len(packed.input_ids) for packed in batch), default=0)
-        steps = -(-longest // self.length_step)
-        return pad(batch, min(steps * self.length_step, self._longest))
+        return pad(batch, int(self.padded_lengths(np.array(longest))))
+
+    def padded_lengths(self, lengths: np.ndarray) -> np.ndarray:
+        """Returns the lengths of batches whose longest rows are so long."""
+        steps = -(-lengths // self.length_step)
+        return np.minimum(steps * self.length_step, self._longest)
 
 
 def write_token_store(
