@@ -37,6 +37,13 @@ flags.DEFINE_string(
     None,
     "Folder of the exported versions; `export` in --output_dir by default.",
 )
+flags.DEFINE_enum(
+    "quantize",
+    None,
+    ["int8"],
+    "Export with kernels in int8: a quarter of the size, not faster "
+    "(export_saved_model.py --format=litert has a form that is).",
+)
 flags.DEFINE_bool(
     "overwrite_output_dir", False, "Start anew in a folder that holds a run."
 )
@@ -176,7 +183,7 @@ flags.DEFINE_integer(
     "lora_rank",
     None,
     "Train matrices of this rank beside the frozen kernels (LoRA) and the "
-    "head, instead of all weights; 8 is usual. Wants a higher rate, 5e-4.",
+    "head, instead of all weights; 8 is usual. Wants a higher rate, 1e-3.",
 )
 flags.DEFINE_enum(
     "mixed_precision",
@@ -358,7 +365,8 @@ def _export() -> None:
     from serving.exporter import export
 
     export_dir = FLAGS.export_dir or os.path.join(FLAGS.output_dir, "export")
-    Screen().say(f"exported: {export(FLAGS.output_dir, export_dir)}")
+    folder = export(FLAGS.output_dir, export_dir, quantize=FLAGS.quantize)
+    Screen().say(f"exported: {folder}")
 
 
 if __name__ == "__main__":

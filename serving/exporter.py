@@ -18,6 +18,7 @@ from safekeeping.files import atomic_folder
 from serving.answers import ANSWERS
 from serving.description import Description
 from serving.id_formats import MODEL_FILES, check_installed, write_id_format
+from serving.quantization import quantize_dense_layers
 from serving.saved_model import write_saved_model
 from serving.versions import new_version
 from tokenization.in_graph import GraphTokenizer
@@ -33,6 +34,7 @@ def export(
     *,
     version: int | None = None,
     format_name: str = SAVED_MODEL,
+    quantize: str | None = None,
 ) -> pathlib.Path:
     """Exports a trained classifier.
 
@@ -41,6 +43,7 @@ def export(
         export_dir: gets a new numbered folder.
         version: its number; None for the next free one.
         format_name: one of `FORMATS`.
+        quantize: one of `quantization.MODES`, or None for float32.
 
     Returns:
         The numbered folder.
@@ -50,7 +53,7 @@ def export(
             version exists already; nothing has been written then.
     """
     if format_name != SAVED_MODEL:
-        check_installed(format_name)
+        check_installed(format_name, quantize)
     target = new_version(export_dir, version)
     folder = RunFolder(model_dir)
     description = _describe(folder)
@@ -68,11 +71,18 @@ def export(
     )
     with atomic_folder(target) as temporary:
         if format_name == SAVED_MODEL:
+            if quantize is not None:
+                quantize_dense_layers(model)
             tokenizer = GraphTokenizer(vocab_file, description.do_lower_case)
             write_saved_model(temporary, model, tokenizer, description)
         else:
             write_id_format(
-                format_name, temporary, model, vocab_file, description
+                format_name,
+                temporary,
+                model,
+                vocab_file,
+                description,
+                quantize,
             )
     return target
 

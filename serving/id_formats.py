@@ -24,13 +24,21 @@ from modeling.activations import gelu_erf, get_activation
 from safekeeping.errors import UserError
 from serving.answers import ANSWERS
 from serving.description import Description
+from serving.quantization import litert_options, quantize_onnx
 from serving.saved_model import ID_INPUTS
 
 DESCRIPTION = "classifier.json"
 
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 # Packages that the exporters want, from the extra named like the format.
-_NEEDED = {"litert": (), "onnx": ("onnx", "tf2onnx")}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "litert": (),
+    "onnx": ("onnx", "tf2onnx"),
+}
+_NEEDED_TO_QUANTIZE: dict[str, tuple[str, ...]] = {
+    "litert": (),
+    "onnx": ("onnxruntime",),
+}
 
 
 class _Scores(keras.Model):
@@ -61,6 +69,7 @@ def write_id_format(
     model: BertClassifier,
     vocab_file: str | os.PathLike[str],
     description: Description,
+    quantize: str | None = None,
 ) -> None:
     """Writes the model, its vocabulary and its description.
 
@@ -74,29 +83,35 @@ def write_id_format(
         model: the classifier.
         vocab_file: what it was trained with.
         description: of it.
+        quantize: one of `quantization.MODES`, or None for float32.
 
     Raises:
         UserError: a package that the format needs is missing.
     """
-    check_installed(format_name)
+    check_installed(format_name, quantize)
     folder = pathlib.Path(folder)
     _WRITERS[format_name](
-        folder / MODEL_FILES[format_name], model, description.problem
+        folder / MODEL_FILES[format_name], model, description.problem, quantize
     )
     shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
     (folder / DESCRIPTION).write_text(description.to_json(), "utf-8")
 
 
-def check_installed(format_name: str) -> None:
+def check_installed(format_name: str, quantize: str | None = None) -> None:
     """Checks that the exporter of a format has what it needs.
+
+    Args:
+        format_name: a key of `MODEL_FILES`.
+        quantize: as for `write_id_format`.
 
     Raises:
         UserError: a package is missing.
     """
+    needed = _NEEDED[format_name]
+    if quantize is not None:
+        needed += _NEEDED_TO_QUANTIZE[format_name]
     missing = [
-        name
-        for name in _NEEDED[format_name]
-        if importlib.util.find_spec(name) is None
+        name for name in needed if importlib.util.find_spec(name) is None
     ]
     if missing:
         raise UserError(
@@ -128,7 +143,10 @@ def _write(
 
 
 def _write_litert(
-    path: pathlib.Path, model: BertClassifier, problem: str
+    path: pathlib.Path,
+    model: BertClassifier,
+    problem: str,
+    quantize: str | None,
 ) -> None:
     # Keras would allow TensorFlow's own operations, too, and the file would
     # then ask for a runtime that has them: better that the export fails.
@@ -138,20 +156,28 @@ def _write_litert(
         problem,
         "litert",
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+        **({} if quantize is None else litert_options()),
     )
 
 
 def _write_onnx(
-    path: pathlib.Path, model: BertClassifier, problem: str
+    path: pathlib.Path,
+    model: BertClassifier,
+    problem: str,
+    quantize: str | None,
 ) -> None:
     import onnx
 
     _write(path, _with_plain_erf(model), problem, "onnx")
     # tf2onnx leaves an operation that it does not know in the file.
     onnx.checker.check_model(path)
+    if quantize is not None:
+        quantize_onnx(path)
 
 
-_WRITERS: dict[str, Callable[[pathlib.Path, BertClassifier, str], None]] = {
+_WRITERS: dict[
+    str, Callable[[pathlib.Path, BertClassifier, str, str | None], None]
+] = {
     "litert": _write_litert,
     "onnx": _write_onnx,
 }

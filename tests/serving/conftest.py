@@ -42,7 +42,9 @@ NASTY = (
 )
 
 
-def make_run(folder: pathlib.Path, name: str, seed: int = 0) -> RunFolder:
+def make_run(
+    folder: pathlib.Path, name: str, seed: int = 0, hidden_size: int = 16
+) -> RunFolder:
     """A run folder with random weights, as a training leaves it."""
     import keras
 
@@ -51,7 +53,7 @@ def make_run(folder: pathlib.Path, name: str, seed: int = 0) -> RunFolder:
     problem, labels, takes_pairs = RUNS[name]
     config = BertConfig(
         vocab_size=len(SPECIAL + WORDS),
-        hidden_size=16,
+        hidden_size=hidden_size,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
@@ -64,7 +66,7 @@ def make_run(folder: pathlib.Path, name: str, seed: int = 0) -> RunFolder:
     model = BertClassifier(config, labels)
     # So that the labels are told apart.
     model.head.output_weights.assign(
-        np.random.default_rng(seed).normal(size=(len(labels), 16))
+        np.random.default_rng(seed).normal(size=(len(labels), hidden_size))
     )
     folder.mkdir(parents=True)
     vocab_file = folder / "vocab.txt"
@@ -99,6 +101,13 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
     """A run of every problem, {name of `RUNS`: folder}."""
     top = tmp_path_factory.mktemp("runs")
     return {name: make_run(top / name, name) for name in RUNS}
+
+
+@pytest.fixture(scope="session")
+def wide_run(tmp_path_factory) -> RunFolder:
+    """A run whose kernels are large enough to be worth int8."""
+    folder = tmp_path_factory.mktemp("wide") / "single"
+    return make_run(folder, "single", hidden_size=128)
 
 
 @pytest.fixture(scope="session")
