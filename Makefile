@@ -36,23 +36,24 @@ format: $(DEV)  ## Formats the code and repairs what lint can repair.
 	$(BIN)python -m ruff check --fix
 	$(BIN)python -m ruff format
 
-# SST2 names a file with a sentence a line. Peers that are not installed
+# SST2 names its dev.tsv, or a file with a sentence a line; RUN_DIR the folder
+# of a fine-tuning on it, to compare int8. Peers that are not installed
 # (`$(BIN)python -m pip install -e '.[benchmarks]'`) are left out.
 RESULTS := benchmarks/results
 CONTEST = $(RUN) -m benchmarks.contest --text_file=$(SST2) \
 	--vocab_file="$$checkpoint/tokenizer.json"
 bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
 	@test -f "$(SST2)" || { \
-		echo "Name a file of sentences: make bench SST2=sst2.txt" >&2; exit 2; }
+		echo "Name a file of sentences: make bench SST2=dev.tsv" >&2; exit 2; }
 	@set -e; mkdir -p $(RESULTS); \
 	checkpoint="$$($(RUN) examples/fetch_minilm.py)"; \
-	for shape in BERT-Base MiniLM; do \
-		for task in predict train; do for order in random sorted; do \
-			$(CONTEST) --task=$$task --shape=$$shape --order=$$order \
-				| tee -a $(RESULTS)/model.jsonl; \
-		done; done; \
-	done; \
-	$(CONTEST) --task=memory | tee -a $(RESULTS)/model.jsonl; \
+	for shape in BERT-Base MiniLM; do for task in predict train; do \
+		$(CONTEST) --task=$$task --shape=$$shape \
+			| tee -a $(RESULTS)/model.jsonl; \
+	done; done; \
+	$(CONTEST) --task=memory --order=random | tee -a $(RESULTS)/model.jsonl; \
+	test -z "$(RUN_DIR)" || $(CONTEST) --task=int8 --model_dir=$(RUN_DIR) \
+		--order=sorted --batches=27 | tee -a $(RESULTS)/model.jsonl; \
 	$(RUN) -m benchmarks.tables
 
 # UPGRADE=1 moves every version; without it, the pins that still fit stay.

@@ -27,7 +27,8 @@ def make_batches(
     """Makes batches of the lines of a file.
 
     Args:
-        text_file: one sentence a line.
+        text_file: one sentence a line, or sentence, tab and number of a
+            label, as SST-2's files.
         vocab_file: an uncased vocabulary.
         order: "random", or "sorted" by number of tokens.
         batch_size: B.
@@ -39,15 +40,19 @@ def make_batches(
 
     Returns:
         `input_ids`, `input_mask`, `segment_ids`, int32 [B, S], and `targets`,
-        int32 [B], of 0 and 1.
+        int32 [B]: the labels, or without any 0 and 1 in turn.
     """
     tokenizer = FullTokenizer(vocab_file, do_lower_case=True)
-    sentences = [
-        tokenizer.encode(line)
-        for line in text_file.read_text("utf-8").splitlines()
+    lines = text_file.read_text("utf-8").splitlines()
+    if lines[0].lower() == "sentence\tlabel":
+        del lines[0]
+    cells = [line.partition("\t") for line in lines]
+    targets = [
+        int(label or number % 2) for number, (_, _, label) in enumerate(cells)
     ]
+    sentences = [tokenizer.encode(sentence) for sentence, _, _ in cells]
     if length is not None:
-        sentences = [(ids * length)[: length - 2] for ids in sentences if ids]
+        sentences = [(ids * length)[: length - 2] for ids in sentences]
     chance = np.random.default_rng(1)
     chosen = chance.permutation(len(sentences))[: batch_size * num_batches]
     if order == "sorted":
@@ -55,14 +60,19 @@ def make_batches(
             np.argsort([len(sentences[row]) for row in chosen], kind="stable")
         ]
     return [
-        _batch([sentences[row] for row in rows], tokenizer)
+        {
+            **_inputs([sentences[row] for row in rows], tokenizer),
+            "targets": np.array([targets[row] for row in rows], np.int32),
+        }
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size))
         if len(rows) == batch_size
     ]
 
 
-def _batch(sentences: Sequence[list[int]], tokenizer: FullTokenizer) -> Batch:
-    batch = pad(
+def _inputs(
+    sentences: Sequence[list[int]], tokenizer: FullTokenizer
+) -> dict[str, np.ndarray]:
+    return pad(
         [
             pack(
                 ids,
@@ -73,5 +83,3 @@ def _batch(sentences: Sequence[list[int]], tokenizer: FullTokenizer) -> Batch:
             for ids in sentences
         ]
     )
-    targets = batch["input_ids"].sum(axis=1, dtype=np.int32) % 2
-    return {**batch, "targets": targets}

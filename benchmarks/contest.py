@@ -7,7 +7,7 @@ compute with is made by `weights` and `batches`.
 
     pip install -e '.[benchmarks]'
     python -m benchmarks.contest --task=predict --shape=BERT-Base \
-        --order=sorted --vocab_file=vocab.txt --text_file=sst2.txt
+        --vocab_file=vocab.txt --text_file=dev.tsv
 
 Prints one JSON object a contender: seconds for all batches (the sum of each
 batch's best and median time), useful GFLOP/s of the best, that beside a plain
@@ -27,14 +27,20 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.batches import make_batches
 from benchmarks.material import Batch, Material, save_batches
-from benchmarks.weights import SHAPES, config_of, useful_flops, write_weights
+from benchmarks.weights import (
+    SHAPES,
+    config_of,
+    convert_run,
+    useful_flops,
+    write_weights,
+)
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
 
@@ -65,8 +71,21 @@ TASKS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "memory": {
         OURS: ("ours", "train"),
         "Hugging Face": ("hugging_face", "train"),
+        f"{OURS}, --remat": ("ours", "train_with_remat"),
+    },
+    "int8": {
+        f"{OURS}, SavedModel, float32": ("ours_exported", "saved_model"),
+        f"{OURS}, SavedModel, int8": ("ours_exported", "saved_model_int8"),
+        f"{OURS}, LiteRT, float32": ("ours_exported", "litert"),
+        f"{OURS}, LiteRT, int8": ("ours_exported", "litert_int8"),
+        f"{OURS}, ONNX, float32": ("ours_exported", "onnx"),
+        f"{OURS}, ONNX, int8": ("ours_exported", "onnx_int8"),
+        "CTranslate2, float32": ("c_translate", "classify"),
+        "CTranslate2, int8": ("c_translate", "classify_int8"),
     },
 }
+ORDERS = ("random", "sorted")
+BOTH = "both"
 IS_TRAINING = ("train", "memory")
 # Of the batches whose memory is measured: no padding, one step.
 MEMORY_LENGTH = 128
@@ -168,10 +187,22 @@ def hold(
 
 
 def figures(
-    seats: list[Seat], batches: list[Batch], flops: float
+    seats: Sequence[Seat], batches: Sequence[Batch], part: slice, flops: float
 ) -> Iterator[dict[str, Any]]:
-    """Yields a line for every contender but the products."""
-    best = {seat.name: float(seat.seconds.min(0).sum()) for seat in seats}
+    """Yields a line for every contender but the products.
+
+    Args:
+        seats: after their turns.
+        batches: what they computed.
+        part: which of the batches the lines are about.
+        flops: useful ones, of those.
+    """
+    best = {
+        seat.name: float(seat.seconds[:, part].min(0).sum()) for seat in seats
+    }
+    first = next(name for name in best if name not in PRODUCTS)
+    outputs = {seat.name: seat.ready["outputs"] for seat in seats}
+    targets = [batch["targets"] for batch in batches[part]]
     product = max(
         (
             PRODUCT_FLOPS / seat.seconds.min()
@@ -180,7 +211,6 @@ def figures(
         ),
         default=None,
     )
-    outputs = {seat.name: np.asarray(seat.ready["output"]) for seat in seats}
     for seat in seats:
         if seat.name in PRODUCTS:
             continue
@@ -188,11 +218,11 @@ def figures(
         line = {
             "contender": seat.name,
             "n": len(seat.times),
-            "batches": len(batches),
-            "batch_size": len(batches[0]["input_ids"]),
-            "tokens": int(sum(b["input_mask"].sum() for b in batches)),
+            "batches": len(targets),
+            "batch_size": len(targets[0]),
+            "tokens": int(sum(b["input_mask"].sum() for b in batches[part])),
             "min_seconds": best[seat.name],
-            "median_seconds": float(np.median(seat.seconds, 0).sum()),
+            "median_seconds": float(np.median(seat.seconds[:, part], 0).sum()),
             "useful_gflops": speed / 1e9,
             "peak_mb": seat.last["peak_mb"],
             "peak_mb_of_imports": seat.last["peak_mb_of_imports"],
@@ -201,11 +231,14 @@ def figures(
         if product is not None:
             line["product_gflops"] = product / 1e9
             line["of_product"] = speed / product
-        if OURS in best:
-            line["ours_is_times"] = best[seat.name] / best[OURS]
-            line["max_difference"] = float(
-                np.abs(outputs[seat.name] - outputs[OURS]).max()
-            )
+        if first.startswith(OURS):
+            line["ours_is_times"] = best[seat.name] / best[first]
+            apart = np.subtract(outputs[seat.name][0], outputs[first][0])
+            line["max_difference"] = float(np.abs(apart).max())
+        answers = outputs[seat.name][part]
+        if len(answers) == len(targets) and np.ndim(answers[0]) == 2:
+            classes = np.argmax(answers, -1)
+            line["accuracy"] = float(np.mean(classes == np.array(targets)))
         yield line
 
 
@@ -221,22 +254,35 @@ def surroundings() -> dict[str, Any]:
 
 
 def prepare(
-    arguments: argparse.Namespace,
+    arguments: argparse.Namespace, orders: Sequence[str]
 ) -> tuple[Material, list[Batch], BertConfig]:
-    """Makes what the contenders are given."""
-    config = config_of(arguments.shape, len(load_vocab(arguments.vocab_file)))
+    """Makes what the contenders are given; the batches order by order."""
     cache = arguments.work_dir / arguments.shape
     weights = cache / "weights"
-    write_weights(weights, config, arguments.vocab_file)
-    batches = make_batches(
-        arguments.text_file,
-        arguments.vocab_file,
-        order=arguments.order,
-        batch_size=arguments.batch_size,
-        num_batches=1 if arguments.task == "memory" else arguments.batches,
-        length=MEMORY_LENGTH if arguments.task == "memory" else None,
+    if arguments.model_dir is None:
+        vocab_file = arguments.vocab_file
+        config = config_of(arguments.shape, len(load_vocab(vocab_file)))
+        write_weights(weights, config, vocab_file)
+    else:
+        cache = arguments.work_dir / arguments.model_dir.name
+        weights = cache / "weights"
+        config = convert_run(arguments.model_dir, weights)
+    is_memory = arguments.task == "memory"
+    batches = [
+        batch
+        for order in orders
+        for batch in make_batches(
+            arguments.text_file,
+            arguments.vocab_file,
+            order=order,
+            batch_size=arguments.batch_size,
+            num_batches=1 if is_memory else arguments.batches,
+            length=MEMORY_LENGTH if is_memory else None,
+        )
+    ]
+    given = Material(
+        weights, cache, cache / "batches.npz", arguments.model_dir or cache
     )
-    given = Material(weights, cache, cache / "batches.npz")
     save_batches(given.batches, batches)
     return given, batches, config
 
@@ -250,13 +296,14 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--task", choices=TASKS, required=True)
     add("--shape", choices=SHAPES, default="BERT-Base")
-    add("--order", choices=("random", "sorted"), default="random")
+    add("--order", choices=(*ORDERS, BOTH), default=BOTH)
+    add("--model_dir", type=pathlib.Path, help="of a run, for --task=int8")
     add("--vocab_file", type=pathlib.Path, required=True, help="uncased")
     add(
         "--text_file",
         type=pathlib.Path,
         required=True,
-        help="one sentence a line",
+        help="one sentence a line, or SST-2's dev.tsv",
     )
     add("--batch_size", type=int, default=32)
     add("--batches", type=int, default=6, help="the most batches")
@@ -274,25 +321,29 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Holds a contest and prints what came of it."""
     arguments = parse()
-    given, batches, config = prepare(arguments)
+    orders = ORDERS if arguments.order == BOTH else (arguments.order,)
+    given, batches, config = prepare(arguments, orders)
     wanted = (arguments.contenders or "").split(",")
     contenders = {
         name: place
         for name, place in TASKS[arguments.task].items()
         if any(part in name for part in wanted)
     }
-    flops = sum(
-        useful_flops(batch, config, training=arguments.task in IS_TRAINING)
-        for batch in batches
-    )
     seats = hold({**PRODUCTS, **contenders}, given, arguments.rounds)
-    for line in figures(seats, batches, flops):
-        told = {
-            "benchmark": arguments.task,
-            "shape": arguments.shape,
-            "order": arguments.order,
-        }
-        print(json.dumps(told | line | surroundings()), flush=True)
+    for number, order in enumerate(orders):
+        size = len(batches) // len(orders)
+        part = slice(number * size, (number + 1) * size)
+        flops = sum(
+            useful_flops(batch, config, training=arguments.task in IS_TRAINING)
+            for batch in batches[part]
+        )
+        for line in figures(seats, batches, part, flops):
+            told = {
+                "benchmark": arguments.task,
+                "shape": given.cache.name,
+                "order": order,
+            }
+            print(json.dumps(told | line | surroundings()), flush=True)
 
 
 if __name__ == "__main__":

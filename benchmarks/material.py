@@ -22,11 +22,13 @@ class Material(NamedTuple):
         weights: a Hugging Face folder.
         cache: for what the contenders make of it.
         batches: a file of `save_batches`.
+        model_dir: the folder of a fine-tuning run, where that is compared.
     """
 
     weights: pathlib.Path
     cache: pathlib.Path
     batches: pathlib.Path
+    model_dir: pathlib.Path
 
 
 def save_batches(path: pathlib.Path, batches: Sequence[Batch]) -> None:

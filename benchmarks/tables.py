@@ -118,11 +118,29 @@ def memory(lines: Sequence[Line]) -> str:
     )
 
 
+def int8(lines: Sequence[Line]) -> str:
+    """Accuracy, and how fast beside the first line."""
+    first = lines[0]["min_seconds"]
+    return markdown(
+        ["", "accuracy", "useful GFLOP/s", "times as fast"],
+        (
+            [
+                line["contender"],
+                f"{line['accuracy']:.4f}",
+                f"{line['useful_gflops']:.0f}",
+                f"{first / line['min_seconds']:.2f}",
+            ]
+            for line in lines
+        ),
+    )
+
+
 # {name in the README: how its lines become a table}
 TABLES: Mapping[str, Callable[[Sequence[Line]], str]] = {
     "predict": speeds,
     "train": speeds,
     "memory": memory,
+    "int8": int8,
 }
 
 

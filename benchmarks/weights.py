@@ -21,6 +21,7 @@ import checkpointing
 from benchmarks.material import Batch
 from checkpointing import names
 from checkpointing.arrays import in_memory
+from finetuning import run_folder
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
 
@@ -78,6 +79,24 @@ def write_weights(
         ),
         format="huggingface",
     )
+
+
+def convert_run(model_dir: pathlib.Path, folder: pathlib.Path) -> BertConfig:
+    """Writes a fine-tuned classifier as a Hugging Face folder, if need be.
+
+    Args:
+        model_dir: the folder of a run.
+        folder: to make.
+
+    Returns:
+        The sizes.
+    """
+    checkpoint = checkpointing.read_checkpoint(
+        model_dir / run_folder.MODEL, model_dir / run_folder.CONFIG
+    )
+    if not folder.exists():
+        checkpointing.write(folder, checkpoint, format="huggingface")
+    return checkpoint.config
 
 
 def useful_flops(batch: Batch, config: BertConfig, *, training: bool) -> float:

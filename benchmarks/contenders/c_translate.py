@@ -1,4 +1,7 @@
-"""CTranslate2, which drops padding and packs its weights."""
+"""CTranslate2, which drops padding and packs its weights.
+
+TensorFlow must not be imported beside it: both bring an LLVM of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Callable
 
 import ctranslate2
 import numpy as np
+from safetensors.numpy import load_file
+from scipy.special import softmax
 
 from benchmarks.material import Batch, Material
 
@@ -49,11 +54,25 @@ def _encoder(
     return run
 
 
+def _classify(
+    material: Material, compute_type: str
+) -> Callable[[Batch], np.ndarray]:
+    pooled = _encoder(material, compute_type)
+    weights = load_file(material.weights / "model.safetensors")
+    kernel, bias = weights["classifier.weight"].T, weights["classifier.bias"]
+    return lambda batch: softmax(pooled(batch) @ kernel + bias, axis=-1)
+
+
+def classify(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Probabilities; the last product, of a few numbers, by NumPy."""
+    return _classify(material, "float32")
+
+
+def classify_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Probabilities, dense layers in int8."""
+    return _classify(material, "int8")
+
+
 def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
     return _encoder(material, "float32")
-
-
-def predict_int8(material: Material) -> Callable[[Batch], np.ndarray]:
-    """Pooled outputs, dense layers in int8."""
-    return _encoder(material, "int8")

@@ -93,13 +93,3 @@ def _session(path: pathlib.Path) -> Callable[[Batch], np.ndarray]:
 def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
     return _session(fused(material))
-
-
-def predict_int8(material: Material) -> Callable[[Batch], np.ndarray]:
-    """Pooled outputs, by its dynamic quantization."""
-    from onnxruntime.quantization import quantize_dynamic
-
-    path = material.cache / "int8.onnx"
-    if not path.exists():
-        quantize_dynamic(fused(material), path)
-    return _session(path)

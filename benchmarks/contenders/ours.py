@@ -40,7 +40,14 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     return run
 
 
-def train(material: Material) -> Callable[[Batch], np.ndarray]:
+def train_with_remat(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Fine-tuning steps that compute layers again in the backward pass."""
+    return train(material, remat=True)
+
+
+def train(
+    material: Material, *, remat: bool = False
+) -> Callable[[Batch], np.ndarray]:
     """Fine-tuning steps: forward, backward, clipping, update."""
     model = BertClassifier(
         checkpointing.bert_config(material.weights), ("no", "yes")
@@ -48,6 +55,7 @@ def train(material: Material) -> Callable[[Batch], np.ndarray]:
     checkpointing.load(
         model, material.weights, allow_missing=("output_weights", "output_bias")
     )
+    model.bert.encoder.remat = remat
     step = TrainStep(
         model,
         lambda model, features, training: classification_loss(
