@@ -233,6 +233,13 @@ flags.DEFINE_integer(
     1000,
     "Save what is needed to go on after every so many steps.",
 )
+flags.DEFINE_enum(
+    "distribution",
+    "off",
+    ["off", "mirrored", "multi_worker", "tpu"],
+    "Who shares each batch out: all devices of this machine, or the workers "
+    "that TF_CONFIG names (start_workers.py starts some).",
+)
 flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
 flags.DEFINE_integer(
     "eval_batch_size",
@@ -258,9 +265,9 @@ flags.DEFINE_bool(
 )
 
 # The original's, of which nothing is left to choose here.
-flags.DEFINE_bool("use_tpu", False, "Refused if true: there is no TPU here.")
+flags.DEFINE_bool("use_tpu", False, "The same as --distribution=tpu.")
 for _name in ("tpu_name", "tpu_zone", "gcp_project", "master"):
-    flags.DEFINE_string(_name, None, "Without effect, as without --use_tpu.")
+    flags.DEFINE_string(_name, None, "Without effect; set TPU_NAME instead.")
 flags.DEFINE_integer("num_tpu_cores", 8, "Without effect, as above.")
 flags.DEFINE_integer("iterations_per_loop", 1000, "Without effect.")
 
@@ -278,11 +285,6 @@ def main() -> None:
     from safekeeping.errors import UserError
     from training.computing import Computing, default_precision
 
-    if FLAGS.use_tpu:
-        raise UserError(
-            "--use_tpu=true: this program trains on the CPU or the GPUs that "
-            "TensorFlow finds; leave the flag out"
-        )
     if FLAGS.output_dir is None:
         raise UserError("--output_dir is missing: name the folder of the run")
     if FLAGS.do_export and not (
@@ -352,6 +354,7 @@ def main() -> None:
             batch_tokens=FLAGS.batch_tokens,
             unpad=FLAGS.unpad,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
+            distribution="tpu" if FLAGS.use_tpu else FLAGS.distribution,
         ),
         Screen(),
     )

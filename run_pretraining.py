@@ -107,6 +107,18 @@ flags.DEFINE_list(
 # Training.
 flags.DEFINE_integer("train_batch_size", 32, "Examples of an update.")
 flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
+flags.DEFINE_enum(
+    "optimizer",
+    "adam_weight_decay",
+    ["adam_weight_decay", "adamw", "lamb"],
+    "The original's Adam; the same with bias correction; LAMB, for very "
+    "large batches.",
+)
+flags.DEFINE_bool(
+    "lazy_embeddings",
+    False,
+    "Leave the vectors of words that a batch neither has nor asks for alone.",
+)
 flags.DEFINE_integer("num_train_steps", 100000, "Updates in all.")
 flags.DEFINE_integer(
     "num_warmup_steps", 10000, "Updates in which the rate rises."
@@ -167,6 +179,13 @@ flags.DEFINE_bool(
     "Put the optimiser's moments into Google's checkpoints, as the original "
     "does; going on after a stop does not need them.",
 )
+flags.DEFINE_enum(
+    "distribution",
+    "off",
+    ["off", "mirrored", "multi_worker", "tpu"],
+    "Who shares each batch out: all devices of this machine, or the workers "
+    "that TF_CONFIG names (start_workers.py starts some).",
+)
 flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
 
 # Evaluation.
@@ -179,9 +198,9 @@ flags.DEFINE_integer(
 )
 
 # The original's, of which nothing is left to choose here.
-flags.DEFINE_bool("use_tpu", False, "Refused if true: there is no TPU here.")
+flags.DEFINE_bool("use_tpu", False, "The same as --distribution=tpu.")
 for _name in ("tpu_name", "tpu_zone", "gcp_project", "master"):
-    flags.DEFINE_string(_name, None, "Without effect, as without --use_tpu.")
+    flags.DEFINE_string(_name, None, "Without effect; set TPU_NAME instead.")
 flags.DEFINE_integer("num_tpu_cores", 8, "Without effect, as above.")
 flags.DEFINE_integer("iterations_per_loop", 1000, "Without effect.")
 
@@ -195,14 +214,8 @@ def main() -> None:
     from pretraining.settings import weights
     from pretraining.starting_point import ModelChoices
     from pretraining.train import TrainingChoices
-    from safekeeping.errors import UserError
     from training.computing import Computing, default_precision
 
-    if FLAGS.use_tpu:
-        raise UserError(
-            "--use_tpu=true: this program trains on the CPU or the GPUs that "
-            "TensorFlow finds; leave the flag out"
-        )
     masking = None
     if FLAGS.masking is not None:
         masking = MaskingSettings(
@@ -253,6 +266,7 @@ def main() -> None:
             eval_batch_size=FLAGS.eval_batch_size,
             max_eval_steps=FLAGS.max_eval_steps,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
+            distribution="tpu" if FLAGS.use_tpu else FLAGS.distribution,
         ),
         Screen().say,
     )

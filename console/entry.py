@@ -49,10 +49,28 @@ def run(main: Callable[[], None]) -> NoReturn:
         main: reads its flags itself; imports what is heavy itself, too, so
             that `--help` answers at once.
     """
-    set_up_environment()
-    _parse_flags()
-    try:
+
+    def without_rest(rest: list[str]) -> None:
+        if rest:
+            raise UserError(
+                f"{rest[0]!r} is no flag; flags are written --name=value "
+                "(--help lists them)"
+            )
         main()
+
+    run_with_rest(without_rest)
+
+
+def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
+    """Does the same for a script that takes more than flags.
+
+    Args:
+        main: gets the arguments from the first that is no flag on.
+    """
+    set_up_environment()
+    rest = _parse_flags()
+    try:
+        main(rest)
     except UserError as error:
         _exit_with(str(error))
     except KeyboardInterrupt:
@@ -103,19 +121,14 @@ def load_tensorflow() -> None:
             os.close(saved)
 
 
-def _parse_flags() -> None:
+def _parse_flags() -> list[str]:
     app.define_help_flags()
     try:
-        rest = flags.FLAGS(sys.argv)[1:]
+        return list(flags.FLAGS(sys.argv)[1:])
     except flags.Error as error:
         _exit_with(f"{error} (--help lists the flags)")
     except SystemExit:  # --help has been answered
         sys.exit(0)
-    if rest:
-        _exit_with(
-            f"{rest[0]!r} is no flag; flags are written --name=value "
-            "(--help lists them)"
-        )
 
 
 def _exit_with(message: str) -> NoReturn:

@@ -33,6 +33,8 @@ class Job:
     unpad: bool = True
     """Compute nothing for padding."""
     overwrite_output_dir: bool = False
+    distribution: str = "off"
+    """Which devices train: key of `training.devices.DISTRIBUTIONS`."""
 
     @property
     def eval_limit(self) -> BatchLimit:

@@ -17,9 +17,10 @@ from finetuning.learning import learn
 from finetuning.readiness import take_checkpoint, take_folder
 from finetuning.reading import Reader
 from finetuning.run_folder import RunFolder
-from finetuning.screen import Screen
+from finetuning.screen import Screen, Unseen
 from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
+from training.devices import Devices, check_not_distributed, devices_of
 
 
 def run(job: Job, screen: Screen) -> None:
@@ -36,13 +37,33 @@ def run(job: Job, screen: Screen) -> None:
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
-    folder = RunFolder(job.output_dir)
+    with (
+        devices_of(job.distribution) as devices,
+        devices.folder(job.output_dir) as output_dir,
+    ):
+        if devices.strategy is not None:
+            screen.say(devices.description)
+        # The others would say the same.
+        _run(
+            job,
+            RunFolder(output_dir),
+            devices,
+            screen if devices.is_chief else Unseen(),
+        )
+
+
+def _run(job: Job, folder: RunFolder, devices: Devices, screen: Screen) -> None:
     _check(job, folder)
+    devices.check(
+        job.training.train_batch_size,
+        job.training.gradient_accumulation_steps,
+        job.training.computing,
+    )
     was_there = folder.path.exists()
     scratch = folder / run_folder.SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     try:
-        _do(job, folder, screen)
+        _do(job, folder, devices, screen)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if not was_there:
@@ -60,6 +81,8 @@ def _check(job: Job, folder: RunFolder) -> None:
     check_data(job.data, do_train=job.do_train)
     if job.do_train:
         check_training(job.training, do_eval=job.do_eval)
+    else:
+        check_not_distributed(job.distribution)
     for name in ("eval_batch_size", "predict_batch_size", "batch_tokens"):
         if (value := getattr(job, name)) is not None:
             check_range(value, Range(name, 1))
@@ -85,10 +108,12 @@ def _check(job: Job, folder: RunFolder) -> None:
         )
 
 
-def _do(job: Job, folder: RunFolder, screen: Screen) -> None:
+def _do(job: Job, folder: RunFolder, devices: Devices, screen: Screen) -> None:
     reader = Reader(job, folder / run_folder.SCRATCH, screen)
     if job.do_train:
-        classifier = learn(job, folder, reader, screen)
+        classifier = learn(job, folder, reader, screen, devices)
+        if not devices.is_chief:
+            return
     elif not folder.holds_a_model or (
         job.overwrite_output_dir and job.encoder.init_checkpoint is not None
     ):

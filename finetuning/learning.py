@@ -33,12 +33,17 @@ from finetuning.train import (
 from inputs.report import num_shared
 from training.computing import computing_in
 from training.determinism import make_deterministic
+from training.devices import Devices
 from training.fit import FitResult, refuse_another_training
 from training.predict import Predictor
 
 
 def learn(
-    job: Job, folder: RunFolder, reader: Reader, screen: Screen
+    job: Job,
+    folder: RunFolder,
+    reader: Reader,
+    screen: Screen,
+    devices: Devices,
 ) -> ReadyClassifier:
     """Trains a classifier, or goes on with a training that was stopped.
 
@@ -47,6 +52,7 @@ def learn(
         folder: of the run.
         reader: of the job's files.
         screen: where to show what is found and done.
+        devices: what trains.
 
     Returns:
         The classifier with its best weights, and the rows to ask it.
@@ -96,13 +102,14 @@ def learn(
 
     make_deterministic(job.training.seed)
     computing = job.training.computing
-    with computing_in(computing.mixed_precision):
+    with devices.scope(), computing_in(computing.mixed_precision):
         model, report = files.make_classifier(labels)
     model.unpad = job.unpad
     screen.say(report)
     model.bert.encoder.remat = computing.remat
     if job.training.lora_rank is not None:
-        add_lora(model, job.training.lora_rank)
+        with devices.scope():
+            add_lora(model, job.training.lora_rank)
     identity = {
         "task_name": settings.task_name,
         "labels": list(labels),
@@ -133,8 +140,11 @@ def learn(
         identity=identity,
         predictor=classifier.predictor,
         eval_limit=job.eval_limit,
+        devices=devices,
     )
     _show(result, best_metric, folder, screen)
+    if not devices.is_chief:
+        return classifier
     if job.training.lora_rank is None:
         folder.load_weights(model)
         return classifier

@@ -22,3 +22,18 @@ class Screen(Protocol):
         title: str | None = None,
     ) -> None:
         """Shows a table."""
+
+
+class Unseen:
+    """A screen that nobody looks at."""
+
+    def say(self, line: str) -> None:
+        """Does nothing."""
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        title: str | None = None,
+    ) -> None:
+        """Does nothing."""

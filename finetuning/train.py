@@ -26,6 +26,7 @@ from optimization import DEFAULT_OPTIMIZER, create_optimizer
 from safekeeping.errors import UserError
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
 from training.computing import PLAIN, Computing, guarded
+from training.devices import ONE_DEVICE, Devices
 from training.fit import FitResult, FitSettings, fit
 from training.identity import checksum
 from training.predict import Predictor
@@ -103,6 +104,7 @@ def train(
     identity: Mapping[str, Any],
     predictor: Predictor,
     eval_limit: BatchLimit,
+    devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains, or goes on with a training that was stopped.
 
@@ -117,6 +119,7 @@ def train(
         identity: as `identity_of` makes it.
         predictor: of the model.
         eval_limit: of a batch of an evaluation.
+        devices: in whose scope the model was made.
 
     Returns:
         How it ended.
@@ -143,10 +146,8 @@ def train(
     ]
     if choices.tensorboard:
         callbacks.append(TensorBoardScalars(folder / run_folder.TENSORBOARD))
-    return fit(
-        model,
-        loss,
-        guarded(
+    with devices.scope():
+        optimizer = guarded(
             create_optimizer(
                 choices.learning_rate,
                 num_steps,
@@ -155,7 +156,11 @@ def train(
                 lazy_embeddings=choices.lazy_embeddings,
             ),
             choices.computing.mixed_precision,
-        ),
+        )
+    return fit(
+        model,
+        loss,
+        optimizer,
         training_batches(
             data.store,
             data.rows,
@@ -178,6 +183,7 @@ def train(
         save_weights=lambda: folder.save_model(model),
         evaluate=evaluate,
         callbacks=callbacks,
+        devices=devices,
     )
 
 

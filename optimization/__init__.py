@@ -11,6 +11,7 @@ from optimization.choices import (
 )
 from optimization.lamb import Lamb
 from optimization.lazy_rows import only_rows
+from optimization.replicas import with_gradient_of_all
 from optimization.schedules import WarmupPolynomialDecay
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "WarmupPolynomialDecay",
     "create_optimizer",
     "only_rows",
+    "with_gradient_of_all",
 ]

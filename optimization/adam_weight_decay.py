@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from optimization import fused
 from optimization.lazy_rows import require_slices
+from optimization.replicas import summed_over_replicas
 from optimization.slots import (
     advance,
     gradient_of_rows,
@@ -112,11 +113,19 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         )
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Clips, then updates; see the class."""
-        grads = list(grads)
+        """Clips, then updates; see the class.
+
+        Inside `tf.distribute.Strategy.run` the gradients of all replicas are
+        summed first, as every Keras optimiser does.
+        """
+        grads = summed_over_replicas(grads)
         if self.clip_norm is not None:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
+        """Leaves out Keras' own sum, which would come after the clipping."""
+        return list(grads_and_vars)
 
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any

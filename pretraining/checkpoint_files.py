@@ -69,7 +69,7 @@ class CheckpointFiles:
             # Random states are whole numbers.
             if "float" in str(weight.dtype)
         }
-        step = int(optimizer.iterations)
+        step = int(optimizer.iterations.numpy())
         if self.with_optimizer:
             arrays |= slots(model, optimizer)
             arrays["global_step"] = np.array(step, np.int64)

@@ -20,6 +20,7 @@ from safekeeping.ranges import Range, check_range
 from tokenization.packing import check_max_seq_length
 from training.callbacks import require_tensorboard
 from training.computing import check_compiled
+from training.devices import check_not_distributed
 
 if TYPE_CHECKING:
     from pretraining.job import Job
@@ -73,6 +74,8 @@ def check_job(job: Job) -> None:
         )
     if job.do_train:
         check_training(job.training, do_eval=job.do_eval)
+    else:
+        check_not_distributed(job.distribution)
 
 
 def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:

@@ -31,6 +31,7 @@ from pretraining.train import TrainingChoices, identity_of, train
 from safekeeping.errors import UserError
 from training.computing import computing_in
 from training.determinism import make_deterministic
+from training.devices import Devices, devices_of
 from training.fit import FitResult, refuse_another_training
 from training.predict import Predictor
 from training.state import read_numbers
@@ -60,6 +61,8 @@ class Job:
     eval_batch_size: int = 8
     max_eval_steps: int = 100
     overwrite_output_dir: bool = False
+    distribution: str = "off"
+    """Which devices train: key of `training.devices.DISTRIBUTIONS`."""
 
 
 def run(job: Job, say: Say) -> None:
@@ -77,11 +80,25 @@ def run(job: Job, say: Say) -> None:
             before has been overwritten.
     """
     check_job(job)
-    folder = RunFolder(job.output_dir)
+    with (
+        devices_of(job.distribution) as devices,
+        devices.folder(job.output_dir) as output_dir,
+    ):
+        if devices.strategy is not None:
+            say(devices.description)
+        devices.check(
+            job.training.train_batch_size,
+            job.training.gradient_accumulation_steps,
+            job.training.computing,
+        )
+        _run(job, RunFolder(output_dir), devices, say)
+
+
+def _run(job: Job, folder: RunFolder, devices: Devices, say: Say) -> None:
     _check_folder(job, folder)
     was_there = folder.path.exists()
     try:
-        _Run(job, folder, say).go()
+        _Run(job, folder, devices, say).go()
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # not there, or not empty
@@ -117,10 +134,14 @@ def _check_folder(job: Job, folder: RunFolder) -> None:
 class _Run:
     """One job while it runs: what is known so far."""
 
-    def __init__(self, job: Job, folder: RunFolder, say: Say) -> None:
+    def __init__(
+        self, job: Job, folder: RunFolder, devices: Devices, say: Say
+    ) -> None:
         self._job = job
         self._folder = folder
-        self._say = say
+        self._devices = devices
+        # The others would say the same.
+        self._say = say if devices.is_chief else _nothing
         self._eval_supply: Supply | None = None
         self._train_supply: Supply | None = None
 
@@ -134,7 +155,10 @@ class _Run:
             self._eval_supply = self._open_for_evaluation()
         make_deterministic(job.training.seed)
         computing = job.training.computing
-        with computing_in(computing.mixed_precision):
+        with (
+            self._devices.scope(),
+            computing_in(computing.mixed_precision),
+        ):
             self._model, report = self._start.make_model(
                 job.sentence_objective,
                 lazy_embeddings=job.training.lazy_embeddings,
@@ -146,7 +170,7 @@ class _Run:
         )
         if job.do_train and self._train_supply is not None:
             self._train(self._train_supply)
-        if self._eval_supply is not None:
+        if self._eval_supply is not None and self._devices.is_chief:
             self._write_evaluation(self._eval_supply)
 
     def _model_choices(self) -> ModelChoices:
@@ -256,7 +280,8 @@ class _Run:
             refuse_another_training(state, identity)
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.write_settings(dataclasses.asdict(job))
-        if self._eval_supply is not None and not state.exists():
+        is_new = self._devices.is_chief and not state.exists()
+        if self._eval_supply is not None and is_new:
             before = self._evaluate()
             self._say(f"before training: {_shown(before)}")
             folder.write_before(before)
@@ -268,6 +293,7 @@ class _Run:
             files,
             identity=identity,
             evaluate=self._evaluate if job.training.eval_steps else None,
+            devices=self._devices,
         )
         self._show_result(result)
 
@@ -321,6 +347,10 @@ class _Run:
     def _steps_done(self) -> int:
         numbers = read_numbers(self._folder / run_folder.STATE)
         return 0 if numbers is None else int(numbers["step"])
+
+
+def _nothing(line: str) -> None:
+    """Says nothing."""
 
 
 def _shown(found: Mapping[str, Any]) -> str:

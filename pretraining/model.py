@@ -17,7 +17,7 @@ from modeling.bert import BertModel
 from modeling.config import BertConfig
 from modeling.heads import PreTrainingHeads
 from modeling.losses import masked_lm_loss, next_sentence_loss
-from optimization import only_rows
+from optimization import only_rows, with_gradient_of_all
 
 # What the question about two sentences is called in figures, by the name
 # that --sentence_objective has for it; None: there is no such question.
@@ -30,6 +30,10 @@ SENTENCE_QUESTIONS: Mapping[str, str | None] = {
 # (Σw + 1e-5) / B of the whole batch, once for each example: what makes the
 # parts of a batch add up to the loss of the whole, however it is parted.
 PREDICTIONS_PER_EXAMPLE = "predictions_per_example"
+
+# The words of the whole batch, int32 [B, R], once for each example, too: what
+# lazy updates are of, however it is parted.
+MOVED_WORDS = "moved_words"
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -105,11 +109,12 @@ class BertForPreTraining(keras.Model):
         self, inputs: Mapping[str, Any], training: bool | None
     ) -> Any:
         table = self.bert.get_embedding_table()
-        if not (training and self.lazy_embeddings):
-            return table
-        return only_rows(
-            table, inputs[records.INPUT_IDS], inputs[records.MASKED_LM_IDS]
-        )
+        if training and self.lazy_embeddings:
+            words = [inputs[records.INPUT_IDS], inputs[records.MASKED_LM_IDS]]
+            if MOVED_WORDS in inputs:
+                words = [inputs[MOVED_WORDS][0]]
+            table = only_rows(table, *words)
+        return with_gradient_of_all(table)
 
     def plain_logits(
         self, inputs: Mapping[str, Any], training: bool | None = None
@@ -156,7 +161,8 @@ def loss(
         model: which.
         features: a batch, or a part of one, under the keys of
             `records.masked_columns`; for a part, and at will for a whole
-            batch, also `PREDICTIONS_PER_EXAMPLE`, float32 [B].
+            batch, also `PREDICTIONS_PER_EXAMPLE`, float32 [B], and
+            `MOVED_WORDS`.
         training: whether dropout is on.
 
     Returns:

@@ -17,7 +17,7 @@ from modeling.config import BertConfig
 from modeling.losses import NO_PREDICTIONS
 from pretraining import batches
 from pretraining.batches import TrainingMasks
-from pretraining.model import PREDICTIONS_PER_EXAMPLE
+from pretraining.model import MOVED_WORDS, PREDICTIONS_PER_EXAMPLE
 from safekeeping.errors import UserError
 
 Batch = dict[str, np.ndarray]
@@ -55,7 +55,7 @@ class Supply:
         return len(self.found)
 
     def training_batches(
-        self, batch_size: int, seed: int
+        self, batch_size: int, seed: int, *, lazily: bool = False
     ) -> Callable[[int], Iterator[Batch]]:
         """Returns what `training.fit` asks for: step → batches from there on.
 
@@ -65,6 +65,8 @@ class Supply:
         Args:
             batch_size: examples of a batch, B; it may span two passes.
             seed: of order and masks.
+            lazily: also tell the words of each batch, those that it reads and
+                those that it asks for, as `MOVED_WORDS`.
         """
 
         def from_step(step: int) -> Iterator[Batch]:
@@ -73,11 +75,19 @@ class Supply:
             ):
                 words = batch[records.MASKED_LM_WEIGHTS].sum(dtype=np.float64)
                 share = (words + NO_PREDICTIONS) / batch_size
-                yield batch | {
+                more = {
                     PREDICTIONS_PER_EXAMPLE: np.full(
                         batch_size, share, np.float32
                     )
                 }
+                if lazily:
+                    moved = np.union1d(
+                        batch[records.INPUT_IDS], batch[records.MASKED_LM_IDS]
+                    )
+                    more[MOVED_WORDS] = np.broadcast_to(
+                        moved.astype(np.int32), (batch_size, len(moved))
+                    )
+                yield batch | more
 
         return from_step
 

@@ -25,6 +25,7 @@ from pretraining.run_folder import RunFolder
 from pretraining.supply import Supply
 from training.callbacks import ProgressBar, TensorBoardScalars, TrainingLog
 from training.computing import PLAIN, Computing, guarded
+from training.devices import ONE_DEVICE, Devices
 from training.fit import FitResult, FitSettings, fit
 from training.identity import checksum
 
@@ -70,6 +71,7 @@ def train(
     *,
     identity: Mapping[str, Any],
     evaluate: Callable[[], Mapping[str, float]] | None,
+    devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains to the last step; the last weights are the result.
 
@@ -81,6 +83,7 @@ def train(
         files: where weights are written to.
         identity: as `identity_of` makes it.
         evaluate: returns figures of the present weights; None: not meanwhile.
+        devices: in whose scope the model was made.
 
     Returns:
         How it ended.
@@ -89,13 +92,15 @@ def train(
         UserError: the folder holds a training with other settings; a record
             does not fit the model.
     """
-    optimizer = create_optimizer(
-        choices.learning_rate,
-        choices.num_train_steps,
-        choices.num_warmup_steps,
-        name=choices.optimizer,
-        lazy_embeddings=choices.lazy_embeddings,
-    )
+    with devices.scope():
+        optimizer = create_optimizer(
+            choices.learning_rate,
+            choices.num_train_steps,
+            choices.num_warmup_steps,
+            name=choices.optimizer,
+            lazy_embeddings=choices.lazy_embeddings,
+        )
+        applied = guarded(optimizer, choices.computing.mixed_precision)
 
     def save() -> None:
         files.save(model, optimizer)
@@ -110,8 +115,12 @@ def train(
     return fit(
         model,
         loss,
-        guarded(optimizer, choices.computing.mixed_precision),
-        supply.training_batches(choices.train_batch_size, choices.seed),
+        applied,
+        supply.training_batches(
+            choices.train_batch_size,
+            choices.seed,
+            lazily=choices.lazy_embeddings,
+        ),
         FitSettings(
             num_train_steps=choices.num_train_steps,
             eval_steps=choices.eval_steps,
@@ -124,6 +133,7 @@ def train(
         save_weights=save,
         evaluate=evaluate,
         callbacks=callbacks,
+        devices=devices,
     )
 
 

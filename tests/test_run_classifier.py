@@ -191,8 +191,9 @@ def test_commands_of_the_original(
 
 
 def test_flags_of_tpus(script, tmp_path):
-    with pytest.raises(UserError, match=r"--use_tpu=true: .* leave the flag"):
-        script("--do_train", "--use_tpu=true", "--tpu_name=a")
+    out = f"--output_dir={tmp_path / 'out'}"
+    with pytest.raises(UserError, match=r"--distribution=tpu: .* finds no TPU"):
+        script("--do_train", "--use_tpu=true", "--tpu_name=a", out)
     # Without --use_tpu the others say nothing, so the next mistake is told.
     with pytest.raises(UserError, match="--output_dir is missing"):
         script(

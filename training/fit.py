@@ -1,12 +1,14 @@
 """The training loop: steps, evaluations, the best weights, exact resuming.
 
 A step itself is in `step`, what is written so that it can go on is in
-`state`, what is shown meanwhile is in `callbacks`.
+`state`, what is shown meanwhile is in `callbacks`, and what several workers
+tell each other in `devices`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ import keras
 
 from safekeeping.errors import UserError
 from training import state
+from training.devices import ONE_DEVICE, Devices
 from training.step import Batch, LossFunction, TrainStep
 
 
@@ -101,6 +104,7 @@ def fit(
     save_weights: Callable[[], None],
     evaluate: Callable[[], Mapping[str, float]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains a model, from the start or from where it was stopped.
 
@@ -124,25 +128,39 @@ def fit(
         callbacks: Keras callbacks; `on_train_begin` gets `step` and
             `num_train_steps`, `on_train_batch_end` the number of the step
             with `loss` and `learning_rate`, `on_test_end` gets the metrics.
+        devices: what takes the steps, all with the same arguments. Of
+            several workers only the chief evaluates, calls back and writes;
+            the others need no state, since they begin as the chief does.
 
     Returns:
         How it ended.
 
     Raises:
-        UserError: the state is of another training or broken.
+        UserError: the state is of another training or broken; a worker was
+            given another training than the chief.
     """
     train_step = TrainStep(
         model,
         loss,
         optimizer,
         settings.micro_batches,
+        devices,
         jit_compile=settings.jit_compile,
     )
-    progress = _resume(state_path, model, optimizer, identity)
+    progress = _Progress()
+    if devices.is_chief:
+        progress = _resume(state_path, model, optimizer, identity)
+    if devices.cluster is not None:
+        progress = _follow(devices, progress, identity)
+    state.align(devices, model, optimizer)
     resumed_from = progress.step
+    if not devices.is_chief:
+        callbacks, save_weights = (), _write_nothing
     listeners = keras.callbacks.CallbackList(list(callbacks), model=model)
 
     def save_state() -> None:
+        if not devices.is_chief:
+            return
         numbers = {**dataclasses.asdict(progress), "identity": identity}
         state.save(state_path, model, optimizer, numbers)
 
@@ -160,7 +178,7 @@ def fit(
                 settings,
                 progress,
                 listeners,
-                evaluate=evaluate,
+                evaluate=_on_chief(devices, evaluate),
                 save_weights=save_weights,
                 save_state=save_state,
                 should_stop=lambda: model.stop_training,
@@ -244,6 +262,49 @@ def _resume(
     return _Progress(**numbers)
 
 
+def _follow(
+    devices: Devices, progress: _Progress, identity: Mapping[str, Any]
+) -> _Progress:
+    """Returns the chief's progress, if the chief trains the same.
+
+    Raises:
+        UserError: this worker was given another training.
+    """
+    theirs, numbers = devices.from_chief(
+        [dict(identity), dataclasses.asdict(progress)]
+    )
+    # As it comes out of JSON, where tuples are lists.
+    mine = json.loads(json.dumps(dict(identity)))
+    if mine != theirs:
+        raise UserError(
+            "this worker was given another training than the chief: "
+            f"{_differences(theirs, mine)}. Start all workers with the same "
+            "files and flags."
+        )
+    return _Progress(**numbers)
+
+
+def _on_chief(
+    devices: Devices, evaluate: Callable[[], Mapping[str, float]] | None
+) -> Callable[[], Mapping[str, float]] | None:
+    """Lets the chief evaluate and tell, so that all decide alike."""
+    if evaluate is None or devices.cluster is None:
+        return evaluate
+
+    def evaluated() -> Mapping[str, float]:
+        metrics = {}
+        if devices.is_chief:
+            metrics = {name: float(x) for name, x in evaluate().items()}
+        told: Mapping[str, float] = devices.from_chief(metrics)
+        return told
+
+    return evaluated
+
+
+def _write_nothing() -> None:
+    """What workers other than the chief do to save weights."""
+
+
 def refuse_another_training(
     state_path: str | os.PathLike[str], identity: Mapping[str, Any]
 ) -> None:
@@ -268,15 +329,19 @@ def _refuse_another(
     earlier: Mapping[str, Any],
     identity: Mapping[str, Any],
 ) -> None:
-    changed = [
-        f"{name} was {earlier.get(name)!r} and is now {identity.get(name)!r}"
-        for name in sorted({*earlier, *identity})
-        if earlier.get(name) != identity.get(name)
-    ]
+    changed = _differences(earlier, identity)
     if changed:
         raise UserError(
             f"{pathlib.Path(state_path).parent}: holds a training with other "
-            f"settings: {'; '.join(changed)}. Give the same command to go "
+            f"settings: {changed}. Give the same command to go "
             "on, another --output_dir, or --overwrite_output_dir to start "
             "anew."
         )
+
+
+def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
+        for name in sorted({*earlier, *now})
+        if earlier.get(name) != now.get(name)
+    )

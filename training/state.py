@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_path
+from training.devices import Devices
 
 Path = str | os.PathLike[str]
 
@@ -106,6 +107,20 @@ def restore(
                 )
         for key, variable in variables.items():
             variable.assign(file.get_tensor(key))
+
+
+def align(
+    devices: Devices, model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Gives every device of a training the chief's state.
+
+    Args:
+        devices: of the training.
+        model: the same on every worker.
+        optimizer: built on that model.
+    """
+    variables = [*model.variables, *optimizer.variables]
+    devices.align(variables, [one for one in variables if _is_random(one)])
 
 
 def _keyed_variables(

@@ -1,6 +1,7 @@
 """One optimiser step: forward, backward, clip, update, as one graph.
 
-Which batches it is run on, and what happens between them, is `fit`'s matter.
+Which batches it is run on, and what happens between them, is `fit`'s matter;
+on which devices, that of `devices`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+from training.devices import ONE_DEVICE, Devices, Part
 
 Batch = Mapping[str, np.ndarray]
 # (model, features, training) → float32 scalar, a mean over the examples.
@@ -35,6 +38,7 @@ class TrainStep:
     With `micro_batches` above 1 each batch is passed through in that many
     parts, one after the other, and updated once: the memory is that of a
     part, the result that of the whole (to rounding, and but for dropout).
+    So it is with several devices, which take a share of each batch.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class TrainStep:
         loss: LossFunction,
         optimizer: keras.optimizers.Optimizer,
         micro_batches: int = 1,
+        devices: Devices = ONE_DEVICE,
         *,
         jit_compile: bool = False,
     ) -> None:
@@ -53,15 +58,18 @@ class TrainStep:
             loss: see `LossFunction`.
             optimizer: not yet built, or built on this model's weights.
             micro_batches: parts that every batch is split into.
+            devices: in whose scope model and optimiser were made.
             jit_compile: let XLA compile the step, once for each shape that a
-                batch has.
+                batch has; not with several devices.
         """
         self._model = model
         self._loss = loss
         self._optimizer = optimizer
         self._micro_batches = micro_batches
         self._jit_compile = jit_compile
-        optimizer.build(model.trainable_variables)
+        self._devices = devices
+        with devices.scope():
+            optimizer.build(model.trainable_variables)
         self._whole: Any = None
         self._part: Any = None
         self._apply: Any = None
@@ -76,6 +84,8 @@ class TrainStep:
             `loss` of the batch before the step and the `learning_rate` of
             the step, float32 scalars.
         """
+        if self._devices.strategy is not None:
+            return self._on_several(batch)
         if self._micro_batches > 1:
             return self._accumulate(batch)
         if self._whole is None:
@@ -90,6 +100,31 @@ class TrainStep:
         loss, gradients = self._differentiate(features, 1.0)
         return {"loss": loss, "learning_rate": self._update(gradients)}
 
+    def _on_several(self, batch: Batch) -> dict[str, Any]:
+        if self._whole is None:
+            self._whole = self._devices.graph(
+                self._take_parts, any_length_spec(batch), self._micro_batches
+            )
+        loss, rate = self._whole(batch)
+        return {"loss": loss, "learning_rate": rate}
+
+    def _take_parts(self, parts: Sequence[Part]) -> tuple[Any, Any]:
+        """Takes a step with one device's parts of a batch."""
+        total_loss: Any = 0.0
+        total: list[Any] = []
+        for features, share in parts:
+            # One after the other, or all would be in memory together.
+            done = [one for one in tf.nest.flatten(total) if one is not None]
+            with tf.control_dependencies(done):
+                features = tf.nest.map_structure(tf.identity, features)
+                loss, gradients = self._differentiate(features, share)
+                total_loss += loss
+                total = [
+                    _sum(a, b)
+                    for a, b in itertools.zip_longest(total, gradients)
+                ]
+        return total_loss, self._update(total)
+
     def _differentiate(
         self, features: Mapping[str, Any], share: Any
     ) -> tuple[tf.Tensor, list[Any]]:
@@ -103,7 +138,7 @@ class TrainStep:
     def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
         variables = self._model.trainable_variables
         whole = [
-            tf.IndexedSlices(*gradient, dense_shape=variable.shape)
+            tf.IndexedSlices(*gradient, tf.constant([*variable.shape]))
             if isinstance(gradient, tuple)
             else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
