@@ -12,11 +12,14 @@ format, of the same shape.
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,15 +57,20 @@ def in_turn(
 
 def show(name: str, **figures: Any) -> None:
     """Prints one measurement."""
-    import tensorflow as tf
-
+    packages = ("tensorflow", "transformers", "torch")
     print(
         json.dumps(
             {
                 "benchmark": f"serving/{name}",
-                "tensorflow": tf.__version__,
+                "date": datetime.date.today().isoformat(),
+                "versions": {
+                    package: importlib.metadata.version(package)
+                    for package in packages
+                    if package in sys.modules
+                },
                 "python": platform.python_version(),
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+                "machine": platform.machine(),
+                "cores": os.cpu_count(),
                 **figures,
             }
         )

@@ -135,19 +135,41 @@ def int8(lines: Sequence[Line]) -> str:
     )
 
 
+def serving(lines: Sequence[Line]) -> str:
+    """What is timed beside what, text by text."""
+    rows = []
+    for line in lines:
+        if "median_ms" in line:
+            ours, theirs = line["median_ms"]
+            rows.append(
+                [
+                    f"{ours} : {theirs}",
+                    *(
+                        f"{line['median_ms'][side]:.1f}"
+                        for side in (ours, theirs)
+                    ),
+                    f"{line['ratio']:.2f}",
+                ]
+            )
+    return markdown(["", "first, ms", "second, ms", "ratio"], rows)
+
+
 # {name in the README: how its lines become a table}
 TABLES: Mapping[str, Callable[[Sequence[Line]], str]] = {
     "predict": speeds,
     "train": speeds,
     "memory": memory,
     "int8": int8,
+    "serving": serving,
 }
 
 
 def filled(readme: str, lines: Sequence[Line]) -> str:
     """Returns the README with every table that there are lines for."""
     for name, table in TABLES.items():
-        chosen = [line for line in lines if line["benchmark"] == name]
+        chosen = [
+            line for line in lines if line["benchmark"].split("/")[0] == name
+        ]
         if chosen:
             text = f"{table(chosen)}\n\n{made_with(chosen)}"
             readme = re.sub(
