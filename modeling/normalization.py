@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 LAYER_NORM_EPSILON = 1e-12
 
@@ -52,6 +51,9 @@ class Dropout(keras.layers.Dropout):
             or keras.backend.backend() != "tensorflow"
         ):
             return super().call(inputs, training=training)
+        # Here, so that other backends can do without it.
+        import tensorflow as tf
+
         inputs = tf.convert_to_tensor(inputs)
         size = tf.size(inputs)
         seed = tf.cast(self.seed_generator.next(), tf.int32)
