@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,19 @@ import tensorflow_text  # noqa: F401
 
 from safekeeping.errors import UserError
 from serving.answers import ANSWERS, AnyPrediction
-from serving.saved_model import STRINGS, TEXT_INPUTS, read_description
+from serving.saved_model import (
+    IDS,
+    PACKED,
+    STRINGS,
+    TEXT_INPUTS,
+    read_description,
+)
 from serving.versions import latest_version
 
 Text = str | bytes
+
+# Texts whose ids are made in one call: 1 MB of ids at 128 tokens a text.
+_PACKED_AT_ONCE = 2048
 
 
 class Predictor:
@@ -68,10 +77,9 @@ class Predictor:
     ) -> list[AnyPrediction]:
         """Answers texts, or pairs of texts.
 
-        Texts of similar length are computed together, so that little is
-        spent on padding; the answers do not depend on what a text is computed
-        together with. Of bytes and strings alike, what is not valid UTF-8 is
-        left out.
+        Texts of similarly many tokens are computed together; the answers do
+        not depend on what a text is computed together with. Of bytes and
+        strings alike, what is not valid UTF-8 is left out.
 
         Args:
             texts: N strings, or (text_a, text_b) for a model of pairs; none
@@ -92,16 +100,9 @@ class Predictor:
         rows = np.empty((len(texts), len(self._names)), object)
         for number, item in enumerate(texts):
             rows[number] = self._row(number, item)
-        lengths = [sum(map(len, row)) for row in rows]
-        order = np.argsort(lengths, kind="stable")
-        answers: list[Any] = [None] * len(texts)
-        for first in range(0, len(order), self._batch_size):
-            chosen = order[first : first + self._batch_size]
-            for number, answer in zip(
-                chosen, self._answer(rows[chosen]), strict=True
-            ):
-                answers[number] = answer
-        return answers
+        if len(rows) <= self._batch_size:
+            return self._answer(rows) if len(rows) else []
+        return self._answer_by_length(rows)
 
     def _row(self, number: int, item: Any) -> tuple[bytes, ...]:
         """Returns an item's texts as UTF-8."""
@@ -123,12 +124,42 @@ class Predictor:
 
     def _answer(self, rows: np.ndarray) -> list[AnyPrediction]:
         """Computes one batch: bytes [B, 1 or 2] → B answers."""
-        outputs = self._signature(
-            **{
-                name: tf.constant(list(rows[:, column]), tf.string)
-                for column, name in enumerate(self._names)
+        return self._told(self._signature(**self._texts(rows)))
+
+    def _answer_by_length(self, rows: np.ndarray) -> list[AnyPrediction]:
+        """Makes all ids first, and batches of those of similar length."""
+        answers: list[Any] = [None] * len(rows)
+        for first in range(0, len(rows), _PACKED_AT_ONCE):
+            packed = {
+                name: tensor.numpy()
+                for name, tensor in self._loaded.signatures[PACKED](
+                    **self._texts(rows[first : first + _PACKED_AT_ONCE])
+                ).items()
             }
-        )
+            lengths = packed["input_mask"].sum(1)
+            order = np.argsort(lengths, kind="stable")
+            for start in range(0, len(order), self._batch_size):
+                chosen = order[start : start + self._batch_size]
+                longest = lengths[chosen[-1]]
+                batch = {
+                    name: tf.constant(ids[chosen, :longest])
+                    for name, ids in packed.items()
+                }
+                for number, answer in zip(
+                    chosen,
+                    self._told(self._loaded.signatures[IDS](**batch)),
+                    strict=True,
+                ):
+                    answers[first + number] = answer
+        return answers
+
+    def _texts(self, rows: np.ndarray) -> dict[str, tf.Tensor]:
+        return {
+            name: tf.constant(list(rows[:, column]), tf.string)
+            for column, name in enumerate(self._names)
+        }
+
+    def _told(self, outputs: Mapping[str, tf.Tensor]) -> list[AnyPrediction]:
         arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
         return self._read(arrays, self.description.labels)
 
@@ -141,10 +172,14 @@ def _load(folder: pathlib.Path) -> Any:
             f"{folder}: the SavedModel cannot be loaded: {error}; export it "
             "again"
         ) from error
-    if STRINGS not in loaded.signatures:
+    missing = [
+        name for name in (STRINGS, IDS, PACKED) if name not in loaded.signatures
+    ]
+    if missing:
         raise UserError(
-            f"{folder}: the SavedModel has no signature {STRINGS}; it was not "
-            "written by export_saved_model.py"
+            f"{folder}: the SavedModel has no signature "
+            f"{' and no '.join(missing)}; it was not written by this "
+            "version's export_saved_model.py. Export the model again."
         )
     return loaded
 

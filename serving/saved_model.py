@@ -20,6 +20,7 @@ from tokenization.in_graph import GraphTokenizer
 
 STRINGS = "serving_default"
 IDS = "tokenized"
+PACKED = "packed"
 DESCRIPTION = "metadata"
 
 # The inputs of the first signature, by whether the model takes pairs.
@@ -37,8 +38,9 @@ def write_saved_model(
 
     Its signatures are `serving_default` (`text`, or `text_a` and `text_b`:
     string [N]) and `tokenized` (`input_ids`, `input_mask`, `segment_ids`:
-    int32 [N, S]), whose outputs are those of `answers.all_outputs`, and
-    `metadata`, which has no input and tells the fields of `Description`.
+    int32 [N, S]), whose outputs are those of `answers.all_outputs`; `packed`,
+    from the inputs of the first to those of the second; and `metadata`, which
+    has no input and tells the fields of `Description`.
 
     Args:
         folder: existing and empty, or not existing.
@@ -61,11 +63,12 @@ def write_saved_model(
         logits = model(inputs, training=False)
         return all_outputs(description.problem, logits, description.labels)
 
-    def answer_strings(**texts: tf.Tensor) -> Tensors:
+    def packed(**texts: tf.Tensor) -> Tensors:
         ids = [tokenizer(text) for text in _checked_texts(texts).values()]
-        return answer(
-            tokenizer.pack(*ids, max_seq_length=description.max_seq_length)
-        )
+        return tokenizer.pack(*ids, max_seq_length=description.max_seq_length)
+
+    def answer_strings(**texts: tf.Tensor) -> Tensors:
+        return answer(packed(**texts))
 
     def answer_ids(**inputs: tf.Tensor) -> Tensors:
         return answer(_checked_ids(inputs, model.bert.config))
@@ -86,6 +89,7 @@ def write_saved_model(
     # Nothing in them is for AutoGraph, whose search takes the longest.
     root.answer_strings = tf.function(answer_strings, autograph=False)
     root.answer_ids = tf.function(answer_ids, autograph=False)
+    root.packed = tf.function(packed, autograph=False)
     root.describe = tf.function(describe, autograph=False)
     tf.saved_model.save(
         root,
@@ -93,6 +97,7 @@ def write_saved_model(
         signatures={
             STRINGS: root.answer_strings.get_concrete_function(**strings),
             IDS: root.answer_ids.get_concrete_function(**ids),
+            PACKED: root.packed.get_concrete_function(**strings),
             DESCRIPTION: root.describe.get_concrete_function(),
         },
     )

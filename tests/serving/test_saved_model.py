@@ -79,7 +79,9 @@ IDS = {
 )
 def test_signatures(loaded, name, inputs, outputs):
     signatures = loaded[name].signatures
-    assert sorted(signatures) == ["metadata", "serving_default", "tokenized"]
+    assert sorted(signatures) == [
+        *("metadata", "packed", "serving_default", "tokenized"),
+    ]
     strings, ids = signatures["serving_default"], signatures["tokenized"]
     assert inputs_of(strings) == {one: ("string", [None]) for one in inputs}
     assert inputs_of(ids) == IDS
