@@ -123,18 +123,6 @@ flags.DEFINE_integer("num_train_steps", 100000, "Updates in all.")
 flags.DEFINE_integer(
     "num_warmup_steps", 10000, "Updates in which the rate rises."
 )
-flags.DEFINE_enum(
-    "optimizer",
-    "adam_weight_decay",
-    ["adam_weight_decay", "adamw", "lamb"],
-    "adam_weight_decay: the original's; adamw: with bias correction; lamb: "
-    "for large batches.",
-)
-flags.DEFINE_bool(
-    "lazy_embeddings",
-    False,
-    "Leave the vectors of words alone that are not in the batch.",
-)
 flags.DEFINE_integer(
     "gradient_accumulation_steps",
     1,

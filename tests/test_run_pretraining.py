@@ -124,7 +124,12 @@ def test_the_originals_flags_are_all_there_with_its_defaults():
 
 def test_a_tpu_is_refused(script, given, tmp_path):
     with pytest.raises(UserError, match=r"--distribution=tpu: .* finds no TPU"):
-        script(*given, "--use_tpu", f"--output_dir={tmp_path / 'out'}")
+        script(
+            *given,
+            "--do_train",
+            "--use_tpu",
+            f"--output_dir={tmp_path / 'out'}",
+        )
 
 
 @pytest.mark.slow
