@@ -40,7 +40,13 @@ class Dropout(keras.layers.Dropout):
 
     The rate is the nearest multiple of 1/65536, and kept values are scaled by
     what it really is, so the mean is exact.
+
+    Attributes:
+        compiled: whether XLA compiles the layer. Then it is Keras' own, since
+            XLA cannot draw bits for a number of rows that it does not know.
     """
+
+    compiled = False
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Float of any shape → the same shape; drops in training."""
@@ -48,6 +54,7 @@ class Dropout(keras.layers.Dropout):
         if (
             not training
             or below in (0, _DRAWS)
+            or self.compiled
             or keras.backend.backend() != "tensorflow"
         ):
             return super().call(inputs, training=training)

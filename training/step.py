@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modeling.normalization import Dropout
 from training.devices import ONE_DEVICE, Devices, Part
 
 Batch = Mapping[str, np.ndarray]
@@ -67,6 +68,10 @@ class TrainStep:
         self._optimizer = optimizer
         self._micro_batches = micro_batches
         self._jit_compile = jit_compile
+        if jit_compile:
+            for layer in model._flatten_layers():
+                if isinstance(layer, Dropout):
+                    layer.compiled = True
         self._devices = devices
         with devices.scope():
             optimizer.build(model.trainable_variables)
