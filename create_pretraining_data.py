@@ -97,6 +97,18 @@ flags.DEFINE_enum(
     "is asked for nothing that the original does not have.",
 )
 flags.DEFINE_integer("num_workers", 1, "Processes.", lower_bound=1)
+flags.DEFINE_string(
+    "runner",
+    None,
+    "Of Apache Beam, such as DirectRunner or FlinkRunner, instead of "
+    "processes; all its workers see the folders of text and output.",
+)
+flags.DEFINE_list(
+    "runner_options",
+    [],
+    "Options of its pipeline, such as --direct_num_workers=4, with commas "
+    "between.",
+)
 flags.DEFINE_integer(
     "num_shards",
     None,
@@ -138,6 +150,8 @@ def main() -> None:
         random_streams=FLAGS.random_streams,
         num_workers=FLAGS.num_workers,
         compression=FLAGS.compression,
+        runner=FLAGS.runner,
+        runner_options=tuple(FLAGS.runner_options),
     )
     screen = Screen()
     with Progress() as progress:

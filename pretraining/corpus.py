@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from pretraining import documents
+from pretraining.beam_pipeline import BeamWorkers
 from pretraining.documents import Range
 from pretraining.words import WORD, SentenceEncoder, WordSettings
 from pretraining.workers import Workers
@@ -159,7 +160,7 @@ def build(
     folder: str | pathlib.Path,
     files: Sequence[str],
     settings: CorpusSettings,
-    workers: Workers,
+    workers: Workers | BeamWorkers,
     report: Callable[[int, int], None],
 ) -> Corpus:
     """Encodes text files into a folder; goes on where an earlier call stopped.

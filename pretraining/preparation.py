@@ -21,6 +21,7 @@ from typing import Any
 from inputs import records
 from inputs.example_encoding import encode_examples
 from pretraining import corpus, masking, original, shards
+from pretraining.beam_pipeline import BeamWorkers, require_beam
 from pretraining.corpus import Corpus, CorpusSettings
 from pretraining.masking import Vocabulary
 from pretraining.progress import Progress
@@ -44,6 +45,7 @@ _TOKENS_IN_PIECE = 2_500_000
 _IDEOGRAPHIC = 0.3
 
 _JOB = "job.json"
+_RESULTS = "beam"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,8 @@ def prepare(
     """
     streams = resolve(settings)
     check(settings, streams)
+    if settings.runner is not None:
+        require_beam(settings.runner)
     vocab = load_vocab(settings.vocab_file)
     require_special_tokens(
         vocab, settings.vocab_file, ("[UNK]", "[CLS]", "[SEP]", masking.MASK)
@@ -91,7 +95,7 @@ def prepare(
     work = _work_folder(settings, streams)
     try:
         with (
-            Workers(settings.num_workers) as workers,
+            _workers(settings, work) as workers,
             corpus.build(
                 work,
                 settings.input_files,
@@ -118,6 +122,14 @@ def prepare(
         text.num_tokens,
         text.num_long_sentences,
         number,
+    )
+
+
+def _workers(settings: Settings, work: pathlib.Path) -> Workers | BeamWorkers:
+    if settings.runner is None:
+        return Workers(settings.num_workers)
+    return BeamWorkers(
+        settings.runner, settings.runner_options, work / _RESULTS
     )
 
 
@@ -208,7 +220,8 @@ def _work_folder(settings: Settings, streams: str) -> pathlib.Path:
 def _identity(settings: Settings, streams: str) -> dict[str, Any]:
     """Returns all that the output depends on, as JSON gives it back."""
     content = dataclasses.asdict(settings) | {"random_streams": streams}
-    del content["num_workers"]
+    for name in ("num_workers", "runner", "runner_options"):
+        del content[name]
     content["input_files"] = [
         [path, os.stat(path).st_size, os.stat(path).st_mtime_ns]
         for path in settings.input_files
@@ -234,7 +247,7 @@ def _make_original(
     work: pathlib.Path,
     settings: Settings,
     vocabulary: Vocabulary,
-    workers: Workers,
+    workers: Workers | BeamWorkers,
     progress: Progress,
 ) -> int:
     """Writes the original's records, one to each file in turn."""
@@ -275,7 +288,7 @@ def _make_independent(
     work: pathlib.Path,
     settings: Settings,
     vocabulary: Vocabulary,
-    workers: Workers,
+    workers: Workers | BeamWorkers,
     progress: Progress,
 ) -> int:
     """Writes pieces with all workers, and joins them to files."""

@@ -59,6 +59,10 @@ class Settings:
     """Processes."""
     compression: str = "none"
     """One of `records.COMPRESSIONS`."""
+    runner: str | None = None
+    """Of Apache Beam, to work instead of processes."""
+    runner_options: tuple[str, ...] = ()
+    """Options of its pipelines."""
 
 
 def strategy(masking_flag: str | None, do_whole_word_mask: bool) -> str:
@@ -167,14 +171,16 @@ def beyond_the_original(settings: Settings) -> list[str]:
 def resolve(settings: Settings) -> str:
     """Returns which streams of chance a job uses.
 
-    Those that were asked for; else the original's, if there is one worker
-    and nothing is asked for that the original does not have.
+    Those that were asked for; else the original's, if this process works
+    alone and nothing is asked for that the original does not have.
 
     Raises:
         UserError: the original's streams were asked for, and something else
             that they cannot give.
     """
     beyond = beyond_the_original(settings)
+    if settings.runner is not None:
+        beyond.append(f"--runner={settings.runner}")
     if settings.random_streams is None:
         is_plain = settings.num_workers == 1 and not beyond
         return ORIGINAL if is_plain else INDEPENDENT
@@ -212,6 +218,17 @@ def check(settings: Settings, streams: str) -> None:
             raise UserError(
                 f"--{flag}={value} is not known; use {', '.join(allowed)}"
             )
+    if settings.runner is not None and settings.num_workers > 1:
+        raise UserError(
+            f"--num_workers={settings.num_workers}: with "
+            f"--runner={settings.runner} the runner decides that; leave it "
+            "out, and see --runner_options"
+        )
+    if settings.runner_options and settings.runner is None:
+        raise UserError(
+            f"--runner_options={','.join(settings.runner_options)}: there is "
+            "no --runner; add it, or leave them out"
+        )
     for flag, number in (
         ("dupe_factor", settings.dupe_factor),
         ("num_workers", settings.num_workers),
