@@ -107,6 +107,18 @@ flags.DEFINE_list(
 # Training.
 flags.DEFINE_integer("train_batch_size", 32, "Examples of an update.")
 flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
+flags.DEFINE_enum(
+    "optimizer",
+    "adam_weight_decay",
+    ["adam_weight_decay", "adamw", "lamb"],
+    "The original's Adam; the same with bias correction; LAMB, for very "
+    "large batches.",
+)
+flags.DEFINE_bool(
+    "lazy_embeddings",
+    False,
+    "Leave the vectors of words that a batch neither has nor asks for alone.",
+)
 flags.DEFINE_integer("num_train_steps", 100000, "Updates in all.")
 flags.DEFINE_integer(
     "num_warmup_steps", 10000, "Updates in which the rate rises."
