@@ -111,6 +111,7 @@ def main() -> None:
     if FLAGS.inspect is not None:
         if any(wanted.values()):
             raise UserError("--inspect stands alone: give no --input with it")
+        entry.load_tensorflow()
         _inspect()
         return
     absent = [f"--{name}" for name, value in wanted.items() if not value]
@@ -119,6 +120,7 @@ def main() -> None:
             f"{', '.join(absent)}: missing. To convert, give --input, "
             "--output and --format; to look at a checkpoint, --inspect"
         )
+    entry.load_tensorflow()
     _convert()
 
 
