@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pathlib
@@ -50,10 +49,10 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def script():
+def script(load_script):
     """A function that runs the script in this process, flag by flag."""
     # Nothing imports a script; this runs it where TensorFlow is loaded.
-    run_classifier = importlib.import_module("run_classifier")
+    run_classifier = load_script("run_classifier")
     values = run_classifier.FLAGS
 
     def run(*flags):
@@ -338,9 +337,9 @@ def test_a_process_on_a_full_disk_says_so_and_goes_on_later(
     assert_same_bits(full, whole)
 
 
-def test_the_flag_names_every_optimizer(script):
+def test_the_flag_names_every_optimizer(load_script):
     from optimization import DEFAULT_OPTIMIZER, OPTIMIZERS
 
-    flag = importlib.import_module("run_classifier").FLAGS["optimizer"]
+    flag = load_script("run_classifier").FLAGS["optimizer"]
     assert flag.default == DEFAULT_OPTIMIZER
     assert flag.parser.enum_values == list(OPTIMIZERS)

@@ -5,7 +5,6 @@ What a job does is tested in tests/pretraining.
 
 from __future__ import annotations
 
-import importlib
 import pathlib
 import subprocess
 import sys
@@ -71,9 +70,9 @@ def given(tmp_path_factory) -> tuple[str, str]:
 
 
 @pytest.fixture
-def script():
+def script(load_script):
     """A function that runs the script in this process, flag by flag."""
-    run_pretraining = importlib.import_module("run_pretraining")
+    run_pretraining = load_script("run_pretraining")
     values = run_pretraining.FLAGS
 
     def run(*flags):
@@ -98,8 +97,8 @@ def test_the_originals_command_line_works(script, given, tmp_path, capsys):
     assert "as in the original" in capsys.readouterr().out
 
 
-def test_the_originals_flags_are_all_there_with_its_defaults():
-    values = importlib.import_module("run_pretraining").FLAGS
+def test_the_originals_flags_are_all_there_with_its_defaults(load_script):
+    values = load_script("run_pretraining").FLAGS
     defaults = {
         "max_seq_length": 128,
         "max_predictions_per_seq": 20,
