@@ -60,11 +60,14 @@ bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
 COMPILE = $(BIN)python -m uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.10 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+# The development lock is solved first: what only some extra holds back, as
+# Beam does protobuf, the program's own lock then has alike.
 lock: $(DEV)  ## Writes the lock files anew from pyproject.toml.
-	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --output-file requirements-dev.lock \
 		--extra tensorboard --extra vocabulary --extra serving --extra onnx \
-		--group dev --constraint requirements.lock
+		--extra beam --group dev
+	$(COMPILE) --output-file requirements.lock \
+		--constraint requirements-dev.lock
 
 clean:  ## Removes .venv and the tools' caches.
 	rm -rf $(VENV) $(UNFINISHED) .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -89,7 +89,9 @@ def test_a_lock_meets_the_requirements(lock: str, python: str) -> None:
     wanted = list(project["project"]["dependencies"])
     if lock == "requirements-dev.lock":
         wanted += project["dependency-groups"]["dev"]
-        wanted += project["project"]["optional-dependencies"]["tensorboard"]
+        extras = project["project"]["optional-dependencies"]
+        for extra in ("tensorboard", "vocabulary", "serving", "onnx", "beam"):
+            wanted += extras[extra]
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.0",
