@@ -13,6 +13,7 @@ from finetuning import run_folder
 from finetuning.answering import evaluate, predict
 from finetuning.checks import check_data, check_training
 from finetuning.choices import Job
+from finetuning.folder_checks import check_inputs_stay
 from finetuning.learning import learn
 from finetuning.readiness import take_checkpoint, take_folder
 from finetuning.reading import Reader
@@ -91,6 +92,7 @@ def _check(job: Job, folder: RunFolder) -> None:
             f"--output_dir={folder.path}: is a file; give a folder, which "
             "need not exist yet"
         )
+    check_inputs_stay(job, folder)
     if job.do_train or job.encoder.init_checkpoint is not None:
         return
     if job.overwrite_output_dir:

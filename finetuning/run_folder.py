@@ -43,6 +43,23 @@ SCRATCH = ".encoded"
 # What makes a folder the folder of a run.
 _OF_A_RUN = (SETTINGS, STATE, MODEL)
 
+WRITTEN = (
+    *_OF_A_RUN,
+    CONFIG,
+    VOCABULARY,
+    LORA,
+    SENTENCE_PIECES,
+    LOG,
+    DATA_REPORT,
+    DEV_SPLIT,
+    EVAL_TEXT,
+    EVAL_JSON,
+    CONFUSION,
+    TEST_TSV,
+    PREDICTIONS,
+)
+"""The files that a run writes; not to be replaced if of somebody else's."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
@@ -90,21 +107,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Removes the files of a run, and nothing else."""
-        for name in (
-            *_OF_A_RUN,
-            CONFIG,
-            VOCABULARY,
-            LORA,
-            SENTENCE_PIECES,
-            LOG,
-            DATA_REPORT,
-            DEV_SPLIT,
-            EVAL_TEXT,
-            EVAL_JSON,
-            CONFUSION,
-            TEST_TSV,
-            PREDICTIONS,
-        ):
+        for name in WRITTEN:
             (self / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, SCRATCH):
             shutil.rmtree(self / name, ignore_errors=True)

@@ -341,6 +341,47 @@ def test_a_folder_with_results_of_another_program(job, screen):
     }
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "predictions.csv"])
+def test_a_folder_with_files_of_the_user(job, screen, name):
+    job.output_dir.mkdir()
+    (job.output_dir / name).write_text("mine", encoding="utf-8")
+    (job.output_dir / "thesis.doc").write_text("mine too", encoding="utf-8")
+    before = snapshot(job.output_dir)
+    with pytest.raises(UserError) as caught:
+        run(job, screen)
+    assert_in_order(
+        str(caught.value), job.output_dir / name, "is there already"
+    )
+    assert snapshot(job.output_dir) == before
+
+
+def test_what_is_read_is_not_removed_first(told, tmp_path):
+    """By `--overwrite_output_dir`; `told` looks whether all is still there."""
+    folder = tmp_path / "finished"
+    for flag, name in (
+        ("init_checkpoint", ""),
+        ("init_checkpoint", run_folder.MODEL),
+        ("vocab_file", run_folder.VOCABULARY),
+        ("bert_config_file", run_folder.CONFIG),
+    ):
+        message = told(**{flag: str(folder / name)})
+        assert_in_order(message, flag, "another --output_dir")
+
+
+def test_predictions_do_not_replace_what_is_predicted(told, tmp_path, finished):
+    path = tmp_path / "finished" / run_folder.PREDICTIONS
+    shutil.copytree(finished[0].output_dir, path.parent)
+    path.write_text("id,text\n1,good\n", encoding="utf-8")
+    message = told(
+        do_train=False,
+        do_predict=True,
+        test_file=str(path),
+        init_checkpoint=None,
+        overwrite_output_dir=False,
+    )
+    assert_in_order(message, f"--test_file={path}", "would be replaced")
+
+
 def test_a_folder_that_is_a_file(told, tmp_path):
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
