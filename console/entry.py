@@ -39,6 +39,8 @@ _DISK_TROUBLES = {
     errno.EACCES: "there is no permission",
     errno.EPERM: "there is no permission",
     errno.EROFS: "the disk is read-only",
+    errno.EISDIR: "there is a folder where a file is wanted",
+    errno.ENOTDIR: "there is a file where a folder is wanted",
 }
 
 
@@ -79,7 +81,9 @@ def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
     except OSError as error:
         if error.errno not in _DISK_TROUBLES:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        # Of a renaming, the second name is the one that was asked for.
+        path = error.filename2 or error.filename
+        place = f"{path}: " if path else ""
         _exit_with(
             f"{place}{_DISK_TROUBLES[error.errno]}. What was there before is "
             "untouched; put this right and run the same command again."

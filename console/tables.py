@@ -32,10 +32,11 @@ def print_table(
         console: where to print; standard output by default.
     """
     cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     console = console or Console()
+    if title is not None:
+        # The table's own would be broken to the width of its columns.
+        console.print(Text(title), soft_wrap=True)
     for header, width in zip(
         headers, _widths([headers, *cells], console.width), strict=True
     ):
@@ -49,16 +50,17 @@ def print_table(
 
 
 def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Returns each column's width; short columns are never cut."""
+    """Returns each column's width; short columns are never cut.
+
+    The narrowest comes first: what it leaves of its share is the others'.
+    """
     longest = [
         max(map(cell_len, column)) for column in zip(*cells, strict=True)
     ]
-    long = sum(width > _NEVER_CUT for width in longest)
-    if not long:
-        return longest
-    short = sum(width for width in longest if width <= _NEVER_CUT)
-    share = (room - short - _BETWEEN * len(longest)) // long
-    share = max(_NEVER_CUT, share)
-    return [
-        width if width <= _NEVER_CUT else min(width, share) for width in longest
-    ]
+    room -= _BETWEEN * len(longest)
+    widths = {}
+    for column in sorted(range(len(longest)), key=longest.__getitem__):
+        share = max(_NEVER_CUT, room // (len(longest) - len(widths)))
+        widths[column] = min(longest[column], share)
+        room -= widths[column]
+    return [widths[column] for column in range(len(longest))]

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import functools
 import io
-import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -302,8 +301,8 @@ def _join(
         files["sentences"].write(np.zeros(1, _OFFSET).tobytes())
         files["documents"].write(np.zeros(1, _OFFSET).tobytes())
         last_end = 0
-        following = itertools.chain(ranges[1:], [None])
-        for after, path in zip(following, parts, strict=True):
+        for number, path in enumerate(parts, 1):
+            after = ranges[number] if number < len(ranges) else None
             with np.load(path) as arrays:
                 files["tokens"].write(arrays["tokens"].tobytes())
                 offsets = counts["tokens"] + np.cumsum(arrays["lengths"])

@@ -244,6 +244,11 @@ def check(settings: Settings, streams: str) -> None:
     twice = sorted({path for path in outputs if outputs.count(path) > 1})
     if twice:
         raise UserError(f"--output_file names {', '.join(twice)} twice")
+    for path in outputs:
+        if os.path.isdir(path):
+            raise UserError(
+                f"--output_file={path}: is a folder; name a file in it"
+            )
     both = {os.path.realpath(path) for path in settings.input_files} & {
         os.path.realpath(path) for path in settings.output_files
     }

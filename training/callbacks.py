@@ -109,7 +109,7 @@ class ProgressBar(keras.callbacks.Callback):
         losses = [float(logs["loss"]) for logs in self._unshown]
         rate = float(self._unshown[-1]["learning_rate"])
         self._unshown.clear()
-        return f"loss {sum(losses) / len(losses):.4f}, rate {rate:.3g}"
+        return f"mean loss {sum(losses) / len(losses):.4f}, rate {rate:.3g}"
 
     def on_test_end(self, logs: Any = None) -> None:
         """Shows an evaluation."""

@@ -21,6 +21,9 @@ from training import state
 from training.devices import ONE_DEVICE, Devices
 from training.step import Batch, LossFunction, TrainStep
 
+# More of what was changed is only counted.
+_DIFFERENCES_SHOWN = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
@@ -340,8 +343,24 @@ def _refuse_another(
 
 
 def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    return "; ".join(
+    earlier, now = _flat(earlier), _flat(now)
+    changed = [
         f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
         for name in sorted({*earlier, *now})
         if earlier.get(name) != now.get(name)
-    )
+    ]
+    if len(changed) > _DIFFERENCES_SHOWN:
+        rest = len(changed) - _DIFFERENCES_SHOWN
+        changed[_DIFFERENCES_SHOWN:] = [f"and {rest} more"]
+    return "; ".join(changed)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Names what a configuration in an identity holds, one by one."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": one for key, one in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -64,6 +64,8 @@ def test_an_interruption(end):
         (errno.EFBIG, "larger than allowed"),
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
+        (errno.EISDIR, "a folder where a file is wanted"),
+        (errno.ENOTDIR, "a file where a folder is wanted"),
     ],
 )
 def test_troubles_of_the_disk(end, number, told):
@@ -76,6 +78,12 @@ def test_troubles_of_the_disk(end, number, told):
     assert shown.count("\n") == 1
     code, shown = end(raising(OSError(number, os.strerror(number))))
     assert shown.startswith("error: the") or shown.startswith("error: there")
+
+
+def test_a_renaming_is_told_by_the_name_that_was_asked_for(end):
+    text = os.strerror(errno.EISDIR)
+    error = OSError(errno.EISDIR, text, ".out.1.tmp", None, "out")
+    assert end(raising(error))[1].startswith("error: out: there is a folder")
 
 
 def test_faults_of_the_program_keep_their_traceback(monkeypatch):

@@ -20,6 +20,20 @@ def test_a_line_is_not_broken_nor_interpreted():
     assert shown(lambda screen: screen.say(line)) == [line]
 
 
+def test_a_table_uses_all_the_room_and_its_title_is_not_broken():
+    title = "checkpoints/index_only/uncased_L-4_H-256_A-4/bert_model.ckpt"
+    lines = shown(
+        lambda screen: screen.table(
+            ("what", "is"),
+            [("max_position_embeddings", "512"), ("is", "an ALBERT of " * 3)],
+            title=title,
+        ),
+        width=72,
+    )
+    assert lines[0] == title
+    assert "an ALBERT of an ALBERT of an ALBERT of" in "\n".join(lines)
+
+
 def test_a_table():
     lines = shown(
         lambda screen: screen.table(

@@ -148,9 +148,10 @@ def test_words_of_a_list_are_kept(tmp_path: pathlib.Path) -> None:
     assert found.read([(0, 3)])[1].tolist() == [3, 0, 3]
 
 
-def test_no_text(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("texts", [["\n \n", ""], [""]])
+def test_no_text(tmp_path: pathlib.Path, texts: list[str]) -> None:
     with pytest.raises(UserError, match=r"0\.txt.*there is no text"):
-        make(tmp_path, ["\n \n", ""])
+        make(tmp_path, texts)
 
 
 def test_numbers_on_disk(

@@ -332,6 +332,7 @@ def test_what_the_user_is_told(text: Settings, tmp_path: pathlib.Path) -> None:
         ({"num_workers": 0}, "--num_workers=0"),
         ({"sentence_objective": "nps"}, "--sentence_objective=nps .*nsp"),
         ({"output_files": ("a", "a")}, "names a twice"),
+        ({"output_files": (".",)}, r"--output_file=\.: is a folder"),
         ({"random_seed": 1, "max_seq_length": 5}, "does not fit"),
     ],
 )

@@ -155,6 +155,18 @@ def test_another_training_is_refused(training, tmp_path):
     refuse_another_training(tmp_path / "nothing", {"seed": 1})
 
 
+def test_of_another_configuration_the_fields_that_differ_are_told(training):
+    config = dict.fromkeys("abcdefgh", 1)
+    training(identity={"seed": 1, "config": config})
+    with pytest.raises(UserError) as caught:
+        training(identity={"seed": 1, "config": {**config, "c": 2}})
+    assert "settings: config.c was 1 and is now 2. Give" in str(caught.value)
+    with pytest.raises(
+        UserError, match=r"config\.e was 1 .*; and 3 more\. Give"
+    ):
+        training(identity={"seed": 1, "config": dict.fromkeys(config, 2)})
+
+
 def test_the_log_goes_on_where_the_state_is(training, tmp_path):
     path = tmp_path / "log.jsonl"
     with pytest.raises(StopAtError):
@@ -197,7 +209,7 @@ def test_the_bar_without_a_terminal(training):
         "step 2: accuracy 0.5, loss 1",
         "step 4: accuracy 0.25, loss 1",
     ]
-    assert lines[2].startswith("step 6/6: loss ")
+    assert lines[2].startswith("step 6/6: mean loss ")
     assert lines[2].endswith("rate 0.075, 0 s left")
 
 
