@@ -58,7 +58,7 @@ def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
         max(map(cell_len, column)) for column in zip(*cells, strict=True)
     ]
     room -= _BETWEEN * len(longest)
-    widths = {}
+    widths: dict[int, int] = {}
     for column in sorted(range(len(longest)), key=longest.__getitem__):
         share = max(_NEVER_CUT, room // (len(longest) - len(widths)))
         widths[column] = min(longest[column], share)
