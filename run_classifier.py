@@ -102,6 +102,11 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "label_separator", None, "What separates several labels in one cell."
 )
+flags.DEFINE_list(
+    "skip_labels",
+    [],
+    "Rows with one of these labels are left out, such as - for OCNLI.",
+)
 flags.DEFINE_string(
     "labels_file",
     None,
@@ -313,6 +318,7 @@ def main() -> None:
                 ),
                 problem_type=FLAGS.problem_type,
                 label_separator=FLAGS.label_separator,
+                skip_labels=tuple(FLAGS.skip_labels),
                 labels_file=FLAGS.labels_file,
                 dev_fraction=FLAGS.dev_fraction,
             ),

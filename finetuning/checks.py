@@ -95,6 +95,7 @@ def check_data(choices: DataChoices, *, do_train: bool) -> None:
         "label_column": choices.file.label,
         "id_column": choices.file.id,
         "labels_file": choices.labels_file,
+        "skip_labels": ",".join(choices.skip_labels) or None,
     }
     for name, value in own.items():
         if value is not None:

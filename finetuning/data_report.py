@@ -13,6 +13,9 @@ from finetuning.data import Split
 from finetuning.run_folder import RunFolder
 from safekeeping.files import atomic_write
 
+# With more unknown tokens, the vocabulary is hardly that of the texts.
+_MANY_UNKNOWN = 0.2
+
 
 def report_lines(split: Split, max_seq_length: int) -> list[str]:
     """Returns what a person should know of a file, most important first."""
@@ -23,17 +26,22 @@ def report_lines(split: Split, max_seq_length: int) -> list[str]:
         f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
     )
     lines = [summary]
+    if report.unknown_rate > _MANY_UNKNOWN:
+        lines.append(
+            "note: so many unknown tokens make a poor classifier; is the "
+            "vocabulary of another language, or the encoding a wrong guess?"
+        )
     if report.num_truncated:
         lines.append(
-            f"note: {report.num_truncated} rows are longer than "
-            f"--max_seq_length={max_seq_length} and were cut"
+            f"note: {_rows(report.num_truncated, 'are')} longer than "
+            f"--max_seq_length={max_seq_length} and cut off there"
         )
     if report.num_empty:
         places = ", ".join(map(str, report.empty_lines))
         more = " …" if report.num_empty > len(report.empty_lines) else ""
         lines.append(
-            f"note: {report.num_empty} rows have an empty text "
-            f"(lines {places}{more})"
+            f"note: {_rows(report.num_empty, 'have')} an empty text "
+            f"(line{'s' * (report.num_empty > 1)} {places}{more})"
         )
     if report.num_duplicates:
         conflicts = (
@@ -42,10 +50,18 @@ def report_lines(split: Split, max_seq_length: int) -> list[str]:
             else ""
         )
         lines.append(
-            f"note: {report.num_duplicates} rows repeat an earlier "
+            f"note: {_rows(report.num_duplicates, 'repeat')} an earlier "
             f"text{conflicts}"
         )
     return lines
+
+
+def _rows(number: int, verb: str) -> str:
+    """Returns "2 rows have", or "1 row has" for the same verb."""
+    if number != 1:
+        return f"{number} rows {verb}"
+    singular = {"are": "is", "have": "has", "repeat": "repeats"}
+    return f"1 row {singular[verb]}"
 
 
 def report_values(split: Split) -> dict[str, Any]:

@@ -189,8 +189,8 @@ def _rows(
     reader.report["dev"]["texts_shared_with_train"] = common
     if common:
         screen.say(
-            f"note: {common} texts of {dev_split.source.path} are also "
-            f"in {split.source.path}; the evaluation flatters"
+            f"note: texts of {dev_split.source.path} that are also in "
+            f"{split.source.path}: {common}; the evaluation flatters"
         )
     return LabelledRows.of(split), LabelledRows.of(dev_split)
 

@@ -133,9 +133,8 @@ class Reader:
         if self._job.unpad:
             share = split.store.share_of_padding(encoder.max_seq_length)
             self._screen.say(
-                f"nothing is computed for padding: {share:.0%} of what "
-                f"--max_seq_length={encoder.max_seq_length} for every row "
-                "would be"
+                f"nothing is computed for padding, which would be {share:.0%} "
+                f"of rows of --max_seq_length={encoder.max_seq_length} tokens"
             )
         if self._job.training.computing.jit_compile:
             store = dataclasses.replace(split.store, length_step=LENGTH_STEP)

@@ -46,6 +46,7 @@ class DataChoices:
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = None
     label_separator: str | None = None
+    skip_labels: tuple[str, ...] = ()
     labels_file: str | None = None
     dev_fraction: float = 0.1
 
@@ -102,7 +103,7 @@ class Source:
             writer = csv.writer(file)
             if dialect.header:
                 writer.writerow(dialect.columns)
-            for number, row in enumerate(delimited.rows(self.path, dialect)):
+            for number, row in enumerate(self.file.rows()):
                 if number == following:
                     writer.writerow(row.cells)
                     following = next(wanted, None)
@@ -255,12 +256,20 @@ class FileTask:
             )
         want_label = split != "test"
         choices = self._choices.file
+        # Of a file to predict every row gets its answer.
+        skipped = frozenset(self._choices.skip_labels if want_label else ())
         if self._columns is None:
-            file = LabelledFile.open(path, choices, want_label=want_label)
+            file = LabelledFile.open(
+                path, choices, want_label=want_label, skip_labels=skipped
+            )
             self._columns = file.columns
         else:
             file = LabelledFile.open_like(
-                path, self._columns, choices, want_label=want_label
+                path,
+                self._columns,
+                choices,
+                want_label=want_label,
+                skip_labels=skipped,
             )
         return _as_source(file)
 

@@ -55,6 +55,9 @@ _NOT_TEXT = (
     (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
     (b"\x1f\x8b", "compressed with gzip"),
     (b"PAR1", "a Parquet file"),
+    (b"version https://git-lfs", "a Git LFS pointer (see `git lfs pull`)"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
 )
 
 
@@ -286,7 +289,7 @@ def _check_file(path: pathlib.Path) -> None:
             f"{path} is not a regular file; give the path of a CSV or TSV file."
         )
     with open(path, "rb") as file:
-        start = file.read(8)
+        start = file.read(32)
     if not start:
         raise UserError(f"{path} is empty: it holds no row.")
     for magic, kind in _NOT_TEXT:

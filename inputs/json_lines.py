@@ -36,7 +36,7 @@ def records(
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
             raise UserError(
                 f"{path}, line {number}, column {error.colno}: {error.msg}; "

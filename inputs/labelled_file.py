@@ -11,7 +11,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from inputs import delimited
 from inputs.column_search import find_columns
@@ -19,6 +19,8 @@ from inputs.columns import Columns, matching_columns, same_name
 from inputs.delimited import Decision, Dialect, Row
 from inputs.examples import InputExample
 from safekeeping.errors import UserError
+
+Label: TypeAlias = str | tuple[str, ...] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,12 +173,7 @@ class LabelledFile:
         """
         columns = self.columns
         text, pair, id_ = columns.text, columns.text_pair, columns.id
-        for number, row in enumerate(
-            delimited.rows(self.path, self.dialect), 1
-        ):
-            label = self._label(row)
-            if label in self.skip_labels:
-                continue
+        for number, row, label in self._kept():
             yield InputExample(
                 guid=str(number) if id_ is None else row.cells[id_],
                 text_a=row.cells[text],
@@ -184,6 +181,10 @@ class LabelledFile:
                 label=label,
                 line=row.line,
             )
+
+    def rows(self) -> Iterator[Row]:
+        """Streams the rows of the examples, as they are in the file."""
+        return (row for _, row, _ in self._kept())
 
     def describe(self, count: int = 3) -> Description:
         """What was decided, and the first examples.
@@ -202,7 +203,15 @@ class LabelledFile:
             tuple(itertools.islice(self, count)),
         )
 
-    def _label(self, row: Row) -> str | tuple[str, ...] | None:
+    def _kept(self) -> Iterator[tuple[int, Row, Label]]:
+        """Streams (number of the row, from 1, the row, its label)."""
+        rows = delimited.rows(self.path, self.dialect)
+        for number, row in enumerate(rows, 1):
+            label = self._label(row)
+            if label not in self.skip_labels:
+                yield number, row, label
+
+    def _label(self, row: Row) -> Label:
         indices = self.columns.label
         if not indices:
             return None

@@ -273,10 +273,10 @@ def test_odd_texts_are_counted_and_told(
     )
     for told in (
         f"{train}: 8 rows, 5.2 tokens each on average; 9.52% of them unknown",
-        "note: 2 rows are longer than --max_seq_length=16 and were cut",
-        "note: 1 rows have an empty text (lines 6)",
+        "note: 2 rows are longer than --max_seq_length=16 and cut off there",
+        "note: 1 row has an empty text (line 6)",
         "note: 2 rows repeat an earlier text, 1 of them with another label",
-        f"note: 1 texts of {dev} are also in {train}",
+        f"note: texts of {dev} that are also in {train}: 1",
         "labels: a, b",
         "evaluation of 3 examples",
     ):
@@ -403,6 +403,43 @@ def test_evaluating_later_finds_the_rows_held_out(finished, screen):
     first = figures_of(job.output_dir)
     run(dataclasses.replace(job, do_train=False), screen)
     assert figures_of(job.output_dir) == first
+
+
+def test_a_vocabulary_of_another_language_is_told(
+    finished, change, tmp_path, screen, train_rows, write_csv
+):
+    rows = [(one, "机器 学习", label) for one, _, label in train_rows]
+    train = write_csv(tmp_path / "train.csv", rows)
+    run(
+        change(
+            finished[0],
+            output_dir=tmp_path / "out",
+            train_file=str(train),
+            num_train_epochs=1,
+        ),
+        screen,
+    )
+    assert "is the vocabulary of another language" in screen.text
+
+
+def test_rows_with_labels_to_skip_are_in_no_part(
+    finished, change, tmp_path, screen, train_rows, write_csv
+):
+    odd = [(f"odd {n}", f"film {n}", "-") for n in range(3)]
+    rows = [*odd[:2], *train_rows[:10], odd[2], *train_rows[10:]]
+    train = write_csv(tmp_path / "train.csv", rows)
+    job = change(
+        finished[0],
+        output_dir=tmp_path / "out",
+        train_file=str(train),
+        num_train_epochs=1,
+        skip_labels=("-",),
+    )
+    run(job, screen)
+    assert "labels: blame, praise" in screen.lines
+    held_out = read_csv(job.output_dir / run_folder.DEV_SPLIT)[1:]
+    whole = read_csv(finished[0].output_dir / run_folder.DEV_SPLIT)[1:]
+    assert held_out == whole
 
 
 def test_balanced_weights():

@@ -401,6 +401,8 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
         (b"text,label\n", "has only a header (text, label)"),
         (b"PK\x03\x04\x14", "is a spreadsheet or ZIP archive, not text"),
         (b"\x1f\x8b\x08", "is compressed with gzip, not text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "is a web page, not text"),
     ],
 )
 def test_files_without_rows(write: Write, content: bytes, told: str) -> None:
@@ -448,6 +450,7 @@ def test_json_lines(write: Write) -> None:
     [
         ('{"a": 1}\n{"a": }\n', "line 2, column 7: Expecting value"),
         ('{"a": 1}\n[1]\n', "line 2: each line must be one JSON object"),
+        ('{"a": 1}\n{"a"\n', "line 2, column 5: Expecting ':'"),
         ("{}\n", " is empty: it holds no record"),
     ],
 )
