@@ -55,7 +55,7 @@ _NOT_TEXT = (
     (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
     (b"\x1f\x8b", "compressed with gzip"),
     (b"PAR1", "a Parquet file"),
-    (b"version https://git-lfs", "a Git LFS pointer (`git lfs pull` gets the file)"),
+    (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
     (b"<!DOCTYPE html", "a web page"),
     (b"<html", "a web page"),
 )

@@ -401,7 +401,7 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
         (b"text,label\n", "has only a header (text, label)"),
         (b"PK\x03\x04\x14", "is a spreadsheet or ZIP archive, not text"),
         (b"\x1f\x8b\x08", "is compressed with gzip, not text"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS"),
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "is a web page, not text"),
     ],
 )
