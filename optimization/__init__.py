@@ -11,7 +11,6 @@ from optimization.choices import (
 )
 from optimization.lamb import Lamb
 from optimization.lazy_rows import only_rows
-from optimization.replicas import with_gradient_of_all
 from optimization.schedules import WarmupPolynomialDecay
 
 __all__ = [
@@ -22,5 +21,4 @@ __all__ = [
     "WarmupPolynomialDecay",
     "create_optimizer",
     "only_rows",
-    "with_gradient_of_all",
 ]

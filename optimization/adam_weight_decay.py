@@ -17,8 +17,8 @@ from optimization.lazy_rows import require_slices
 from optimization.replicas import summed_over_replicas
 from optimization.slots import (
     advance,
-    gradient_of_rows,
     matches,
+    merged,
     placed,
     read,
     unbiased,
@@ -42,11 +42,12 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     path matches one of `exclude_from_weight_decay`.
 
     Gradients are clipped together to `clip_norm` before. The norm is the
-    original's: the gradient of a gathered table counts slice by slice, as it
-    comes from the tape, so a word that occurs twice in a batch adds its two
-    gradients' squares and not the square of their sum. (In pretraining, where
-    the word table is also the output layer, the table's whole gradient from
-    there counts as further slices.) The update itself uses the sum.
+    original's: the gradient of a table that is only gathered from counts slice
+    by slice, as it comes from the tape, so a word that occurs twice in a batch
+    adds its two gradients' squares and not the square of their sum. The update
+    itself uses the sum. (In pretraining the word table is the output layer as
+    well, and its gradient comes as a sum.) Of `lazy_rows`, which the original
+    has not, the sum counts, however many parts or devices made the slices.
     """
 
     def __init__(
@@ -117,11 +118,26 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
 
         Inside `tf.distribute.Strategy.run` the gradients of all replicas are
         summed first, as every Keras optimiser does.
+
+        Raises:
+            ValueError: a table of `lazy_rows` has no slices for a gradient.
         """
         grads = summed_over_replicas(grads)
+        if self.lazy_rows:
+            grads = self._lazily(grads, trainable_variables)
         if self.clip_norm is not None:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         super().apply(grads, trainable_variables)
+
+    def _lazily(self, grads: list[Any], variables: Any) -> list[Any]:
+        """Returns the gradients, those of lazy tables with each row once."""
+        variables = variables or self._trainable_variables
+        return [
+            merged(require_slices(gradient, variable.path))
+            if gradient is not None and matches(variable.path, self.lazy_rows)
+            else gradient
+            for gradient, variable in zip(grads, variables, strict=True)
+        ]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
         """Leaves out Keras' own sum, which would come after the clipping."""
@@ -130,15 +146,11 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any
     ) -> None:
-        """Updates one weight and its slots, float32 throughout.
-
-        Raises:
-            ValueError: a table of `lazy_rows` has no slices for a gradient.
-        """
+        """Updates one weight and its slots, float32 throughout."""
         index = self._get_variable_index(variable)
         path = self._paths[index]
         if matches(path, self.lazy_rows):
-            gradient, rows = gradient_of_rows(require_slices(gradient, path))
+            gradient, rows = gradient.values, gradient.indices
         else:
             gradient, rows = whole_gradient(gradient)
         rate = tf.cast(learning_rate, variable.dtype)

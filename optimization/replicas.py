@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 
@@ -27,32 +26,3 @@ def summed_over_replicas(gradients: Sequence[Any]) -> list[Any]:
     there = [gradient for gradient in gradients if gradient is not None]
     summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there))
     return [None if one is None else next(summed) for one in gradients]
-
-
-def with_gradient_of_all(table: Any) -> Any:
-    """Returns a table whose gradient is that of all replicas, on the first.
-
-    For the product with a word table that is also gathered from: the tape
-    then has both gradients as slices, and those of the product must be summed
-    row by row, as a single device would have them, for the norm to be its.
-
-    Args:
-        table: float [V, D], a weight or a tensor.
-
-    Returns:
-        float [V, D], the same numbers; without replicas the argument.
-    """
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return table
-
-    @tf.custom_gradient
-    def identity(given: tf.Tensor) -> Any:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)
-            is_first = tf.equal(context.replica_id_in_sync_group, 0)
-            return tf.where(is_first, total, tf.zeros_like(total))
-
-        return tf.identity(given), gradient
-
-    return identity(keras.ops.convert_to_tensor(table))

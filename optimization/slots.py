@@ -27,13 +27,13 @@ def whole_gradient(gradient: Any) -> tuple[tf.Tensor, None]:
     return tf.convert_to_tensor(gradient), None
 
 
-def gradient_of_rows(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (summed slices [R, …], their rows [R], each once)."""
+def merged(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Returns the same gradient with one slice for each row."""
     rows, place = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(
         gradient.values, place, tf.size(rows, tf.int64)
     )
-    return values, rows
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 def read(variable: Any, rows: tf.Tensor | None) -> tf.Tensor:

@@ -17,7 +17,7 @@ from modeling.bert import BertModel
 from modeling.config import BertConfig
 from modeling.heads import PreTrainingHeads
 from modeling.losses import masked_lm_loss, next_sentence_loss
-from optimization import only_rows, with_gradient_of_all
+from optimization import only_rows
 
 # What the question about two sentences is called in figures, by the name
 # that --sentence_objective has for it; None: there is no such question.
@@ -114,7 +114,7 @@ class BertForPreTraining(keras.Model):
             if MOVED_WORDS in inputs:
                 words = [inputs[MOVED_WORDS][0]]
             table = only_rows(table, *words)
-        return with_gradient_of_all(table)
+        return table
 
     def plain_logits(
         self, inputs: Mapping[str, Any], training: bool | None = None
