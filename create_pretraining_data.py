@@ -28,7 +28,11 @@ flags.DEFINE_string(
     None,
     "TFRecord file; several, with commas between, get every nth record.",
 )
-flags.DEFINE_string("vocab_file", None, "The model's vocabulary.")
+flags.DEFINE_string(
+    "vocab_file",
+    None,
+    "The model's vocabulary: a vocab.txt or ALBERT's .model.",
+)
 flags.DEFINE_bool(
     "do_lower_case", True, "Whether the model is uncased, else cased."
 )

@@ -12,6 +12,7 @@ from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
 from training.callbacks import require_tensorboard
 from training.computing import check_compiled
+from training.step import check_parts
 
 TRAINING_RANGES = (
     Range("train_batch_size", 1),
@@ -42,14 +43,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     """
     for allowed in TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
-    parts = choices.gradient_accumulation_steps
-    if parts > choices.train_batch_size:
-        raise UserError(
-            f"--gradient_accumulation_steps={parts}: a batch of "
-            f"--train_batch_size={choices.train_batch_size} examples cannot "
-            f"be passed through in {parts} parts; give at most "
-            f"{choices.train_batch_size}"
-        )
+    check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
     for name in _NEED_AN_EVALUATION:
         value = getattr(choices, name)
         if value is not None and not do_eval:

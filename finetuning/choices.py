@@ -34,7 +34,7 @@ class Job:
     """Compute nothing for padding."""
     overwrite_output_dir: bool = False
     distribution: str = "off"
-    """Which devices train: key of `training.devices.DISTRIBUTIONS`."""
+    """Which devices train: key of `training.distributions.DISTRIBUTIONS`."""
 
     @property
     def eval_limit(self) -> BatchLimit:

@@ -21,7 +21,8 @@ from finetuning.run_folder import RunFolder
 from finetuning.screen import Screen, Unseen
 from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
-from training.devices import Devices, check_not_distributed, devices_of
+from training.devices import Devices
+from training.distributions import check_not_distributed, devices_of
 
 
 def run(job: Job, screen: Screen) -> None:

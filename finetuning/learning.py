@@ -34,7 +34,8 @@ from inputs.report import num_shared
 from training.computing import computing_in
 from training.determinism import make_deterministic
 from training.devices import Devices
-from training.fit import FitResult, refuse_another_training
+from training.fit import FitResult
+from training.identity import refuse_another_training
 from training.predict import Predictor
 
 
@@ -198,14 +199,9 @@ def _rows(
 def _show(
     result: FitResult, best_metric: str, folder: RunFolder, screen: Screen
 ) -> None:
-    if result.resumed_from == result.step:
-        screen.say(
-            f"the training in {folder.path} is complete: "
-            f"{result.step} steps were done before, so no more were. "
-            "--overwrite_output_dir starts anew."
-        )
-    elif result.resumed_from:
-        screen.say(f"went on after step {result.resumed_from}")
+    resuming = result.resuming(folder.path)
+    if resuming is not None:
+        screen.say(resuming)
     if result.stopped_early:
         screen.say(f"stopped early after step {result.step}")
     if result.best_step is not None:

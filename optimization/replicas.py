@@ -1,6 +1,6 @@
 """Gradients of one batch that several devices share: their sum.
 
-Which devices these are is `training.devices`' matter.
+Which devices these are is `training.distributions`' matter.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ What stands in a file is decided by `checkpointing`; when one is written, by
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
-import tempfile
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -29,6 +30,8 @@ GOOGLE = "google"
 _PREFIX = "model.ckpt"
 _INDEX = re.compile(re.escape(_PREFIX) + r"-(\d+)\.index")
 _STATE = "checkpoint"
+# Beside them, so that its files can be moved.
+_UNFINISHED = ".checkpoint.tmp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class CheckpointFiles:
         folder: where.
         config: is written beside the weights.
         tokens: the vocabulary, too, if it is known.
+        sentence_pieces: the SentencePiece model that it is of, if it is.
         format: one of `checkpointing.formats.FORMATS`. Google's are
             `model.ckpt-N`, N being the step; of others there is one, the
             latest.
@@ -50,6 +54,7 @@ class CheckpointFiles:
     folder: pathlib.Path
     config: BertConfig
     tokens: tuple[str, ...] | None = None
+    sentence_pieces: bytes | None = None
     format: str = GOOGLE
     with_optimizer: bool = False
     keep: int = 5
@@ -62,6 +67,10 @@ class CheckpointFiles:
         Args:
             model: whose weights have Google's names as paths.
             optimizer: its steps are the checkpoint's number.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; the
+                checkpoints that were there are whole.
         """
         arrays = {
             weight.path: keras.ops.convert_to_numpy(weight)
@@ -73,22 +82,43 @@ class CheckpointFiles:
         if self.with_optimizer:
             arrays |= slots(model, optimizer)
             arrays["global_step"] = np.array(step, np.int64)
-        checkpoint = Checkpoint(in_memory(arrays), self.config, self.tokens)
-        if self.format == GOOGLE:
-            self._save_numbered(checkpoint, step)
-            return
-        with tempfile.TemporaryDirectory(
-            dir=self.folder, prefix=".checkpoint"
-        ) as temporary:
-            FORMATS[self.format].write(pathlib.Path(temporary), checkpoint)
-            for path in sorted(pathlib.Path(temporary).iterdir()):
-                os.replace(path, self.folder / path.name)
-
-    def _save_numbered(self, checkpoint: Checkpoint, step: int) -> None:
-        google.write_sidecars(self.folder, checkpoint)
-        tensor_bundle.write(
-            self.folder / f"{_PREFIX}-{step}", checkpoint.arrays
+        checkpoint = Checkpoint(
+            in_memory(arrays),
+            self.config,
+            self.tokens,
+            sentence_pieces=self.sentence_pieces,
         )
+        with self._unfinished() as unfinished:
+            if self.format == GOOGLE:
+                google.write_sidecars(unfinished, checkpoint)
+                tensor_bundle.write(
+                    unfinished / f"{_PREFIX}-{step}", checkpoint.arrays
+                )
+            else:
+                FORMATS[self.format].write(unfinished, checkpoint)
+            # A checkpoint's index comes behind its data.
+            for path in sorted(unfinished.iterdir()):
+                os.replace(path, self.folder / path.name)
+        if self.format == GOOGLE:
+            self._note(step)
+
+    @contextlib.contextmanager
+    def _unfinished(self) -> Iterator[pathlib.Path]:
+        """Yields an empty folder, which is removed, as is a killed run's."""
+        folder = self.folder / _UNFINISHED
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        except OSError as error:
+            # A write that fails does not say of what.
+            error.filename = error.filename or os.fspath(self.folder)
+            raise
+        finally:
+            shutil.rmtree(folder)
+
+    def _note(self, step: int) -> None:
+        """Tells which checkpoint is the latest, and drops the oldest."""
         # Of a run that was begun anew there may be later ones.
         steps = [one for one in self._steps() if one <= step]
         kept = steps[-self.keep :]

@@ -20,7 +20,8 @@ from safekeeping.ranges import Range, check_range
 from tokenization.packing import check_max_seq_length
 from training.callbacks import require_tensorboard
 from training.computing import check_compiled
-from training.devices import check_not_distributed
+from training.distributions import check_not_distributed
+from training.step import check_parts
 
 if TYPE_CHECKING:
     from pretraining.job import Job
@@ -90,14 +91,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     """
     for allowed in _TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
-    parts = choices.gradient_accumulation_steps
-    if parts > choices.train_batch_size:
-        raise UserError(
-            f"--gradient_accumulation_steps={parts}: a batch of "
-            f"--train_batch_size={choices.train_batch_size} examples cannot "
-            f"be passed through in {parts} parts; give at most "
-            f"{choices.train_batch_size}"
-        )
+    check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
     if choices.eval_steps is not None and not do_eval:
         raise UserError(
             f"--eval_steps={choices.eval_steps} asks for evaluations while "

@@ -21,11 +21,13 @@ import numpy as np
 from pretraining import documents
 from pretraining.beam_pipeline import BeamWorkers
 from pretraining.documents import Range
+from pretraining.sentence_pieces import PieceEncoder
 from pretraining.words import WORD, SentenceEncoder, WordSettings
 from pretraining.workers import Workers
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_path, atomic_write
 from tokenization import FullTokenizer, characters
+from tokenization.opening import open_tokenizer
 
 # Bytes of text that a worker encodes at a time.
 _RANGE_SIZE = 4 << 20
@@ -256,17 +258,21 @@ def _encode(
 
 
 @functools.lru_cache(maxsize=1)
-def _tables(settings: CorpusSettings) -> tuple[SentenceEncoder, np.ndarray]:
+def _tables(
+    settings: CorpusSettings,
+) -> tuple[SentenceEncoder | PieceEncoder, np.ndarray]:
     """Returns the encoder, and bool [V]: which ids are single ideographs.
 
     Kept from task to task, since a vocabulary takes longer to read than some
     ranges do.
     """
-    tokenizer = FullTokenizer(settings.vocab_file, settings.do_lower_case)
+    tokenizer = open_tokenizer(settings.vocab_file, settings.do_lower_case)
     is_ideograph = np.zeros(max(tokenizer.inv_vocab) + 1, bool)
     for index, token in tokenizer.inv_vocab.items():
         is_ideograph[index] = len(token) == 1 and characters.is_ideograph(token)
-    return SentenceEncoder(tokenizer, settings.words), is_ideograph
+    if isinstance(tokenizer, FullTokenizer):
+        return SentenceEncoder(tokenizer, settings.words), is_ideograph
+    return PieceEncoder(tokenizer), is_ideograph
 
 
 def _cut(begins: Sequence[int], longest: int) -> Iterable[int]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import checkpointing
-from inputs import records
 from pretraining import run_folder
 from pretraining.batches import TrainingMasks
 from pretraining.checkpoint_files import CheckpointFiles
@@ -26,13 +25,15 @@ from pretraining.starting_point import (
     ModelChoices,
     find_starting_point,
 )
-from pretraining.supply import Supply, names_of
+from pretraining.supply import Supply, open_supply
 from pretraining.train import TrainingChoices, identity_of, train
 from safekeeping.errors import UserError
 from training.computing import computing_in
 from training.determinism import make_deterministic
-from training.devices import Devices, devices_of
-from training.fit import FitResult, refuse_another_training
+from training.devices import Devices
+from training.distributions import devices_of
+from training.fit import FitResult
+from training.identity import refuse_another_training
 from training.predict import Predictor
 from training.state import read_numbers
 
@@ -62,7 +63,7 @@ class Job:
     max_eval_steps: int = 100
     overwrite_output_dir: bool = False
     distribution: str = "off"
-    """Which devices train: key of `training.devices.DISTRIBUTIONS`."""
+    """Which devices train: key of `training.distributions.DISTRIBUTIONS`."""
 
 
 def run(job: Job, say: Say) -> None:
@@ -208,30 +209,19 @@ class _Run:
 
     def _open(self, flag: str, pattern: str) -> Supply:
         job = self._job
-        try:
-            found = records.open_records(pattern, skip_corrupt=job.skip_corrupt)
-        except records.CorruptRecordError:
-            raise
-        except UserError as error:
-            raise UserError(f"--{flag}: {error}") from error
-        corrupt = ""
-        if found.num_corrupt:
-            corrupt = f"; {found.num_corrupt} corrupt ones are left out"
-        self._say(
-            f"--{flag}: {len(found)} records in {names_of(found)}{corrupt}"
-        )
         masks = None
         if job.masking is not None:
             masks = TrainingMasks(job.masking, self._start.masking_vocabulary())
-        supply = Supply(
+        supply = open_supply(
             flag,
-            found,
+            pattern,
             self._start.config,
-            job.max_seq_length,
-            job.max_predictions_per_seq,
-            masks,
+            max_seq_length=job.max_seq_length,
+            max_predictions_per_seq=job.max_predictions_per_seq,
+            masks=masks,
+            skip_corrupt=job.skip_corrupt,
         )
-        supply.check()
+        self._say(supply.line())
         return supply
 
     def _open_for_evaluation(self) -> Supply:
@@ -268,6 +258,7 @@ class _Run:
             folder.path,
             self._start.config,
             self._start.tokens,
+            self._start.sentence_pieces,
             job.training.checkpoint_format,
             job.training.with_optimizer,
             job.training.keep_checkpoint_max,
@@ -298,14 +289,9 @@ class _Run:
         self._show_result(result)
 
     def _show_result(self, result: FitResult) -> None:
-        if result.resumed_from == result.step:
-            self._say(
-                f"the training in {self._folder.path} is complete: "
-                f"{result.step} steps were done before, so no more were. "
-                "--overwrite_output_dir starts anew."
-            )
-        elif result.resumed_from:
-            self._say(f"went on after step {result.resumed_from}")
+        resuming = result.resuming(self._folder.path)
+        if resuming is not None:
+            self._say(resuming)
         self._say(
             f"{result.step} steps done; the model is in {self._folder.path}"
         )

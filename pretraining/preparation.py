@@ -1,50 +1,39 @@
 """From text files to TFRecord files: the whole job, in steps that can resume.
 
-Text becomes a `corpus` in a work folder beside the output, instances become
-records in `original` or `shards`, and files get their names when all of them
-are done. Flags are left to the script.
+Text becomes a `corpus` in a `work_folder` beside the output, instances become
+records in `record_files`. Flags are left to the script.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import json
-import math
-import os
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from inputs import records
-from inputs.example_encoding import encode_examples
-from pretraining import corpus, masking, original, shards
+from pretraining import corpus, masking
 from pretraining.beam_pipeline import BeamWorkers, require_beam
 from pretraining.corpus import Corpus, CorpusSettings
 from pretraining.masking import Vocabulary
 from pretraining.progress import Progress
+from pretraining.record_files import MAKERS
 from pretraining.settings import (
     INDEPENDENT,
     ORIGINAL,
     Settings,
     check,
-    has_entities,
     resolve,
 )
-from pretraining.shards import Piece, ShardSettings
+from pretraining.work_folder import work_folder
 from pretraining.workers import WorkerLostError, Workers
 from safekeeping.errors import UserError
-from safekeeping.files import atomic_path, atomic_write
-from tokenization import load_vocab, packing, require_special_tokens
+from tokenization import packing
+from tokenization.opening import open_tokenizer
+from tokenization.vocab import is_sentence_pieces, require_special_tokens
 
-# Tokens of records that make a piece of the work: a second or two.
-_TOKENS_IN_PIECE = 2_500_000
 # Above this share, a text is taken to be Chinese or Japanese.
 _IDEOGRAPHIC = 0.3
 
-_JOB = "job.json"
 _RESULTS = "beam"
 
 
@@ -88,11 +77,12 @@ def prepare(
     check(settings, streams)
     if settings.runner is not None:
         require_beam(settings.runner)
-    vocab = load_vocab(settings.vocab_file)
+    tokenizer = open_tokenizer(settings.vocab_file)
+    vocab = tokenizer.vocab
     require_special_tokens(
-        vocab, settings.vocab_file, ("[UNK]", "[CLS]", "[SEP]", masking.MASK)
+        vocab, settings.vocab_file, (*tokenizer.special_tokens, masking.MASK)
     )
-    work = _work_folder(settings, streams)
+    work = work_folder(settings, streams)
     try:
         with (
             _workers(settings, work) as workers,
@@ -105,7 +95,7 @@ def prepare(
             ) as text,
         ):
             _look_for_faults(text, settings, streams, warn)
-            make = _MAKERS[streams]
+            make = MAKERS[streams]
             number = make(
                 text, work, settings, Vocabulary.of(vocab), workers, progress
             )
@@ -175,6 +165,7 @@ def _look_for_faults(
     if (
         settings.masking.strategy in ("whole_word", "ngram")
         and text.share_of_ideographs > _IDEOGRAPHIC
+        and not is_sentence_pieces(settings.vocab_file)
         and settings.words.segmenter == "none"
         and not settings.words.word_list
     ):
@@ -193,205 +184,3 @@ def _look_for_faults(
             f"too long for --max_seq_length={settings.max_seq_length}; they "
             f"{becomes}."
         )
-
-
-def _work_folder(settings: Settings, streams: str) -> pathlib.Path:
-    """Returns the folder of unfinished work, empty if it was of another job."""
-    folder = pathlib.Path(settings.output_files[0] + ".work")
-    identity = _identity(settings, streams)
-    job_file = folder / _JOB
-    try:
-        if json.loads(job_file.read_text("utf-8")) == identity:
-            return folder
-    except (OSError, ValueError):
-        pass
-    if folder.exists() and not job_file.exists() and any(folder.iterdir()):
-        raise UserError(
-            f"{folder}: this folder is wanted for unfinished work, and holds "
-            "something else; give another --output_file"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with atomic_write(job_file) as file:
-        json.dump(identity, file, indent=1)
-    return folder
-
-
-def _identity(settings: Settings, streams: str) -> dict[str, Any]:
-    """Returns all that the output depends on, as JSON gives it back."""
-    content = dataclasses.asdict(settings) | {"random_streams": streams}
-    for name in ("num_workers", "runner", "runner_options"):
-        del content[name]
-    content["input_files"] = [
-        [path, os.stat(path).st_size, os.stat(path).st_mtime_ns]
-        for path in settings.input_files
-    ]
-    lists = (
-        settings.vocab_file,
-        settings.words.word_list,
-        settings.words.entity_list,
-    )
-    content["contents"] = [_digest(path) for path in lists if path]
-    return json.loads(json.dumps(content))
-
-
-def _digest(path: str) -> str:
-    try:
-        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _make_original(
-    text: Corpus,
-    work: pathlib.Path,
-    settings: Settings,
-    vocabulary: Vocabulary,
-    workers: Workers | BeamWorkers,
-    progress: Progress,
-) -> int:
-    """Writes the original's records, one to each file in turn."""
-    drawn = original.Drawn(
-        text,
-        original.OriginalSettings(
-            settings.max_seq_length,
-            settings.short_seq_prob,
-            settings.dupe_factor,
-            settings.random_seed,
-            settings.masking,
-        ),
-        vocabulary,
-        progress.stage("Drawing instances"),
-    )
-    report = progress.stage("Writing records")
-    written = 0
-    with contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(
-                records.open_writer(
-                    stack.enter_context(atomic_path(path)),
-                    settings.compression,
-                )
-            )
-            for path in settings.output_files
-        ]
-        for columns in drawn.features():
-            for record in encode_examples(columns):
-                writers[written % len(writers)](record)
-                written += 1
-            report(written, len(drawn))
-    return written
-
-
-def _make_independent(
-    text: Corpus,
-    work: pathlib.Path,
-    settings: Settings,
-    vocabulary: Vocabulary,
-    workers: Workers | BeamWorkers,
-    progress: Progress,
-) -> int:
-    """Writes pieces with all workers, and joins them to files."""
-    report = progress.stage("Writing records")
-    pieces = _pieces(text, work, settings, vocabulary)
-    per_file = len(pieces) // len(settings.output_files)
-    counts = {
-        piece.number: json.loads(_count_file(piece).read_text("utf-8"))
-        for piece in pieces
-        if _count_file(piece).exists()
-    }
-    left = [piece for piece in pieces if piece.number not in counts]
-    report(len(counts), len(pieces))
-    parts = [
-        pieces[number * per_file : (number + 1) * per_file]
-        for number in range(len(settings.output_files))
-    ]
-    for part in parts:
-        _join_if_done(part, counts)
-    for number, count in workers.run(shards.write, left):
-        with atomic_write(_count_file(pieces[number])) as file:
-            json.dump(count, file)
-        counts[number] = count
-        _join_if_done(parts[number // per_file], counts)
-        report(len(counts), len(pieces))
-    if not any(counts.values()):
-        raise UserError(
-            f"{', '.join(settings.input_files)}: no instance can be made of "
-            f"{text.num_tokens} tokens in {text.num_documents} documents with "
-            f"--sentence_objective={settings.sentence_objective}; give more "
-            "text or another objective"
-        )
-    for path, part in zip(settings.output_files, parts, strict=True):
-        with atomic_path(path) as temporary:
-            shutil.move(_joined(part), temporary)
-    return sum(counts.values())
-
-
-_MAKERS: Mapping[str, Callable[..., int]] = {
-    ORIGINAL: _make_original,
-    INDEPENDENT: _make_independent,
-}
-
-
-def _pieces(
-    text: Corpus,
-    work: pathlib.Path,
-    settings: Settings,
-    vocabulary: Vocabulary,
-) -> list[Piece]:
-    """Cuts the work, the same way whoever does it; as many for each file."""
-    units = text.num_documents * settings.dupe_factor
-    num_files = len(settings.output_files)
-    if units < num_files:
-        raise UserError(
-            f"--num_shards={num_files} is more than there is to put into "
-            f"them: {text.num_documents} documents, {settings.dupe_factor} "
-            "times each"
-        )
-    per_file = math.ceil(
-        text.num_tokens * settings.dupe_factor / _TOKENS_IN_PIECE / num_files
-    )
-    number = num_files * max(1, min(per_file, units // num_files))
-    shard_settings = ShardSettings(
-        settings.sentence_objective,
-        settings.masking,
-        settings.max_seq_length,
-        settings.short_seq_prob,
-        settings.dupe_factor,
-        settings.random_seed,
-        settings.compression,
-        has_entities(settings),
-    )
-    return [
-        Piece(
-            index,
-            str(work),
-            str(work / f"piece-{index:06}.tfrecord"),
-            units * index // number,
-            units * (index + 1) // number,
-            shard_settings,
-            vocabulary,
-        )
-        for index in range(number)
-    ]
-
-
-def _count_file(piece: Piece) -> pathlib.Path:
-    return pathlib.Path(piece.path).with_suffix(".count")
-
-
-def _joined(part: Sequence[Piece]) -> pathlib.Path:
-    return pathlib.Path(part[0].path).with_suffix(".joined")
-
-
-def _join_if_done(part: Sequence[Piece], counts: Mapping[int, int]) -> None:
-    """Makes one file of a file's pieces, once all of them are there."""
-    target = _joined(part)
-    if not target.exists() and all(piece.number in counts for piece in part):
-        with atomic_write(target, "wb") as file:
-            for piece in part:
-                with open(piece.path, "rb") as source:
-                    shutil.copyfileobj(source, file, 1 << 20)
-    if target.exists():
-        for piece in part:
-            pathlib.Path(piece.path).unlink(missing_ok=True)

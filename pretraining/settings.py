@@ -19,6 +19,7 @@ from pretraining.segments import OBJECTIVES
 from pretraining.words import SEGMENTERS, WordSettings
 from safekeeping.errors import UserError
 from tokenization import packing
+from tokenization.vocab import is_sentence_pieces
 
 ORIGINAL = "original"
 INDEPENDENT = "independent"
@@ -160,6 +161,9 @@ def beyond_the_original(settings: Settings) -> list[str]:
             settings.words.entity_list
         ),
     }
+    asked[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
+        settings.vocab_file
+    )
     asked |= {
         f"--input_file={path}": True
         for path in settings.input_files
@@ -256,11 +260,35 @@ def check(settings: Settings, streams: str) -> None:
         raise UserError(
             f"{both.pop()} is both input and output; give another --output_file"
         )
+    if is_sentence_pieces(settings.vocab_file):
+        _check_for_sentence_pieces(settings)
     if settings.masking.strategy == "entity" and not has_entities(settings):
         raise UserError(
             "--masking=entity: there are no entities; give --entity_list, or "
             f"{documents.JSON_LINES} files that have them"
         )
+
+
+def _check_for_sentence_pieces(settings: Settings) -> None:
+    """Checks that words are wanted as the pieces tell them.
+
+    Raises:
+        UserError: they are to come from elsewhere.
+    """
+    words = settings.words
+    for flag, is_asked in (
+        (f"--segmenter={words.segmenter}", words.segmenter != "none"),
+        (f"--word_list={words.word_list}", bool(words.word_list)),
+        (f"--entity_list={words.entity_list}", bool(words.entity_list)),
+        ("--masking=entity", settings.masking.strategy == "entity"),
+    ):
+        if is_asked:
+            raise UserError(
+                f"{flag} does not go with --vocab_file="
+                f"{settings.vocab_file}: in a SentencePiece vocabulary the "
+                "pieces themselves tell words; leave it out, or give a "
+                "WordPiece vocabulary (vocab.txt)"
+            )
 
 
 def has_entities(settings: Settings) -> bool:

@@ -16,7 +16,8 @@ from modeling.config import BertConfig
 from pretraining.masking import MASK, Vocabulary
 from pretraining.model import BertForPreTraining
 from safekeeping.errors import UserError
-from tokenization.vocab import load_vocab, require_special_tokens
+from tokenization.opening import read_tokens
+from tokenization.vocab import is_sentence_pieces, require_special_tokens
 
 # A checkpoint that was made for something else has no such heads.
 _HEADS = "cls/"
@@ -53,6 +54,13 @@ class StartingPoint:
             return None
         return read_vocabulary(self.vocab_file)
 
+    @functools.cached_property
+    def sentence_pieces(self) -> bytes | None:
+        """The SentencePiece model that the tokens are of, if they are."""
+        if self.vocab_file is None or not is_sentence_pieces(self.vocab_file):
+            return None
+        return self.vocab_file.read_bytes()
+
     def masking_vocabulary(self) -> Vocabulary:
         """Returns what masks are drawn with.
 
@@ -64,7 +72,7 @@ class StartingPoint:
                 "--masking: masks drawn while training need the vocabulary; "
                 "name it with --vocab_file"
             )
-        entries = load_vocab(self.vocab_file)
+        entries = read_tokens(self.vocab_file)
         require_special_tokens(
             entries, self.vocab_file, ("[CLS]", "[SEP]", MASK)
         )

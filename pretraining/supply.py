@@ -137,6 +137,14 @@ class Supply:
         """
         next(self._read(min(len(self), 1000), repeat=False))
 
+    def line(self) -> str:
+        """Returns how many records there are, for the user."""
+        corrupt = ""
+        if self.found.num_corrupt:
+            corrupt = f"; {self.found.num_corrupt} corrupt ones are left out"
+        names = _names_of(self.found)
+        return f"--{self.flag}: {len(self)} records in {names}{corrupt}"
+
     def identity(self) -> np.ndarray:
         """Returns a number for each record that tells it from others."""
         sums = self.found.checksums().astype(np.uint64)
@@ -145,6 +153,44 @@ class Supply:
     def num_also_in(self, other: Supply) -> int:
         """Returns how many of these records the other has as well."""
         return int(np.isin(self.identity(), other.identity()).sum())
+
+
+def open_supply(
+    flag: str,
+    pattern: str,
+    config: BertConfig,
+    *,
+    max_seq_length: int,
+    max_predictions_per_seq: int,
+    masks: TrainingMasks | None,
+    skip_corrupt: bool,
+) -> Supply:
+    """Opens the files that a flag names.
+
+    Args:
+        flag: its name.
+        pattern: its value.
+        config: of the model.
+        max_seq_length: see `Supply`.
+        max_predictions_per_seq: see there.
+        masks: see there.
+        skip_corrupt: leave damaged records out.
+
+    Raises:
+        UserError: there are none, one is damaged and may not be, or they are
+            not what the flags and the model ask for.
+    """
+    try:
+        found = records.open_records(pattern, skip_corrupt=skip_corrupt)
+    except records.CorruptRecordError:
+        raise
+    except UserError as error:
+        raise UserError(f"--{flag}: {error}") from error
+    supply = Supply(
+        flag, found, config, max_seq_length, max_predictions_per_seq, masks
+    )
+    supply.check()
+    return supply
 
 
 def check_numbers(
@@ -170,7 +216,7 @@ def check_numbers(
             )
 
 
-def names_of(found: Records, most: int = 3) -> str:
+def _names_of(found: Records, most: int = 3) -> str:
     """Returns the files' names, the first few of many, in one line."""
     names: Iterable[str] = found.paths[:most]
     rest = len(found.paths) - most

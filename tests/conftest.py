@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pathlib
 import sys
@@ -50,3 +51,41 @@ def load_script():
         for flag in added:
             delattr(flags.FLAGS, flag)
         sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """To its writer, a file that may grow no more is a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def small_disk():
+    """A function of bytes: a context in which no file can have more."""
+    return files_of_at_most
+
+
+@pytest.fixture
+def full_at_call():
+    """A function that lets the disk be full during one call of a function."""
+
+    def change(monkeypatch, owner, name, number, size=4096):
+        original = getattr(owner, name)
+        calls = []
+
+        def call(*args):
+            calls.append(args)
+            if len(calls) == number:
+                with files_of_at_most(size):
+                    return original(*args)
+            return original(*args)
+
+        monkeypatch.setattr(owner, name, call)
+
+    return change

@@ -106,11 +106,17 @@ def require_special_tokens(
     """
     missing = [token for token in tokens if token not in vocab]
     if missing:
+        pieces = is_sentence_pieces(vocab_file)
         raise UserError(
             f"{os.fspath(vocab_file)}: the vocabulary of {len(vocab)} tokens "
-            f"lacks {' and '.join(missing)}; a BERT vocabulary has these on "
-            "lines of their own: give the vocab.txt that was published with "
-            "the checkpoint"
+            f"lacks {' and '.join(missing)}; "
+            + (
+                "ALBERT's has these among its pieces: give the .model"
+                if pieces
+                else "BERT's has these on lines of their own: give the "
+                "vocab.txt"
+            )
+            + " that was published with the checkpoint"
         )
 
 

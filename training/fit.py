@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,10 +18,8 @@ import keras
 from safekeeping.errors import UserError
 from training import state
 from training.devices import ONE_DEVICE, Devices
+from training.identity import differences, refuse_another
 from training.step import Batch, LossFunction, TrainStep
-
-# More of what was changed is only counted.
-_DIFFERENCES_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +59,22 @@ class FitResult:
     """Its value of the metric chosen."""
     stopped_early: bool
     """Whether patience ran out."""
+
+    def resuming(self, folder: str | os.PathLike[str]) -> str | None:
+        """Returns where the training went on, for the user; None if it began.
+
+        Args:
+            folder: where its state is.
+        """
+        if self.resumed_from == self.step:
+            return (
+                f"the training in {folder} is complete: {self.step} steps "
+                "were done before, so no more were. --overwrite_output_dir "
+                "starts anew."
+            )
+        if self.resumed_from:
+            return f"went on after step {self.resumed_from}"
+        return None
 
 
 def lower_is_better(metric: str) -> bool:
@@ -260,7 +273,7 @@ def _resume(
     numbers = state.read_numbers(state_path)
     if numbers is None:
         return _Progress()
-    _refuse_another(state_path, numbers.pop("identity"), identity)
+    refuse_another(state_path, numbers.pop("identity"), identity)
     state.restore(state_path, model, optimizer)
     return _Progress(**numbers)
 
@@ -281,7 +294,7 @@ def _follow(
     if mine != theirs:
         raise UserError(
             "this worker was given another training than the chief: "
-            f"{_differences(theirs, mine)}. Start all workers with the same "
+            f"{differences(theirs, mine)}. Start all workers with the same "
             "files and flags."
         )
     return _Progress(**numbers)
@@ -306,61 +319,3 @@ def _on_chief(
 
 def _write_nothing() -> None:
     """What workers other than the chief do to save weights."""
-
-
-def refuse_another_training(
-    state_path: str | os.PathLike[str], identity: Mapping[str, Any]
-) -> None:
-    """Checks that a state, if there is one, is of this training.
-
-    `fit` checks it too; who writes other files before can ask first.
-
-    Args:
-        state_path: as for `fit`, as the next.
-        identity: what makes this training what it is.
-
-    Raises:
-        UserError: the state is of another training or broken.
-    """
-    numbers = state.read_numbers(state_path)
-    if numbers is not None:
-        _refuse_another(state_path, numbers["identity"], identity)
-
-
-def _refuse_another(
-    state_path: str | os.PathLike[str],
-    earlier: Mapping[str, Any],
-    identity: Mapping[str, Any],
-) -> None:
-    changed = _differences(earlier, identity)
-    if changed:
-        raise UserError(
-            f"{pathlib.Path(state_path).parent}: holds a training with other "
-            f"settings: {changed}. Give the same command to go "
-            "on, another --output_dir, or --overwrite_output_dir to start "
-            "anew."
-        )
-
-
-def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    earlier, now = _flat(earlier), _flat(now)
-    changed = [
-        f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
-        for name in sorted({*earlier, *now})
-        if earlier.get(name) != now.get(name)
-    ]
-    if len(changed) > _DIFFERENCES_SHOWN:
-        rest = len(changed) - _DIFFERENCES_SHOWN
-        changed[_DIFFERENCES_SHOWN:] = [f"and {rest} more"]
-    return "; ".join(changed)
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Names what a configuration in an identity holds, one by one."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{key}": one for key, one in value.items()}
-        else:
-            flat[name] = value
-    return flat

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from modeling.normalization import Dropout
+from safekeeping.errors import UserError
 from training.devices import ONE_DEVICE, Devices, Part
 
 Batch = Mapping[str, np.ndarray]
@@ -31,6 +32,20 @@ def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
         name: tf.TensorSpec([None] * np.ndim(array), array.dtype)
         for name, array in batch.items()
     }
+
+
+def check_parts(micro_batches: int, batch_size: int) -> None:
+    """Checks that a batch can be passed through in so many parts.
+
+    Raises:
+        UserError: it has fewer examples.
+    """
+    if micro_batches > batch_size:
+        raise UserError(
+            f"--gradient_accumulation_steps={micro_batches}: a batch of "
+            f"--train_batch_size={batch_size} examples cannot be passed "
+            f"through in {micro_batches} parts; give at most {batch_size}"
+        )
 
 
 class TrainStep:

@@ -6,7 +6,6 @@ disk is: a write that fails half way.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import shutil
 
@@ -17,33 +16,6 @@ from finetuning import results, run_folder
 from finetuning.job import run
 from finetuning.run_folder import RunFolder
 from training import state
-
-resource = pytest.importorskip("resource")
-
-
-@contextlib.contextmanager
-def files_of_at_most(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def full_at_call(monkeypatch, owner, name, number):
-    """Lets the disk be full during the call of that number."""
-    original = getattr(owner, name)
-    calls = []
-
-    def call(*args):
-        calls.append(args)
-        if len(calls) == number:
-            with files_of_at_most(4096):
-                return original(*args)
-        return original(*args)
-
-    monkeypatch.setattr(owner, name, call)
 
 
 def weights_of(folder):
@@ -56,7 +28,7 @@ def assert_same_bits(ours, theirs):
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
-    finished, job, screen, monkeypatch
+    finished, job, screen, monkeypatch, full_at_call
 ):
     """Twice: while the second model is saved, and while a state is."""
     with monkeypatch.context() as patch:
@@ -84,15 +56,15 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
     )
 
 
-def test_a_full_disk_before_the_first_step(finished, job, screen):
+def test_a_full_disk_before_the_first_step(finished, job, screen, small_disk):
     """Nothing was there before, and hardly anything is afterwards."""
-    with files_of_at_most(64), pytest.raises(OSError):  # noqa: PT011
+    with small_disk(64), pytest.raises(OSError):  # noqa: PT011
         run(job, screen)
     assert not job.output_dir.exists()
 
 
 def test_a_full_disk_while_predictions_are_written(
-    finished, change, screen, tmp_path, monkeypatch
+    finished, change, screen, tmp_path, monkeypatch, full_at_call
 ):
     out = tmp_path / "out"
     shutil.copytree(finished[0].output_dir, out)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inputs import records
-from pretraining import preparation, shards
+from pretraining import preparation, record_files, shards
 from pretraining.masking import MaskingSettings
 from pretraining.progress import Progress
 from pretraining.settings import (
@@ -120,7 +120,7 @@ def test_pieces_make_the_same_records(
 ) -> None:
     prepare(text, random_streams="independent")
     whole = sorted(map(repr, parsed(text.output_files[0])))
-    monkeypatch.setattr(preparation, "_TOKENS_IN_PIECE", 50)
+    monkeypatch.setattr(record_files, "_TOKENS_IN_PIECE", 50)
     prepare(text, random_streams="independent")
     assert sorted(map(repr, parsed(text.output_files[0]))) == whole
 
@@ -128,7 +128,7 @@ def test_pieces_make_the_same_records(
 def test_an_interrupted_job_goes_on(
     text: Settings, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation, "_TOKENS_IN_PIECE", 200)
+    monkeypatch.setattr(record_files, "_TOKENS_IN_PIECE", 200)
     settings = dataclasses.replace(
         text,
         random_streams="independent",

@@ -25,7 +25,8 @@ from modeling.embeddings import EmbeddingLookup  # noqa: E402
 from optimization import create_optimizer  # noqa: E402
 from safekeeping.errors import UserError  # noqa: E402
 from training.determinism import make_deterministic  # noqa: E402
-from training.devices import Devices, devices_of  # noqa: E402
+from training.devices import Devices  # noqa: E402
+from training.distributions import devices_of  # noqa: E402
 from training.fit import FitSettings, fit  # noqa: E402
 
 WORDS = 6

@@ -28,7 +28,7 @@ if distribution == "mirrored":
 import keras
 import numpy as np
 from optimization import create_optimizer
-from training.devices import devices_of
+from training.distributions import devices_of
 from training.step import TrainStep
 
 class Model(keras.Model):

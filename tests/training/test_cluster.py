@@ -9,7 +9,8 @@ import pytest
 
 from safekeeping.errors import UserError
 from training.cluster import Cluster, read_cluster
-from training.devices import Devices, check_not_distributed
+from training.devices import Devices
+from training.distributions import check_not_distributed
 
 
 def config(jobs, kind="worker", index=0):

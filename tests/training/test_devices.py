@@ -2,7 +2,8 @@
 
 Two devices share twelve examples and must take the steps that one device
 takes with all twelve. Words repeat, so slices do, within a device and among
-them: clipping before the sum, or with merged slices, would show.
+them. That it is the sum that is clipped is shown in `test_clipping`: Adam
+hardly cares how long a gradient is.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from training.devices import devices_of
+from training.distributions import devices_of
 with devices_of("mirrored") as devices:
     with devices.scope():
         dropout = keras.layers.Dropout(0.5, seed=1)

@@ -18,8 +18,8 @@ from training.fit import (
     FitSettings,
     fit,
     lower_is_better,
-    refuse_another_training,
 )
+from training.identity import refuse_another_training
 
 
 @pytest.fixture

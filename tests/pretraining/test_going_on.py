@@ -1,0 +1,130 @@
+"""Going on from a model of any format, on other text, seen in TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+import checkpointing
+from checkpointing.formats import read_checkpoint
+from pretraining import preparation, run_folder
+from pretraining.job import run
+from pretraining.masking import MaskingSettings
+from pretraining.progress import Progress
+from pretraining.settings import Settings
+from pretraining.starting_point import ModelChoices
+
+pytestmark = pytest.mark.slow
+
+
+def evaluation_of(folder):
+    return json.loads((folder / run_folder.EVAL_JSON).read_text())
+
+
+def from_checkpoint(job, checkpoint, **training):
+    return dataclasses.replace(
+        job,
+        model=ModelChoices(str(checkpoint)),
+        training=dataclasses.replace(job.training, **training),
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "name"), [("huggingface", "hf"), ("keras", "one_file.keras")]
+)
+def test_the_first_weights_answer_as_the_other_formats_did(
+    trained, job, lines, tmp_path, form, name, config_file, vocab_file
+):
+    """A folder of Hugging Face's, and a Keras file that stands alone."""
+    given = tmp_path / name
+    checkpointing.write(given, read_checkpoint(trained), format=form)
+    going_on = from_checkpoint(job, given, num_train_steps=2)
+    if given.is_file():
+        going_on = dataclasses.replace(
+            going_on,
+            model=ModelChoices(str(given), str(config_file), str(vocab_file)),
+        )
+    run(going_on, lines.append)
+    assert any("missing: none" in line for line in lines)
+    ended, began = evaluation_of(trained), evaluation_of(job.output_dir)
+    for figure, value in began["before"].items():
+        assert value == pytest.approx(ended[figure], rel=1e-6)
+    assert began["global_step"] == 2
+    assert (job.output_dir / "vocab.txt").read_bytes() == (
+        vocab_file.read_bytes()
+    )
+
+
+@pytest.fixture
+def domain(tmp_path, text, vocab_file):
+    """Half of the documents, so that half of the words come up no more."""
+    half = "\n\n".join(text.split("\n\n")[:2])
+    (tmp_path / "domain.txt").write_text(half)
+
+    def records(name, seed):
+        path = str(tmp_path / name)
+        preparation.prepare(
+            Settings(
+                (str(tmp_path / "domain.txt"),),
+                (path,),
+                str(vocab_file),
+                masking=MaskingSettings(max_predictions_per_seq=4),
+                max_seq_length=24,
+                random_seed=seed,
+                dupe_factor=4,
+            ),
+            Progress(),
+            lambda line: None,
+        )
+        return path
+
+    return records("domain.tfrecord", 5), records("held_out.tfrecord", 6)
+
+
+def test_masked_words_and_next_sentences_of_a_domain(
+    trained, job, domain, lines
+):
+    """What is read by TensorBoard is what the log has, step by step."""
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorboard")
+    train_file, held_out = domain
+    run(
+        dataclasses.replace(
+            from_checkpoint(
+                job,
+                trained,
+                num_train_steps=40,
+                learning_rate=1e-2,
+                eval_steps=20,
+                tensorboard=True,
+            ),
+            input_file=train_file,
+            eval_file=held_out,
+        ),
+        lines.append,
+    )
+    found = evaluation_of(job.output_dir)
+    assert found["masked_lm_loss"] < 0.9 * found["before"]["masked_lm_loss"]
+    assert "next_sentence_loss" in found
+
+    scalars = {}
+    for path in (job.output_dir / run_folder.TENSORBOARD).iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                number = float(tf.make_ndarray(value.tensor))
+                scalars[value.tag, event.step] = number
+    log = (job.output_dir / run_folder.LOG).read_text().splitlines()
+    expected = {}
+    for line in map(json.loads, log):
+        step = line["step"]
+        if "evaluation" in line:
+            for name, value in line["evaluation"].items():
+                expected[f"evaluation/{name}", step] = value
+        elif step % 10 == 0:
+            expected["train/loss", step] = line["loss"]
+            expected["train/learning_rate", step] = line["learning_rate"]
+    assert ("train/loss", 40) in scalars
+    assert ("evaluation/masked_lm_loss", 20) in scalars
+    assert scalars == pytest.approx(expected, rel=1e-6)
