@@ -6,7 +6,6 @@ Where the classifier comes from is told by `learning` (training) and
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 
 from finetuning import run_folder
@@ -20,6 +19,7 @@ from finetuning.reading import Reader
 from finetuning.run_folder import RunFolder
 from finetuning.screen import Screen, Unseen
 from safekeeping.errors import UserError
+from safekeeping.files import own_folder
 from safekeeping.ranges import Range, check_range
 from training.devices import Devices
 from training.distributions import check_not_distributed, devices_of
@@ -61,16 +61,13 @@ def _run(job: Job, folder: RunFolder, devices: Devices, screen: Screen) -> None:
         job.training.gradient_accumulation_steps,
         job.training.computing,
     )
-    was_there = folder.path.exists()
     scratch = folder / run_folder.SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    try:
-        _do(job, folder, devices, screen)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not was_there:
-            with contextlib.suppress(OSError):  # not there, or not empty
-                folder.path.rmdir()
+    with own_folder(folder.path, "output_dir"):
+        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        try:
+            _do(job, folder, devices, screen)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check(job: Job, folder: RunFolder) -> None:

@@ -28,6 +28,7 @@ from pretraining.starting_point import (
 from pretraining.supply import Supply, open_supply
 from pretraining.train import TrainingChoices, identity_of, train
 from safekeeping.errors import UserError
+from safekeeping.files import own_folder
 from training.computing import computing_in
 from training.determinism import make_deterministic
 from training.devices import Devices
@@ -97,13 +98,13 @@ def run(job: Job, say: Say) -> None:
 
 def _run(job: Job, folder: RunFolder, devices: Devices, say: Say) -> None:
     _check_folder(job, folder)
-    was_there = folder.path.exists()
-    try:
+    # Others may evaluate what is there while it is trained.
+    with (
+        own_folder(folder.path, "output_dir")
+        if job.do_train
+        else contextlib.nullcontext()
+    ):
         _Run(job, folder, devices, say).go()
-    finally:
-        if not was_there:
-            with contextlib.suppress(OSError):  # not there, or not empty
-                folder.path.rmdir()
 
 
 def _check_folder(job: Job, folder: RunFolder) -> None:

@@ -7,6 +7,8 @@ so an interruption or a full disk leaves what was there before.
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import pathlib
 import secrets
@@ -14,12 +16,60 @@ import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
+from safekeeping.errors import UserError
+
 
 def _temporary_name(path: pathlib.Path) -> pathlib.Path:
     # The ending stays: some writers choose the format by it.
     return path.with_name(
         f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}"
     )
+
+
+@contextlib.contextmanager
+def own_folder(
+    path: str | os.PathLike[str], flag: str
+) -> Iterator[pathlib.Path]:
+    """Keeps a folder for this process until the block ends.
+
+    The system drops the lock with the process, however that ends. Some
+    network disks have no locks; there everyone may in.
+
+    Args:
+        path: the folder. If it is not there it is made, and removed after
+            the block if nothing was put into it.
+        flag: that names it, for the message.
+
+    Yields:
+        The folder.
+
+    Raises:
+        UserError: another process works in it.
+        OSError: it cannot be made.
+    """
+    folder = pathlib.Path(path)
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, f"--{flag}={folder}")
+        yield folder
+    finally:
+        os.close(descriptor)
+        for one in made:
+            with contextlib.suppress(OSError):  # not empty, or gone
+                one.rmdir()
+
+
+def _lock(descriptor: int, told: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno == errno.EWOULDBLOCK:
+            raise UserError(
+                f"{told}: another process is at work in this folder. Wait "
+                "until it has ended, or give another."
+            ) from None
 
 
 def _sync_folder(folder: pathlib.Path) -> None:

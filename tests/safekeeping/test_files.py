@@ -9,7 +9,13 @@ import pathlib
 
 import pytest
 
-from safekeeping.files import atomic_folder, atomic_path, atomic_write
+from safekeeping.errors import UserError
+from safekeeping.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write,
+    own_folder,
+)
 
 
 class Interruption(Exception):  # noqa: N818 - not an error of the writer
@@ -116,3 +122,30 @@ def test_a_folder_is_not_replaced(tmp_path: pathlib.Path) -> None:
     ):
         target.mkdir()  # someone else was faster
     assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_is_one_process_s_own_until_it_is_done(
+    tmp_path: pathlib.Path,
+) -> None:
+    folder = tmp_path / "out"
+    with own_folder(folder, "output_dir"):
+        (folder / "model").write_text("mine", encoding="utf-8")
+        # A lock belongs to who opened the folder, not to the process.
+        with (
+            pytest.raises(UserError, match=r"--output_dir=.*out: another"),
+            own_folder(folder, "output_dir"),
+        ):
+            pytest.fail("two are in it")
+    with own_folder(folder, "output_dir"):
+        assert names(folder) == ["model"]
+
+
+def test_folders_that_stay_empty_are_taken_away(tmp_path: pathlib.Path) -> None:
+    with own_folder(tmp_path / "a" / "b", "output_dir") as folder:
+        assert folder.is_dir()
+    assert names(tmp_path) == []
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with own_folder(kept, "output_dir"):
+        pass
+    assert kept.is_dir()
