@@ -86,19 +86,21 @@ def write_saved_model(
     ids = {
         name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
     }
-    # Nothing in them is for AutoGraph, whose search takes the longest.
-    root.answer_strings = tf.function(answer_strings, autograph=False)
-    root.answer_ids = tf.function(answer_ids, autograph=False)
-    root.packed = tf.function(packed, autograph=False)
-    root.describe = tf.function(describe, autograph=False)
+
+    def traced(function: Any, **specs: tf.TensorSpec) -> Any:
+        # Nothing in them is for AutoGraph, whose search takes the longest.
+        graph = tf.function(function, autograph=False)
+        return graph.get_concrete_function(**specs)
+
+    # As attributes of `root`, the functions would be traced once more.
     tf.saved_model.save(
         root,
         os.fspath(folder),
         signatures={
-            STRINGS: root.answer_strings.get_concrete_function(**strings),
-            IDS: root.answer_ids.get_concrete_function(**ids),
-            PACKED: root.packed.get_concrete_function(**strings),
-            DESCRIPTION: root.describe.get_concrete_function(),
+            STRINGS: traced(answer_strings, **strings),
+            IDS: traced(answer_ids, **ids),
+            PACKED: traced(packed, **strings),
+            DESCRIPTION: traced(describe),
         },
     )
 

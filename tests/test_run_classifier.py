@@ -134,7 +134,7 @@ def write_xnli(folder: pathlib.Path) -> None:
     [
         ("MRPC", write_mrpc, 2, 3),
         pytest.param("CoLA", write_cola, 2, 3, marks=pytest.mark.slow),
-        ("MNLI", write_mnli, 3, 3),
+        pytest.param("MNLI", write_mnli, 3, 3, marks=pytest.mark.slow),
         pytest.param("XNLI", write_xnli, 3, 9, marks=pytest.mark.slow),
     ],
 )
@@ -222,6 +222,7 @@ def test_help_loads_no_tensorflow(root):
         assert heavy not in loaded
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_2(root, checkpoint, tmp_path):
     done = subprocess.run(
         command(

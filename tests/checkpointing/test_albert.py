@@ -77,7 +77,20 @@ def files(folder: pathlib.Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("sizes", "heads"),
-    [*(("groups", heads) for heads in HEADS), ("same width", "pretraining")],
+    [
+        ("groups", "pretraining"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                ("same width", "pretraining"),
+                *(
+                    ("groups", heads)
+                    for heads in HEADS
+                    if heads != "pretraining"
+                ),
+            ]
+        ),
+    ],
 )
 @pytest.mark.parametrize("between", ["keras", "huggingface"])
 def test_there_and_back_is_the_same_file(

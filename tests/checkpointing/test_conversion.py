@@ -72,7 +72,18 @@ def files(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("between", ["keras", "huggingface"])
-@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize(
+    "heads",
+    [
+        "none",
+        "all",
+        *(
+            pytest.param(heads, marks=pytest.mark.slow)
+            for heads in HEADS
+            if heads not in ("none", "all")
+        ),
+    ],
+)
 def test_there_and_back_is_the_same_file(
     source: Callable[..., pathlib.Path],
     tmp_path: pathlib.Path,

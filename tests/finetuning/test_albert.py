@@ -24,6 +24,9 @@ from safekeeping.errors import UserError
 from serving.exporter import export
 from tokenization.sentence_pieces import SentencePieceTokenizer
 
+# What differs from a BERT is in tests/modeling and tests/tokenization.
+pytestmark = pytest.mark.slow
+
 PIECES = (
     pathlib.Path(__file__).parents[1] / "tokenization/reference/spiece.model"
 )
@@ -110,11 +113,14 @@ def test_the_folder_keeps_what_it_needs(finished: RunFolder) -> None:
     assert finished.read_settings().do_lower_case is True
 
 
-def test_strings_are_refused_and_ids_exported(
+def test_an_export_for_strings_is_refused(
     finished: RunFolder, tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises(UserError, match=r"no SentencePiece .*--format=litert"):
         export(finished.path, tmp_path / "served")
     assert not (tmp_path / "served").exists()
+
+
+def test_ids_are_exported(finished: RunFolder, tmp_path: pathlib.Path) -> None:
     folder = export(finished.path, tmp_path / "ids", format_name="litert")
     assert (folder / "spiece.model").read_bytes() == PIECES.read_bytes()

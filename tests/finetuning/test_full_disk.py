@@ -27,6 +27,7 @@ def assert_same_bits(ours, theirs):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
     finished, job, screen, monkeypatch, full_at_call
 ):

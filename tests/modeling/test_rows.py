@@ -238,6 +238,7 @@ def test_gradients_of_heads_for_every_token_equal_those_of_the_plain_path(
     )
 
 
+@pytest.mark.slow
 def test_dropout_has_the_same_statistics_as_on_the_plain_path(config, inputs):
     """Means and spreads over 300 draws, to five standard errors."""
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.2

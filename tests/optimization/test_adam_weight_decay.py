@@ -72,7 +72,14 @@ class _Trained:
         )
 
 
-@pytest.mark.parametrize("name", ["train_cls", "train_cls_dup", "train_pre"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("train_cls", marks=pytest.mark.slow),
+        "train_cls_dup",
+        "train_pre",
+    ],
+)
 def test_twenty_steps_equal_the_originals(shared, name):
     folder = shared / "reference" / "small_gelu"
     with np.load(folder / f"{name}.npz") as arrays:

@@ -43,6 +43,7 @@ def assert_same_bits(ours, theirs):
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_twenty_steps_equal_the_originals(shared, tmp_path, job, write_records):
     """From a TFRecord file to the checkpoint and its optimiser's moments.
 

@@ -71,6 +71,7 @@ def test_equals_the_original(reference_vocab_file, original, do_lower_case):
         assert row_ids == expected, ascii(row["text"])
 
 
+@pytest.mark.slow
 def test_equals_the_original_on_published_data(shared, digests):
     for name, expected in digests.items():
         tokenizer = GraphTokenizer(
@@ -288,6 +289,7 @@ print("tokenization" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_saved_model(tmp_path):
     path = tmp_path / "a_secret_place" / "vocab.txt"
     path.parent.mkdir()

@@ -61,40 +61,53 @@ def train(model, precision="off", jit_compile=False, micro_batches=1, steps=5):
     return np.array([float(step(BATCH)["loss"]) for _ in range(steps)])
 
 
-def predict(model, jit_compile=False):
+def outcome_of(model, precision, jit_compile=False):
+    """Outputs before, losses of, and outputs after a training."""
     predictor = Predictor(model, jit_compile=jit_compile)
-    return predictor([(np.arange(4), INPUTS)], 4)
+    before = predictor([(np.arange(4), INPUTS)], 4)
+    losses = train(model, precision, jit_compile)
+    return before, losses, predictor([(np.arange(4), INPUTS)], 4)
 
 
 @pytest.fixture(scope="module")
 def plain():
-    """Outputs before, losses of, and outputs after a training in float32."""
-    model = make_model()
-    return predict(model), train(model), predict(model)
+    return outcome_of(make_model(), "off")
 
 
-@pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+@pytest.fixture(
+    scope="module",
+    params=["bfloat16", pytest.param("float16", marks=pytest.mark.slow)],
 )
+def halved(request):
+    """Precision, model and outcome of a training in 16 bits."""
+    precision = request.param
+    model = make_model(precision)
+    return precision, model, outcome_of(model, precision)
+
+
+def assert_near(outcome, plain, precision):
+    tolerance = TOLERANCES[precision]
+    for one, other, atol in zip(
+        outcome, plain, (tolerance, tolerance, 5 * tolerance), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+
+def test_near_float32(halved, plain):
+    precision, _, outcome = halved
+    assert_near(outcome, plain, precision)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_near_float32(plain, precision, jit_compile):
-    model = make_model(precision)
-    before, losses, after = plain
-    near = {"rtol": 0, "atol": TOLERANCES[precision]}
-    np.testing.assert_allclose(predict(model, jit_compile), before, **near)
-    np.testing.assert_allclose(
-        train(model, precision, jit_compile), losses, **near
-    )
-    np.testing.assert_allclose(
-        predict(model, jit_compile), after, rtol=0, atol=5 * near["atol"]
-    )
+def test_compiled_near_float32(plain, precision):
+    outcome = outcome_of(make_model(precision), precision, jit_compile=True)
+    assert_near(outcome, plain, precision)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_computes_in_16_bits_and_keeps_32(precision, tmp_path):
-    model = make_model(precision)
+def test_computes_in_16_bits_and_keeps_32(halved, tmp_path):
+    precision, model, _ = halved
     assert model(INPUTS).dtype == precision
-    train(model, precision)
     assert {weight.dtype for weight in model.weights} == {"float32"}
     # What is written is what a float32 model writes: it cannot be told apart.
     model.save(tmp_path / "model.keras")
@@ -144,17 +157,22 @@ def test_parts_of_a_batch_add_up(precision):
 
 
 @pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+    ("dropout", "jit_compile"),
+    [
+        (0.3, False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [(0.0, False), (0.0, True), (0.3, True)]
+        ),
+    ],
 )
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_rematerialized_layers_give_the_same_numbers(dropout, jit_compile):
     kept, again = make_model(dropout=dropout), make_model(dropout=dropout)
     again.bert.encoder.remat = True
     losses = train(again, jit_compile=jit_compile)
     # With dropout too: the second time drops what the first time dropped.
-    np.testing.assert_allclose(
-        losses, train(kept, jit_compile=jit_compile), rtol=0, atol=1e-6
-    )
+    expected = train(kept, jit_compile=jit_compile)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-6)
     for one, other in zip(again.variables, kept.variables, strict=True):
         np.testing.assert_allclose(
             one.numpy(), other.numpy(), rtol=0, atol=1e-6, err_msg=one.path
