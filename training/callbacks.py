@@ -127,6 +127,10 @@ def _step_of(line: str) -> int:
     return int(json.loads(line)["step"])
 
 
+def _is_logged(step: int, num_train_steps: int) -> bool:
+    return step % LOG_EVERY == 0 or step in (1, num_train_steps)
+
+
 class TrainingLog(keras.callbacks.Callback):
     """A file of JSON lines: every tenth step, every evaluation.
 
@@ -157,7 +161,7 @@ class TrainingLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Writes the loss and the rate of a step."""
-        if batch % LOG_EVERY == 0 or batch in (1, self._total):
+        if _is_logged(batch, self._total):
             self._write(
                 {
                     "step": batch,
@@ -204,7 +208,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Makes a writer of event files in a folder.
+        """Makes a writer of event files; one is made when training begins.
 
         Raises:
             UserError: the package `tensorboard` is not installed.
@@ -214,11 +218,16 @@ class TensorBoardScalars(keras.callbacks.Callback):
         import tensorflow as tf
 
         self._summary = tf.summary
-        self._writer = tf.summary.create_file_writer(os.fspath(folder))
+        self._folder = os.fspath(folder)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Opens an event file."""
+        self._total = int(logs["num_train_steps"])
+        self._writer = self._summary.create_file_writer(self._folder)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes the loss and the rate of every tenth step."""
-        if batch % LOG_EVERY == 0:
+        """Writes the loss and the rate of the steps that the log has."""
+        if _is_logged(batch, self._total):
             self._write(
                 batch,
                 {f"train/{name}": float(value) for name, value in logs.items()},
