@@ -43,6 +43,7 @@ class CheckpointFiles:
         config: is written beside the weights.
         tokens: the vocabulary, too, if it is known.
         sentence_pieces: the SentencePiece model that it is of, if it is.
+        do_lower_case: whether the model is uncased, for formats that say so.
         format: one of `checkpointing.formats.FORMATS`. Google's are
             `model.ckpt-N`, N being the step; of others there is one, the
             latest.
@@ -55,6 +56,7 @@ class CheckpointFiles:
     config: BertConfig
     tokens: tuple[str, ...] | None = None
     sentence_pieces: bytes | None = None
+    do_lower_case: bool = True
     format: str = GOOGLE
     with_optimizer: bool = False
     keep: int = 5
@@ -86,7 +88,8 @@ class CheckpointFiles:
             in_memory(arrays),
             self.config,
             self.tokens,
-            sentence_pieces=self.sentence_pieces,
+            self.do_lower_case,
+            self.sentence_pieces,
         )
         with self._unfinished() as unfinished:
             if self.format == GOOGLE:

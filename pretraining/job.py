@@ -260,6 +260,7 @@ class _Run:
             self._start.config,
             self._start.tokens,
             self._start.sentence_pieces,
+            self._start.do_lower_case,
             job.training.checkpoint_format,
             job.training.with_optimizer,
             job.training.keep_checkpoint_max,

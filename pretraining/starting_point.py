@@ -17,7 +17,11 @@ from pretraining.masking import MASK, Vocabulary
 from pretraining.model import BertForPreTraining
 from safekeeping.errors import UserError
 from tokenization.opening import read_tokens
-from tokenization.vocab import is_sentence_pieces, require_special_tokens
+from tokenization.vocab import (
+    guess_do_lower_case,
+    is_sentence_pieces,
+    require_special_tokens,
+)
 
 # A checkpoint that was made for something else has no such heads.
 _HEADS = "cls/"
@@ -60,6 +64,12 @@ class StartingPoint:
         if self.vocab_file is None or not is_sentence_pieces(self.vocab_file):
             return None
         return self.vocab_file.read_bytes()
+
+    @functools.cached_property
+    def do_lower_case(self) -> bool:
+        """Whether the model is uncased, as far as its files tell."""
+        entries = {token: i for i, token in enumerate(self.tokens or ())}
+        return guess_do_lower_case(self.choices.init_checkpoint, entries)[0]
 
     def masking_vocabulary(self) -> Vocabulary:
         """Returns what masks are drawn with.

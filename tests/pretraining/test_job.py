@@ -11,10 +11,13 @@ import pytest
 
 import checkpointing
 from modeling import BertConfig
+from optimization import create_optimizer
 from pretraining import run_folder
+from pretraining.checkpoint_files import CheckpointFiles
 from pretraining.job import run
 from pretraining.masking import MaskingSettings
-from pretraining.starting_point import ModelChoices
+from pretraining.starting_point import ModelChoices, find_starting_point
+from tokenization import guess_do_lower_case
 from training.computing import Computing
 
 
@@ -195,6 +198,33 @@ def test_other_formats_hold_the_same_weights(trained, job, lines, form):
     run(change(job, checkpoint_format=form), lines.append)
     assert checkpointing.locate(job.output_dir).format == form
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
+
+
+def test_a_cased_model_stays_cased(config, tmp_path):
+    """Hugging Face's files say so, and would be believed."""
+    vocab_file = tmp_path / "vocab.txt"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Paris", "paris"]
+    vocab_file.write_text("\n".join(words) + "\n")
+    config_file = tmp_path / "bert_config.json"
+    config_file.write_text(config.to_json_string())
+    start = find_starting_point(
+        ModelChoices(None, str(config_file), str(vocab_file))
+    )
+    assert start.do_lower_case is False
+    files = CheckpointFiles(
+        tmp_path / "out",
+        config,
+        start.tokens,
+        do_lower_case=start.do_lower_case,
+        format="huggingface",
+    )
+    files.folder.mkdir()
+    model, _ = start.make_model("nsp")
+    optimizer = create_optimizer(1e-3, 10, 0)
+    optimizer.build(model.trainable_variables)
+    files.save(model, optimizer)
+    entries = {word: index for index, word in enumerate(words)}
+    assert guess_do_lower_case(files.folder, entries)[0] is False
 
 
 def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
