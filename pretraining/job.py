@@ -261,9 +261,9 @@ class _Run:
             self._start.tokens,
             self._start.sentence_pieces,
             self._start.do_lower_case,
-            job.training.checkpoint_format,
-            job.training.with_optimizer,
-            job.training.keep_checkpoint_max,
+            format=job.training.checkpoint_format,
+            with_optimizer=job.training.with_optimizer,
+            keep=job.training.keep_checkpoint_max,
         )
         state = folder / run_folder.STATE
         if job.overwrite_output_dir:
