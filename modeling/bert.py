@@ -7,7 +7,6 @@ What is asked of these vectors is in `heads`; where weights come from is
 from __future__ import annotations
 
 import copy
-import functools
 import types
 from typing import Any
 
@@ -18,16 +17,12 @@ from modeling.activations import get_activation
 from modeling.attention import key_mask
 from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
-from modeling.encoder import (
-    Stack,
-    TransformerEncoder,
-    TransformerLayer,
-    separate_layers,
-)
+from modeling.encoder import Stack, TransformerEncoder, separate_layers
 from modeling.initializers import create_initializer
-from modeling.layer_groups import SharedLayer, grouped_layers
+from modeling.layer_groups import grouped_layers
 from modeling.rows import AllRows, RealRows, Rows
 from modeling.shapes import assert_rank, reshape_to_matrix
+from modeling.transformer_layer import LayerSettings
 
 
 class Pooler(keras.layers.Layer):
@@ -371,7 +366,7 @@ def _checked(inputs: Any) -> tuple[Any, Any, Any]:
 
 def _stack(config: BertConfig) -> Stack:
     """Makes BERT's layers or, if there are groups, ALBERT's."""
-    sizes = (
+    settings = LayerSettings(
         config.hidden_size,
         config.num_attention_heads,
         config.intermediate_size,
@@ -381,11 +376,10 @@ def _stack(config: BertConfig) -> Stack:
         config.initializer_range,
     )
     if config.num_hidden_groups is None:
-        make = functools.partial(TransformerLayer, *sizes)
-        return separate_layers(config.num_hidden_layers, make)
+        return separate_layers(config.num_hidden_layers, settings)
     return grouped_layers(
         config.num_hidden_layers,
         config.num_hidden_groups,
         config.inner_group_num,
-        functools.partial(SharedLayer, *sizes),
+        settings,
     )

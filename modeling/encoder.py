@@ -1,24 +1,21 @@
 """The stack of transformer layers: vectors [B, S, D] → vectors [B, S, D].
 
-Post-LN blocks as in "Attention Is All You Need", section 3.1; attention
-itself is in `attention`.
+Runs layers that others make: BERT's are in `transformer_layer`, ALBERT's in
+`layer_groups`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from modeling.activations import Activation, gelu
-from modeling.attention import AttentionLayer
 from modeling.initializers import create_initializer
-from modeling.normalization import Dropout, make_layer_norm
 from modeling.rematerialization import rematerialized
 from modeling.rows import AllRows, Rows
 from modeling.shapes import (
@@ -26,193 +23,7 @@ from modeling.shapes import (
     reshape_from_matrix,
     reshape_to_matrix,
 )
-
-
-class ResidualOutput(keras.layers.Layer):
-    """LayerNorm(dropout(dense(x)) + residual), [R, width] → [R, D]."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        dropout_prob: float,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(
-            hidden_size,
-            kernel_initializer=create_initializer(initializer_range),
-            name="dense",
-        )
-        self.dropout = Dropout(dropout_prob)
-        self.layer_norm = make_layer_norm("LayerNorm")
-
-    def build(self, x_shape: Any, residual_shape: Any) -> None:
-        """Makes the dense layer and the LayerNorm."""
-        self.dense.build(x_shape)
-        self.layer_norm.build((None, self.dense.units))
-
-    def call(self, x: Any, residual: Any, training: bool | None = None) -> Any:
-        """[R, width] and residual [R, D] → [R, D]."""
-        output = self.dropout(self.dense(x), training=training)
-        return self.layer_norm(output + residual)
-
-
-class SelfAttention(keras.layers.Layer):
-    """Attention of a sequence to itself, projected, plus its residual."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        num_attention_heads: int,
-        hidden_dropout_prob: float,
-        attention_probs_dropout_prob: float,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        # Not `self.self`: the attribute names the scope in saved files.
-        self.self_attention = AttentionLayer(
-            num_attention_heads,
-            hidden_size // num_attention_heads,
-            attention_probs_dropout_prob,
-            initializer_range,
-            name="self",
-        )
-        self.output_layer = ResidualOutput(
-            hidden_size, hidden_dropout_prob, initializer_range, name="output"
-        )
-
-    def build(self, input_shape: Any) -> None:
-        """Makes attention and output for inputs [R, D]."""
-        self.self_attention.build(input_shape, input_shape)
-        self.output_layer.build(input_shape, input_shape)
-
-    def call(
-        self,
-        x: Any,
-        attention_mask: Any = None,
-        *,
-        rows: Rows,
-        queries: Any = None,
-        query_rows: Rows | None = None,
-        training: bool | None = None,
-    ) -> Any:
-        """As `TransformerLayer.call`."""
-        if query_rows is None:
-            queries, query_rows = x, rows
-        context = self.self_attention(
-            queries,
-            x,
-            attention_mask,
-            from_rows=query_rows,
-            to_rows=rows,
-            training=training,
-        )
-        return self.output_layer(context, queries, training=training)
-
-
-class Intermediate(keras.layers.Layer):
-    """The inner layer of the feed-forward part, [R, D] → [R, I]."""
-
-    def __init__(
-        self,
-        intermediate_size: int,
-        activation: Activation | None,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(
-            intermediate_size,
-            activation=activation,
-            kernel_initializer=create_initializer(initializer_range),
-            name="dense",
-        )
-
-    def build(self, input_shape: Any) -> None:
-        """Makes the dense layer."""
-        self.dense.build(input_shape)
-
-    def call(self, x: Any) -> Any:
-        """[R, D] → [R, I]."""
-        return self.dense(x)
-
-
-class TransformerLayer(keras.layers.Layer):
-    """Self-attention and feed-forward part, each with its residual."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        num_attention_heads: int,
-        intermediate_size: int,
-        intermediate_act_fn: Activation | None,
-        hidden_dropout_prob: float,
-        attention_probs_dropout_prob: float,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self._intermediate_size = intermediate_size
-        self.attention = SelfAttention(
-            hidden_size,
-            num_attention_heads,
-            hidden_dropout_prob,
-            attention_probs_dropout_prob,
-            initializer_range,
-            name="attention",
-        )
-        self.intermediate = Intermediate(
-            intermediate_size,
-            intermediate_act_fn,
-            initializer_range,
-            name="intermediate",
-        )
-        self.output_layer = ResidualOutput(
-            hidden_size, hidden_dropout_prob, initializer_range, name="output"
-        )
-
-    def build(self, input_shape: Any) -> None:
-        """Makes the parts for inputs [R, D]."""
-        self.attention.build(input_shape)
-        self.intermediate.build(input_shape)
-        self.output_layer.build((None, self._intermediate_size), input_shape)
-
-    def call(
-        self,
-        x: Any,
-        attention_mask: Any = None,
-        *,
-        rows: Rows,
-        queries: Any = None,
-        query_rows: Rows | None = None,
-        training: bool | None = None,
-    ) -> Any:
-        """Computes all rows, or only those that are asked for.
-
-        Args:
-            x: float [R, D].
-            attention_mask: as for `AttentionLayer`.
-            rows: tells where in the batch the rows of x are.
-            queries: float [Q, D], the rows to compute; all of x by default.
-            query_rows: tells where those are.
-            training: whether dropout is on.
-
-        Returns:
-            float [R, D], or [Q, D] if there are `queries`.
-        """
-        attended = self.attention(
-            x,
-            attention_mask,
-            rows=rows,
-            queries=queries,
-            query_rows=query_rows,
-            training=training,
-        )
-        return self.output_layer(
-            self.intermediate(attended), attended, training=training
-        )
+from modeling.transformer_layer import LayerSettings, TransformerLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,16 +40,12 @@ class Stack:
     order: Sequence[keras.layers.Layer]
 
 
-def separate_layers(
-    num_hidden_layers: int, make: Callable[..., keras.layers.Layer]
-) -> Stack:
-    """Makes BERT's layers, `layer_0` and on, of which each is run once.
-
-    Args:
-        num_hidden_layers: how many.
-        make: makes one layer, given `name`.
-    """
-    layers = [make(name=f"layer_{n}") for n in range(num_hidden_layers)]
+def separate_layers(num_hidden_layers: int, settings: LayerSettings) -> Stack:
+    """Makes BERT's layers, `layer_0` and on, of which each is run once."""
+    layers = [
+        TransformerLayer(settings, name=f"layer_{n}")
+        for n in range(num_hidden_layers)
+    ]
     return Stack(layers, layers)
 
 
@@ -429,8 +236,7 @@ def transformer_model(
             f"the input is {width} wide, the hidden size is {hidden_size}: "
             "residuals need them to be the same"
         )
-    make = functools.partial(
-        TransformerLayer,
+    settings = LayerSettings(
         hidden_size,
         num_attention_heads,
         intermediate_size,
@@ -440,7 +246,7 @@ def transformer_model(
         initializer_range,
     )
     encoder = TransformerEncoder(
-        separate_layers(num_hidden_layers, make), hidden_size
+        separate_layers(num_hidden_layers, settings), hidden_size
     )
     outputs = encoder(input_tensor, attention_mask, training=True)
     return outputs if do_return_all_layers else outputs[-1]

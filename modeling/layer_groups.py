@@ -1,37 +1,29 @@
 """ALBERT's layers, which share their weights in groups.
 
-Lan et al. 2019, section 3.1. They compute what `encoder.TransformerLayer`
-does, under the variable names of Google's ALBERT; running them in order is
-`encoder`'s matter.
+Lan et al. 2019, section 3.1. They compute what `TransformerLayer` does, under
+the variable names of Google's ALBERT; running them in order is `encoder`'s
+matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from modeling.activations import Activation
-from modeling.attention import AttentionLayer
 from modeling.encoder import Stack
-from modeling.initializers import create_initializer
 from modeling.normalization import Dropout, make_layer_norm
 from modeling.rows import Rows
+from modeling.transformer_layer import LayerSettings
 
 
 class _Projection(keras.layers.Layer):
     """A dense layer in a scope of its own, [R, width] → [R, D]."""
 
-    def __init__(
-        self, units: int, initializer_range: float, **kwargs: Any
-    ) -> None:
+    def __init__(self, settings: LayerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(
-            units,
-            kernel_initializer=create_initializer(initializer_range),
-            name="dense",
-        )
+        self.dense = settings.projection()
 
     def build(self, input_shape: Any) -> None:
         self.dense.build(input_shape)
@@ -43,25 +35,10 @@ class _Projection(keras.layers.Layer):
 class _Attention(keras.layers.Layer):
     """Attention of a sequence to itself, projected; no residual."""
 
-    def __init__(
-        self,
-        hidden_size: int,
-        num_attention_heads: int,
-        attention_probs_dropout_prob: float,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, settings: LayerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.self_attention = AttentionLayer(
-            num_attention_heads,
-            hidden_size // num_attention_heads,
-            attention_probs_dropout_prob,
-            initializer_range,
-            name="self",
-        )
-        self.output_layer = _Projection(
-            hidden_size, initializer_range, name="output"
-        )
+        self.self_attention = settings.attention()
+        self.output_layer = _Projection(settings, name="output")
 
     def build(self, input_shape: Any) -> None:
         self.self_attention.build(input_shape, input_shape)
@@ -92,24 +69,10 @@ class _Attention(keras.layers.Layer):
 class _FeedForward(keras.layers.Layer):
     """Both layers of the feed-forward part: Google's scopes nest them."""
 
-    def __init__(
-        self,
-        hidden_size: int,
-        intermediate_size: int,
-        activation: Activation | None,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, settings: LayerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(
-            intermediate_size,
-            activation=activation,
-            kernel_initializer=create_initializer(initializer_range),
-            name="dense",
-        )
-        self.output_layer = _Projection(
-            hidden_size, initializer_range, name="output"
-        )
+        self.dense = settings.inner()
+        self.output_layer = _Projection(settings, name="output")
 
     def build(self, input_shape: Any) -> None:
         self.dense.build(input_shape)
@@ -136,41 +99,15 @@ class Scope(keras.layers.Layer):
 class SharedLayer(keras.layers.Layer):
     """One of ALBERT's layers (original: `attention_ffn_block`)."""
 
-    def __init__(
-        self,
-        hidden_size: int,
-        num_attention_heads: int,
-        intermediate_size: int,
-        intermediate_act_fn: Activation | None,
-        hidden_dropout_prob: float,
-        attention_probs_dropout_prob: float,
-        initializer_range: float,
-        **kwargs: Any,
-    ) -> None:
-        """Takes what `encoder.TransformerLayer` does."""
+    def __init__(self, settings: LayerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.attention = _Attention(
-            hidden_size,
-            num_attention_heads,
-            attention_probs_dropout_prob,
-            initializer_range,
-            name="attention_1",
-        )
+        self.attention = _Attention(settings, name="attention_1")
         self.attention_norm = make_layer_norm("LayerNorm")
         self.feed_forward = Scope(
-            "ffn_1",
-            [
-                _FeedForward(
-                    hidden_size,
-                    intermediate_size,
-                    intermediate_act_fn,
-                    initializer_range,
-                    name="intermediate",
-                )
-            ],
+            "ffn_1", [_FeedForward(settings, name="intermediate")]
         )
         self.feed_forward_norm = make_layer_norm("LayerNorm_1")
-        self.dropout = Dropout(hidden_dropout_prob)
+        self.dropout = Dropout(settings.hidden_dropout_prob)
 
     def build(self, input_shape: Any) -> None:
         """Makes the parts for inputs [R, D]."""
@@ -192,7 +129,7 @@ class SharedLayer(keras.layers.Layer):
         query_rows: Rows | None = None,
         training: bool | None = None,
     ) -> Any:
-        """As `encoder.TransformerLayer.call`."""
+        """As `TransformerLayer.call`."""
         if query_rows is None:
             queries, query_rows = x, rows
         context = self.attention(
@@ -215,7 +152,7 @@ def grouped_layers(
     num_hidden_layers: int,
     num_hidden_groups: int,
     inner_group_num: int,
-    make: Callable[..., keras.layers.Layer],
+    settings: LayerSettings,
 ) -> Stack:
     """Makes the layers of every group and says when each is run.
 
@@ -224,7 +161,7 @@ def grouped_layers(
         num_hidden_groups: how many there are; each serves as many layers in
             succession.
         inner_group_num: layers of a group, run one after another.
-        make: makes one layer, given `name`.
+        settings: of every layer.
 
     Returns:
         The layers at `transformer/group_N/inner_group_N`.
@@ -237,7 +174,10 @@ def grouped_layers(
     groups = {
         number: Scope(
             f"group_{number}",
-            [make(name=f"inner_group_{i}") for i in range(inner_group_num)],
+            [
+                SharedLayer(settings, name=f"inner_group_{i}")
+                for i in range(inner_group_num)
+            ],
         )
         for number in sorted(set(turns))
     }
