@@ -18,21 +18,24 @@ from checkpointing.formats import read
 from checkpointing.location import Path
 from safekeeping.errors import UserError
 
+# Of the tables; an ALBERT's is `embedding_size`.
+_WIDTH = "hidden_size or embedding_size"
+
 # More names than this are shown by their first part and their number.
 _SHOWN = 3
-_LISTED_IN_ERRORS = 8
+_LISTED_IN_ERRORS = 4
 
-# Which field of the configuration an axis comes from.
+# Which field of the configuration each axis comes from.
 _FIELDS = {
-    "/word_embeddings": "vocab_size",
-    "predictions/output_bias": "vocab_size",
-    "/position_embeddings": "max_position_embeddings",
-    "/token_type_embeddings": "type_vocab_size",
-    "/intermediate/dense/kernel": "hidden_size or intermediate_size",
-    "/intermediate/dense/bias": "intermediate_size",
-    "/query/kernel": "hidden_size",
-    "output_weights": "the number of labels, or hidden_size",
-    "output_bias": "the number of labels",
+    "/word_embeddings": ("vocab_size", _WIDTH),
+    "predictions/output_bias": ("vocab_size",),
+    "/position_embeddings": ("max_position_embeddings", _WIDTH),
+    "/token_type_embeddings": ("type_vocab_size", _WIDTH),
+    "/intermediate/dense/kernel": ("hidden_size", "intermediate_size"),
+    "/intermediate/dense/bias": ("intermediate_size",),
+    "/query/kernel": ("hidden_size", "hidden_size"),
+    "output_weights": ("the number of labels", "hidden_size"),
+    "output_bias": ("the number of labels",),
 }
 
 
@@ -45,13 +48,17 @@ class Mismatch:
     in_model: tuple[int, ...]
 
     def __str__(self) -> str:
-        field = next(
-            (f for end, f in _FIELDS.items() if self.name.endswith(end)), None
+        fields = next(
+            (f for end, f in _FIELDS.items() if self.name.endswith(end)), ()
+        )
+        axes = zip(fields, self.in_checkpoint, self.in_model, strict=False)
+        differ = dict.fromkeys(
+            field for field, one, other in axes if one != other
         )
         return (
             f"{self.name} is {list(self.in_checkpoint)} in the checkpoint "
             f"and {list(self.in_model)} in the model"
-            + (f" ({field})" if field else "")
+            + (f" ({', '.join(differ)})" if differ else "")
         )
 
 

@@ -115,7 +115,7 @@ def matching_columns(
             raise UserError(
                 f"{path} has no column {trained.names[index]!r}, which the "
                 f"training file had; its columns are "
-                f"{', '.join(dialect.columns)}."
+                f"{', '.join(dialect.columns)}. Name it so in its header."
             )
     roles = {
         "text": (trained.text,),

@@ -11,7 +11,7 @@ import pytest
 
 import checkpointing
 from checkpointing.arrays import Entry
-from checkpointing.loading import compare
+from checkpointing.loading import Mismatch, compare
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
@@ -95,6 +95,11 @@ def test_wrong_shapes_name_both_and_the_field(
         r"in the model \(vocab_size\)",
     ):
         checkpointing.load(model, google_folder(encoder_arrays))
+
+
+def test_of_a_wrong_shape_only_the_axis_that_differs_is_named() -> None:
+    told = str(Mismatch("bert/embeddings/word_embeddings", (9, 8), (9, 16)))
+    assert told.endswith("[9, 16] in the model (hidden_size or embedding_size)")
 
 
 def test_another_number_of_labels() -> None:
