@@ -16,6 +16,7 @@ from typing import NoReturn
 from absl import app, flags
 
 from safekeeping.errors import UserError
+from safekeeping.files import wanted_path
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -83,7 +84,7 @@ def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
             raise
         # Of a renaming, the second name is the one that was asked for.
         path = error.filename2 or error.filename
-        place = f"{path}: " if path else ""
+        place = f"{wanted_path(str(path))}: " if path else ""
         _exit_with(
             f"{place}{_DISK_TROUBLES[error.errno]}. What was there before is "
             "untouched; put this right and run the same command again."

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,12 +19,24 @@ from typing import IO, Any
 
 from safekeeping.errors import UserError
 
+# What `_temporary_name` makes.
+_TEMPORARY = re.compile(r"^\.(.+)\.[0-9a-f]{8}\.tmp(\.[^.]*)?$")
+
 
 def _temporary_name(path: pathlib.Path) -> pathlib.Path:
     # The ending stays: some writers choose the format by it.
     return path.with_name(
         f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}"
     )
+
+
+def wanted_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns what a temporary name stands for; other names stay.
+
+    For messages: nobody knows the temporary names.
+    """
+    folder, name = os.path.split(path)
+    return pathlib.Path(folder, _TEMPORARY.sub(r"\1\2", name))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from safekeeping.files import (
     atomic_path,
     atomic_write,
     own_folder,
+    wanted_path,
 )
 
 
@@ -138,6 +139,18 @@ def test_a_folder_is_one_process_s_own_until_it_is_done(
             pytest.fail("two are in it")
     with own_folder(folder, "output_dir"):
         assert names(folder) == ["model"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "vocab", ".hidden.txt", "a.b.ckpt"])
+def test_a_temporary_name_is_told_as_what_it_stands_for(
+    tmp_path: pathlib.Path, name: str
+) -> None:
+    target = tmp_path / name
+    assert wanted_path(target) == target
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"")
+        assert temporary != target
+        assert wanted_path(temporary) == target
 
 
 def test_folders_that_stay_empty_are_taken_away(tmp_path: pathlib.Path) -> None:
