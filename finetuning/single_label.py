@@ -13,8 +13,7 @@ from sklearn import metrics
 
 from finetuning.metrics import figures_per_label, macro_f1
 from finetuning.problem import Evaluation, LabelSource, Problem
-from inputs.delimited import is_number
-from inputs.examples import InputExample
+from inputs.examples import InputExample, is_number
 from modeling.losses import classification_loss
 from safekeeping.errors import UserError
 

@@ -11,9 +11,10 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 
-from inputs import delimited, examples
+from inputs import examples
 from inputs.columns import NO_COLUMN, Columns, columns_of, same_name
-from inputs.delimited import Dialect, Row
+from inputs.delimited import Row
+from inputs.dialects import Dialect
 from safekeeping.errors import UserError
 
 # A text is taken for the text when it is this much longer than the next.
@@ -98,7 +99,7 @@ class _Profile:
             mean_length=sum(map(len, filled)) / max(1, len(filled)),
             values=frozenset(filled),
             count=len(cells),
-            numeric=all(map(delimited.is_number, filled)),
+            numeric=all(map(examples.is_number, filled)),
             has_empty=len(filled) < len(cells),
             shown=shown if len(shown) <= 30 else shown[:29] + "…",
         )

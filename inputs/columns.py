@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from inputs.delimited import Decision, Dialect
+from inputs.dialects import Decision, Dialect
 from safekeeping.errors import UserError
 
 NO_COLUMN = "none"

@@ -1,8 +1,8 @@
 """What an example is, and the names its parts commonly go by in files.
 
 `columns` and `glue` make examples, `token_store` encodes them. The lists of
-names are here because the search for a header (`delimited`) and the search
-for columns (`columns`) must agree on them.
+names are here because the search for a header (`dialect_search`) and that
+for columns (`column_search`) must agree on them.
 """
 
 from __future__ import annotations
@@ -156,3 +156,16 @@ def find_split_files(
             "--train_file, --dev_file and --test_file."
         )
     return found
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is written as a finite decimal number."""
+    cell = cell.strip()
+    # float() also takes nan, infinity and 1_000.
+    if not cell or not set(cell) <= set("0123456789+-.eE"):
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -11,7 +11,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from inputs import delimited
+from inputs import delimited, dialect_search
 from inputs.examples import InputExample
 from safekeeping.errors import UserError
 
@@ -196,7 +196,7 @@ class TaskFile:
                 the first, a label that the task does not have.
         """
         split, path = self._split, self.path
-        dialect = delimited.sniff(
+        dialect = dialect_search.sniff(
             path, delimiter="tab", quoting="none", header=split.header
         )
         self._check_width(path, len(dialect.columns))

@@ -1,6 +1,6 @@
 """Files of JSON objects, one a line: the objects, and their values as cells.
 
-Which keys are the columns of the file is found out in `delimited`.
+Which keys are the columns of the file is found out in `dialect_search`.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from inputs import delimited
+from inputs import delimited, dialect_search
 from inputs.column_search import find_columns
 from inputs.columns import Columns, matching_columns, same_name
-from inputs.delimited import Decision, Dialect, Row
+from inputs.delimited import Row
+from inputs.dialects import Decision, Dialect
 from inputs.examples import InputExample
 from safekeeping.errors import UserError
 
@@ -28,8 +29,8 @@ class FileChoices:
     """What the user said about a file; None means: find it out.
 
     Attributes:
-        delimiter: see `delimited.sniff`, as the next three.
-        quoting: a key of `delimited.QUOTINGS`.
+        delimiter: see `dialect_search.sniff`, as the next three.
+        quoting: a key of `dialects.QUOTINGS`.
         encoding: a Python codec.
         header: whether the first row holds names.
         text: a column's name or number, counted from 1, as the next three.
@@ -102,7 +103,7 @@ class LabelledFile:
             The file, ready to be iterated over.
 
         Raises:
-            UserError: as for `delimited.sniff`, `delimited.rows` and
+            UserError: as for `dialect_search.sniff`, `delimited.rows` and
                 `find_columns`.
         """
         path = pathlib.Path(path)
@@ -144,7 +145,7 @@ class LabelledFile:
             The file, ready to be iterated over.
 
         Raises:
-            UserError: as for `delimited.sniff`, `delimited.rows` and
+            UserError: as for `dialect_search.sniff`, `delimited.rows` and
                 `matching_columns`.
         """
         path = pathlib.Path(path)
@@ -228,7 +229,7 @@ class LabelledFile:
 def _sniff(
     path: pathlib.Path, choices: FileChoices, header: bool | None
 ) -> Dialect:
-    return delimited.sniff(
+    return dialect_search.sniff(
         path,
         delimiter=choices.delimiter,
         quoting=choices.quoting,

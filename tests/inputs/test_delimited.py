@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inputs import delimited, encodings
-from inputs.delimited import Dialect, Row, rows, sniff
+from inputs import delimited, dialects, encodings
+from inputs.delimited import Row, rows
+from inputs.dialect_search import sniff
+from inputs.dialects import Dialect
 from safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
@@ -387,7 +389,7 @@ def test_text_after_a_closing_quote(write: Write) -> None:
 def test_a_cell_that_runs_to_the_end_of_a_large_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delimited, "_LONGEST_CELL", 1000)
+    monkeypatch.setattr(dialects, "_LONGEST_CELL", 1000)
     path = write('a,b\n1,"x, y"\n2,"' + "z, z\n" * 1000)
     assert "line 3: a quote is opened and never closed" in message(path)
 
