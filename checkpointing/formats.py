@@ -48,6 +48,9 @@ class Format:
     only_modelled: bool = True
 
 
+# Nobody calls a folder so.
+_FILES = (".h5", ".ckpt", ".safetensors", ".index", ".bin")
+
 FORMATS: Mapping[str, Format] = {
     "google": Format(
         google.read,
@@ -213,10 +216,16 @@ def write(
             temporary name; what it raises leaves nothing behind.
 
     Raises:
-        UserError: something is there already, or the format cannot hold the
-            weights.
+        UserError: something is there already, the name is that of a file of
+            another kind, or the format cannot hold the weights.
     """
     target = pathlib.Path(path).expanduser()
+    if target.suffix in _FILES and not target.name.endswith(KERAS_ENDINGS):
+        raise UserError(
+            f"{target}: is the name of a file, but --format={format} writes "
+            "a folder; leave its ending out"
+            + (", or end it in .keras or .weights.h5" * (format == "keras"))
+        )
     if os.path.lexists(target):
         raise UserError(
             f"{target}: exists already; give another --output, or remove it"

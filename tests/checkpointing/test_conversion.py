@@ -258,6 +258,26 @@ def test_what_exists_is_not_overwritten(
         convert(source(), tmp_path / "out", Settings("google"))
 
 
+@pytest.mark.parametrize(
+    ("name", "format_", "told"),
+    [
+        ("model.h5", "keras", r"out, or end it in \.keras or \.weights\.h5$"),
+        ("model.safetensors", "huggingface", "writes a folder; leave its"),
+        ("bert_model.ckpt", "google", "writes a folder; leave its ending out$"),
+    ],
+)
+def test_a_folder_is_not_called_like_a_file(
+    source: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    name: str,
+    format_: str,
+    told: str,
+) -> None:
+    with pytest.raises(UserError, match=told):
+        convert(source(), tmp_path / name, Settings(format_))
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("target", ["out", "out.keras", "out.weights.h5"])
 def test_an_interruption_leaves_nothing(
     source: Callable[..., pathlib.Path],
