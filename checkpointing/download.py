@@ -12,7 +12,6 @@ import shutil
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import Any
 
 import requests
 from rich.console import Console
@@ -74,7 +73,7 @@ def download(
                 _state_file(part).unlink(missing_ok=True)
                 return
         except _BROKEN_OFF as error:
-            problem: Any = error
+            problem = _in_words(address, error)
         else:
             problem = "the connection ended early"
         if attempt + 1 < _TRIES:
@@ -84,6 +83,16 @@ def download(
         "again to go on where it stopped, or download it by hand and give the "
         "path of the .zip"
     )
+
+
+def _in_words(address: str, error: Exception) -> str:
+    """Says what broke; requests' own words hold its objects' names."""
+    host = urllib.parse.urlsplit(address).hostname
+    if isinstance(error, requests.Timeout):
+        return f"{host} does not answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"the connection to {host} broke off"
+    return f"no connection to {host} (is this machine offline?)"
 
 
 def sha256_of(path: pathlib.Path) -> str:

@@ -20,6 +20,12 @@ from training.state import read_numbers
 # More of what was changed is only counted.
 _DIFFERENCES_SHOWN = 5
 
+# Numbers that mean nothing to a person.
+_SUMS = {
+    "data": "the data is not the same",
+    "first_weights": "the weights to begin with are not the same",
+}
+
 
 def checksum(*arrays: np.ndarray) -> int:
     """Returns a number that differs if any byte of the arrays does.
@@ -84,7 +90,8 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Returns what differs between two identities, in words; "" if nothing."""
     earlier, now = _flat(earlier), _flat(now)
     changed = [
-        f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
+        _SUMS.get(name)
+        or f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
         for name in sorted({*earlier, *now})
         if earlier.get(name) != now.get(name)
     ]

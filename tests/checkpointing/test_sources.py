@@ -124,6 +124,15 @@ def test_starts_anew_when_the_file_has_changed(tmp_path: pathlib.Path) -> None:
         assert fetch(server, tmp_path / "a.zip") == CONTENT[::-1]
 
 
+def test_nobody_answers(tmp_path: pathlib.Path) -> None:
+    with serving(CONTENT) as server:
+        pass
+    with pytest.raises(UserError) as caught:
+        fetch(server, tmp_path / "a.zip")
+    assert "no connection to " in str(caught.value)
+    assert "Pool" not in str(caught.value)
+
+
 def test_addresses_that_are_refused(tmp_path: pathlib.Path) -> None:
     with serving(CONTENT) as server:
         gone = server.address.replace("tiny", "gone")

@@ -151,6 +151,8 @@ def test_another_training_is_refused(training, tmp_path):
     path = tmp_path / "one" / "state.safetensors"
     with pytest.raises(UserError, match="rate was None and is now 1"):
         refuse_another_training(path, {"seed": 1, "rate": 1})
+    with pytest.raises(UserError, match="settings: the data is not the same"):
+        refuse_another_training(path, {"seed": 1, "data": 7})
     refuse_another_training(path, {"seed": 1})
     refuse_another_training(tmp_path / "nothing", {"seed": 1})
 
