@@ -1,4 +1,4 @@
-"""Makes TFRecord files for pretraining out of text: sentences and masks.
+r"""Makes TFRecord files for pretraining out of text: sentences and masks.
 
     python create_pretraining_data.py --input_file=a.txt,b.txt \
         --output_file=out.tfrecord --vocab_file=vocab.txt

@@ -1,4 +1,4 @@
-"""Learns a WordPiece vocabulary from text, or adds words to a trained one.
+r"""Learns a WordPiece vocabulary from text, or adds words to a trained one.
 
     python create_vocab.py --input_file='corpus/*.txt' \
         --output_file=vocab.txt --vocab_size=30522

@@ -155,3 +155,10 @@ def test_names_say_what_is_inside() -> None:
 
 def test_no_folder_of_tests_shadows_a_package() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_shows_commands_as_they_can_be_typed(script: str) -> None:
+    """A backslash that is not raw joins the lines it is to part."""
+    tree = ast.parse((ROOT / f"{script}.py").read_text("utf-8"))
+    assert "         --" not in (ast.get_docstring(tree, clean=False) or "")
