@@ -23,7 +23,7 @@ from checkpointing.arrays import in_memory
 from checkpointing.checkpoint import Checkpoint
 from checkpointing.formats import FORMATS
 from modeling.config import BertConfig
-from safekeeping.files import atomic_write
+from safekeeping.files import atomic_write, naming
 
 GOOGLE = "google"
 
@@ -112,11 +112,8 @@ class CheckpointFiles:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
-            yield folder
-        except OSError as error:
-            # A write that fails does not say of what.
-            error.filename = error.filename or os.fspath(self.folder)
-            raise
+            with naming(self.folder):
+                yield folder
         finally:
             shutil.rmtree(folder)
 

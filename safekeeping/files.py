@@ -19,6 +19,8 @@ from typing import IO, Any
 
 from safekeeping.errors import UserError
 
+# What a write fails by when there is no more room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What `_temporary_name` makes.
 _TEMPORARY = re.compile(r"^\.(.+)\.[0-9a-f]{8}\.tmp(\.[^.]*)?$")
 
@@ -94,6 +96,21 @@ def _sync_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Lets a full disk be told with a name: a write that fails tells none.
+
+    Args:
+        path: what is written in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(
     path: str | os.PathLike[str],
 ) -> Iterator[pathlib.Path]:
@@ -116,11 +133,12 @@ def atomic_path(
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(target)
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
+        with naming(target):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -179,10 +197,11 @@ def atomic_folder(
     temporary = _temporary_name(target)
     temporary.mkdir()
     try:
-        yield temporary
-        if target.exists():
-            raise FileExistsError(f"{target} exists already")
-        os.rename(temporary, target)
-        _sync_folder(target.parent)
+        with naming(target):
+            yield temporary
+            if target.exists():
+                raise FileExistsError(f"{target} exists already")
+            os.rename(temporary, target)
+            _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

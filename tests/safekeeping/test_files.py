@@ -70,10 +70,11 @@ def test_a_full_disk_at_the_last_moment_leaves_the_old_file(
 
     monkeypatch.setattr(os, "fsync", full)
     with (
-        pytest.raises(OSError, match="No space left"),
+        pytest.raises(OSError, match="No space left") as caught,
         atomic_write(old) as file,
     ):
         file.write("new")
+    assert caught.value.filename == str(old)
     assert old.read_text("utf-8") == "old"
     assert names(old.parent) == ["a.txt"]
 
