@@ -27,6 +27,7 @@ from pretraining.settings import (
 from pretraining.work_folder import work_folder
 from pretraining.workers import WorkerLostError, Workers
 from safekeeping.errors import UserError
+from safekeeping.files import naming
 from tokenization import packing
 from tokenization.opening import open_tokenizer
 from tokenization.vocab import is_sentence_pieces, require_special_tokens
@@ -85,6 +86,7 @@ def prepare(
     work = work_folder(settings, streams)
     try:
         with (
+            naming(work),
             _workers(settings, work) as workers,
             corpus.build(
                 work,

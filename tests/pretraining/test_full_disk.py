@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import checkpointing
-from pretraining import run_folder
+from pretraining import preparation, run_folder
 from pretraining.checkpoint_files import CheckpointFiles
 from pretraining.job import run
+from pretraining.masking import MaskingSettings
+from pretraining.progress import Progress
+from pretraining.settings import Settings
 from training import state
 
 pytest.importorskip("resource")
@@ -94,6 +97,43 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path, config):
         "checkpoint",
         "model.ckpt-0.data-00000-of-00001",
         "model.ckpt-0.index",
+    ]
+
+
+@pytest.mark.parametrize("streams", ["original", "independent"])
+@pytest.mark.parametrize("size", [700, 4000, 20_000])
+def test_a_full_disk_while_records_are_made(
+    tmp_path, text, vocab_file, small_disk, streams, size
+):
+    """While text is encoded, put together, or written as records.
+
+    There is no output then, and the same command goes on.
+    """
+    (tmp_path / "text.txt").write_text(text)
+    out = tmp_path / "out.tfrecord"
+    settings = Settings(
+        (str(tmp_path / "text.txt"),),
+        (str(out),),
+        str(vocab_file),
+        masking=MaskingSettings(max_predictions_per_seq=4),
+        max_seq_length=24,
+        random_streams=streams,
+        dupe_factor=20,
+    )
+
+    def prepare():
+        return preparation.prepare(settings, Progress(), lambda line: None)
+
+    with small_disk(size), pytest.raises(OSError) as caught:  # noqa: PT011
+        prepare()
+    assert caught.value.errno == errno.EFBIG
+    assert str(caught.value.filename).startswith(str(out))
+    assert not out.exists()
+    assert prepare().num_instances > 100
+    assert out.stat().st_size > size
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out.tfrecord",
+        "text.txt",
     ]
 
 
