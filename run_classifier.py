@@ -14,7 +14,7 @@ import os
 
 from absl import flags
 
-from console import entry
+from console import entry, training_flags
 
 FLAGS = flags.FLAGS
 
@@ -141,33 +141,9 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "max_seq_length", 128, "Most tokens of an input; longer texts are cut."
 )
-flags.DEFINE_list(
-    "allow_missing",
-    [],
-    "Beginnings of names of encoder weights that the checkpoint may lack, "
-    "such as bert/pooler.",
-)
 
 # Training.
-flags.DEFINE_integer(
-    "train_batch_size",
-    32,
-    "Examples of an update.",
-)
-flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
-flags.DEFINE_enum(
-    "optimizer",
-    "adam_weight_decay",
-    ["adam_weight_decay", "adamw", "lamb"],
-    "The original's Adam; the same with bias correction; LAMB, for very "
-    "large batches.",
-)
-flags.DEFINE_bool(
-    "lazy_embeddings",
-    False,
-    "Leave the vectors of words that are not in a batch alone: neither "
-    "momentum nor decay moves them.",
-)
+training_flags.define()
 flags.DEFINE_float(
     "num_train_epochs",
     3.0,
@@ -179,23 +155,10 @@ flags.DEFINE_float(
     "Part of the training in which the rate rises.",
 )
 flags.DEFINE_integer(
-    "gradient_accumulation_steps",
-    1,
-    "Parts that each batch is passed through in, to save memory; the update "
-    "is that of the whole batch.",
-)
-flags.DEFINE_integer(
     "lora_rank",
     None,
     "Train matrices of this rank beside the frozen kernels (LoRA) and the "
     "head, instead of all weights; 8 is usual. Wants a higher rate, 1e-3.",
-)
-flags.DEFINE_enum(
-    "mixed_precision",
-    None,
-    ["off", "bfloat16", "float16"],
-    "Compute in 16 bits, weights in 32; by default bfloat16 on GPUs that "
-    "multiply it, else off.",
 )
 flags.DEFINE_bool(
     "jit_compile",
@@ -203,24 +166,8 @@ flags.DEFINE_bool(
     "Let XLA compile; batches are padded to multiples of 32 tokens, since "
     "each length is compiled for itself.",
 )
-flags.DEFINE_bool(
-    "remat",
-    False,
-    "Compute layers again in the backward pass: less memory, more time, the "
-    "same numbers.",
-)
 flags.DEFINE_enum(
     "class_weight", None, ["balanced"], "Make rare labels weigh more."
-)
-flags.DEFINE_integer(
-    "seed",
-    12345,
-    "Equal seeds give equal bits on one machine.",
-)
-flags.DEFINE_integer(
-    "eval_steps",
-    None,
-    "Evaluate after every so many steps too.",
 )
 flags.DEFINE_string(
     "best_metric",
@@ -237,19 +184,6 @@ flags.DEFINE_integer(
     "save_checkpoints_steps",
     1000,
     "Save what is needed to go on after every so many steps.",
-)
-flags.DEFINE_enum(
-    "distribution",
-    "off",
-    ["off", "mirrored", "multi_worker", "tpu"],
-    "Who shares each batch out: all devices of this machine, or the workers "
-    "that TF_CONFIG names (start_workers.py starts some).",
-)
-flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
-flags.DEFINE_integer(
-    "eval_batch_size",
-    8,
-    "Examples of an evaluation's batch.",
 )
 flags.DEFINE_integer(
     "predict_batch_size",
@@ -269,13 +203,6 @@ flags.DEFINE_bool(
     "the same answers.",
 )
 
-# The original's, of which nothing is left to choose here.
-flags.DEFINE_bool("use_tpu", False, "The same as --distribution=tpu.")
-for _name in ("tpu_name", "tpu_zone", "gcp_project", "master"):
-    flags.DEFINE_string(_name, None, "Without effect; set TPU_NAME instead.")
-flags.DEFINE_integer("num_tpu_cores", 8, "Without effect, as above.")
-flags.DEFINE_integer("iterations_per_loop", 1000, "Without effect.")
-
 
 def main() -> None:
     """Hands the flags to `finetuning.job`."""
@@ -288,7 +215,6 @@ def main() -> None:
     from finetuning.train import TrainingChoices
     from inputs.labelled_file import FileChoices
     from safekeeping.errors import UserError
-    from training.computing import Computing, default_precision
 
     if FLAGS.output_dir is None:
         raise UserError("--output_dir is missing: name the folder of the run")
@@ -331,25 +257,12 @@ def main() -> None:
                 allow_missing=tuple(FLAGS.allow_missing),
             ),
             training=TrainingChoices(
-                train_batch_size=FLAGS.train_batch_size,
-                learning_rate=FLAGS.learning_rate,
-                optimizer=FLAGS.optimizer,
-                lazy_embeddings=FLAGS.lazy_embeddings,
+                **training_flags.shared_choices(FLAGS),
                 num_train_epochs=FLAGS.num_train_epochs,
                 warmup_proportion=FLAGS.warmup_proportion,
-                gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
                 class_weight=FLAGS.class_weight,
-                seed=FLAGS.seed,
-                eval_steps=FLAGS.eval_steps,
                 best_metric=FLAGS.best_metric,
                 early_stopping_patience=FLAGS.early_stopping_patience,
-                save_checkpoints_steps=FLAGS.save_checkpoints_steps,
-                tensorboard=FLAGS.tensorboard,
-                computing=Computing(
-                    FLAGS.mixed_precision or default_precision(),
-                    FLAGS.jit_compile,
-                    FLAGS.remat,
-                ),
                 lora_rank=FLAGS.lora_rank,
             ),
             do_train=FLAGS.do_train,
@@ -360,7 +273,7 @@ def main() -> None:
             batch_tokens=FLAGS.batch_tokens,
             unpad=FLAGS.unpad,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
-            distribution="tpu" if FLAGS.use_tpu else FLAGS.distribution,
+            distribution=training_flags.distribution(FLAGS),
         ),
         Screen(),
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from console import entry
+from console import entry, training_flags
 
 FLAGS = flags.FLAGS
 
@@ -97,55 +97,14 @@ flags.DEFINE_string(
     "Is copied beside the checkpoints; by default what lies beside "
     "--init_checkpoint.",
 )
-flags.DEFINE_list(
-    "allow_missing",
-    [],
-    "Beginnings of names of encoder weights that the checkpoint may lack, "
-    "such as bert/pooler.",
-)
 
 # Training.
-flags.DEFINE_integer("train_batch_size", 32, "Examples of an update.")
-flags.DEFINE_float("learning_rate", 5e-5, "The highest rate.")
-flags.DEFINE_enum(
-    "optimizer",
-    "adam_weight_decay",
-    ["adam_weight_decay", "adamw", "lamb"],
-    "The original's Adam; the same with bias correction; LAMB, for very "
-    "large batches.",
-)
-flags.DEFINE_bool(
-    "lazy_embeddings",
-    False,
-    "Leave the vectors of words that a batch neither has nor asks for alone.",
-)
+training_flags.define()
 flags.DEFINE_integer("num_train_steps", 100000, "Updates in all.")
 flags.DEFINE_integer(
     "num_warmup_steps", 10000, "Updates in which the rate rises."
 )
-flags.DEFINE_integer(
-    "gradient_accumulation_steps",
-    1,
-    "Parts that each batch is passed through in, to save memory; the update "
-    "is that of the whole batch.",
-)
-flags.DEFINE_enum(
-    "mixed_precision",
-    None,
-    ["off", "bfloat16", "float16"],
-    "Compute in 16 bits, weights in 32; by default bfloat16 on GPUs that "
-    "multiply it, else off.",
-)
 flags.DEFINE_bool("jit_compile", False, "Let XLA compile the steps.")
-flags.DEFINE_bool(
-    "remat",
-    False,
-    "Compute layers again in the backward pass: less memory, more time, the "
-    "same numbers.",
-)
-flags.DEFINE_integer(
-    "seed", 12345, "Equal seeds give equal bits on one machine."
-)
 flags.DEFINE_integer(
     "save_checkpoints_steps",
     1000,
@@ -167,30 +126,11 @@ flags.DEFINE_bool(
     "Put the optimiser's moments into Google's checkpoints, as the original "
     "does; going on after a stop does not need them.",
 )
-flags.DEFINE_enum(
-    "distribution",
-    "off",
-    ["off", "mirrored", "multi_worker", "tpu"],
-    "Who shares each batch out: all devices of this machine, or the workers "
-    "that TF_CONFIG names (start_workers.py starts some).",
-)
-flags.DEFINE_bool("tensorboard", False, "Write events for TensorBoard.")
 
 # Evaluation.
-flags.DEFINE_integer("eval_batch_size", 8, "Examples of an evaluation's batch.")
 flags.DEFINE_integer(
     "max_eval_steps", 100, "The most batches of an evaluation."
 )
-flags.DEFINE_integer(
-    "eval_steps", None, "While training, evaluate after every so many steps."
-)
-
-# The original's, of which nothing is left to choose here.
-flags.DEFINE_bool("use_tpu", False, "The same as --distribution=tpu.")
-for _name in ("tpu_name", "tpu_zone", "gcp_project", "master"):
-    flags.DEFINE_string(_name, None, "Without effect; set TPU_NAME instead.")
-flags.DEFINE_integer("num_tpu_cores", 8, "Without effect, as above.")
-flags.DEFINE_integer("iterations_per_loop", 1000, "Without effect.")
 
 
 def main() -> None:
@@ -202,7 +142,6 @@ def main() -> None:
     from pretraining.settings import weights
     from pretraining.starting_point import ModelChoices
     from pretraining.train import TrainingChoices
-    from training.computing import Computing, default_precision
 
     masking = None
     if FLAGS.masking is not None:
@@ -223,25 +162,12 @@ def main() -> None:
             ),
             input_file=FLAGS.input_file,
             training=TrainingChoices(
-                train_batch_size=FLAGS.train_batch_size,
-                learning_rate=FLAGS.learning_rate,
+                **training_flags.shared_choices(FLAGS),
                 num_train_steps=FLAGS.num_train_steps,
                 num_warmup_steps=FLAGS.num_warmup_steps,
-                optimizer=FLAGS.optimizer,
-                lazy_embeddings=FLAGS.lazy_embeddings,
-                gradient_accumulation_steps=FLAGS.gradient_accumulation_steps,
-                seed=FLAGS.seed,
-                eval_steps=FLAGS.eval_steps,
-                save_checkpoints_steps=FLAGS.save_checkpoints_steps,
                 keep_checkpoint_max=FLAGS.keep_checkpoint_max,
                 checkpoint_format=FLAGS.checkpoint_format,
                 with_optimizer=FLAGS.with_optimizer,
-                tensorboard=FLAGS.tensorboard,
-                computing=Computing(
-                    FLAGS.mixed_precision or default_precision(),
-                    FLAGS.jit_compile,
-                    FLAGS.remat,
-                ),
             ),
             eval_file=FLAGS.eval_file,
             sentence_objective=FLAGS.sentence_objective,
@@ -254,7 +180,7 @@ def main() -> None:
             eval_batch_size=FLAGS.eval_batch_size,
             max_eval_steps=FLAGS.max_eval_steps,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
-            distribution="tpu" if FLAGS.use_tpu else FLAGS.distribution,
+            distribution=training_flags.distribution(FLAGS),
         ),
         Screen().say,
     )

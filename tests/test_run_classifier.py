@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
         intermediate_size=16,
         max_position_embeddings=128,
         type_vocab_size=2,
+        initializer_range=0.2,  # so that so small a model learns
     )
     keras.utils.set_random_seed(0)
     tensor_bundle.write(
@@ -187,6 +189,69 @@ def test_commands_of_the_original(
     np.testing.assert_allclose(np.sum(rows, axis=1), 1.0, atol=1e-6)
     shown = capsys.readouterr().out
     assert f"problem: single_label (task {task})" in shown
+
+
+@pytest.fixture
+def still(checkpoint, tmp_path, monkeypatch) -> pathlib.Path:
+    """The same model without dropout, whose draws XLA makes otherwise."""
+    from modeling import BertConfig, heads
+
+    monkeypatch.setattr(heads, "CLASSIFIER_DROPOUT_PROB", 0.0)
+
+    folder = tmp_path / "uncased_still"
+    shutil.copytree(checkpoint, folder)
+    config = BertConfig.from_json_file(folder / "bert_config.json")
+    (folder / "bert_config.json").write_text(
+        config.without_dropout().to_json_string()
+    )
+    return folder
+
+
+@pytest.mark.slow
+def test_precision_compilation_and_rematerialization_change_little(
+    script, still, tmp_path
+):
+    """Losses after every pass and probabilities, beside a plain run's."""
+    path = tmp_path / "train.csv"
+    rows = (
+        f"{' '.join([word] * (n % 5 + 1))},{word}\n"
+        for n in range(20)
+        for word in ("good", "bad")
+    )
+    path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+
+    def outcome(name, *flags):
+        out = tmp_path / name
+        script(
+            *("--do_train", "--do_eval", "--do_predict", *flags),
+            *(f"--train_file={path}", f"--test_file={path}"),
+            *(f"--init_checkpoint={still}", f"--output_dir={out}"),
+            *("--train_batch_size=4", "--num_train_epochs=6"),
+            *("--learning_rate=1e-2", "--max_seq_length=32"),
+            *("--dev_fraction=0.2", "--best_metric=loss"),
+        )
+        log = (out / "training_log.jsonl").read_text("utf-8").splitlines()
+        lines = [json.loads(line) for line in log]
+        losses = [
+            line["evaluation"]["loss"] for line in lines if "evaluation" in line
+        ]
+        return np.array(losses), np.loadtxt(out / "test_results.tsv")
+
+    losses, probabilities = outcome("plain", "--mixed_precision=off")
+    assert len(losses) == 6
+    assert losses[-1] < 0.7 * losses[0]  # or it would all be alike
+    for name, flags, tolerance in (
+        ("remat", ("--remat",), 1e-6),
+        ("compiled", ("--jit_compile",), 1e-5),
+        ("bfloat16", ("--mixed_precision=bfloat16",), 6e-2),
+    ):
+        of_fast = outcome(name, *flags)
+        np.testing.assert_allclose(
+            of_fast[0], losses, rtol=0, atol=tolerance, err_msg=name
+        )
+        np.testing.assert_allclose(
+            of_fast[1], probabilities, rtol=0, atol=tolerance / 50, err_msg=name
+        )
 
 
 def test_flags_of_tpus(script, tmp_path):
