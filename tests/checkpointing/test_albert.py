@@ -179,6 +179,7 @@ def test_a_mapping_between_equal_widths_is_refused(
         checkpointing.read(tmp_path / "theirs")
 
 
+@pytest.mark.slow
 def test_narrow_embeddings_of_a_bert_have_no_place_there(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -117,6 +117,7 @@ def test_without_a_pooler(
     assert set(arrays) == set(checkpointing.read(start))
 
 
+@pytest.mark.slow
 def test_a_single_keras_file(
     source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
 ) -> None:

@@ -448,6 +448,7 @@ def test_balanced_weights():
     np.testing.assert_allclose(weights, [2 / 3, 2 / 3, 2 / 3, 2])
 
 
+@pytest.mark.slow
 def test_pairs_with_several_labels(job, screen, tmp_path, write_csv):
     pairs = write_csv(
         tmp_path / "pairs.csv",

@@ -77,7 +77,7 @@ class _Trained:
     [
         pytest.param("train_cls", marks=pytest.mark.slow),
         "train_cls_dup",
-        "train_pre",
+        pytest.param("train_pre", marks=pytest.mark.slow),
     ],
 )
 def test_twenty_steps_equal_the_originals(shared, name):
