@@ -172,7 +172,12 @@ def assert_equal_gradients(variables, plain_loss, fast_loss):
         )
 
 
-def test_gradients_equal_those_of_the_plain_path(model, inputs):
+@pytest.mark.parametrize(
+    "sharing", [{}, {"num_hidden_groups": 2, "embedding_size": 24}]
+)
+def test_gradients_equal_those_of_the_plain_path(config, inputs, sharing):
+    """ALBERT's too, whose layers are run more than once."""
+    model = BertModel(BertConfig.from_dict({**config.to_dict(), **sharing}))
     inputs["input_mask"][3, 0] = 1
 
     def loss(pooled_output):
