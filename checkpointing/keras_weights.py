@@ -24,6 +24,7 @@ from checkpointing.arrays import Array, Arrays, Entry
 from checkpointing.hdf5_layout import Layout, Place, layout
 from modeling.config import BertConfig
 from safekeeping.errors import UserError
+from safekeeping.files import is_full_disk, naming
 
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_MEMBER = "config.json"
@@ -160,14 +161,17 @@ class _Opened:
                     self._file: IO[bytes] = stack.enter_context(
                         tempfile.NamedTemporaryFile(suffix=".h5")
                     )
-                    _copy_weights(path, self._file)
-                    self._file.flush()
+                    with naming(self._file.name):
+                        _copy_weights(path, self._file)
+                        self._file.flush()
                 else:
                     self._file = stack.enter_context(open(path, "rb"))
                 self.layout = layout(pathlib.Path(self._file.name))
             except UserError:
                 raise
             except _DAMAGE as error:
+                if isinstance(error, OSError) and is_full_disk(error):
+                    raise  # the folder of temporary files, not this one
                 raise UserError(
                     f"{path}: is not a Keras weights file, or is cut short: "
                     f"{error}"

@@ -95,6 +95,11 @@ def _sync_folder(folder: pathlib.Path) -> None:
         os.close(descriptor)
 
 
+def is_full_disk(error: OSError) -> bool:
+    """Whether a write failed because there is no more room."""
+    return error.errno in _FULL
+
+
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Lets a full disk be told with a name: a write that fails tells none.
@@ -105,7 +110,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL and error.filename is None:
+        if is_full_disk(error) and error.filename is None:
             error.filename = os.fspath(path)
         raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import pathlib
 import zipfile
 from typing import Any
@@ -145,3 +146,14 @@ def test_an_archive_that_swells_is_refused(tmp_path: pathlib.Path) -> None:
         archive.writestr("model.weights.h5", bytes(10_000_000))
     with pytest.raises(UserError, match="would grow from"):
         checkpointing.read(path)
+
+
+def test_a_full_disk_is_no_damage(
+    model: BertModel, tmp_path: pathlib.Path, small_disk: Any
+) -> None:
+    """The weights are copied out of the archive before they are read."""
+    model.save(tmp_path / "m.keras")
+    with small_disk(4096), pytest.raises(OSError, match="large") as caught:
+        checkpointing.read(tmp_path / "m.keras")
+    assert caught.value.errno == errno.EFBIG
+    assert str(caught.value.filename).endswith(".h5")
