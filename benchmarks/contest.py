@@ -19,11 +19,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
-import os
 import pathlib
-import platform
 import subprocess
 import sys
 import time
@@ -34,6 +31,7 @@ import numpy as np
 
 from benchmarks.batches import make_batches
 from benchmarks.material import Batch, Material, save_batches
+from benchmarks.surroundings import surroundings
 from benchmarks.weights import (
     SHAPES,
     config_of,
@@ -240,17 +238,6 @@ def figures(
             classes = np.argmax(answers, -1)
             line["accuracy"] = float(np.mean(classes == np.array(targets)))
         yield line
-
-
-def surroundings() -> dict[str, Any]:
-    """Returns what the numbers depend on beside the code."""
-    return {
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-    }
 
 
 def prepare(

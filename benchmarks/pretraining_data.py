@@ -19,11 +19,9 @@ words of every line turned round by one more, up to that size.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import resource
 import runpy
 import statistics
@@ -32,6 +30,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+
+from benchmarks.surroundings import surroundings
 
 ORIGINAL_SCRIPT = "create_pretraining_data.py"
 
@@ -183,10 +183,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     if baseline and names[0] == "the original"
                     else None,
                     "peak_mb": round(max(peak for _, _, peak in runs)),
-                    "python": platform.python_version(),
-                    "numpy": importlib.metadata.version("numpy"),
-                    "machine": platform.machine(),
-                    "cpus": os.cpu_count(),
+                    **surroundings("numpy"),
                 }
             ),
             flush=True,

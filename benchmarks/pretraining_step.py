@@ -20,10 +20,8 @@ in TensorFlow 2 any more is in `contenders.original_graph`.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -32,6 +30,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from benchmarks.surroundings import surroundings
 
 Batch = dict[str, np.ndarray]
 # Takes a batch, returns its loss.
@@ -192,11 +192,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     "last_loss": round(
                         statistics.median(run["loss"] for run in found), 3
                     ),
-                    "python": platform.python_version(),
-                    "tensorflow": importlib.metadata.version("tensorflow"),
-                    "keras": importlib.metadata.version("keras"),
-                    "machine": platform.machine(),
-                    "cpus": os.cpu_count(),
+                    **surroundings("tensorflow", "keras"),
                 }
             ),
             flush=True,

@@ -12,12 +12,9 @@ format, of the same shape.
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import time
@@ -28,6 +25,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from absl import app, flags
+
+from benchmarks.surroundings import surroundings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -58,23 +57,9 @@ def in_turn(
 def show(name: str, **figures: Any) -> None:
     """Prints one measurement."""
     packages = ("tensorflow", "transformers", "torch")
-    print(
-        json.dumps(
-            {
-                "benchmark": f"serving/{name}",
-                "date": datetime.date.today().isoformat(),
-                "versions": {
-                    package: importlib.metadata.version(package)
-                    for package in packages
-                    if package in sys.modules
-                },
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                **figures,
-            }
-        )
-    )
+    loaded = [package for package in packages if package in sys.modules]
+    line = {"benchmark": f"serving/{name}", **surroundings(*loaded), **figures}
+    print(json.dumps(line))
 
 
 def compare(

@@ -154,12 +154,28 @@ def serving(lines: Sequence[Line]) -> str:
     return markdown(["", "first, ms", "second, ms", "ratio"], rows)
 
 
+def pretraining_step(lines: Sequence[Line]) -> str:
+    """Seconds of a step, the best of each, beside the original's graph."""
+    return markdown(
+        ["", "seconds a step", "times the original"],
+        (
+            [
+                line["contender"],
+                f"{line['seconds_per_step_best']:.2f}",
+                f"{line['times_the_original_best']:.2f}",
+            ]
+            for line in lines
+        ),
+    )
+
+
 # {name in the README: how its lines become a table}
 TABLES: Mapping[str, Callable[[Sequence[Line]], str]] = {
     "predict": speeds,
     "train": speeds,
     "memory": memory,
     "int8": int8,
+    "pretraining_step": pretraining_step,
     "serving": serving,
 }
 

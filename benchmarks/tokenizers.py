@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import time
@@ -36,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 import tensorflow_text
 
+from benchmarks.surroundings import surroundings
 from tokenization import FullTokenizer
 from tokenization.in_graph import GraphTokenizer
 
@@ -267,20 +266,6 @@ def measure(
         }
 
 
-def surroundings() -> dict[str, Any]:
-    """Returns what the numbers depend on beside the code."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return {
-        "versions": versions,
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-    }
-
-
 def table(results: Sequence[Mapping[str, Any]]) -> str:
     """Returns tokens per second by contender and text file, in Markdown."""
     files = list(dict.fromkeys(result["text_file"] for result in results))
@@ -353,7 +338,7 @@ def main() -> None:
             } | result
             results.append(result)
             if not flags.table:
-                print(json.dumps(result | surroundings()), flush=True)
+                print(json.dumps(result | surroundings(*PACKAGES)), flush=True)
     if flags.table:
         print(table(results))
 
