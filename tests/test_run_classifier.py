@@ -277,7 +277,7 @@ def test_help_loads_no_tensorflow(root):
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0
     assert "--init_checkpoint" in done.stdout
@@ -297,7 +297,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(root, checkpoint, tmp_path):
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 2
     assert done.stderr == (

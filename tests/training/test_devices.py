@@ -160,7 +160,7 @@ def test_a_worker_is_killed_and_the_restart_ends_with_the_same_bits(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     processes[victim].send_signal(signal.SIGKILL)
-    _, told = processes[1 - victim].communicate(timeout=60)
+    _, told = processes[1 - victim].communicate(timeout=300)
     assert processes[1 - victim].returncode == 2
     last = told.strip().splitlines()[-1]
     assert last.startswith(f"error: worker {1 - victim} (localhost:")
@@ -174,10 +174,10 @@ def test_a_worker_is_killed_and_the_restart_ends_with_the_same_bits(
 
 def test_a_worker_that_was_given_another_training_says_so(pair, tmp_path):
     chief, worker = pair(tmp_path / "out", other=2)
-    _, told = worker.communicate(timeout=60)
+    _, told = worker.communicate(timeout=300)
     assert worker.returncode == 2
     assert "another training than the chief: seed was None and is now" in told
-    _, told = chief.communicate(timeout=60)
+    _, told = chief.communicate(timeout=300)
     assert chief.returncode == 2
     assert "worker 1 (localhost:" in told
 
