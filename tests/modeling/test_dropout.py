@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -32,6 +33,14 @@ def test_every_call_drops_others_and_equal_seeds_drop_the_same():
     first = one(x, training=True)
     np.testing.assert_array_equal(first, other(x, training=True))
     assert not np.array_equal(first, one(x, training=True))
+
+
+def test_layers_drop_independently_of_each_other():
+    keras.utils.set_random_seed(1)
+    x = np.ones((400, 384), np.float32)
+    masks = [np.ravel(Dropout(0.1)(x, training=True)) == 0 for _ in range(6)]
+    correlations = np.corrcoef(masks)[np.triu_indices(6, 1)]
+    assert abs(correlations).max() < 5 / np.sqrt(x.size)
 
 
 def test_it_does_nothing_outside_of_training_or_at_rate_0():
