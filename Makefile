@@ -24,13 +24,15 @@ demo: $(RUNTIME)  ## Fine-tunes real weights on the example tickets.
 	@checkpoint="$$($(RUN) examples/fetch_minilm.py)" && \
 	$(RUN) examples/demo.py "$$checkpoint"
 
-# SLOW=1 runs the slow tests too; PYTEST_FLAGS goes to pytest.
+# SLOW=1 runs the slow tests too, in one process, since some of them start
+# several programs; otherwise two files run at a time. PYTEST_FLAGS goes to pytest.
 test: $(DEV)  ## Lints, checks types and imports, runs the tests.
 	$(BIN)python -m ruff check
 	$(BIN)python -m ruff format --check
 	$(BIN)python -m mypy
 	$(BIN)python $(BIN)lint-imports --no-logo
-	$(BIN)python -m pytest $(if $(SLOW),-m '') $(PYTEST_FLAGS)
+	$(BIN)python -m pytest $(if $(SLOW),-m '',-n 2 --dist loadfile) \
+		$(PYTEST_FLAGS)
 
 format: $(DEV)  ## Formats the code and repairs what lint can repair.
 	$(BIN)python -m ruff check --fix
