@@ -25,7 +25,8 @@ demo: $(RUNTIME)  ## Fine-tunes real weights on the example tickets.
 	$(RUN) examples/demo.py "$$checkpoint"
 
 # SLOW=1 runs the slow tests too, in one process, since some of them start
-# several programs; otherwise two files run at a time. PYTEST_FLAGS goes to pytest.
+# several programs; otherwise two files run at a time. PYTEST_FLAGS goes to
+# pytest.
 test: $(DEV)  ## Lints, checks types and imports, runs the tests.
 	$(BIN)python -m ruff check
 	$(BIN)python -m ruff format --check
