@@ -21,8 +21,8 @@ def _keeping_input(
 ) -> Callable[[Any], Any]:
     """Makes an activation keep x, and nothing else, for the backward pass.
 
-    Its own gradient would keep what each of its steps read: four times the
-    memory, in the widest part of the model.
+    Its own gradient would keep what each of its steps read: several tensors
+    of the size of x, in the widest part of the model.
 
     Args:
         function: f, of the values one by one.
