@@ -1,13 +1,15 @@
 """How every script starts and ends: flags, messages, exit codes.
 
 0 is success, 2 a mistake that the user can put right (one message, no
-traceback), 130 an interruption; anything else is a fault of the program.
+traceback), 128 + n the signal n (130: Ctrl-C); anything else is a fault of the
+program.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,11 +17,13 @@ from typing import NoReturn
 
 from absl import app, flags
 
-from safekeeping.errors import UserError
+from safekeeping.errors import StoppedError, UserError
 from safekeeping.files import wanted_path
 
 USER_MISTAKE = 2
-INTERRUPTED = 130
+# As shells say it; 130 is Ctrl-C.
+_SIGNALLED = 128
+INTERRUPTED = _SIGNALLED + signal.SIGINT
 
 # Where libraries write, whatever `sys.stderr` is.
 _STDERR = 2
@@ -76,6 +80,9 @@ def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
         main(rest)
     except UserError as error:
         _exit_with(str(error))
+    except StoppedError as stopped:
+        sys.stderr.write(f"{stopped}\n")
+        sys.exit(_SIGNALLED + stopped.signal)
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped.\n")
         sys.exit(INTERRUPTED)

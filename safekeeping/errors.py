@@ -1,6 +1,7 @@
-"""The one exception that means: the person at the keyboard can fix this.
+"""The exceptions that mean the person at the keyboard: a mistake, a stop.
 
-How it is shown (one message, exit code 2) is decided in `console.entry`.
+How they are shown (one message) and what the exit code is then is decided in
+`console.entry`.
 """
 
 from __future__ import annotations
@@ -13,3 +14,21 @@ class UserError(ValueError):
     is all that the user sees. Everything else that goes wrong is a fault of
     this program and keeps its traceback.
     """
+
+
+class StoppedError(KeyboardInterrupt):
+    """The user stopped a program, which has kept what it had done.
+
+    Attributes:
+        signal: number of the signal by which it was asked to.
+    """
+
+    def __init__(self, signal: int, message: str) -> None:
+        """Makes one.
+
+        Args:
+            signal: its number.
+            message: how far the work is and how it goes on; a line.
+        """
+        super().__init__(message)
+        self.signal = signal

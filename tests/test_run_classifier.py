@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -375,6 +376,40 @@ def test_a_process_that_is_killed_goes_on_to_the_same_bits(
         for out in (whole, killed)
     ]
     assert figures[0] == figures[1]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_asked_to_stop_says_how_it_goes_on(
+    root, train, tmp_path
+):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    subprocess.run(train(whole), cwd=root, check=True, capture_output=True)
+    for number, least in ((signal.SIGINT, 8), (signal.SIGTERM, 20)):
+        process = subprocess.Popen(
+            train(stopped), cwd=root, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 120
+        while lines_of(stopped / "training_log.jsonl") < least:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, shown = process.communicate()
+        assert process.returncode == 128 + number
+        last = shown.splitlines()[-1]
+        told = re.match(r"stopped at step (\d+) of 160; run the same", last)
+        assert told
+        assert "Traceback" not in shown
+    done = subprocess.run(
+        train(stopped), cwd=root, check=True, capture_output=True, text=True
+    )
+    assert f"went on after step {told[1]}\n" in done.stdout
+    assert_same_bits(stopped, whole)
+    logs = [
+        (out / "training_log.jsonl").read_text("utf-8")
+        for out in (whole, stopped)
+    ]
+    assert logs[0] == logs[1]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ What a job does is tested in tests/pretraining.
 from __future__ import annotations
 
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -158,10 +159,18 @@ def arrays_of(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_process_that_was_killed_ends_with_the_same_bits(
-    root, given, tmp_path
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+        (signal.SIGINT, 130, "stopped at step "),
+        (signal.SIGTERM, 143, "stopped at step "),
+    ],
+)
+def test_a_process_that_was_ended_ends_with_the_same_bits(
+    root, given, tmp_path, number, status, told
 ):
-    """SIGKILL as soon as there is a state; then the same command again."""
+    """A signal as soon as there is a state; then the same command again."""
 
     def flags(name):
         return (
@@ -179,21 +188,25 @@ def test_a_process_that_was_killed_ends_with_the_same_bits(
         command(*flags("whole")), cwd=root, check=True, capture_output=True
     )
     process = subprocess.Popen(
-        command(*flags("killed")),
+        command(*flags("ended")),
         cwd=root,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    state = tmp_path / "killed" / "training_state" / "state.safetensors"
+    state = tmp_path / "ended" / "training_state" / "state.safetensors"
     while not state.exists() and process.poll() is None:
         time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "killed" / "model.ckpt-200.index").exists()
+    process.send_signal(number)
+    _, shown = process.communicate()
+    assert process.returncode == status
+    assert told in shown
+    assert "Traceback" not in shown
+    assert not (tmp_path / "ended" / "model.ckpt-200.index").exists()
     done = subprocess.run(
-        command(*flags("killed")), cwd=root, check=True, capture_output=True
+        command(*flags("ended")), cwd=root, check=True, capture_output=True
     )
     assert b"went on after step" in done.stdout
-    whole, again = arrays_of(tmp_path / "whole"), arrays_of(tmp_path / "killed")
+    whole, again = arrays_of(tmp_path / "whole"), arrays_of(tmp_path / "ended")
     for name, array in whole.items():
         np.testing.assert_array_equal(array, again[name], err_msg=name)

@@ -1,12 +1,13 @@
 """The training loop: steps, evaluations, the best weights, exact resuming.
 
 A step itself is in `step`, what is written so that it can go on is in
-`state`, what is shown meanwhile is in `callbacks`, and what several workers
-tell each other in `devices`.
+`state`, what is shown meanwhile is in `callbacks`, what several workers tell
+each other in `devices`, and how a user's signal gets here in `stopping`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,11 +16,12 @@ from typing import Any
 
 import keras
 
-from safekeeping.errors import UserError
+from safekeeping.errors import StoppedError, UserError
 from training import state
 from training.devices import ONE_DEVICE, Devices
 from training.identity import differences, refuse_another
 from training.step import Batch, LossFunction, TrainStep
+from training.stopping import AskedError, Stop, stop_on_signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +92,7 @@ class _Progress:
     best_step: int | None = None
     best_value: float | None = None
     evaluations_since_best: int = 0
+    evaluation_due: bool = False
     finished: bool = False
     stopped_early: bool = False
 
@@ -127,7 +130,9 @@ def fit(
     A run that is killed and called again with the same arguments ends with
     the same bits as one that was not, given a deterministic device: the
     state holds weights, slots, random states and the step, and `batches` is
-    a function of the step.
+    a function of the step. Ctrl-C and SIGTERM wait for the end of a step
+    and save the state first; but not where several workers would have to
+    agree on the step.
 
     Args:
         model: built, its first weights assigned.
@@ -154,6 +159,7 @@ def fit(
     Raises:
         UserError: the state is of another training or broken; a worker was
             given another training than the chief.
+        StoppedError: a signal came; the state is saved.
     """
     train_step = TrainStep(
         model,
@@ -188,19 +194,33 @@ def fit(
         }
         try:
             listeners.on_train_begin(numbers)
-            _run(
-                train_step,
-                batches,
-                settings,
-                progress,
-                listeners,
-                evaluate=_on_chief(devices, evaluate),
-                save_weights=save_weights,
-                save_state=save_state,
-                should_stop=lambda: model.stop_training,
-            )
+            with (
+                stop_on_signals(devices.cluster is None) as stop,
+                contextlib.suppress(AskedError),
+            ):
+                _run(
+                    train_step,
+                    batches,
+                    settings,
+                    progress,
+                    listeners,
+                    evaluate=_on_chief(devices, evaluate),
+                    save_weights=save_weights,
+                    save_state=save_state,
+                    should_stop=lambda: model.stop_training,
+                    stop=stop,
+                )
+            if stop.signal is not None and not progress.finished:
+                save_state()
         finally:
             listeners.on_train_end()
+        if stop.signal is not None:
+            raise StoppedError(
+                stop.signal,
+                f"stopped at step {progress.step} of "
+                f"{settings.num_train_steps}; run the same command again to "
+                "go on (--overwrite_output_dir would start anew)",
+            )
     return FitResult(
         progress.step,
         resumed_from,
@@ -221,19 +241,25 @@ def _run(
     save_weights: Callable[[], None],
     save_state: Callable[[], None],
     should_stop: Callable[[], bool],
+    stop: Stop,
 ) -> None:
     metric = settings.best_metric if evaluate is not None else None
     stream = batches(progress.step)
-    while progress.step < settings.num_train_steps:
-        listeners.on_train_batch_begin(progress.step)
-        logs = train_step(next(stream))
-        progress.step += 1
-        listeners.on_train_batch_end(progress.step, logs)
-
-        evaluated = evaluate is not None and _is_due(settings, progress.step)
+    while progress.step < settings.num_train_steps or progress.evaluation_due:
+        if not progress.evaluation_due:
+            listeners.on_train_batch_begin(progress.step)
+            logs = train_step(next(stream))
+            progress.step += 1
+            progress.evaluation_due = _is_due(settings, progress.step)
+            listeners.on_train_batch_end(progress.step, logs)
+        if stop.signal is not None:
+            return
+        evaluated = evaluate is not None and progress.evaluation_due
         if evaluate is not None and evaluated:
             listeners.on_test_begin()
-            metrics = dict(evaluate())
+            # It changes nothing, so it can be done again as well.
+            with stop.at_once():
+                metrics = dict(evaluate())
             if metric is not None and progress.note(metric, metrics[metric]):
                 save_weights()
             listeners.on_test_end({"step": progress.step, **metrics})
@@ -242,6 +268,7 @@ def _run(
                 and progress.evaluations_since_best >= settings.patience
             ):
                 progress.stopped_early = True
+        progress.evaluation_due = False
         if progress.stopped_early or should_stop():
             break
         if (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 
 import pytest
 
 from console import entry
-from safekeeping.errors import UserError
+from safekeeping.errors import StoppedError, UserError
 
 
 @pytest.fixture
@@ -54,6 +55,13 @@ def test_an_interruption(end):
     code, shown = end(raising(KeyboardInterrupt()))
     assert code == 130
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_that_kept_what_was_done(end, number):
+    """130 and 143, as shells know them."""
+    stopped = StoppedError(number, "stopped at step 3 of 9")
+    assert end(raising(stopped)) == (128 + number, "stopped at step 3 of 9\n")
 
 
 @pytest.mark.parametrize(

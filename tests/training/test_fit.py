@@ -6,13 +6,15 @@ import dataclasses
 import io
 import itertools
 import json
+import signal
+import threading
 
 import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
-from safekeeping.errors import UserError
+from safekeeping.errors import StoppedError, UserError
 from training.callbacks import ProgressBar, TrainingLog
 from training.fit import (
     FitSettings,
@@ -74,6 +76,19 @@ class StopAt(keras.callbacks.Callback):
             raise StopAtError
 
 
+class SignalIn(keras.callbacks.Callback):
+    """As if Ctrl-C were pressed in a step, so many times."""
+
+    def __init__(self, step, number=signal.SIGINT, times=1):
+        super().__init__()
+        self._step, self._number, self._times = step, number, times
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch + 1 == self._step:
+            for _ in range(self._times):
+                signal.raise_signal(self._number)
+
+
 def assert_same_bits(ours, theirs):
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -129,6 +144,79 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(training, stop):
     again, weights, saved = training("stopped")
     assert (again.resumed_from, again.step, saved) == (6, 6, [])
     assert_same_bits(weights, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_a_signal_waits_for_the_step_and_the_state(training, number, step):
+    """After step 3 nothing would be saved; 6 is the last."""
+    before = signal.getsignal(number)
+    figures = [0.5, 0.7, 0.6]
+    kept = {"figures": figures, "best_metric": "accuracy"}
+    whole_result, whole, whole_saved = training("whole", **kept)
+    with pytest.raises(
+        StoppedError, match=f"^stopped at step {step} of 6; run"
+    ):
+        training("stopped", callbacks=[SignalIn(step, number)], **kept)
+    assert signal.getsignal(number) is before
+    # What was due after the step comes first when it goes on.
+    kept["figures"] = figures[(step - 1) // 2 :]
+    result, weights, saved = training("stopped", **kept)
+    assert result == dataclasses.replace(whole_result, resumed_from=step)
+    assert_same_bits(weights, whole)
+    if saved:
+        assert_same_bits(saved[-1], whole_saved[-1])
+
+
+def test_the_signal_that_came_is_told(training):
+    with pytest.raises(StoppedError) as caught:
+        training(callbacks=[SignalIn(2, signal.SIGTERM)])
+    assert caught.value.signal == signal.SIGTERM
+
+
+def test_a_signal_does_not_wait_for_an_evaluation(training):
+    """Which may be long; it is made again."""
+
+    def figures():
+        yield 0.5
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the evaluation went on")
+
+    kept = {"best_metric": "accuracy"}
+    whole = training("whole", figures=[0.5, 0.7, 0.6], **kept)[1:]
+    with pytest.raises(StoppedError, match="at step 4 of 6"):
+        training("stopped", figures=figures(), **kept)
+    result, *again = training("stopped", figures=[0.7, 0.6], **kept)
+    assert (result.resumed_from, result.best_step) == (4, 4)
+    for ours, theirs in zip(again[1], whole[1][1:], strict=True):
+        assert_same_bits(ours, theirs)
+    assert_same_bits(again[0], whole[0])
+
+
+def test_the_second_signal_waits_for_nothing(training):
+    """The state is the one after step 2."""
+    _, whole, _ = training("whole")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        training("stopped", callbacks=[SignalIn(4, times=2)])
+    assert caught.type is KeyboardInterrupt
+    result, weights, _ = training("stopped")
+    assert result.resumed_from == 2
+    assert_same_bits(weights, whole)
+
+
+def test_signals_are_left_alone_where_they_cannot_be_had(training):
+    """In other threads; and those that are ignored, as behind `nohup`."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(training()[0]))
+    thread.start()
+    thread.join()
+    assert results[0].step == 6
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        result, _, _ = training("ignoring", callbacks=[SignalIn(3)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.step == 6
 
 
 @pytest.mark.parametrize(
