@@ -100,6 +100,12 @@ flags.DEFINE_enum(
     "independent: drawn by any number. By default original, where one worker "
     "is asked for nothing that the original does not have.",
 )
+flags.DEFINE_string(
+    "encoding",
+    None,
+    "Of the text, as Python calls it, such as gb18030; by default found out "
+    "for each file.",
+)
 flags.DEFINE_integer("num_workers", 1, "Processes.", lower_bound=1)
 flags.DEFINE_string(
     "runner",
@@ -156,6 +162,7 @@ def main() -> None:
         compression=FLAGS.compression,
         runner=FLAGS.runner,
         runner_options=tuple(FLAGS.runner_options),
+        encoding=FLAGS.encoding,
     )
     screen = Screen()
     with Progress() as progress:

@@ -43,6 +43,12 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "min_frequency", 2, "What is rarer is left out.", lower_bound=1
 )
+flags.DEFINE_string(
+    "encoding",
+    None,
+    "Of the text, as Python calls it, such as gb18030; by default found out "
+    "for each file.",
+)
 flags.DEFINE_integer("num_workers", 1, "Processes.", lower_bound=1)
 
 
@@ -66,7 +72,12 @@ def main() -> None:
     files = records.find_files(FLAGS.input_file)
     with Progress() as progress, Workers(FLAGS.num_workers) as workers:
         counts = vocabulary.count_words(
-            files, FLAGS.do_lower_case, workers, progress.stage("Reading text")
+            files,
+            FLAGS.do_lower_case,
+            workers,
+            progress.stage("Reading text"),
+            FLAGS.encoding,
+            screen.say,
         )
     if base:
         entries, new = vocabulary.fill_unused(base, counts, FLAGS.min_frequency)

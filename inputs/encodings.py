@@ -83,7 +83,7 @@ def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
     if guess is None:
         raise undecodable(path, encoding, fault)
     return guess, (
-        f"not UTF-8 (byte {fault.offset}); guessed, so look at the first rows"
+        f"not UTF-8 (byte {fault.offset}); guessed, so look at the text"
     )
 
 
@@ -108,6 +108,26 @@ def first_fault(path: pathlib.Path, encoding: str) -> Fault | None:
             if not block:
                 return None
             offset += len(block)
+
+
+def line_encoding(path: pathlib.Path, encoding: str) -> str:
+    """Returns the codec that decodes each line of a file by itself.
+
+    Which is not always the one that decodes the file: a mark at its
+    beginning tells in which order the bytes are everywhere.
+
+    Args:
+        path: of the file.
+        encoding: as `find_encoding` found it.
+    """
+    with open(path, "rb") as file:
+        start = file.read(4)
+    big = start.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    return {
+        "utf-8-sig": "utf-8",
+        "utf-16": "utf-16-be" if big else "utf-16-le",
+        "utf-32": "utf-32-be" if big else "utf-32-le",
+    }.get(encoding, encoding)
 
 
 def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:

@@ -58,6 +58,8 @@ class CorpusSettings:
     files_end_documents: bool = True
     """Whether a document ends with its file. In the original it goes on into
     the next one, unless there is an empty line."""
+    encoding: str | None = None
+    """Of the files; None: found out for each."""
 
 
 class Corpus:
@@ -163,6 +165,7 @@ def build(
     settings: CorpusSettings,
     workers: Workers | BeamWorkers,
     report: Callable[[int, int], None],
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Corpus:
     """Encodes text files into a folder; goes on where an earlier call stopped.
 
@@ -172,15 +175,15 @@ def build(
         settings: how text becomes tokens.
         workers: who does the work.
         report: told the bytes done and the bytes in all.
+        tell: told which encodings were found beside UTF-8.
 
     Raises:
-        UserError: a file cannot be read, or there is no text in any.
+        UserError: a file cannot be read or decoded, or there is no text in
+            any.
     """
     path = pathlib.Path(folder)
     if not (path / _SUMMARY).exists():
-        ranges = [
-            part for file in files for part in documents.cut(file, _RANGE_SIZE)
-        ]
+        ranges = documents.cut_all(files, _RANGE_SIZE, settings.encoding, tell)
         parts = [
             path / f"part-{number:06}.npz" for number in range(len(ranges))
         ]

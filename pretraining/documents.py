@@ -1,16 +1,25 @@
 """Documents as they lie in files: a sentence a line, an empty line between.
 
 Reads plain text and JSON lines and cuts files into ranges for several
-workers; the words of a sentence are found in `words`.
+workers; the encoding of a file is found by `inputs.encodings`, the words of a
+sentence in `words`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple
 
+from inputs.encodings import (
+    Fault,
+    excerpt,
+    find_encoding,
+    line_encoding,
+    undecodable,
+)
 from safekeeping.errors import UserError
 
 JSON_LINES = ".jsonl"
@@ -30,27 +39,52 @@ class Sentence(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A part of a file, from one byte up to another, made of whole lines."""
+    """A part of a file, from one byte up to another, made of whole lines.
+
+    Attributes:
+        path: of the file.
+        start: the first byte.
+        end: one more than the last.
+        encoding: decodes each line by itself.
+    """
 
     path: str
     start: int
     end: int
+    encoding: str = "utf-8"
 
 
-def cut(path: str, size: int) -> list[Range]:
-    """Cuts a file into ranges of about `size` bytes at ends of lines.
+def cut_all(
+    paths: Sequence[str],
+    size: int,
+    encoding: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[Range]:
+    """Cuts files into ranges of about `size` bytes at ends of lines.
+
+    Args:
+        paths: of the files, in order.
+        size: in bytes.
+        encoding: of all of them; None: found out for each.
+        tell: gets a line for each encoding that was found beside UTF-8.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: a file cannot be read or decoded.
     """
-    ranges = []
-    with _open(path) as file:
-        total, start = os.fstat(file.fileno()).st_size, 0
-        while start < total:
-            file.seek(min(start + size, total))
-            file.readline()
-            ranges.append(Range(path, start, file.tell()))
-            start = file.tell()
+    ranges: list[Range] = []
+    found: dict[str, list[tuple[Range, str]]] = {}
+    for path in paths:
+        with _open(path) as file:
+            total = os.fstat(file.fileno()).st_size
+        if not total:
+            continue
+        codec, how = find_encoding(pathlib.Path(path), encoding)
+        codec = line_encoding(pathlib.Path(path), codec)
+        ranges.extend(_cut(path, size, total, codec))
+        if encoding is None and codec != "utf-8":
+            found.setdefault(codec, []).append((ranges[-1], how))
+    for codec, files in found.items():
+        tell(_told(codec, files))
     return ranges
 
 
@@ -58,37 +92,84 @@ def read(part: Range) -> Iterator[Sentence | None]:
     r"""Yields the sentences of a range; None stands for an empty line.
 
     As in the original, lines end at "\n" alone, carriage returns are dropped
-    wherever they stand, and a line of nothing but whitespace is empty.
+    wherever they stand, and a line of nothing but whitespace is empty. A byte
+    order mark is no text.
 
     A file whose name ends in `.jsonl` has an object on each line: `text`, a
     string, and `entities`, a list of [start, end] counted in characters.
 
     Raises:
-        UserError: a line is not UTF-8, or no such object.
+        UserError: a line cannot be decoded, or is no such object.
     """
     is_json = part.path.endswith(JSON_LINES)
+    newline = "\n".encode(part.encoding)
     with _open(part.path) as file:
         position = file.seek(part.start)
         while position < part.end:
-            raw = file.readline()
+            raw = _read_line(file, newline)
             try:
-                line = raw.replace(b"\r", b"").decode("utf-8").strip()
+                line = raw.decode(part.encoding)
             except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{_place(part.path, position)}: byte "
-                    f"{error.object[error.start]:#04x} is not UTF-8; save the "
-                    "text as UTF-8"
+                raise undecodable(
+                    pathlib.Path(part.path),
+                    part.encoding,
+                    Fault(position + error.start, _line_of(part, position)),
                 ) from error
+            if position == 0:
+                line = line.removeprefix("\ufeff")
+            line = line.replace("\r", "").strip()
             if not line:
                 yield None
             elif is_json:
-                yield _sentence(line, part.path, position)
+                yield _sentence(line, part, position)
             else:
                 yield Sentence(line)
             position += len(raw)
 
 
-def _open(path: str) -> Any:
+def _told(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
+    """Returns a line on files in another encoding, with what it makes them."""
+    last, how = files[0]
+    first = next(filter(None, read(last._replace(start=0))), None)
+    begins = f"; it begins {excerpt(first.text)}" if first else ""
+    more = f"; {len(files) - 1} more files alike" if len(files) > 1 else ""
+    return (
+        f"{last.path}: {encoding} ({how}){begins}{more}. "
+        "--encoding names another."
+    )
+
+
+def _cut(path: str, size: int, total: int, encoding: str) -> Iterator[Range]:
+    newline = "\n".encode(encoding)
+    if newline.strip(b"\0") != b"\n":
+        raise UserError(
+            f"{path}: lines of {encoding} text end in other bytes than those "
+            "of all other files; save the text as UTF-8"
+        )
+    with _open(path) as file:
+        start = 0
+        while start < total:
+            end = min(start + size, total)
+            # Of UTF-16 and UTF-32, not within a character.
+            file.seek(end - end % len(newline))
+            _read_line(file, newline)
+            yield Range(path, start, file.tell(), encoding)
+            start = file.tell()
+
+
+def _read_line(file: IO[bytes], newline: bytes) -> bytes:
+    """Reads up to the next end of a line, from where a character begins."""
+    raw = file.readline()
+    while len(newline) > 1 and raw:
+        # This byte may as well be a part of a character.
+        raw += file.read(-len(raw) % len(newline))
+        if raw.endswith(newline) or not (more := file.readline()):
+            break
+        raw += more
+    return raw
+
+
+def _open(path: str) -> IO[bytes]:
     try:
         return open(path, "rb", 1 << 18)
     except OSError as error:
@@ -97,17 +178,17 @@ def _open(path: str) -> Any:
         ) from error
 
 
-def _place(path: str, position: int) -> str:
-    """Returns "file, line n" for a byte; counts only when it is wanted."""
-    line, left = 1, position
-    with open(path, "rb") as file:
-        while left > 0 and (block := file.read(min(left, 1 << 20))):
-            line += block.count(b"\n")
-            left -= len(block)
-    return f"{path}, line {line}"
+def _line_of(part: Range, position: int) -> int:
+    """Returns a byte's line, from 1; counts only when it is wanted."""
+    newline = "\n".encode(part.encoding)
+    line = 1
+    with _open(part.path) as file:
+        while file.tell() < position and _read_line(file, newline):
+            line += 1
+    return line
 
 
-def _sentence(line: str, path: str, position: int) -> Sentence:
+def _sentence(line: str, part: Range, position: int) -> Sentence:
     try:
         content = json.loads(line)
         text = content["text"]
@@ -126,7 +207,7 @@ def _sentence(line: str, path: str, position: int) -> Sentence:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = "no text" if isinstance(error, KeyError) else error
         raise UserError(
-            f"{_place(path, position)}: {reason}; each line of a "
-            f"{JSON_LINES} file is like "
+            f"{part.path}, line {_line_of(part, position)}: {reason}; each "
+            f"line of a {JSON_LINES} file is like "
             '{"text": "Ada Lovelace wrote.", "entities": [[0, 12]]}'
         ) from error

@@ -94,6 +94,7 @@ def prepare(
                 _corpus_settings(settings, streams),
                 workers,
                 progress.stage("Reading text"),
+                warn,
             ) as text,
         ):
             _look_for_faults(text, settings, streams, warn)
@@ -136,6 +137,7 @@ def _corpus_settings(settings: Settings, streams: str) -> CorpusSettings:
         max_sentence_length=longest,
         cut_long_sentences=has_pairs and not as_original,
         files_end_documents=not as_original,
+        encoding=settings.encoding,
     )
 
 

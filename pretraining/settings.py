@@ -64,6 +64,8 @@ class Settings:
     """Of Apache Beam, to work instead of processes."""
     runner_options: tuple[str, ...] = ()
     """Options of its pipelines."""
+    encoding: str | None = None
+    """Of the text; None: found out for each file."""
 
 
 def strategy(masking_flag: str | None, do_whole_word_mask: bool) -> str:

@@ -85,6 +85,8 @@ def count_words(
     do_lower_case: bool,
     workers: Workers,
     report: Callable[[int, int], None],
+    encoding: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Counts:
     """Counts the words and punctuation marks of text files.
 
@@ -93,13 +95,14 @@ def count_words(
         do_lower_case: for the tokenizer.
         workers: who does it.
         report: told the bytes done and the bytes in all.
+        encoding: of the files; None: found out for each.
+        tell: told which encodings were found beside UTF-8.
 
     Raises:
-        UserError: a file cannot be read, or there is no text in any.
+        UserError: a file cannot be read or decoded, or there is no text in
+            any.
     """
-    ranges = [
-        part for file in files for part in documents.cut(file, _RANGE_SIZE)
-    ]
+    ranges = documents.cut_all(files, _RANGE_SIZE, encoding, tell)
     total = sum(part.end - part.start for part in ranges)
     counts: collections.Counter[str] = collections.Counter()
     done = 0

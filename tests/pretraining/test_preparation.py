@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -77,6 +78,27 @@ def parsed(path: str) -> list[dict[str, list[int]]]:
             }
         )
     return rows
+
+
+@pytest.mark.parametrize("streams", ["original", "independent"])
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
+def test_equal_text_gives_equal_records_whatever_its_encoding(
+    text: Settings, streams: str, encoding: str
+) -> None:
+    (output,) = text.output_files
+    path = pathlib.Path(text.input_files[0])
+    # A lone ideograph between ASCII looks like damage.
+    content = re.sub("([日月海])", r"\1\1", path.read_text("utf-8"))
+    path.write_text(content, "utf-8")
+    prepare(text, random_streams=streams)
+    expected = pathlib.Path(output).read_bytes()
+    path.write_text(content, encoding)
+    for given in (None, encoding):
+        pathlib.Path(output).unlink()
+        prepare(text, random_streams=streams, encoding=given)
+        assert pathlib.Path(output).read_bytes() == expected
+        told = [line for line in warnings if f"{path}: " in line]
+        assert len(told) == (given is None)
 
 
 def outputs(settings: Settings) -> list[bytes]:

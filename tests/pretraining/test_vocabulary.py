@@ -44,6 +44,12 @@ def test_words_are_counted_as_the_tokenizer_cuts(text: pathlib.Path) -> None:
     assert "Étude" in count(text, do_lower_case=False)
 
 
+def test_words_are_the_same_in_another_encoding(text: pathlib.Path) -> None:
+    expected = count(text)
+    text.write_text(TEXT, "utf-16")
+    assert count(text) == expected
+
+
 def test_special_unused_characters_pieces(text: pathlib.Path) -> None:
     pytest.importorskip("tokenizers")
     settings = VocabularySettings(vocab_size=45, num_unused=3)
