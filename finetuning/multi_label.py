@@ -9,15 +9,13 @@ import numpy as np
 import scipy.special
 from sklearn import metrics
 
+from finetuning.label_sets import DEFAULT_SEPARATOR, THRESHOLD
 from finetuning.metrics import figures_per_label, macro_f1
 from finetuning.problem import Evaluation, LabelSource, Problem
 from finetuning.single_label import ordered_labels, unknown_label
 from inputs.examples import InputExample
 from modeling.losses import multi_label_loss
 from safekeeping.errors import UserError
-
-DEFAULT_SEPARATOR = "|"
-THRESHOLD = 0.5
 
 _YES_OR_NO = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finetuning.multi_label import DEFAULT_SEPARATOR, MULTI_LABEL
+from finetuning.label_sets import DEFAULT_SEPARATOR
+from finetuning.multi_label import MULTI_LABEL
 from finetuning.problem import Problem
 from finetuning.regression import REGRESSION, as_number
 from finetuning.single_label import SINGLE_LABEL

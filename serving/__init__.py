@@ -1,13 +1,25 @@
 """Trained classifiers for use elsewhere: exported folders and warm answers.
 
 `export` writes a run folder out as SavedModel, LiteRT or ONNX; `Predictor`
-answers from a SavedModel in Python. How a model is trained, and what lies in
-its run folder, is `finetuning`'s matter.
+answers from each of them in Python, and loads TensorFlow for a SavedModel
+alone. How a model is trained, and what lies in its run folder, is
+`finetuning`'s matter.
 """
 
-from serving.answers import LabelSetPrediction, Prediction, ValuePrediction
-from serving.exporter import FORMATS, export
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serving.formats import FORMATS
+from serving.predictions import (
+    LabelSetPrediction,
+    Prediction,
+    ValuePrediction,
+)
 from serving.predictor import Predictor
+
+if TYPE_CHECKING:
+    from serving.exporter import export
 
 __all__ = [
     "FORMATS",
@@ -17,3 +29,12 @@ __all__ = [
     "ValuePrediction",
     "export",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads `export`, and TensorFlow with it, when it is asked for."""
+    if name != "export":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from serving.exporter import export
+
+    return export

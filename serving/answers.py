@@ -1,56 +1,24 @@
 """What an exported model says, for each shape of problem.
 
-The outputs are made here as tensors and read here as Python values; which
-signatures give them is `saved_model`'s matter, what they are computed from is
-the classifier's.
+The outputs are made here as tensors and read by `predictions` as Python
+values; which signatures give them is `saved_model`'s matter, what they are
+computed from is the classifier's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from finetuning.multi_label import DEFAULT_SEPARATOR, MULTI_LABEL, THRESHOLD
+from finetuning.label_sets import DEFAULT_SEPARATOR, THRESHOLD
+from finetuning.multi_label import MULTI_LABEL
 from finetuning.regression import REGRESSION
 from finetuning.single_label import SINGLE_LABEL
 
 Tensors = dict[str, tf.Tensor]
-Arrays = Mapping[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The one label of a text."""
-
-    label: str
-    label_id: int
-    """Number of the label, from 0."""
-    probabilities: tuple[float, ...]
-    """One for each label; they add up to 1."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelSetPrediction:
-    """The labels of a text, none or several."""
-
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    """One for each label that there is, each between 0 and 1."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ValuePrediction:
-    """The number that a text was given."""
-
-    value: float
-
-
-AnyPrediction = Prediction | LabelSetPrediction | ValuePrediction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +29,6 @@ class Answers:
     """Logits [N, C] → the outputs that are numbers."""
     decisions: Callable[[Tensors, Sequence[str]], Tensors]
     """(those outputs, labels) → the outputs that follow from them."""
-    read: Callable[[Arrays, Sequence[str]], list[AnyPrediction]]
-    """(all outputs, labels) → one prediction for each of the N texts."""
 
 
 def _softmax(logits: tf.Tensor) -> Tensors:
@@ -72,19 +38,6 @@ def _softmax(logits: tf.Tensor) -> Tensors:
 def _one_label(scores: Tensors, labels: Sequence[str]) -> Tensors:
     label_id = tf.argmax(scores["probabilities"], -1, tf.int32)
     return {"label": tf.gather(list(labels), label_id), "label_id": label_id}
-
-
-def _read_one_label(
-    outputs: Arrays, labels: Sequence[str]
-) -> list[AnyPrediction]:
-    return [
-        Prediction(labels[label_id], label_id, tuple(row))
-        for label_id, row in zip(
-            outputs["label_id"].tolist(),
-            outputs["probabilities"].tolist(),
-            strict=True,
-        )
-    ]
 
 
 def _sigmoid(logits: tf.Tensor) -> Tensors:
@@ -102,19 +55,6 @@ def _label_set(scores: Tensors, labels: Sequence[str]) -> Tensors:
     return {"label": label, "is_label": is_label}
 
 
-def _read_label_set(
-    outputs: Arrays, labels: Sequence[str]
-) -> list[AnyPrediction]:
-    return [
-        LabelSetPrediction(tuple(itertools.compress(labels, flags)), tuple(row))
-        for flags, row in zip(
-            outputs["is_label"].tolist(),
-            outputs["probabilities"].tolist(),
-            strict=True,
-        )
-    ]
-
-
 def _value(logits: tf.Tensor) -> Tensors:
     return {"value": logits[:, 0]}
 
@@ -123,14 +63,10 @@ def _nothing_more(scores: Tensors, labels: Sequence[str]) -> Tensors:
     return {}
 
 
-def _read_value(outputs: Arrays, labels: Sequence[str]) -> list[AnyPrediction]:
-    return [ValuePrediction(value) for value in outputs["value"].tolist()]
-
-
 ANSWERS: dict[str, Answers] = {
-    SINGLE_LABEL.name: Answers(_softmax, _one_label, _read_one_label),
-    MULTI_LABEL.name: Answers(_sigmoid, _label_set, _read_label_set),
-    REGRESSION.name: Answers(_value, _nothing_more, _read_value),
+    SINGLE_LABEL.name: Answers(_softmax, _one_label),
+    MULTI_LABEL.name: Answers(_sigmoid, _label_set),
+    REGRESSION.name: Answers(_value, _nothing_more),
 }
 
 

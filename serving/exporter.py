@@ -17,15 +17,13 @@ from safekeeping.errors import UserError
 from safekeeping.files import atomic_folder
 from serving.answers import ANSWERS
 from serving.description import Description
-from serving.id_formats import MODEL_FILES, check_installed, write_id_format
+from serving.formats import MODEL_FILES, SAVED_MODEL
+from serving.id_formats import check_installed, write_id_format
 from serving.quantization import quantize_dense_layers
 from serving.saved_model import write_saved_model
 from serving.versions import new_version
 from tokenization.in_graph import GraphTokenizer
 from tokenization.vocab import is_sentence_pieces
-
-SAVED_MODEL = "saved_model"
-FORMATS = (SAVED_MODEL, *MODEL_FILES)
 
 
 def export(
@@ -42,7 +40,7 @@ def export(
         model_dir: the folder of a run (`--output_dir` of run_classifier.py).
         export_dir: gets a new numbered folder.
         version: its number; None for the next free one.
-        format_name: one of `FORMATS`.
+        format_name: one of `formats.FORMATS`.
         quantize: one of `quantization.MODES`, or None for float32.
 
     Returns:

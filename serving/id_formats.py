@@ -24,20 +24,23 @@ from modeling.activations import gelu_erf, get_activation
 from safekeeping.errors import UserError
 from serving.answers import ANSWERS
 from serving.description import Description
+from serving.formats import (
+    DESCRIPTION_FILE,
+    ID_INPUTS,
+    LITERT,
+    MODEL_FILES,
+    ONNX,
+)
 from serving.quantization import litert_options, quantize_onnx
-from serving.saved_model import ID_INPUTS
 
-DESCRIPTION = "classifier.json"
-
-MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 # Packages that the exporters want, from the extra named like the format.
 _NEEDED: dict[str, tuple[str, ...]] = {
-    "litert": (),
-    "onnx": ("onnx", "tf2onnx"),
+    LITERT: (),
+    ONNX: ("onnx", "tf2onnx"),
 }
 _NEEDED_TO_QUANTIZE: dict[str, tuple[str, ...]] = {
-    "litert": (),
-    "onnx": ("onnxruntime",),
+    LITERT: (),
+    ONNX: ("onnxruntime",),
 }
 
 
@@ -78,7 +81,7 @@ def write_id_format(
     of regression.
 
     Args:
-        format_name: a key of `MODEL_FILES`.
+        format_name: a key of `formats.MODEL_FILES`.
         folder: existing.
         model: the classifier.
         vocab_file: what it was trained with.
@@ -94,14 +97,14 @@ def write_id_format(
         folder / MODEL_FILES[format_name], model, description.problem, quantize
     )
     shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
-    (folder / DESCRIPTION).write_text(description.to_json(), "utf-8")
+    (folder / DESCRIPTION_FILE).write_text(description.to_json(), "utf-8")
 
 
 def check_installed(format_name: str, quantize: str | None = None) -> None:
     """Checks that the exporter of a format has what it needs.
 
     Args:
-        format_name: a key of `MODEL_FILES`.
+        format_name: a key of `formats.MODEL_FILES`.
         quantize: as for `write_id_format`.
 
     Raises:
@@ -154,7 +157,7 @@ def _write_litert(
         path,
         model,
         problem,
-        "litert",
+        LITERT,
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         **({} if quantize is None else litert_options()),
     )
@@ -168,7 +171,7 @@ def _write_onnx(
 ) -> None:
     import onnx
 
-    _write(path, _with_plain_erf(model), problem, "onnx")
+    _write(path, _with_plain_erf(model), problem, ONNX)
     # tf2onnx leaves an operation that it does not know in the file.
     onnx.checker.check_model(path)
     if quantize is not None:
@@ -178,8 +181,8 @@ def _write_onnx(
 _WRITERS: dict[
     str, Callable[[pathlib.Path, BertClassifier, str, str | None], None]
 ] = {
-    "litert": _write_litert,
-    "onnx": _write_onnx,
+    LITERT: _write_litert,
+    ONNX: _write_onnx,
 }
 
 

@@ -1,32 +1,21 @@
 """Warm answers in Python from an exported model: texts in, predictions out.
 
-Loads a SavedModel once; every call after that costs what the model costs.
-What a prediction says is told by `answers`.
+Loads a model once; every call after that costs what the model costs. What it
+is computed on is told in `runtimes`, what a prediction says by `predictions`.
 """
 
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-
-# Registers the operations of the tokenizer.
-import tensorflow_text  # noqa: F401
 
 from safekeeping.errors import UserError
-from serving.answers import ANSWERS, AnyPrediction
-from serving.saved_model import (
-    IDS,
-    PACKED,
-    STRINGS,
-    TEXT_INPUTS,
-    read_description,
-)
-from serving.versions import latest_version
+from serving.predictions import READINGS, AnyPrediction
+from serving.runtimes.opening import open_runtime
+from serving.runtimes.runtime import Row
 
 Text = str | bytes
 
@@ -50,27 +39,24 @@ class Predictor:
 
         Args:
             export_dir: as given to `export`, for the highest version; or one
-                numbered folder in it.
+                numbered folder in it. A SavedModel, LiteRT's or an ONNX file.
             batch_size: the most texts that are computed together.
 
         Raises:
-            UserError: there is no SavedModel, or it is damaged or not one of
-                this program's; or `batch_size` is not positive.
+            UserError: there is no model, or it is damaged or not one of this
+                program's; or what it is computed on is not installed; or
+                `batch_size` is not positive.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
         self._batch_size = batch_size
-        folder = pathlib.Path(export_dir)
-        if not tf.saved_model.contains_saved_model(os.fspath(folder)):
-            folder = latest_version(folder)
-        self._loaded = _load(folder)  # the signatures live as long as it does
-        self.description = read_description(self._loaded)
-        self._names = TEXT_INPUTS[self.description.takes_pairs]
-        self._signature = self._loaded.signatures[STRINGS]
-        self._read = ANSWERS[self.description.problem].read
-        # The first calls of a graph are slow.
+        self._runtime = open_runtime(export_dir)
+        self.description = self._runtime.description
+        self._num_texts = 2 if self.description.takes_pairs else 1
+        self._read = READINGS[self.description.problem].read
+        # The first calls are slow.
         for _ in range(2):
-            self._answer(np.full((1, len(self._names)), b"", object))
+            self._runtime.answer([(b"",) * self._num_texts])
 
     def predict(
         self, texts: Sequence[Text | tuple[Text, Text]]
@@ -97,22 +83,27 @@ class Predictor:
                 "predict takes a list of texts and was given one text; put "
                 "it into a list"
             )
-        rows = np.empty((len(texts), len(self._names)), object)
-        for number, item in enumerate(texts):
-            rows[number] = self._row(number, item)
+        rows = [self._row(number, item) for number, item in enumerate(texts)]
+        if not rows:
+            return []
         if len(rows) <= self._batch_size:
-            return self._answer(rows) if len(rows) else []
-        return self._answer_by_length(rows)
+            return self._told(self._runtime.answer(rows))
+        answers: list[AnyPrediction] = []
+        for first in range(0, len(rows), _PACKED_AT_ONCE):
+            answers += self._answer_by_length(
+                rows[first : first + _PACKED_AT_ONCE]
+            )
+        return answers
 
-    def _row(self, number: int, item: Any) -> tuple[bytes, ...]:
+    def _row(self, number: int, item: Any) -> Row:
         """Returns an item's texts as UTF-8."""
         texts = item if self.description.takes_pairs else (item,)
         if (
             not isinstance(texts, (tuple, list))
-            or len(texts) != len(self._names)
+            or len(texts) != self._num_texts
             or not all(isinstance(text, (str, bytes)) for text in texts)
         ):
-            wanted = {1: "a string", 2: "a pair of strings"}[len(self._names)]
+            wanted = {1: "a string", 2: "a pair of strings"}[self._num_texts]
             raise UserError(
                 f"text number {number} (from 0) must be {wanted}, as the "
                 f"model was trained, and is {_shown(item)}"
@@ -122,66 +113,26 @@ class Predictor:
             for text in texts
         )
 
-    def _answer(self, rows: np.ndarray) -> list[AnyPrediction]:
-        """Computes one batch: bytes [B, 1 or 2] → B answers."""
-        return self._told(self._signature(**self._texts(rows)))
-
-    def _answer_by_length(self, rows: np.ndarray) -> list[AnyPrediction]:
+    def _answer_by_length(self, rows: Sequence[Row]) -> list[AnyPrediction]:
         """Makes all ids first, and batches of those of similar length."""
         answers: list[Any] = [None] * len(rows)
-        for first in range(0, len(rows), _PACKED_AT_ONCE):
-            packed = {
-                name: tensor.numpy()
-                for name, tensor in self._loaded.signatures[PACKED](
-                    **self._texts(rows[first : first + _PACKED_AT_ONCE])
-                ).items()
-            }
-            lengths = packed["input_mask"].sum(1)
-            order = np.argsort(lengths, kind="stable")
-            for start in range(0, len(order), self._batch_size):
-                chosen = order[start : start + self._batch_size]
-                longest = lengths[chosen[-1]]
-                batch = {
-                    name: tf.constant(ids[chosen, :longest])
-                    for name, ids in packed.items()
-                }
-                for number, answer in zip(
-                    chosen,
-                    self._told(self._loaded.signatures[IDS](**batch)),
-                    strict=True,
-                ):
-                    answers[first + number] = answer
+        packed = self._runtime.ids(rows)
+        lengths = packed["input_mask"].sum(1)
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            longest = lengths[chosen[-1]]
+            scores = self._runtime.scores(
+                {name: ids[chosen, :longest] for name, ids in packed.items()}
+            )
+            for number, answer in zip(
+                chosen.tolist(), self._told(scores), strict=True
+            ):
+                answers[number] = answer
         return answers
 
-    def _texts(self, rows: np.ndarray) -> dict[str, tf.Tensor]:
-        return {
-            name: tf.constant(list(rows[:, column]), tf.string)
-            for column, name in enumerate(self._names)
-        }
-
-    def _told(self, outputs: Mapping[str, tf.Tensor]) -> list[AnyPrediction]:
-        arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
-        return self._read(arrays, self.description.labels)
-
-
-def _load(folder: pathlib.Path) -> Any:
-    try:
-        loaded = tf.saved_model.load(os.fspath(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UserError(
-            f"{folder}: the SavedModel cannot be loaded: {error}; export it "
-            "again"
-        ) from error
-    missing = [
-        name for name in (STRINGS, IDS, PACKED) if name not in loaded.signatures
-    ]
-    if missing:
-        raise UserError(
-            f"{folder}: the SavedModel has no signature "
-            f"{' and no '.join(missing)}; it was not written by this "
-            "version's export_saved_model.py. Export the model again."
-        )
-    return loaded
+    def _told(self, scores: np.ndarray) -> list[AnyPrediction]:
+        return self._read(scores, self.description.labels)
 
 
 def _shown(item: Any) -> str:

@@ -16,6 +16,7 @@ from finetuning.classifier import BertClassifier
 from modeling.config import BertConfig
 from serving.answers import Tensors, all_outputs
 from serving.description import Description
+from serving.formats import ID_INPUTS
 from tokenization.in_graph import GraphTokenizer
 
 STRINGS = "serving_default"
@@ -25,7 +26,6 @@ DESCRIPTION = "metadata"
 
 # The inputs of the first signature, by whether the model takes pairs.
 TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
-ID_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
 def write_saved_model(

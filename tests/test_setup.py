@@ -148,6 +148,10 @@ def test_tokenization_loads_no_tensorflow_but_in_graph() -> None:
     assert not loaded_by(statements) & HEAVY
 
 
+def test_serving_loads_no_tensorflow_before_it_is_needed() -> None:
+    assert not loaded_by("import serving, serving.runtimes.id_runtime") & HEAVY
+
+
 def test_names_say_what_is_inside() -> None:
     stems = {path.stem for path in sources()}
     assert not stems & {"utils", "util", "common", "core", "helpers", "misc"}

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from benchmarks.material import Batch, Material
 from serving.exporter import export
-from serving.id_formats import MODEL_FILES
-from serving.saved_model import ID_INPUTS, IDS
+from serving.formats import ID_INPUTS, MODEL_FILES
+from serving.saved_model import IDS
 from serving.versions import latest_version, versions
 
 PACKAGES = ("tensorflow", "keras")

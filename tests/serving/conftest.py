@@ -43,16 +43,23 @@ NASTY = (
 
 
 def make_run(
-    folder: pathlib.Path, name: str, seed: int = 0, hidden_size: int = 16
+    folder: pathlib.Path,
+    name: str,
+    seed: int = 0,
+    hidden_size: int = 16,
+    pieces: pathlib.Path | None = None,
 ) -> RunFolder:
-    """A run folder with random weights, as a training leaves it."""
+    """A run folder with random weights, as a training leaves it.
+
+    Its vocabulary is the words above or a SentencePiece model of 400 pieces.
+    """
     import keras
 
     from finetuning.classifier import BertClassifier
 
     problem, labels, takes_pairs = RUNS[name]
     config = BertConfig(
-        vocab_size=len(SPECIAL + WORDS),
+        vocab_size=400 if pieces else len(SPECIAL + WORDS),
         hidden_size=hidden_size,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -69,10 +76,13 @@ def make_run(
         np.random.default_rng(seed).normal(size=(len(labels), hidden_size))
     )
     folder.mkdir(parents=True)
-    vocab_file = folder / "vocab.txt"
-    vocab_file.write_text("".join(f"{t}\n" for t in SPECIAL + WORDS), "utf-8")
     run = RunFolder(folder)
-    run.write_encoder_files(config, vocab_file)
+    if pieces is None:
+        vocab_file = folder / "vocab.txt"
+        vocab_file.write_text(
+            "".join(f"{token}\n" for token in SPECIAL + WORDS), "utf-8"
+        )
+    run.write_encoder_files(config, pieces or vocab_file)
     run.save_model(model)
     run.write_settings(
         ClassifierSettings(
@@ -111,6 +121,16 @@ def wide_run(tmp_path_factory) -> RunFolder:
 
 
 @pytest.fixture(scope="session")
+def piece_run(tmp_path_factory, root) -> RunFolder:
+    """A run with ALBERT's kind of vocabulary."""
+    return make_run(
+        tmp_path_factory.mktemp("pieces") / "single",
+        "single",
+        pieces=root / "tests/tokenization/reference/spiece.model",
+    )
+
+
+@pytest.fixture(scope="session")
 def exported(runs, tmp_path_factory) -> dict[str, pathlib.Path]:
     """The export_dir of each run, with version 1 in it."""
     from serving import export
@@ -126,6 +146,23 @@ def predictors(exported):
     from serving import Predictor
 
     return {name: Predictor(path) for name, path in exported.items()}
+
+
+@pytest.fixture(scope="session")
+def loaded(exported):
+    """The SavedModels as TensorFlow loads them, {name of `RUNS`: it}."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+
+    return {
+        name: tf.saved_model.load(str(path / "1"))
+        for name, path in exported.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def nasty_texts() -> tuple[str, ...]:
+    return NASTY
 
 
 @pytest.fixture(scope="session")

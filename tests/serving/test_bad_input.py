@@ -11,22 +11,22 @@ import tensorflow as tf
 from finetuning.run_folder import RunFolder
 from safekeeping.errors import UserError
 from serving import Predictor, export
-from serving.saved_model import ID_INPUTS
+from serving.formats import ID_INPUTS
 
 
 @pytest.fixture
-def strings(predictors):
-    return predictors["single"]._loaded.signatures["serving_default"]
+def strings(loaded):
+    return loaded["single"].signatures["serving_default"]
 
 
 @pytest.fixture
-def pairs(predictors):
-    return predictors["pairs"]._loaded.signatures["serving_default"]
+def pairs(loaded):
+    return loaded["pairs"].signatures["serving_default"]
 
 
 @pytest.fixture
-def ids(predictors):
-    return predictors["single"]._loaded.signatures["tokenized"]
+def ids(loaded):
+    return loaded["single"].signatures["tokenized"]
 
 
 # What the SavedModel itself says.
@@ -91,17 +91,15 @@ def test_ids_that_do_not_do(ids, changes, message):
 
 
 @pytest.mark.parametrize("name", ["single", "pairs", "several", "number"])
-def test_no_text_no_answer(predictors, name):
-    predictor = predictors[name]
-    assert predictor.predict([]) == []
+def test_no_text_no_answer(predictors, loaded, name):
+    assert predictors[name].predict([]) == []
+    signatures = loaded[name].signatures
     none = tf.zeros([0], tf.string)
     names = ["text_a", "text_b"] if name == "pairs" else ["text"]
-    outputs = predictor._loaded.signatures["serving_default"](
-        **dict.fromkeys(names, none)
-    )
+    outputs = signatures["serving_default"](**dict.fromkeys(names, none))
     assert {len(value) for value in outputs.values()} == {0}
     nothing = tf.zeros([0, 0], tf.int32)
-    outputs = predictor._loaded.signatures["tokenized"](
+    outputs = signatures["tokenized"](
         input_ids=nothing, input_mask=nothing, segment_ids=nothing
     )
     assert {len(value) for value in outputs.values()} == {0}

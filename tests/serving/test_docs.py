@@ -125,10 +125,10 @@ def rest(signature, body):
     }
 
 
-def test_json(blocks, predictors):
+def test_json(blocks, loaded, predictors):
     requests_and_answers = [c for lang, c in blocks if lang == "json"]
     assert len(requests_and_answers) == 4
-    signature = predictors["single"]._signature
+    signature = loaded["single"].signatures["serving_default"]
     expected = predictors["single"].predict(["good film", "bad food"])
     for number in (0, 2):
         request, shown = requests_and_answers[number : number + 2]

@@ -118,12 +118,12 @@ def test_the_three_agree(name, runs, predictors, nasty_file, tmp_path):
     assert np.ptp(probabilities, axis=0).min() > 0.1
 
 
-def test_neighbours_do_not_matter(exported, predictors, nasty_file):
+def test_neighbours_do_not_matter(loaded, predictors, nasty_file):
     texts = [row[0] for row in read_texts(nasty_file, False)]
     alone = [
         predictors["single"].predict([text])[0] for text in reversed(texts)
     ][::-1]
-    signature = predictors["single"]._signature
+    signature = loaded["single"].signatures["serving_default"]
     for chosen in (texts, texts[::-1], [*texts[3:], *texts[:3]] * 3):
         outputs = signature(text=tf.constant(chosen))
         for text, label, row in zip(

@@ -11,17 +11,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
 from serving import LabelSetPrediction, Prediction, ValuePrediction
-
-
-@pytest.fixture(scope="module")
-def loaded(exported):
-    return {
-        name: tf.saved_model.load(str(path / "1"))
-        for name, path in exported.items()
-    }
 
 
 def shapes_of(signature):
