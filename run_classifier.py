@@ -139,7 +139,10 @@ flags.DEFINE_bool(
     "Whether the model is uncased; by default as found beside the checkpoint.",
 )
 flags.DEFINE_integer(
-    "max_seq_length", 128, "Most tokens of an input; longer texts are cut."
+    "max_seq_length",
+    None,
+    "Most tokens of an input; longer texts are cut. By default 128, or that "
+    "of the classifier in --output_dir.",
 )
 
 # Training.

@@ -24,6 +24,9 @@ from safekeeping.errors import UserError
 from tokenization.opening import Tokenizer, open_tokenizer, read_tokens
 from tokenization.vocab import guess_do_lower_case
 
+# As in the original.
+DEFAULT_MAX_SEQ_LENGTH = 128
+
 # New for every task, so a checkpoint may lack them or have other ones.
 _HEAD = ("output_weights$", "output_bias$")
 
@@ -36,8 +39,15 @@ class EncoderChoices:
     bert_config_file: str | None = None
     vocab_file: str | None = None
     do_lower_case: bool | None = None
-    max_seq_length: int = 128
+    max_seq_length: int | None = None
     allow_missing: tuple[str, ...] = ()
+
+    @property
+    def longest_input(self) -> int:
+        """Tokens of the longest input of a new classifier."""
+        if self.max_seq_length is None:
+            return DEFAULT_MAX_SEQ_LENGTH
+        return self.max_seq_length
 
 
 class _Place(NamedTuple):
@@ -164,34 +174,7 @@ class EncoderFiles:
         count = arrays.shape("output_weights")[0]
         if labels_file is None:
             return self._recorded_labels(count) or tuple(map(str, range(count)))
-        path = pathlib.Path(labels_file)
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise UserError(
-                f"--labels_file={path}: cannot be read ({error.strerror})"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"--labels_file={path}: the byte at offset {error.start} is "
-                "not UTF-8; save the file as UTF-8"
-            ) from error
-        labels = [line.strip() for line in text.split("\n") if line.strip()]
-        if len(labels) == count + 1:
-            del labels[0]  # a header
-        if len(labels) != count:
-            raise UserError(
-                f"--labels_file={path}: has {len(labels)} lines, the "
-                f"checkpoint's `output_weights` have {count} rows; name "
-                "every label once, in the order of the rows"
-            )
-        twice = [label for label, times in Counter(labels).items() if times > 1]
-        if twice:
-            raise UserError(
-                f"--labels_file={path}: names {twice[0]!r} twice; every row "
-                "of `output_weights` needs a name of its own"
-            )
-        return tuple(labels)
+        return read_labels(labels_file, count)
 
     def _recorded_labels(self, count: int) -> tuple[str, ...] | None:
         location = checkpointing.locate(str(self.choices.init_checkpoint))
@@ -200,6 +183,46 @@ class EncoderFiles:
             return None
         labels = folder.read_settings().labels
         return labels if len(labels) == count else None
+
+
+def read_labels(labels_file: str, count: int) -> tuple[str, ...]:
+    """Reads the names of a classifier's labels.
+
+    Args:
+        labels_file: one name a line, after a header or not.
+        count: rows of the classifier's `output_weights`.
+
+    Raises:
+        UserError: the file cannot be read, or does not fit the classifier.
+    """
+    path = pathlib.Path(labels_file)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(
+            f"--labels_file={path}: cannot be read ({error.strerror})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"--labels_file={path}: the byte at offset {error.start} is "
+            "not UTF-8; save the file as UTF-8"
+        ) from error
+    labels = [line.strip() for line in text.split("\n") if line.strip()]
+    if len(labels) == count + 1:
+        del labels[0]  # a header
+    if len(labels) != count:
+        raise UserError(
+            f"--labels_file={path}: has {len(labels)} lines, the "
+            f"checkpoint's `output_weights` have {count} rows; name "
+            "every label once, in the order of the rows"
+        )
+    twice = [label for label, times in Counter(labels).items() if times > 1]
+    if twice:
+        raise UserError(
+            f"--labels_file={path}: names {twice[0]!r} twice; every row "
+            "of `output_weights` needs a name of its own"
+        )
+    return tuple(labels)
 
 
 def find_files(choices: EncoderChoices) -> EncoderFiles:

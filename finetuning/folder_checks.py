@@ -12,8 +12,12 @@ from typing import Any
 
 from finetuning import run_folder
 from finetuning.choices import Job
+from finetuning.encoder_files import read_labels
 from finetuning.run_folder import RunFolder
+from inputs.columns import Columns
+from modeling.config import BertConfig
 from safekeeping.errors import UserError
+from tokenization.opening import read_tokens
 
 
 def check_same_task(folder: RunFolder, settings: Mapping[str, Any]) -> None:
@@ -40,6 +44,92 @@ def check_same_task(folder: RunFolder, settings: Mapping[str, Any]) -> None:
                 f"{name} was {before}, now it is {now}. Give another "
                 "--output_dir, or --overwrite_output_dir to start anew."
             )
+
+
+def check_same_classifier(job: Job, folder: RunFolder) -> None:
+    """Checks that flags say nothing else of a classifier than its folder.
+
+    It is used as it was trained, so they could only be passed over.
+
+    Args:
+        job: what is to be done.
+        folder: of the run, which holds a classifier.
+
+    Raises:
+        UserError: one does; or a file that one names cannot be read.
+    """
+    settings = folder.read_settings()
+    encoder, data = job.encoder, job.data
+    told: dict[str, tuple[Any, Any]] = {
+        "max_seq_length": (encoder.max_seq_length, settings.max_seq_length),
+        "do_lower_case": (encoder.do_lower_case, settings.do_lower_case),
+        "problem_type": (data.problem_type, settings.problem),
+        "label_separator": (data.label_separator, settings.label_separator),
+    }
+    for flag, (now, before) in told.items():
+        if now not in (None, before):
+            raise _another(folder, f"--{flag}={now}", before)
+    if settings.columns:
+        _check_same_columns(job, folder, Columns.from_dict(settings.columns))
+    if data.labels_file is not None:
+        labels = read_labels(data.labels_file, len(settings.labels))
+        if labels != settings.labels:
+            before = f"the labels {', '.join(settings.labels)}"
+            raise _another(folder, f"--labels_file={data.labels_file}", before)
+    if encoder.vocab_file is not None and not _same_tokens(
+        read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)
+    ):
+        flag = f"--vocab_file={encoder.vocab_file}"
+        raise _another(folder, flag, f"the tokens of {folder.vocab_file}")
+    if encoder.bert_config_file is not None:
+        config = BertConfig.from_json_file(encoder.bert_config_file).to_dict()
+        kept = BertConfig.from_json_file(folder / run_folder.CONFIG).to_dict()
+        for name in config.keys() & kept.keys():
+            now, before = config[name], kept[name]
+            # Formats differ in how they spell all that is no size.
+            if now != before and type(now) is type(before) is int:
+                flag = f"--bert_config_file={encoder.bert_config_file}"
+                raise _another(
+                    folder, f"{flag} with {name} {now}", f"{name} {before}"
+                )
+
+
+def _check_same_columns(job: Job, folder: RunFolder, trained: Columns) -> None:
+    said = {
+        "text": job.data.file.text,
+        "text_pair": job.data.file.text_pair,
+        "id": job.data.file.id,
+        # A file to predict needs none.
+        "label": job.data.file.label if job.do_eval else None,
+    }
+    names = dict(enumerate(trained.names))
+    for role, value in said.items():
+        if value is None or trained.are_said(role, value):
+            continue
+        found = getattr(trained, role)
+        indices = found if role == "label" else (found,)
+        before = ", ".join(names.get(index, "none") for index in indices)
+        raise _another(folder, f"--{role}_column={value}", before or "none")
+
+
+def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
+    """Whether tokens have the same ids.
+
+    A folder has a line for every id, so it may have more tokens than a file
+    of another format.
+    """
+    return given.items() <= kept.items() and max(given.values()) == max(
+        kept.values()
+    )
+
+
+def _another(folder: RunFolder, flag: str, before: Any) -> UserError:
+    trained_with = "without it" if before is None else f"with {before}"
+    return UserError(
+        f"{flag}: the classifier in --output_dir={folder.path} was trained "
+        f"{trained_with} and is used as it was trained. Leave the flag out, "
+        "or train another classifier with --do_train in another folder."
+    )
 
 
 def check_inputs_stay(job: Job, folder: RunFolder) -> None:

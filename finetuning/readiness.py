@@ -14,7 +14,7 @@ from finetuning.classifier import BertClassifier
 from finetuning.data import TextEncoder
 from finetuning.data_report import write_report
 from finetuning.encoder_files import find_files
-from finetuning.folder_checks import check_same_task
+from finetuning.folder_checks import check_same_classifier, check_same_task
 from finetuning.problems import PROBLEMS
 from finetuning.reading import Reader
 from finetuning.run_folder import ClassifierSettings, RunFolder
@@ -92,6 +92,7 @@ def take_folder(
     Raises:
         UserError: as for `take_checkpoint`.
     """
+    check_same_classifier(job, folder)
     settings = folder.read_settings()
     given = job.encoder.init_checkpoint
     if given not in (None, settings.init_checkpoint):

@@ -61,7 +61,7 @@ class Reader:
             UserError: the inputs would be longer than the encoder takes, or
                 the vocabulary does not fit it.
         """
-        encoder = TextEncoder(files.tokenizer, self._job.encoder.max_seq_length)
+        encoder = TextEncoder(files.tokenizer, self._job.encoder.longest_input)
         longest = files.config.max_position_embeddings
         if encoder.max_seq_length > longest:
             raise UserError(
@@ -91,7 +91,7 @@ class Reader:
             task_name=task.name,
             problem=problem.name,
             labels=labels,
-            max_seq_length=job.encoder.max_seq_length,
+            max_seq_length=job.encoder.longest_input,
             do_lower_case=files.do_lower_case,
             columns=source.columns,
             takes_pairs=source.takes_pairs,

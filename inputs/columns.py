@@ -48,6 +48,28 @@ class Columns:
         del values["decisions"]
         return values
 
+    def are_said(self, role: str, value: str) -> bool:
+        """Whether a user's word on a role names the columns that are here.
+
+        Args:
+            role: "text", "text_pair", "label" or "id".
+            value: as in `labelled_file.FileChoices`.
+        """
+        found = getattr(self, role)
+        indices = found if role == "label" else _as_tuple(found)
+        if value.strip().lower() == NO_COLUMN:
+            return not indices
+        whole = self._place(value)
+        parts = value.split(",") if whole is None else [value]
+        return tuple(map(self._place, parts)) == indices
+
+    def _place(self, said: str) -> int | None:
+        said = said.strip()
+        for index, name in enumerate(self.names):
+            if name.casefold() == said.casefold():
+                return index
+        return int(said) - 1 if said.isdecimal() else None
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Columns:
         """The columns that `to_dict` wrote."""
@@ -99,7 +121,7 @@ def matching_columns(
                 f"{path} has {width} columns ({', '.join(dialect.columns)}) "
                 f"where the training file had {len(trained.names)} "
                 f"({', '.join(trained.names)}), and no names to tell which is "
-                "which; say --text_column."
+                "which; put the training file's names into its first row."
             )
         places = dict.fromkeys(range(len(trained.names)))
         places.update({old: new for new, old in enumerate(kept)})

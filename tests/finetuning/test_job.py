@@ -337,6 +337,35 @@ def test_predictions_of_a_file_with_ids(predicted, tmp_path, write_csv):
     assert rows[2][0] == "x3"
 
 
+def test_flags_that_say_what_the_folder_says_are_no_mistake(
+    predicted, finished, checkpoint, change, screen, tmp_path, write_csv
+):
+    """As if the command of the training were given again."""
+    path = write_csv(tmp_path / "new.csv", [("1", "bad food")], ("id", "text"))
+    expected = predicted(path)
+    (tmp_path / "labels.txt").write_text("label\nblame\npraise\n", "utf-8")
+    job = change(
+        finished[0],
+        output_dir=tmp_path / "finished",
+        do_train=False,
+        do_eval=False,
+        do_predict=True,
+        test_file=str(path),
+        labels_file=str(tmp_path / "labels.txt"),
+        vocab_file=str(checkpoint / "vocab.txt"),
+        bert_config_file=str(checkpoint / "bert_config.json"),
+        do_lower_case=True,
+        problem_type="single_label",
+        text="Text",
+        text_pair="none",
+        label="none",
+        id="1",
+    )
+    run(job, screen)
+    rows = read_csv(job.output_dir / run_folder.PREDICTIONS)[1:]
+    assert [tuple(row[:2]) for row in rows] == expected == [("1", "blame")]
+
+
 def test_predictions_of_other_columns_and_forms(predicted, tmp_path):
     """A label column is passed over; without ids, rows are counted."""
     path = tmp_path / "labelled.tsv"

@@ -577,6 +577,57 @@ def test_files_of_labels(
     assert not job.output_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        ({"max_seq_length": 12}, ("--max_seq_length=12", "with 16 and")),
+        ({"do_lower_case": False}, ("--do_lower_case=False", "with True")),
+        (
+            {"problem_type": "regression"},
+            ("--problem_type=regression", "with single_label"),
+        ),
+        ({"label_separator": ";"}, ("--label_separator=;", "without it")),
+        ({"text": "body"}, ("--text_column=body", "with text and")),
+        ({"text_pair": "3"}, ("--text_pair_column=3", "with none and")),
+        ({"id": "none"}, ("--id_column=none", "with id and")),
+        ({"vocab_file": "{tmp}/vocab.txt"}, ("--vocab_file=", "the tokens of")),
+        (
+            {"bert_config_file": "{tmp}/bert_config.json"},
+            ("with intermediate_size 33", "with intermediate_size 32 and"),
+        ),
+        (
+            {"labels_file": "{tmp}/labels.txt"},
+            ("--labels_file=", "with the labels blame, praise and"),
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_flags_that_a_trained_classifier_contradicts(
+    told, tmp_path, checkpoint, flags, parts
+):
+    vocab = (checkpoint / "vocab.txt").read_text("utf-8")
+    (tmp_path / "vocab.txt").write_text(vocab + "more\n", "utf-8")
+    config = json.loads((checkpoint / "bert_config.json").read_text("utf-8"))
+    config["intermediate_size"] += 1
+    (tmp_path / "bert_config.json").write_text(json.dumps(config), "utf-8")
+    (tmp_path / "labels.txt").write_text("praise\nblame\n", "utf-8")
+    (tmp_path / "new.csv").write_text("id,text\n1,good\n", "utf-8")
+    flags = {
+        name: value.format(tmp=tmp_path) if isinstance(value, str) else value
+        for name, value in flags.items()
+    }
+    message = told(
+        **{"max_seq_length": None, **flags},
+        do_train=False,
+        do_eval=False,
+        do_predict=True,
+        init_checkpoint=None,
+        overwrite_output_dir=False,
+        test_file=str(tmp_path / "new.csv"),
+    )
+    assert_in_order(message, *parts, "as it was trained. Leave the flag out")
+
+
 def test_names_of_labels_are_not_for_training(told):
     assert_in_order(
         told(labels_file="labels.txt"), "--labels_file=", "with --do_train"
