@@ -69,10 +69,13 @@ def main() -> None:
     before = _peak_mb()
     run = getattr(module, arguments.function)(material)
     outputs = [run(batch) for batch in batches]
+    packages = module.PACKAGES
+    if isinstance(packages, dict):  # contenders that need different ones
+        packages = packages[arguments.function]
     print(
         json.dumps(
             {
-                "versions": _versions(module.PACKAGES),
+                "versions": _versions(packages),
                 "outputs": _told(outputs),
             }
         ),

@@ -1,151 +1,141 @@
-r"""How much a raw sentence costs beside the model alone, and beside a peer.
+r"""How long a raw sentence takes, by each form of export and by a peer.
 
-    python -m benchmarks.serving --export_dir=exported \
-        --vocab_file=out/vocab.txt --text_file=texts.txt \
-        [--huggingface_dir=folder]
+    pip install -e '.[benchmarks,onnx,litert]'
+    python -m benchmarks.serving --model_dir=out --text_file=dev.tsv
 
-Prints one JSON line per measurement. Sides of a ratio are timed in turn, text
-by text, so that what else the machine does falls on both; the ratio is that of
-their medians. The peer needs the extra `huggingface` and a folder in that
-format, of the same shape.
+As in `contest`, every contender has a process of its own and they take turns;
+one that is not installed is left out. In a turn each sentence is asked alone,
+one after the other, and then all of them at once. Prints one JSON object a
+contender: median and best milliseconds of a sentence alone, sentences per
+second of all at once, the process' memory, and how far the probabilities are
+from the first contender's.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import pathlib
-import statistics
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+import numpy as np
 
-from absl import app, flags
-
+from benchmarks.contest import Seat, hold
+from benchmarks.material import Batch, Material, save_batches
 from benchmarks.surroundings import surroundings
+from benchmarks.weights import convert_run
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "export_dir", None, "Written by export_saved_model.py.", required=True
+PEER = "Hugging Face pipeline"
+CONTENDERS: Mapping[str, tuple[str, str]] = {
+    "SavedModel, its signature for ids": ("predictors", "ids"),
+    "SavedModel, its signature for strings": ("predictors", "strings"),
+    "Predictor, SavedModel": ("predictors", "saved_model"),
+    "Predictor, ONNX": ("predictors", "onnx"),
+    "Predictor, ONNX, int8": ("predictors", "onnx_int8"),
+    "Predictor, LiteRT": ("predictors", "litert"),
+    "Predictor, LiteRT, int8": ("predictors", "litert_int8"),
+    PEER: ("hugging_face", "pipeline"),
+}
+# What they load, as `contenders.predictors` names it.
+EXPORTS = (
+    ("saved_model", None),
+    ("onnx", None),
+    ("onnx", "int8"),
+    ("litert", None),
+    ("litert", "int8"),
 )
-flags.DEFINE_string(
-    "vocab_file", None, "What the model was trained with.", required=True
-)
-flags.DEFINE_string("text_file", None, "One text a line.", required=True)
-flags.DEFINE_string("huggingface_dir", None, "Of the peer, if there is one.")
-flags.DEFINE_integer("num_texts", 200, "How many texts, from the first on.")
-flags.DEFINE_integer("batch_size", 32, "Of the throughput measurement.")
 
 
-def in_turn(
-    texts: list[str], sides: dict[str, Callable[[str], Any]]
-) -> dict[str, list[float]]:
-    """Calls every side on each text, and returns their times in seconds."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for text in (*texts[:5], *texts):  # the first five warm up
-        for name, call in sides.items():
-            started = time.perf_counter()
-            call(text)
-            times[name].append(time.perf_counter() - started)
-    return {name: values[5:] for name, values in times.items()}
+def sentences(text_file: pathlib.Path, number: int) -> list[str]:
+    """Returns so many lines of a file, from everywhere in it.
+
+    Args:
+        text_file: one sentence a line, or sentence, tab and label under a
+            line of headings, as SST-2's files.
+        number: the most.
+    """
+    lines = text_file.read_text("utf-8").splitlines()
+    if lines[0].lower() == "sentence\tlabel":
+        del lines[0]
+    chosen = np.random.default_rng(1).permutation(len(lines))[:number]
+    return [lines[row].partition("\t")[0].strip() for row in chosen]
 
 
-def show(name: str, **figures: Any) -> None:
-    """Prints one measurement."""
-    packages = ("tensorflow", "transformers", "torch")
-    loaded = [package for package in packages if package in sys.modules]
-    line = {"benchmark": f"serving/{name}", **surroundings(*loaded), **figures}
-    print(json.dumps(line))
+def prepare(
+    model_dir: pathlib.Path, cache: pathlib.Path, texts: Sequence[str]
+) -> Material:
+    """Makes what the contenders load, where it is not there yet."""
+    from serving import export
+    from serving.versions import versions
+
+    for format_name, quantize in EXPORTS:
+        folder = cache / f"{format_name}-{quantize or 'float32'}"
+        if not versions(folder):
+            export(
+                model_dir, folder, format_name=format_name, quantize=quantize
+            )
+    weights = cache / "weights"
+    convert_run(model_dir, weights)
+    batches: list[Batch] = [{"texts": np.array([text])} for text in texts]
+    batches.append({"texts": np.array(texts)})
+    given = Material(weights, cache, cache / "sentences.npz", model_dir)
+    save_batches(given.batches, batches)
+    return given
 
 
-def compare(
-    name: str, texts: list[str], sides: dict[str, Callable[[str], Any]]
-) -> None:
-    """Shows the first side against the second."""
-    times = in_turn(texts, sides)
-    ours, theirs = times
-    medians = {side: statistics.median(times[side]) for side in times}
-    show(
-        name,
-        n=len(texts),
-        median_ms={side: 1000 * value for side, value in medians.items()},
-        min_ms={side: 1000 * min(times[side]) for side in times},
-        ratio=medians[ours] / medians[theirs],
-    )
-
-
-def main(argv: list[str]) -> None:
-    """Measures what the flags say."""
-    pipeline = None
-    if FLAGS.huggingface_dir is not None:
-        # Before TensorFlow: the other order ended with a crash in an import.
-        import transformers
-
-        pipeline = transformers.pipeline(
-            "text-classification", FLAGS.huggingface_dir, device="cpu"
+def figures(seats: Sequence[Seat]) -> Iterator[dict[str, Any]]:
+    """Yields a line for every contender."""
+    medians = {seat.name: np.median(seat.seconds[:, :-1]) for seat in seats}
+    first, *_ = seats
+    for seat in seats:
+        alone, together = seat.seconds[:, :-1], seat.seconds[:, -1]
+        apart = np.subtract(
+            seat.ready["outputs"][-1], first.ready["outputs"][-1]
         )
-    import tensorflow as tf
+        line = {
+            "contender": seat.name,
+            "n": alone.shape[1],
+            "rounds": alone.shape[0],
+            "median_ms": 1000 * float(medians[seat.name]),
+            "min_ms": 1000 * float(np.median(alone.min(0))),
+            "sentences_per_second": alone.shape[1] / float(together.min()),
+            "peak_mb": seat.last["peak_mb"],
+            "max_difference": float(np.abs(apart).max()),
+            "versions": seat.ready["versions"],
+        }
+        if PEER in medians:
+            line["times_of_peer"] = float(medians[seat.name] / medians[PEER])
+        yield line
 
-    from serving import Predictor
-    from serving.saved_model import IDS, STRINGS
-    from serving.versions import latest_version
-    from tokenization.in_graph import GraphTokenizer
 
-    del argv
-    lines = pathlib.Path(FLAGS.text_file).read_text("utf-8").splitlines()
-    texts = lines[: FLAGS.num_texts]
-    predictor = Predictor(FLAGS.export_dir, FLAGS.batch_size)
-    signatures = tf.saved_model.load(
-        os.fspath(latest_version(FLAGS.export_dir))
-    ).signatures
-
-    # The same ids for the model alone, made beforehand.
-    told = predictor.description
-    tokenizer = GraphTokenizer(FLAGS.vocab_file, told.do_lower_case)
-    inputs = {
-        text: tokenizer.pack(
-            tokenizer(tf.constant([text])), max_seq_length=told.max_seq_length
-        )
-        for text in texts
-    }
-    compare(
-        "one_raw_sentence",
-        texts,
-        {
-            "text": lambda text: signatures[STRINGS](text=tf.constant([text])),
-            "ids": lambda text: signatures[IDS](**inputs[text]),
-        },
+def main() -> None:
+    """Holds the contest and prints what came of it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving",
+        description="How long a raw sentence takes.",
     )
-    compare(
-        "one_sentence_with_predictor",
-        texts,
-        {
-            "predictor": lambda text: predictor.predict([text]),
-            "ids": lambda text: signatures[IDS](**inputs[text]),
-        },
+    add = parser.add_argument
+    add("--model_dir", type=pathlib.Path, required=True, help="of a run")
+    add("--text_file", type=pathlib.Path, required=True)
+    add("--sentences", type=int, default=100)
+    add("--rounds", type=int, default=3, help="turns of every contender")
+    add(
+        "--work_dir",
+        type=pathlib.Path,
+        default=pathlib.Path(".benchmarks"),
+        help="for exports and weights; kept",
     )
-    started = time.perf_counter()
-    predictor.predict(texts)
-    show(
-        "many_sentences",
-        n=len(texts),
-        batch_size=FLAGS.batch_size,
-        texts_per_second=len(texts) / (time.perf_counter() - started),
+    arguments = parser.parse_args()
+    given = prepare(
+        arguments.model_dir,
+        arguments.work_dir / arguments.model_dir.name,
+        sentences(arguments.text_file, arguments.sentences),
     )
-    if pipeline is not None:
-        compare(
-            "one_sentence_with_huggingface",
-            texts,
-            {
-                "predictor": lambda text: predictor.predict([text]),
-                "pipeline": pipeline,
-            },
-        )
+    for line in figures(hold(CONTENDERS, given, arguments.rounds)):
+        told = {"benchmark": "serving", **line, **surroundings()}
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

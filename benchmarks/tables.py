@@ -136,22 +136,20 @@ def int8(lines: Sequence[Line]) -> str:
 
 
 def serving(lines: Sequence[Line]) -> str:
-    """What is timed beside what, text by text."""
-    rows = []
-    for line in lines:
-        if "median_ms" in line:
-            ours, theirs = line["median_ms"]
-            rows.append(
-                [
-                    f"{ours} : {theirs}",
-                    *(
-                        f"{line['median_ms'][side]:.1f}"
-                        for side in (ours, theirs)
-                    ),
-                    f"{line['ratio']:.2f}",
-                ]
-            )
-    return markdown(["", "first, ms", "second, ms", "ratio"], rows)
+    """One sentence at a time, all at once, and what memory that takes."""
+    return markdown(
+        ["", "ms a sentence", "of the pipeline's", "sentences/s", "MB"],
+        (
+            [
+                line["contender"],
+                f"{line['median_ms']:.1f}",
+                f"{line['times_of_peer']:.2f}",
+                f"{line['sentences_per_second']:.0f}",
+                f"{line['peak_mb']:,.0f}",
+            ]
+            for line in lines
+        ),
+    )
 
 
 def pretraining_step(lines: Sequence[Line]) -> str:

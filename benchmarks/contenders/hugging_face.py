@@ -64,3 +64,24 @@ def train(material: Material) -> Callable[[Batch], np.ndarray]:
         return number
 
     return run
+
+
+def pipeline(material: Material) -> Callable[[Batch], np.ndarray]:
+    """A `pipeline` for raw sentences."""
+    ask = transformers.pipeline(
+        "text-classification",
+        os.fspath(material.weights),
+        device="cpu",
+        top_k=None,
+    )
+    numbers = ask.model.config.label2id
+
+    def run(batch: Batch) -> np.ndarray:
+        texts = batch["texts"].tolist()
+        probabilities = np.empty((len(texts), len(numbers)), np.float32)
+        for row, said in enumerate(ask(texts, batch_size=32)):
+            for one in said:
+                probabilities[row, numbers[one["label"]]] = one["score"]
+        return probabilities
+
+    return run
