@@ -40,7 +40,7 @@ format: $(DEV)  ## Formats the code and repairs what lint can repair.
 	$(BIN)python -m ruff format
 
 # SST2 names its dev.tsv, or a file with a sentence a line; RUN_DIR the folder
-# of a fine-tuning on it, to compare int8. Peers that are not installed
+# of a fine-tuning on it, to compare exports. Peers that are not installed
 # (`$(BIN)python -m pip install -e '.[benchmarks]'`) are left out.
 RESULTS := benchmarks/results
 CONTEST = $(RUN) -m benchmarks.contest --text_file=$(SST2) \
@@ -57,6 +57,9 @@ bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
 	$(CONTEST) --task=memory --order=random | tee -a $(RESULTS)/model.jsonl; \
 	test -z "$(RUN_DIR)" || $(CONTEST) --task=int8 --model_dir=$(RUN_DIR) \
 		--order=sorted --batches=27 | tee -a $(RESULTS)/model.jsonl; \
+	test -z "$(RUN_DIR)" || $(RUN) -m benchmarks.serving \
+		--model_dir=$(RUN_DIR) --text_file=$(SST2) \
+		| tee -a $(RESULTS)/serving.jsonl; \
 	$(RUN) -m benchmarks.tables
 
 # UPGRADE=1 moves every version; without it, the pins that still fit stay.

@@ -152,13 +152,20 @@ def test_onnx_and_litert(blocks, runs, predictors, tmp_path):
 
     export(runs["single"].path, tmp_path / "mobile", format_name="litert")
     export(runs["single"].path, tmp_path / "portable", format_name="onnx")
+
+    def placed(code):
+        for name in ("mobile", "portable"):
+            code = code.replace(f'("{name}', f'("{tmp_path / name}')
+        return code
+
+    [answer] = predictors["single"].predict(["good film"])
+    short = block(blocks, "python portable", "Predictor(")
+    for code in (short, short.replace('("portable")', '("mobile")')):
+        assert printed_by(placed(code)) == f"{answer.label}\n"
     code = block(blocks, "python", "onnxruntime") + block(
         blocks, "python", "ai_edge_litert"
     )
-    for name in ("mobile", "portable"):
-        code = code.replace(f'"{name}', f'"{tmp_path / name}')
-    said = printed_by(code + "print(probabilities.tolist())")
-    [answer] = predictors["single"].predict(["good film"])
+    said = printed_by(placed(code) + "print(probabilities.tolist())")
     assert json.loads(said.splitlines()[-1])[0] == pytest.approx(
         answer.probabilities, abs=1e-5
     )
