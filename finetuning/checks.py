@@ -8,6 +8,7 @@ from __future__ import annotations
 from finetuning.problem import Problem
 from finetuning.sources import CSV, DataChoices
 from finetuning.train import TrainingChoices
+from optimization import check_learning_rate
 from safekeeping.errors import UserError
 from safekeeping.ranges import Range, check_range
 from training.callbacks import require_tensorboard
@@ -16,7 +17,6 @@ from training.step import check_parts
 
 TRAINING_RANGES = (
     Range("train_batch_size", 1),
-    Range("learning_rate", 0),
     Range("num_train_epochs", 0),
     Range("warmup_proportion", 0, 1),
     Range("gradient_accumulation_steps", 1),
@@ -43,6 +43,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     """
     for allowed in TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
+    check_learning_rate(choices.learning_rate)
     check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
     for name in _NEED_AN_EVALUATION:
         value = getattr(choices, name)

@@ -7,6 +7,7 @@ from optimization.adam_weight_decay import AdamWeightDecay
 from optimization.choices import (
     DEFAULT_OPTIMIZER,
     OPTIMIZERS,
+    check_learning_rate,
     create_optimizer,
 )
 from optimization.lamb import Lamb
@@ -19,6 +20,7 @@ __all__ = [
     "AdamWeightDecay",
     "Lamb",
     "WarmupPolynomialDecay",
+    "check_learning_rate",
     "create_optimizer",
     "only_rows",
 ]

@@ -9,6 +9,7 @@ from optimization.adam_weight_decay import AdamWeightDecay
 from optimization.lamb import Lamb
 from optimization.lazy_rows import WORD_TABLE
 from optimization.schedules import WarmupPolynomialDecay
+from safekeeping.errors import UserError
 
 OPTIMIZERS: dict[str, Callable[..., AdamWeightDecay]] = {
     # The original's.
@@ -47,3 +48,17 @@ def create_optimizer(
         WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps),
         lazy_rows=WORD_TABLE if lazy_embeddings else (),
     )
+
+
+def check_learning_rate(rate: float) -> None:
+    """Checks the highest rate of a training, as users give it.
+
+    Raises:
+        UserError: nothing would be learnt at it, or everything forgotten.
+    """
+    if not 0 < rate < 1:
+        raise UserError(
+            f"--learning_rate={rate}: give a number above 0 and below 1; "
+            "usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
+            "pretraining, and more for small models"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointing.formats import FORMATS
-from optimization import OPTIMIZERS
+from optimization import OPTIMIZERS, check_learning_rate
 from pretraining import masking
 from pretraining.checkpoint_files import GOOGLE
 from pretraining.masking import MaskingSettings
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _TRAINING_RANGES = (
     Range("train_batch_size", 1),
-    Range("learning_rate", 0),
     Range("num_train_steps", 1),
     Range("num_warmup_steps", 0),
     Range("gradient_accumulation_steps", 1),
@@ -91,6 +90,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     """
     for allowed in _TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
+    check_learning_rate(choices.learning_rate)
     check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
     if choices.eval_steps is not None and not do_eval:
         raise UserError(

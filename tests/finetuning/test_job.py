@@ -192,12 +192,12 @@ def test_a_complete_run_can_be_started_anew(finished, change, screen, tmp_path):
 
 @pytest.mark.slow
 def test_early_stopping_and_the_best_weights(job, screen):
-    """At a rate of 0 nothing gets better, so patience runs out."""
+    """At a rate of next to nothing nothing gets better: patience runs out."""
     still = dataclasses.replace(
         job,
         training=dataclasses.replace(
             job.training,
-            learning_rate=0.0,
+            learning_rate=1e-20,
             early_stopping_patience=2,
             num_train_epochs=9,
         ),

@@ -523,6 +523,16 @@ def test_numbers_out_of_range(allowed):
             check_training(choices, do_eval=True)
 
 
+@pytest.mark.parametrize("rate", [0.0, -1e-5, float("nan"), 1.0, 5.0])
+def test_rates_that_teach_nothing(rate):
+    choices = dataclasses.replace(TrainingChoices(), learning_rate=rate)
+    with pytest.raises(UserError) as caught:
+        check_training(choices, do_eval=True)
+    assert_in_order(
+        str(caught.value), f"--learning_rate={rate}: give", "1e-5 to 1e-4"
+    )
+
+
 def test_numbers_out_of_range_of_the_job(told):
     assert "--eval_batch_size=0: give a number at least 1" in told(
         eval_batch_size=0

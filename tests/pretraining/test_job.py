@@ -176,7 +176,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(trained, job):
     from safekeeping.errors import UserError
 
     before = {path: path.read_bytes() for path in trained.glob("*.*")}
-    again = change(job, output_dir=trained, learning_rate=1.0)
+    again = change(job, output_dir=trained, learning_rate=0.5)
     with pytest.raises(UserError, match=r"learning_rate was 0.02 and is now"):
         run(again, lambda line: None)
     assert {path: path.read_bytes() for path in trained.glob("*.*")} == before
