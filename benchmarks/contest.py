@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.batches import make_batches
+from benchmarks.ending import exit_after
 from benchmarks.material import Batch, Material, save_batches
 from benchmarks.surroundings import surroundings
 from benchmarks.weights import (
@@ -334,4 +335,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ending import exit_after
 from console import entry
 
 
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

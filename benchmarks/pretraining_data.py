@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
+from benchmarks.ending import exit_after
 from benchmarks.surroundings import surroundings
 
 ORIGINAL_SCRIPT = "create_pretraining_data.py"
@@ -216,4 +217,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

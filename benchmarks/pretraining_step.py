@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ending import exit_after
 from benchmarks.surroundings import surroundings
 
 Batch = dict[str, np.ndarray]
@@ -221,4 +222,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

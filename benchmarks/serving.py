@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import Seat, hold
+from benchmarks.ending import exit_after
 from benchmarks.material import Batch, Material, save_batches
 from benchmarks.surroundings import surroundings
 from benchmarks.weights import convert_run
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 import tensorflow_text
 
+from benchmarks.ending import exit_after
 from benchmarks.surroundings import surroundings
 from tokenization import FullTokenizer
 from tokenization.in_graph import GraphTokenizer
@@ -344,4 +345,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_after(main)

@@ -76,8 +76,17 @@ def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
     """
     set_up_environment()
     rest = _parse_flags()
+    exit_after(lambda: main(rest))
+
+
+def exit_after(main: Callable[[], None]) -> NoReturn:
+    """Does something and ends the program as every script ends.
+
+    Args:
+        main: what is to be done; flags are its own matter.
+    """
     try:
-        main(rest)
+        main()
     except UserError as error:
         _exit_with(str(error))
     except StoppedError as stopped:
