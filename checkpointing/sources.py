@@ -16,9 +16,11 @@ from collections.abc import Mapping
 
 from checkpointing.archive import unpack
 from checkpointing.download import download, sha256_of
+from safekeeping.cache import cache_folder
 from safekeeping.errors import UserError
 from safekeeping.files import atomic_folder, atomic_write
 
+_DOWNLOADS = "checkpoints"
 _ADDRESS = re.compile(r"(https?|file):/+", re.IGNORECASE)
 _PIN = re.compile(r"sha256=([0-9a-fA-F]{64})")
 _BASE = "https://storage.googleapis.com/bert_models"
@@ -49,14 +51,6 @@ PUBLISHED: Mapping[str, str] = {
 }
 
 
-def cache_folder() -> pathlib.Path:
-    """Returns where downloads are kept: `$XDG_CACHE_HOME` or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.expanduser("~/.cache")
-    return pathlib.Path(base, "bert-keras3", "checkpoints")
-
-
 def local_path(
     path: str | os.PathLike[str], cache: pathlib.Path | None = None
 ) -> pathlib.Path:
@@ -66,8 +60,8 @@ def local_path(
         path: a path; the path of a `.zip`; an `https://` or `file://` address
             of one, with `#sha256=…` behind it if its sum is known; one of
             PUBLISHED, where no file has that name.
-        cache: where to keep what is fetched and unpacked; `cache_folder()`
-            by default.
+        cache: where to keep what is fetched and unpacked; by default in
+            `cache_folder()`.
 
     Returns:
         The path, or the folder that the archive was unpacked into. An
@@ -78,7 +72,7 @@ def local_path(
             the one that is known.
     """
     text = os.fspath(path)
-    cache = cache or cache_folder()
+    cache = cache or cache_folder() / _DOWNLOADS
     if not _ADDRESS.match(text):
         local = pathlib.Path(text).expanduser()
         if local.suffix == ".zip" and local.is_file():

