@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from benchmarks.ending import exit_after
 from benchmarks.material import Batch, Material, save_batches
 from benchmarks.surroundings import surroundings
 from benchmarks.weights import convert_run
+from safekeeping.errors import UserError
 
 PEER = "Hugging Face pipeline"
 CONTENDERS: Mapping[str, tuple[str, str]] = {
@@ -72,10 +74,14 @@ def prepare(
 
     for format_name, quantize in EXPORTS:
         folder = cache / f"{format_name}-{quantize or 'float32'}"
-        if not versions(folder):
+        if versions(folder):
+            continue
+        try:
             export(
                 model_dir, folder, format_name=format_name, quantize=quantize
             )
+        except UserError as error:  # the exporter's package is not there
+            print(f"left out: {error}", file=sys.stderr)
     weights = cache / "weights"
     convert_run(model_dir, weights)
     batches: list[Batch] = [{"texts": np.array([text])} for text in texts]

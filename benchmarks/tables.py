@@ -144,7 +144,9 @@ def serving(lines: Sequence[Line]) -> str:
             [
                 line["contender"],
                 f"{line['median_ms']:.1f}",
-                f"{line['times_of_peer']:.2f}",
+                f"{line['times_of_peer']:.2f}"
+                if "times_of_peer" in line
+                else "–",
                 f"{line['sentences_per_second']:.0f}",
                 f"{line['peak_mb']:,.0f}",
             ]
