@@ -209,7 +209,7 @@ flags.DEFINE_bool(
 
 def main() -> None:
     """Hands the flags to `finetuning.job`."""
-    entry.load_tensorflow()
+    entry.load_tensorflow(training_flags.threads(FLAGS))
     from console.screen import Screen
     from finetuning.choices import Job
     from finetuning.encoder_files import EncoderChoices
@@ -277,6 +277,7 @@ def main() -> None:
             unpad=FLAGS.unpad,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
             distribution=training_flags.distribution(FLAGS),
+            concurrency=training_flags.concurrency(FLAGS),
         ),
         Screen(),
     )

@@ -135,7 +135,7 @@ flags.DEFINE_integer(
 
 def main() -> None:
     """Hands the flags to `pretraining.job`."""
-    entry.load_tensorflow()
+    entry.load_tensorflow(training_flags.threads(FLAGS))
     from console.screen import Screen
     from pretraining.job import Job, run
     from pretraining.masking import MaskingSettings
@@ -181,6 +181,7 @@ def main() -> None:
             max_eval_steps=FLAGS.max_eval_steps,
             overwrite_output_dir=FLAGS.overwrite_output_dir,
             distribution=training_flags.distribution(FLAGS),
+            concurrency=training_flags.concurrency(FLAGS),
         ),
         Screen().say,
     )

@@ -117,12 +117,18 @@ def set_up_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(threads: int | None = None) -> None:
     """Imports TensorFlow without what its libraries print while they load.
 
     Scripts that need it call this first; what it prints is shown after all
     if the import fails.
+
+    Args:
+        threads: that share an operation, unless the user has set it; by
+            default as many as there are cores.
     """
+    if threads is not None:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     with tempfile.TemporaryFile() as log:
         saved = os.dup(_STDERR)
         sys.stderr.flush()

@@ -53,6 +53,14 @@ def define() -> None:
         "Compute in 16 bits, weights in 32; by default bfloat16 on GPUs that "
         "multiply it, else off.",
     )
+    flags.DEFINE_integer(
+        "concurrency",
+        None,
+        "Parts of a training batch, and batches of an evaluation, that are "
+        "computed at the same time; by default 2 on two cores, else 1. Dropout "
+        "draws otherwise for another number.",
+        lower_bound=1,
+    )
     flags.DEFINE_bool(
         "remat",
         False,
@@ -109,6 +117,46 @@ def _computing(values: flags.FlagValues) -> Computing:
         values.jit_compile,
         values.remat,
     )
+
+
+def concurrency(values: flags.FlagValues) -> int:
+    """Returns how much is computed at the same time; wants TensorFlow."""
+    from training.computing import has_gpu
+
+    wanted = _wanted_concurrency(values)
+    # A GPU is one device for all that is computed.
+    return 1 if values.concurrency is None and has_gpu() else wanted
+
+
+def threads(values: flags.FlagValues) -> int | None:
+    """Returns how many threads are to share an operation; None: all.
+
+    This is for `entry.load_tensorflow`, which comes before `concurrency`.
+
+    Raises:
+        UserError: several devices are to compute several things at a time.
+    """
+    from training.concurrency import usable_cores
+
+    wanted = _wanted_concurrency(values)
+    # As many threads as cores are shared by all that is computed: where each
+    # has a core, one is enough, and the others would only get in the way.
+    return 1 if wanted == usable_cores() else None
+
+
+def _wanted_concurrency(values: flags.FlagValues) -> int:
+    from safekeeping.errors import UserError
+    from training.concurrency import suitable_concurrency
+
+    several = distribution(values) != "off"
+    if values.concurrency is None:
+        return 1 if several or values.jit_compile else suitable_concurrency()
+    if several and values.concurrency > 1:
+        raise UserError(
+            f"--concurrency={values.concurrency}: several devices compute at "
+            "the same time anyhow; leave it or --distribution out"
+        )
+    return int(values.concurrency)
 
 
 def distribution(values: flags.FlagValues) -> str:

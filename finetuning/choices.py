@@ -35,6 +35,9 @@ class Job:
     overwrite_output_dir: bool = False
     distribution: str = "off"
     """Which devices train: key of `training.distributions.DISTRIBUTIONS`."""
+    concurrency: int = 1
+    """Parts of a training batch, and batches of an evaluation, that are
+    computed at the same time."""
 
     @property
     def eval_limit(self) -> BatchLimit:

@@ -128,7 +128,11 @@ def learn(
     write_report(folder, reader.report)
     if dev is not None and dev.store is data.store:
         source.write_rows(dev.rows, folder / run_folder.DEV_SPLIT)
-    predictor = Predictor(model, jit_compile=computing.jit_compile)
+    predictor = Predictor(
+        model,
+        concurrency=job.concurrency,
+        jit_compile=computing.jit_compile,
+    )
     classifier = ReadyClassifier(predictor, problem, labels, dev, test)
     result = train(
         model,
@@ -141,6 +145,7 @@ def learn(
         identity=identity,
         predictor=classifier.predictor,
         eval_limit=job.eval_limit,
+        concurrency=job.concurrency,
         devices=devices,
     )
     _show(result, best_metric, folder, screen)
@@ -153,7 +158,11 @@ def learn(
     with computing_in(computing.mixed_precision):
         model = folder.load_model()
     model.unpad = job.unpad
-    predictor = Predictor(model, jit_compile=computing.jit_compile)
+    predictor = Predictor(
+        model,
+        concurrency=job.concurrency,
+        jit_compile=computing.jit_compile,
+    )
     return dataclasses.replace(classifier, predictor=predictor)
 
 

@@ -153,5 +153,9 @@ def _ready(
     if "test" in sources:
         test = reader.encode(sources["test"], encoder, "test")
     model.unpad = job.unpad
-    predictor = Predictor(model, jit_compile=job.training.computing.jit_compile)
+    predictor = Predictor(
+        model,
+        concurrency=job.concurrency,
+        jit_compile=job.training.computing.jit_compile,
+    )
     return ReadyClassifier(predictor, problem, settings.labels, dev, test)

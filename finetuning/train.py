@@ -104,6 +104,7 @@ def train(
     identity: Mapping[str, Any],
     predictor: Predictor,
     eval_limit: BatchLimit,
+    concurrency: int = 1,
     devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains, or goes on with a training that was stopped.
@@ -119,6 +120,7 @@ def train(
         identity: as `identity_of` makes it.
         predictor: of the model.
         eval_limit: of a batch of an evaluation.
+        concurrency: parts of a batch that are computed at the same time.
         devices: in whose scope the model was made.
 
     Returns:
@@ -174,6 +176,7 @@ def train(
             eval_steps=choices.eval_steps,
             save_steps=choices.save_checkpoints_steps,
             micro_batches=choices.gradient_accumulation_steps,
+            concurrency=concurrency,
             jit_compile=choices.computing.jit_compile,
             best_metric=best_metric,
             patience=choices.early_stopping_patience,

@@ -65,6 +65,9 @@ class Job:
     overwrite_output_dir: bool = False
     distribution: str = "off"
     """Which devices train: key of `training.distributions.DISTRIBUTIONS`."""
+    concurrency: int = 1
+    """Parts of a training batch, and batches of an evaluation, that are
+    computed at the same time."""
 
 
 def run(job: Job, say: Say) -> None:
@@ -168,7 +171,10 @@ class _Run:
         self._model.bert.encoder.remat = computing.remat
         self._say(report)
         self._predictor = Predictor(
-            self._model, example_figures, jit_compile=computing.jit_compile
+            self._model,
+            example_figures,
+            concurrency=job.concurrency,
+            jit_compile=computing.jit_compile,
         )
         if job.do_train and self._train_supply is not None:
             self._train(self._train_supply)
@@ -286,6 +292,7 @@ class _Run:
             files,
             identity=identity,
             evaluate=self._evaluate if job.training.eval_steps else None,
+            concurrency=job.concurrency,
             devices=self._devices,
         )
         self._show_result(result)

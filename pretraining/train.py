@@ -71,6 +71,7 @@ def train(
     *,
     identity: Mapping[str, Any],
     evaluate: Callable[[], Mapping[str, float]] | None,
+    concurrency: int = 1,
     devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains to the last step; the last weights are the result.
@@ -83,6 +84,7 @@ def train(
         files: where weights are written to.
         identity: as `identity_of` makes it.
         evaluate: returns figures of the present weights; None: not meanwhile.
+        concurrency: parts of a batch that are computed at the same time.
         devices: in whose scope the model was made.
 
     Returns:
@@ -126,6 +128,7 @@ def train(
             eval_steps=choices.eval_steps,
             save_steps=choices.save_checkpoints_steps,
             micro_batches=choices.gradient_accumulation_steps,
+            concurrency=concurrency,
             jit_compile=choices.computing.jit_compile,
         ),
         state_path=folder / run_folder.STATE,

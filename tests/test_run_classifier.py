@@ -230,6 +230,7 @@ def test_precision_compilation_and_rematerialization_change_little(
             *("--train_batch_size=4", "--num_train_epochs=6"),
             *("--learning_rate=1e-2", "--max_seq_length=32"),
             *("--dev_fraction=0.2", "--best_metric=loss"),
+            "--concurrency=1",  # or dropout in the head would draw otherwise
         )
         log = (out / "training_log.jsonl").read_text("utf-8").splitlines()
         lines = [json.loads(line) for line in log]
@@ -252,6 +253,14 @@ def test_precision_compilation_and_rematerialization_change_little(
         )
         np.testing.assert_allclose(
             of_fast[1], probabilities, rtol=0, atol=tolerance / 50, err_msg=name
+        )
+
+
+def test_several_devices_compute_one_part_each(script, tmp_path):
+    with pytest.raises(UserError, match=r"--concurrency=2: several devices"):
+        script(
+            *("--do_train", "--distribution=mirrored", "--concurrency=2"),
+            f"--output_dir={tmp_path / 'out'}",
         )
 
 

@@ -60,6 +60,11 @@ def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
         )
 
 
+def has_gpu() -> bool:
+    """Returns whether there is a GPU to compute on."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def default_precision() -> str:
     """Returns what suits the devices of this machine.
 

@@ -38,6 +38,8 @@ class FitSettings:
     """Save the state whenever this many steps more are done."""
     micro_batches: int = 1
     """Parts that each batch is passed through in."""
+    concurrency: int = 1
+    """Parts of each batch that are computed at the same time."""
     jit_compile: bool = False
     """Let XLA compile the steps, once for each shape that a batch has."""
     best_metric: str | None = None
@@ -167,6 +169,7 @@ def fit(
         optimizer,
         settings.micro_batches,
         devices,
+        concurrency=settings.concurrency,
         jit_compile=settings.jit_compile,
     )
     progress = _Progress()

@@ -5,14 +5,18 @@ Which batches, and what the numbers mean, is the callers' matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from training.step import Batch, any_length_spec
+from training.concurrency import Batch, in_flight
+from training.step import any_length_spec
+
+# Positions [B] of a batch's examples, and the batch.
+_Numbered = tuple[np.ndarray, Batch]
 
 
 class Predictor:
@@ -27,6 +31,7 @@ class Predictor:
         model: keras.Model,
         outputs: Callable[[keras.Model, Mapping[str, Any]], Any] | None = None,
         *,
+        concurrency: int = 1,
         jit_compile: bool = False,
     ) -> None:
         """Makes a predictor.
@@ -35,10 +40,12 @@ class Predictor:
             model: built.
             outputs: (model, features) → [B, C]; by default the model's own
                 output.
+            concurrency: how many batches are computed at the same time.
             jit_compile: let XLA compile the graph, once for each shape that
                 a batch has.
         """
         self._model = model
+        self._concurrency = concurrency
         self._jit_compile = jit_compile
         self._outputs = outputs or (
             lambda model, features: model(features, training=False)
@@ -46,7 +53,7 @@ class Predictor:
         self._graph: Any = None
 
     def __call__(
-        self, batches: Iterable[tuple[np.ndarray, Batch]], num_examples: int
+        self, batches: Iterable[_Numbered], num_examples: int
     ) -> np.ndarray:
         """Computes every example's outputs.
 
@@ -59,14 +66,9 @@ class Predictor:
             float32 [num_examples, C], in the order of the positions.
         """
         results: np.ndarray | None = None
-        for positions, batch in batches:
-            if self._graph is None:
-                self._graph = tf.function(
-                    lambda features: self._outputs(self._model, features),
-                    input_signature=[any_length_spec(batch)],
-                    jit_compile=self._jit_compile,
-                )
-            values = self._graph(dict(batch)).numpy()
+        for positions, values in in_flight(
+            self._compute, self._ready(batches), self._concurrency
+        ):
             if results is None:
                 results = np.zeros(
                     (num_examples, *values.shape[1:]), np.float32
@@ -75,3 +77,18 @@ class Predictor:
         if results is None:
             raise ValueError("there is nothing to predict: no batch came")
         return results
+
+    def _ready(self, batches: Iterable[_Numbered]) -> Iterator[_Numbered]:
+        """Passes batches on once there is a graph for them."""
+        for positions, batch in batches:
+            if self._graph is None:
+                self._graph = tf.function(
+                    lambda features: self._outputs(self._model, features),
+                    input_signature=[any_length_spec(batch)],
+                    jit_compile=self._jit_compile,
+                )
+            yield positions, batch
+
+    def _compute(self, numbered: _Numbered) -> tuple[np.ndarray, np.ndarray]:
+        positions, batch = numbered
+        return positions, self._graph(dict(batch)).numpy()

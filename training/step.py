@@ -6,7 +6,7 @@ on which devices, that of `devices`.
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from modeling.normalization import Dropout
 from safekeeping.errors import UserError
+from training.concurrency import Batch, split
 from training.devices import ONE_DEVICE, Devices, Part
 
-Batch = Mapping[str, np.ndarray]
 # (model, features, training) → float32 scalar, a mean over the examples.
 LossFunction = Callable[[keras.Model, Mapping[str, Any], bool], Any]
 
@@ -54,7 +54,8 @@ class TrainStep:
     With `micro_batches` above 1 each batch is passed through in that many
     parts, one after the other, and updated once: the memory is that of a
     part, the result that of the whole (to rounding, and but for dropout).
-    So it is with several devices, which take a share of each batch.
+    So it is with several devices, which take a share of each batch, and with
+    `concurrency` above 1, so many parts at the same time on one device.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TrainStep:
         micro_batches: int = 1,
         devices: Devices = ONE_DEVICE,
         *,
+        concurrency: int = 1,
         jit_compile: bool = False,
     ) -> None:
         """Makes the optimiser's slots; graphs are traced at the first call.
@@ -75,6 +77,8 @@ class TrainStep:
             optimizer: not yet built, or built on this model's weights.
             micro_batches: parts that every batch is split into.
             devices: in whose scope model and optimiser were made.
+            concurrency: into how many parts a batch, or a part of it, is cut
+                to compute them at the same time; several devices do not.
             jit_compile: let XLA compile the step, once for each shape that a
                 batch has; not with several devices.
         """
@@ -82,6 +86,7 @@ class TrainStep:
         self._loss = loss
         self._optimizer = optimizer
         self._micro_batches = micro_batches
+        self._concurrency = concurrency
         self._jit_compile = jit_compile
         if jit_compile:
             for layer in model._flatten_layers():
@@ -90,8 +95,8 @@ class TrainStep:
         self._devices = devices
         with devices.scope():
             optimizer.build(model.trainable_variables)
-        self._whole: Any = None
-        self._part: Any = None
+        self._on_all: Any = None
+        self._graphs: dict[tuple[str, int], Any] = {}
         self._apply: Any = None
 
     def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -108,24 +113,49 @@ class TrainStep:
             return self._on_several(batch)
         if self._micro_batches > 1:
             return self._accumulate(batch)
-        if self._whole is None:
-            self._whole = tf.function(
-                self._take_step,
-                input_signature=[any_length_spec(batch)],
+        logs: dict[str, tf.Tensor] = self._run(self._take_step, batch)
+        return logs
+
+    def _run(self, function: Any, batch: Batch, share: float = 1.0) -> Any:
+        """Calls a function of `Part`s with those of a batch, as one graph.
+
+        There is a graph for each number of parts, since a batch of one row
+        has but one.
+        """
+        size = _size(batch)
+        parts = [
+            (dict(part), np.float32(share * _size(part) / size))
+            for part in split(batch, self._concurrency)
+        ]
+        key = function.__name__, len(parts)
+        if key not in self._graphs:
+            spec = any_length_spec(batch), tf.TensorSpec([], tf.float32)
+            self._graphs[key] = tf.function(
+                function,
+                input_signature=[[spec] * len(parts)],
                 jit_compile=self._jit_compile,
             )
-        return self._whole(dict(batch))
+        return self._graphs[key](parts)
 
-    def _take_step(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        loss, gradients = self._differentiate(features, 1.0)
+    def _take_step(self, parts: Sequence[Part]) -> dict[str, Any]:
+        loss, gradients = self._differentiate_all(parts)
         return {"loss": loss, "learning_rate": self._update(gradients)}
 
+    def _differentiate_all(
+        self, parts: Sequence[Part]
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """Nothing says which comes first, so they run at the same time."""
+        losses, gradients = zip(
+            *(self._differentiate(*part) for part in parts), strict=True
+        )
+        return sum(losses[1:], losses[0]), _sums(gradients)
+
     def _on_several(self, batch: Batch) -> dict[str, Any]:
-        if self._whole is None:
-            self._whole = self._devices.graph(
+        if self._on_all is None:
+            self._on_all = self._devices.graph(
                 self._take_parts, any_length_spec(batch), self._micro_batches
             )
-        loss, rate = self._whole(batch)
+        loss, rate = self._on_all(batch)
         return {"loss": loss, "learning_rate": rate}
 
     def _take_parts(self, parts: Sequence[Part]) -> tuple[Any, Any]:
@@ -139,10 +169,7 @@ class TrainStep:
                 features = tf.nest.map_structure(tf.identity, features)
                 loss, gradients = self._differentiate(features, share)
                 total_loss += loss
-                total = [
-                    _sum(a, b)
-                    for a, b in itertools.zip_longest(total, gradients)
-                ]
+                total = _sums([total, gradients] if total else [gradients])
         return total_loss, self._update(total)
 
     def _differentiate(
@@ -168,30 +195,27 @@ class TrainStep:
         return rate
 
     def _accumulate(self, batch: Batch) -> dict[str, Any]:
-        if self._part is None:
-            share_spec = tf.TensorSpec([], tf.float32)
-            self._part = tf.function(
-                self._differentiate,
-                input_signature=[any_length_spec(batch), share_spec],
-                jit_compile=self._jit_compile,
-            )
-        size = len(next(iter(batch.values())))
+        size = _size(batch)
         total_loss: Any = 0.0
         total: list[Any] = []
         for rows in np.array_split(np.arange(size), self._micro_batches):
             if not len(rows):
                 continue
             part = {name: array[rows] for name, array in batch.items()}
-            loss, gradients = self._part(part, np.float32(len(rows) / size))
+            loss, gradients = self._run(
+                self._differentiate_all, part, len(rows) / size
+            )
             total_loss += loss
-            total = [
-                _sum(a, b) for a, b in itertools.zip_longest(total, gradients)
-            ]
+            total = _sums([total, gradients] if total else [gradients])
         if self._apply is None:
             self._apply = tf.function(
                 self._update, input_signature=[[_spec(g) for g in total]]
             )
         return {"loss": total_loss, "learning_rate": self._apply(total)}
+
+
+def _size(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
 
 
 def _spec(gradient: Any) -> Any:
@@ -209,6 +233,14 @@ def _taken_apart(gradient: Any) -> Any:
     if isinstance(gradient, tf.IndexedSlices):
         return gradient.values, gradient.indices
     return gradient
+
+
+def _sums(gradients: Sequence[Sequence[Any]]) -> list[Any]:
+    """Adds up the gradients of several parts, weight by weight."""
+    return [
+        functools.reduce(_sum, of_weight)
+        for of_weight in zip(*gradients, strict=True)
+    ]
 
 
 def _sum(a: Any, b: Any) -> Any:

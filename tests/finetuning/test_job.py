@@ -112,6 +112,22 @@ def test_equal_seeds_give_equal_bits(finished, screen, tmp_path):
 
 
 @pytest.mark.slow
+def test_equal_seeds_give_equal_bits_in_two_parts(finished, screen, tmp_path):
+    """Though both parts draw from one stream what dropout drops."""
+    job = dataclasses.replace(
+        finished[0],
+        concurrency=2,
+        training=dataclasses.replace(finished[0].training, num_train_epochs=2),
+    )
+    weights = []
+    for name in ("once", "again"):
+        one = dataclasses.replace(job, output_dir=tmp_path / name)
+        run(one, screen)
+        weights.append(weights_of(one.output_dir))
+    assert_same_bits(*weights)
+
+
+@pytest.mark.slow
 def test_another_seed_gives_other_bits(finished, screen, tmp_path):
     job, _ = finished
     other = dataclasses.replace(

@@ -43,11 +43,17 @@ def loss():
 def make():
     """A function that makes (model, optimizer, step), always the same."""
 
-    def made(rate=0.0, micro_batches=1, vocab=4, **choices):
+    def made(rate=0.0, micro_batches=1, vocab=4, concurrency=1, **choices):
         keras.utils.set_random_seed(0)
         model = Linear(rate, vocab)
         optimizer = create_optimizer(0.1, 20, 0, **choices)
-        step = TrainStep(model, squared_error, optimizer, micro_batches)
+        step = TrainStep(
+            model,
+            squared_error,
+            optimizer,
+            micro_batches,
+            concurrency=concurrency,
+        )
         return model, optimizer, step
 
     return made

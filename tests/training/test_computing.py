@@ -52,12 +52,10 @@ def loss_of(model, features, training):
     return classification_loss(logits, features["targets"])
 
 
-def train(model, precision="off", jit_compile=False, micro_batches=1, steps=5):
+def train(model, precision="off", micro_batches=1, steps=5, **choices):
     """Returns the losses of some steps."""
     optimizer = guarded(create_optimizer(1e-3, 100, 0), precision)
-    step = TrainStep(
-        model, loss_of, optimizer, micro_batches, jit_compile=jit_compile
-    )
+    step = TrainStep(model, loss_of, optimizer, micro_batches, **choices)
     return np.array([float(step(BATCH)["loss"]) for _ in range(steps)])
 
 
@@ -65,7 +63,7 @@ def outcome_of(model, precision, jit_compile=False):
     """Outputs before, losses of, and outputs after a training."""
     predictor = Predictor(model, jit_compile=jit_compile)
     before = predictor([(np.arange(4), INPUTS)], 4)
-    losses = train(model, precision, jit_compile)
+    losses = train(model, precision, jit_compile=jit_compile)
     return before, losses, predictor([(np.arange(4), INPUTS)], 4)
 
 

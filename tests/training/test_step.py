@@ -47,7 +47,8 @@ def test_batches_of_all_lengths_share_one_graph(make):
                 "y": np.zeros((rows, 2), np.float32),
             }
         )
-    assert step._whole.experimental_get_tracing_count() == 1
+    (graph,) = step._graphs.values()
+    assert graph.experimental_get_tracing_count() == 1
 
 
 def test_dropout_is_on_in_training(make):

@@ -1,0 +1,186 @@
+"""Several things at the same time come to the same as one after the other."""
+
+from __future__ import annotations
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from finetuning.classifier import BertClassifier
+from modeling import BertConfig
+from modeling.losses import classification_loss
+from optimization import create_optimizer
+from training.concurrency import in_flight, split
+from training.predict import Predictor
+from training.step import TrainStep
+
+
+def batch_of(lengths, width=None):
+    """Rows of ids whose first token is the row's number, from 1 on."""
+    width = width or max(lengths)
+    mask = (np.arange(width) < np.array(lengths)[:, None]).astype(np.int32)
+    rows = np.arange(1, len(lengths) + 1, dtype=np.int32)[:, None]
+    return {
+        "input_ids": rows * mask,
+        "input_mask": mask,
+        "segment_ids": np.zeros_like(mask),
+        "targets": rows[:, 0] % 2,
+    }
+
+
+def test_parts_have_about_as_many_tokens_and_padding_of_their_own():
+    """20 tokens: the four short rows, and the long one."""
+    first, second = split(batch_of([2, 10, 3, 2, 3], width=12), 2)
+    assert first["input_ids"].tolist() == [
+        [1, 1, 0],
+        [4, 4, 0],
+        [3, 3, 3],
+        [5, 5, 5],
+    ]
+    assert second["input_ids"].tolist() == [[2] * 10]
+    assert first["targets"].tolist() == [1, 0, 1, 1]
+    assert second["targets"].tolist() == [0]
+
+
+@pytest.mark.parametrize("lengths", [[1, 1, 10], [9, 1, 9, 1, 9], [0, 0], [5]])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_every_row_is_in_one_part_and_no_part_is_empty(lengths, number):
+    batch = batch_of(lengths, width=10)
+    batch["row"] = np.arange(len(lengths))
+    parts = split(batch, number)
+    assert len(parts) == min(number, len(lengths))
+    assert all(len(part["row"]) for part in parts)
+    rows = np.concatenate([part["row"] for part in parts])
+    assert sorted(rows) == list(range(len(lengths)))
+    for part in parts:
+        kept = part["input_mask"]
+        assert kept.sum() == batch["input_mask"][part["row"]].sum()
+
+
+def test_a_hole_in_a_mask_is_no_end():
+    batch = batch_of([4, 1])
+    batch["input_mask"][0, 1:3] = 0
+    _, longer = split(batch, 2)
+    assert longer["input_mask"].tolist() == [[1, 0, 0, 1]]
+
+
+def test_arrays_without_positions_are_not_cut():
+    """Three labels a row, where the rows are two tokens long."""
+    batch = batch_of([2, 2, 5]) | {"labels": np.ones((3, 3), np.float32)}
+    assert [part["labels"].shape for part in split(batch, 2)] == [
+        (2, 3),
+        (1, 3),
+    ]
+
+
+def test_results_come_in_order_and_from_several_threads():
+    both = threading.Barrier(2, timeout=30)
+
+    def square(number):
+        both.wait()  # passes only if two are here at the same time
+        return number * number
+
+    assert list(in_flight(square, range(4), 2)) == [0, 1, 4, 9]
+
+
+def test_items_are_taken_as_they_are_needed():
+    taken = []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = in_flight(abs, items(), 2)
+    next(results)
+    assert len(taken) == 3
+
+
+def test_a_fault_of_one_reaches_who_asked():
+    def fail(number):
+        raise ValueError(f"number {number}")
+
+    with pytest.raises(ValueError, match="number 0"):
+        list(in_flight(fail, range(3), 2))
+
+
+@pytest.mark.parametrize(("micro_batches", "concurrency"), [(1, 2), (3, 2)])
+def test_the_update_is_that_of_the_whole(
+    make, batches, weights_of, micro_batches, concurrency
+):
+    """The words have slices for gradients, clipped to norm 1 together."""
+    whole, _, one_step = make()
+    parted, _, in_parts = make(
+        micro_batches=micro_batches, concurrency=concurrency
+    )
+    stream = batches(0)
+    for _ in range(3):
+        batch = next(stream)
+        logs, parted_logs = one_step(batch), in_parts(batch)
+        assert float(parted_logs["loss"]) == pytest.approx(
+            float(logs["loss"]), rel=1e-6
+        )
+        assert float(parted_logs["learning_rate"]) == float(
+            logs["learning_rate"]
+        )
+    for ours, theirs in zip(weights_of(parted), weights_of(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def test_a_row_alone_is_one_part(make):
+    """After a batch of two, with the same step."""
+    _, _, step = make(concurrency=2)
+    for rows in (2, 1):
+        batch = {
+            "ids": np.zeros((rows, 1), np.int32),
+            "y": np.zeros((rows, 2), np.float32),
+        }
+        assert np.isfinite(step(batch)["loss"])
+
+
+def bert_losses(concurrency, steps=4):
+    """Steps of a small BERT on rows of 1 to 30 tokens."""
+    keras.utils.set_random_seed(1)
+    config = BertConfig(
+        99,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=37,
+        max_position_embeddings=32,
+    )
+    model = BertClassifier(config.without_dropout(), ("no", "yes"))
+    model.head.dropout.rate = 0.0
+    step = TrainStep(
+        model,
+        lambda model, features, training: classification_loss(
+            model(features, training=training), features["targets"]
+        ),
+        create_optimizer(1e-3, 100, 0),
+        concurrency=concurrency,
+    )
+    batch = batch_of([3, 30, 7, 1, 12, 12, 28, 5])
+    losses = [float(step(batch)["loss"]) for _ in range(steps)]
+    inputs = {name: ids for name, ids in batch.items() if name != "targets"}
+    return losses, Predictor(model)([(np.arange(8), inputs)], 8)
+
+
+def test_a_bert_learns_the_same_in_two_parts():
+    """Parts differ from the whole by the order of sums, 1e-7 of a loss."""
+    losses, logits = bert_losses(1)
+    parted_losses, parted_logits = bert_losses(2)
+    np.testing.assert_allclose(parted_losses, losses, rtol=1e-6)
+    np.testing.assert_allclose(parted_logits, logits, atol=1e-5)
+
+
+def test_batches_at_the_same_time_are_answered_in_their_order(make):
+    model, _, _ = make()
+    ids = np.arange(40, dtype=np.int32).reshape(20, 2) % 4
+    batches = [
+        (np.arange(i, i + 2), {"ids": ids[i : i + 2]}) for i in range(18)
+    ]
+    expected = Predictor(model)(batches, 20)
+    found = Predictor(model, concurrency=2)(reversed(batches), 20)
+    np.testing.assert_array_equal(found, expected)
