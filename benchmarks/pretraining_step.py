@@ -33,6 +33,7 @@ import numpy as np
 
 from benchmarks.ending import exit_after
 from benchmarks.surroundings import surroundings
+from training.concurrency import suitable_concurrency, suitable_threads
 
 Batch = dict[str, np.ndarray]
 # Takes a batch, returns its loss.
@@ -55,11 +56,14 @@ def make_original(arguments: argparse.Namespace) -> Step:
     )
 
 
-def make_ours(arguments: argparse.Namespace, *, lean: bool = True) -> Step:
+def make_ours(
+    arguments: argparse.Namespace, concurrency: int, *, lean: bool = True
+) -> Step:
     """Builds this project's step.
 
     Args:
         arguments: of the command.
+        concurrency: parts of a batch that are computed at the same time.
         lean: without work on padding, else as the original computes.
     """
     from modeling.config import BertConfig
@@ -75,6 +79,7 @@ def make_ours(arguments: argparse.Namespace, *, lean: bool = True) -> Step:
         model,
         loss if lean else plain_loss,
         create_optimizer(RATE, STEPS_OF_TRAINING, 0),
+        concurrency=concurrency,
     )
     return lambda batch: float(step(batch)["loss"])
 
@@ -82,13 +87,27 @@ def make_ours(arguments: argparse.Namespace, *, lean: bool = True) -> Step:
 ORIGINAL = "the original"
 # Without the setting that the scripts here make, and that it knows nothing of.
 AS_IT_COMES = "the original, as it comes"
-SETTING = "TF_ENABLE_ONEDNN_OPTS"
+OURS = "ours"
 CONTENDERS: Mapping[str, Callable[[argparse.Namespace], Step]] = {
     ORIGINAL: make_original,
     AS_IT_COMES: make_original,
-    "ours": make_ours,
-    "ours, plain path": lambda arguments: make_ours(arguments, lean=False),
+    OURS: lambda arguments: make_ours(arguments, suitable_concurrency()),
+    f"{OURS}, --concurrency=1": lambda arguments: make_ours(arguments, 1),
+    f"{OURS}, plain path": lambda arguments: make_ours(
+        arguments, 1, lean=False
+    ),
 }
+
+
+def settings_of(name: str) -> dict[str, str]:
+    """Returns what the environment of a contender is to have."""
+    if name == AS_IT_COMES:
+        return {}
+    settings = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    threads = suitable_threads(suitable_concurrency())
+    if name == OURS and threads is not None:
+        settings["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    return settings
 
 
 def read_batches(arguments: argparse.Namespace) -> list[Batch]:
@@ -142,14 +161,17 @@ def measure(arguments: argparse.Namespace) -> None:
     inherited = dict(os.environ)
     for _ in range(arguments.rounds):
         for name in names:
-            setting = {} if name == AS_IT_COMES else {SETTING: "1"}
             done = subprocess.run(
                 [
                     *(sys.executable, "-m", "benchmarks.pretraining_step"),
                     *passed_on,
                     f"--child={name}",
                 ],
-                env={"TF_CPP_MIN_LOG_LEVEL": "3", **setting, **inherited},
+                env={
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    **settings_of(name),
+                    **inherited,
+                },
                 stdout=subprocess.PIPE,
                 check=True,
             )

@@ -136,12 +136,9 @@ def threads(values: flags.FlagValues) -> int | None:
     Raises:
         UserError: several devices are to compute several things at a time.
     """
-    from training.concurrency import usable_cores
+    from training.concurrency import suitable_threads
 
-    wanted = _wanted_concurrency(values)
-    # As many threads as cores are shared by all that is computed: where each
-    # has a core, one is enough, and the others would only get in the way.
-    return 1 if wanted == usable_cores() else None
+    return suitable_threads(_wanted_concurrency(values))
 
 
 def _wanted_concurrency(values: flags.FlagValues) -> int:

@@ -36,12 +36,19 @@ def usable_cores() -> int:
 
 
 def suitable_concurrency() -> int:
-    """Returns how many computations at a time suit the cores: one or two.
-
-    Two want as many threads for an operation as there are cores for each:
-    `TF_NUM_INTRAOP_THREADS` = cores / 2.
-    """
+    """Returns how many computations at a time suit the cores: one or two."""
     return 2 if usable_cores() == _CORES_FOR_TWO else 1
+
+
+def suitable_threads(concurrency: int) -> int | None:
+    """Returns how many threads should share an operation; None: all.
+
+    TensorFlow's threads, as many as cores, serve all computations: where each
+    has a core to itself one is enough, and others only get in its way.
+    (`TF_NUM_INTRAOP_THREADS`, which has to be set before TensorFlow is
+    imported.)
+    """
+    return 1 if concurrency == usable_cores() else None
 
 
 def in_flight(

@@ -18,9 +18,10 @@ import keras
 
 from safekeeping.errors import StoppedError, UserError
 from training import state
+from training.concurrency import Batch
 from training.devices import ONE_DEVICE, Devices
 from training.identity import differences, refuse_another
-from training.step import Batch, LossFunction, TrainStep
+from training.step import LossFunction, TrainStep
 from training.stopping import AskedError, Stop, stop_on_signals
 
 
