@@ -42,20 +42,25 @@ from benchmarks.weights import (
 )
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
+from training.concurrency import suitable_concurrency
 
 OURS = "ours"
+Place = tuple[str, str] | tuple[str, str, int]
 # As `contenders.matrix_product` says, which is not to be imported here.
 PRODUCT_FLOPS = 2.0 * 2048 * 768 * 3072
-PRODUCTS: Mapping[str, tuple[str, str]] = {
+PRODUCTS: Mapping[str, Place] = {
     "NumPy product": ("matrix_product", "of_numpy"),
     "TensorFlow product": ("matrix_product", "of_tensorflow"),
 }
 
 # {task: {contender: (module, function)}}; the others are set against the first.
-TASKS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+# A third entry tells how many batches are computed at the same time.
+TASKS: Mapping[str, Mapping[str, Place]] = {
     "predict": {
-        OURS: ("ours", "predict"),
+        OURS: ("ours", "predict", suitable_concurrency()),
+        f"{OURS}, --concurrency=1": ("ours_one_at_a_time", "predict"),
         "CTranslate2": ("c_translate", "predict"),
+        "CTranslate2, two at a time": ("c_translate", "predict_two", 2),
         "ONNX Runtime, fused": ("onnx_runtime", "predict"),
         "OpenVINO": ("open_vino", "predict"),
         "Hugging Face": ("hugging_face", "predict"),
@@ -64,6 +69,7 @@ TASKS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "train": {
         OURS: ("ours", "train"),
+        f"{OURS}, --concurrency=1": ("ours_one_at_a_time", "train"),
         "Hugging Face": ("hugging_face", "train"),
         "KerasHub": ("keras_hub_models", "train"),
     },
@@ -100,11 +106,12 @@ class Seat:
     """A contender in a process of its own."""
 
     def __init__(
-        self, name: str, place: tuple[str, str], given: Material
+        self, name: str, place: Place, given: Material, groups: int
     ) -> None:
         """Starts it; it prepares until `wait` returns."""
         self.name = name
-        module, function = place
+        module, function, *rest = place
+        at_once = rest[0] if rest else 1
         self.times: list[list[float]] = []
         self.last: dict[str, Any] = {}
         self.ready: dict[str, Any] = {}
@@ -113,6 +120,7 @@ class Seat:
             [
                 *(sys.executable, "-m", "benchmarks.seat"),
                 *(f"--module={module}", f"--function={function}"),
+                *(f"--at_once={at_once}", f"--groups={groups}"),
                 *(f"--{key}={path}" for key, path in given._asdict().items()),
             ],
             stdin=subprocess.PIPE,
@@ -162,13 +170,21 @@ class Seat:
 
 
 def hold(
-    contenders: Mapping[str, tuple[str, str]], given: Material, rounds: int
+    contenders: Mapping[str, Place], given: Material, rounds: int, groups: int
 ) -> list[Seat]:
-    """Has all contenders take turns; returns those that could run."""
+    """Has all contenders take turns; returns those that could run.
+
+    Args:
+        contenders: by name.
+        given: what they compute.
+        rounds: turns of each.
+        groups: equal parts of the batches; none is begun while another is
+            under way.
+    """
     seats = []
     try:
         for name, place in contenders.items():
-            seat = Seat(name, place, given)
+            seat = Seat(name, place, given, groups)
             try:
                 seat.wait()  # before the next starts: it needs all cores
             except NotHereError as error:
@@ -317,7 +333,9 @@ def main() -> None:
         for name, place in TASKS[arguments.task].items()
         if any(part in name for part in wanted)
     }
-    seats = hold({**PRODUCTS, **contenders}, given, arguments.rounds)
+    seats = hold(
+        {**PRODUCTS, **contenders}, given, arguments.rounds, len(orders)
+    )
     for number, order in enumerate(orders):
         size = len(batches) // len(orders)
         part = slice(number * size, (number + 1) * size)

@@ -17,11 +17,13 @@ import pathlib
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from benchmarks.material import Material, load_batches
+from benchmarks.material import Batch, Material, load_batches
+from training.concurrency import in_flight
 
 # The most numbers that are sent to who compares them.
 _TOLD = 10_000
@@ -46,6 +48,34 @@ def _told(outputs: list[np.ndarray]) -> list[Any]:
     return [output.tolist() for output in (outputs if few else outputs[:1])]
 
 
+def _groups(batches: list[Batch], number: int) -> Iterator[list[Batch]]:
+    size = len(batches) // number
+    for first in range(0, len(batches), size):
+        yield batches[first : first + size]
+
+
+def _timed(
+    run: Callable[[Batch], np.ndarray], batches: list[Batch], at_once: int
+) -> list[float]:
+    """Returns the seconds of each batch.
+
+    Those that are computed at the same time have the same share each of what
+    all of them took together.
+    """
+    if at_once > 1:
+        started = time.perf_counter()
+        for _ in in_flight(run, batches, at_once):
+            pass
+        together = time.perf_counter() - started
+        return [together / len(batches)] * len(batches)
+    seconds = []
+    for batch in batches:
+        started = time.perf_counter()
+        run(batch)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
 def main() -> None:
     """Prepares, warms up, and takes turns until its input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -53,6 +83,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     for name in Material._fields:
         parser.add_argument(f"--{name}", required=True, type=pathlib.Path)
+    parser.add_argument("--at_once", required=True, type=int)
+    parser.add_argument("--groups", required=True, type=int)
     arguments = parser.parse_args()
     # Whatever libraries print goes elsewhere: this stream is for answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -83,13 +115,12 @@ def main() -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         for _ in sys.stdin:
-            seconds = []
-            for batch in batches:
-                started = time.perf_counter()
-                run(batch)
-                seconds.append(time.perf_counter() - started)
             answer = {
-                "seconds": seconds,
+                "seconds": [
+                    seconds
+                    for group in _groups(batches, arguments.groups)
+                    for seconds in _timed(run, group, arguments.at_once)
+                ],
                 "peak_mb": _peak_mb(),
                 "peak_mb_of_imports": before,
             }

@@ -33,14 +33,14 @@ def converted(material: Material) -> pathlib.Path:
 
 
 def _encoder(
-    material: Material, compute_type: str
+    material: Material, compute_type: str, at_once: int = 1
 ) -> Callable[[Batch], np.ndarray]:
     encoder = ctranslate2.Encoder(
         str(converted(material)),
         device="cpu",
         compute_type=compute_type,
-        inter_threads=1,
-        intra_threads=os.cpu_count() or 1,
+        inter_threads=at_once,
+        intra_threads=max(1, (os.cpu_count() or 1) // at_once),
     )
 
     def run(batch: Batch) -> np.ndarray:
@@ -76,3 +76,8 @@ def classify_int8(material: Material) -> Callable[[Batch], np.ndarray]:
 def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
     return _encoder(material, "float32")
+
+
+def predict_two(material: Material) -> Callable[[Batch], np.ndarray]:
+    """Pooled outputs, for two callers at the same time."""
+    return _encoder(material, "float32", at_once=2)

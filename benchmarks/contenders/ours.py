@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import os
 
+from training.concurrency import (
+    suitable_concurrency,
+    suitable_threads,
+    usable_cores,
+)
+
 # As `console.entry` sets them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault(
+    "TF_NUM_INTRAOP_THREADS",
+    str(suitable_threads(suitable_concurrency()) or usable_cores()),
+)
 
 from collections.abc import Callable
 
@@ -46,9 +56,18 @@ def train_with_remat(material: Material) -> Callable[[Batch], np.ndarray]:
 
 
 def train(
-    material: Material, *, remat: bool = False
+    material: Material,
+    *,
+    remat: bool = False,
+    concurrency: int | None = None,
 ) -> Callable[[Batch], np.ndarray]:
-    """Fine-tuning steps: forward, backward, clipping, update."""
+    """Fine-tuning steps: forward, backward, clipping, update.
+
+    Args:
+        material: what is given.
+        remat: whether layers are computed again in the backward pass.
+        concurrency: as in `TrainStep`; by default as the scripts choose.
+    """
     model = BertClassifier(
         checkpointing.bert_config(material.weights), ("no", "yes")
     )
@@ -62,5 +81,6 @@ def train(
             model(features, training=training), features["targets"]
         ),
         create_optimizer(1e-5, 1000, 0),
+        concurrency=concurrency or suitable_concurrency(),
     )
     return lambda batch: np.asarray(step(batch)["loss"])
