@@ -170,7 +170,10 @@ class Seat:
 
 
 def hold(
-    contenders: Mapping[str, Place], given: Material, rounds: int, groups: int
+    contenders: Mapping[str, Place],
+    given: Material,
+    rounds: int,
+    groups: int = 1,
 ) -> list[Seat]:
     """Has all contenders take turns; returns those that could run.
 
