@@ -16,6 +16,7 @@ from safekeeping.errors import UserError
 from serving.predictions import READINGS, AnyPrediction
 from serving.runtimes.opening import open_runtime
 from serving.runtimes.runtime import Row
+from training.concurrency import in_flight
 
 Text = str | bytes
 
@@ -121,14 +122,21 @@ class Predictor:
         packed = self._runtime.ids(rows)
         lengths = packed["input_mask"].sum(1)
         order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
+        batches = [
+            order[start : start + self._batch_size]
+            for start in range(0, len(order), self._batch_size)
+        ]
+
+        def scores(chosen: np.ndarray) -> np.ndarray:
             longest = lengths[chosen[-1]]
-            scores = self._runtime.scores(
+            return self._runtime.scores(
                 {name: ids[chosen, :longest] for name, ids in packed.items()}
             )
+
+        results = in_flight(scores, batches, self._runtime.concurrency)
+        for chosen, found in zip(batches, results, strict=True):
             for number, answer in zip(
-                chosen.tolist(), self._told(scores), strict=True
+                chosen.tolist(), self._told(found), strict=True
             ):
                 answers[number] = answer
         return answers

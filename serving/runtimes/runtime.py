@@ -24,9 +24,11 @@ class Runtime(abc.ABC):
 
     Attributes:
         description: of the model.
+        concurrency: how many batches are best computed at the same time.
     """
 
     description: Description
+    concurrency: int = 1
 
     @abc.abstractmethod
     def ids(self, rows: Sequence[Row]) -> Ids:

@@ -26,6 +26,7 @@ from serving.saved_model import (
     TEXT_INPUTS,
     read_description,
 )
+from training.concurrency import suitable_concurrency
 
 
 class SavedModelRuntime(Runtime):
@@ -36,6 +37,8 @@ class SavedModelRuntime(Runtime):
         self._loaded = loaded  # the signatures live as long as it does
         self.description = read_description(loaded)
         self._output = READINGS[self.description.problem].output
+        # Unlike the other libraries, TensorFlow leaves cores idle.
+        self.concurrency = suitable_concurrency()
 
     def ids(self, rows: Sequence[Row]) -> Ids:
         """Tokenizes in the graph."""
