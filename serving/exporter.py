@@ -51,7 +51,7 @@ def export(
             version exists already; nothing has been written then.
     """
     if format_name != SAVED_MODEL:
-        check_installed(format_name, quantize)
+        check_installed(format_name)
     target = new_version(export_dir, version)
     folder = RunFolder(model_dir)
     description = _describe(folder)

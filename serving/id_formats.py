@@ -38,10 +38,6 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     LITERT: (),
     ONNX: ("onnx", "tf2onnx"),
 }
-_NEEDED_TO_QUANTIZE: dict[str, tuple[str, ...]] = {
-    LITERT: (),
-    ONNX: ("onnxruntime",),
-}
 
 
 class _Scores(keras.Model):
@@ -91,7 +87,7 @@ def write_id_format(
     Raises:
         UserError: a package that the format needs is missing.
     """
-    check_installed(format_name, quantize)
+    check_installed(format_name)
     folder = pathlib.Path(folder)
     _WRITERS[format_name](
         folder / MODEL_FILES[format_name], model, description.problem, quantize
@@ -100,7 +96,7 @@ def write_id_format(
     (folder / DESCRIPTION_FILE).write_text(description.to_json(), "utf-8")
 
 
-def check_installed(format_name: str, quantize: str | None = None) -> None:
+def check_installed(format_name: str) -> None:
     """Checks that the exporter of a format has what it needs.
 
     Args:
@@ -111,8 +107,6 @@ def check_installed(format_name: str, quantize: str | None = None) -> None:
         UserError: a package is missing.
     """
     needed = _NEEDED[format_name]
-    if quantize is not None:
-        needed += _NEEDED_TO_QUANTIZE[format_name]
     missing = [
         name for name in needed if importlib.util.find_spec(name) is None
     ]
@@ -171,7 +165,8 @@ def _write_onnx(
 ) -> None:
     import onnx
 
-    _write(path, _with_plain_erf(model), problem, ONNX)
+    # The first that has an operation for LayerNorm.
+    _write(path, _with_plain_erf(model), problem, ONNX, opset_version=17)
     # tf2onnx leaves an operation that it does not know in the file.
     onnx.checker.check_model(path)
     if quantize is not None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from safekeeping.errors import UserError
 from serving import export
 from serving.versions import latest_version
 
@@ -82,16 +81,76 @@ def test_int8_is_smaller_and_near(wide_run, tmp_path, format_name):
     assert latest_version(tmp_path / "int8") == rounded
 
 
-def test_a_missing_quantizer_is_named(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "importlib.util.find_spec",
-        lambda name: None if name == "onnxruntime" else name,
-    )
-    with pytest.raises(UserError, match=r"needs onnxruntime.*'\.\[onnx\]'"):
-        export(
-            runs["single"].path,
-            tmp_path / "export",
-            format_name="onnx",
-            quantize="int8",
+@pytest.fixture(scope="module")
+def onnx_pair(wide_run, tmp_path_factory):
+    """The files of one run: float32 and int8."""
+    pytest.importorskip("tf2onnx", reason="needs the extra `onnx`")
+    top = tmp_path_factory.mktemp("onnx")
+    return [
+        export(wide_run.path, top / name, format_name="onnx", quantize=quantize)
+        for name, quantize in (("float32", None), ("int8", "int8"))
+    ]
+
+
+@pytest.mark.slow
+def test_an_onnx_answer_does_not_depend_on_the_batch(onnx_pair):
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(onnx_pair[1] / "model.onnx"))
+    together = ask_onnx(onnx_pair[1])
+    for number in range(len(IDS)):
+        (alone,) = session.run(
+            ["probabilities"],
+            {name: ids[number : number + 1] for name, ids in INPUTS.items()},
         )
-    assert not (tmp_path / "export").exists()
+        np.testing.assert_allclose(
+            alone[0], together[number], rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.slow
+def test_onnx_rounds_the_encoder_and_no_more(onnx_pair):
+    onnx = pytest.importorskip("onnx")
+    exact, rounded = (
+        [
+            node
+            for node in onnx.load(folder / "model.onnx").graph.node
+            if not node.domain
+        ]
+        for folder in onnx_pair
+    )
+    counts = [
+        [
+            sum(node.op_type == name for node in nodes)
+            for nodes in (exact, rounded)
+        ]
+        for name in ("MatMulInteger", "LayerNormalization", "Reciprocal")
+    ]
+    # One layer: query, key, value, three more; two norms within.
+    assert counts == [[0, 6], [0, 2], [3, 1]]
+    assert all(
+        "/encoder" in node.name
+        for node in rounded
+        if node.op_type == "MatMulInteger"
+    )
+
+
+@pytest.mark.slow
+def test_onnx_layer_norms_and_gelus_stay_what_they_were(runs, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs the extra `onnx`")
+    import onnx
+
+    from serving.onnx_rewriting import Rewriting
+
+    for name in ("single", "pairs"):
+        folder = export(runs[name].path, tmp_path / name, format_name="onnx")
+        expected = ask_onnx(folder)
+        path = str(folder / "model.onnx")
+        model = onnx.load(path)
+        rewriting = Rewriting(model.graph)
+        assert rewriting.name_layer_norms() == 2
+        rewriting.divide_before_erf()
+        onnx.checker.check_model(model)
+        onnx.save(model, path)
+        np.testing.assert_allclose(
+            ask_onnx(folder), expected, rtol=0, atol=1e-6
+        )
