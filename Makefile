@@ -41,10 +41,14 @@ format: $(DEV)  ## Formats the code and repairs what lint can repair.
 
 # SST2 names its dev.tsv, or a file with a sentence a line; RUN_DIR the folder
 # of a fine-tuning on it, to compare exports. Peers that are not installed
-# (`$(BIN)python -m pip install -e '.[benchmarks]'`) are left out.
+# (`$(BIN)python -m pip install -e '.[benchmarks]'`) are left out. BATCHES and
+# ROUNDS, turns of each, make it longer or shorter.
 RESULTS := benchmarks/results
+BATCHES := 4
+ROUNDS := 2
 CONTEST = $(RUN) -m benchmarks.contest --text_file=$(SST2) \
-	--vocab_file="$$checkpoint/tokenizer.json"
+	--vocab_file="$$checkpoint/tokenizer.json" \
+	--batches=$(BATCHES) --rounds=$(ROUNDS)
 bench: $(DEV)  ## Measures the model beside its peers: make bench SST2=file.
 	@test -f "$(SST2)" || { \
 		echo "Name a file of sentences: make bench SST2=dev.tsv" >&2; exit 2; }

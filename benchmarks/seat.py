@@ -59,10 +59,13 @@ def _timed(
 ) -> list[float]:
     """Returns the seconds of each batch.
 
-    Those that are computed at the same time have the same share each of what
-    all of them took together.
+    Those that are computed at the same time, the longest first, have the same
+    share each of what all of them took together.
     """
     if at_once > 1:
+        batches = sorted(
+            batches, key=lambda batch: int(-batch["input_mask"].sum())
+        )
         started = time.perf_counter()
         for _ in in_flight(run, batches, at_once):
             pass

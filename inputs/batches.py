@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -104,6 +105,8 @@ def batches_by_length(
     """Yields every row once, in batches of rows of similar length.
 
     Padding is what is saved; the positions tell where the answers belong.
+    The longest come first: what is too large for the memory shows at once,
+    and where several batches are computed at a time the last are short.
 
     Args:
         store: the inputs.
@@ -116,9 +119,9 @@ def batches_by_length(
     lengths = store.lengths[rows]
     order = np.argsort(lengths, kind="stable")
     lengths = store.padded_lengths(lengths[order])
-    first = 0
-    while first < len(order):
-        end = limit.end(lengths, first)
+    ends = [0]
+    while ends[-1] < len(order):
+        ends.append(limit.end(lengths, ends[-1]))
+    for first, end in reversed(list(itertools.pairwise(ends))):
         positions = order[first:end]
         yield positions, store.padded(rows[positions])
-        first = end

@@ -122,9 +122,10 @@ class Predictor:
         packed = self._runtime.ids(rows)
         lengths = packed["input_mask"].sum(1)
         order = np.argsort(lengths, kind="stable")
+        # The longest first, so that none is left when the others are done.
         batches = [
             order[start : start + self._batch_size]
-            for start in range(0, len(order), self._batch_size)
+            for start in reversed(range(0, len(order), self._batch_size))
         ]
 
         def scores(chosen: np.ndarray) -> np.ndarray:

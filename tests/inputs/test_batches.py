@@ -29,21 +29,21 @@ def shapes(store, limit):
     return [batch["input_ids"].shape for _, batch in batches]
 
 
-def test_batches_hold_so_many_rows_shortest_first(store):
-    assert shapes(store, BatchLimit(4)) == [(4, 4), (2, 9)]
+def test_batches_hold_so_many_rows_longest_first(store):
+    assert shapes(store, BatchLimit(4)) == [(2, 9), (4, 4)]
 
 
 def test_a_budget_of_tokens_makes_many_short_rows_or_few_long_ones(store):
-    assert shapes(store, BatchLimit(1, tokens=10)) == [(3, 3), (2, 5), (1, 9)]
+    assert shapes(store, BatchLimit(1, tokens=10)) == [(1, 9), (2, 5), (3, 3)]
     # Each row is wider than the budget: a batch of its own.
     assert shapes(store, BatchLimit(8, tokens=1)) == [
-        (1, length) for length in sorted(LENGTHS)
+        (1, length) for length in sorted(LENGTHS, reverse=True)
     ]
 
 
 def test_the_budget_counts_what_lengths_are_rounded_up_to(store):
     store = TokenStore(store.input_ids, store.offsets, store.first_lengths, 4)
-    assert shapes(store, BatchLimit(1, tokens=16)) == [(4, 4), (1, 8), (1, 9)]
+    assert shapes(store, BatchLimit(1, tokens=16)) == [(1, 9), (1, 8), (4, 4)]
 
 
 def test_the_share_of_padding(store):
