@@ -17,9 +17,9 @@ import numpy as np
 
 Batch = Mapping[str, np.ndarray]
 
-MASK = "input_mask"
+_MASK = "input_mask"
 # What has a column for each position.
-_BY_POSITION = ("input_ids", MASK, "segment_ids")
+_BY_POSITION = ("input_ids", _MASK, "segment_ids")
 
 # Where two at a time were measured, and found to pay.
 _CORES_FOR_TWO = 2
@@ -94,7 +94,7 @@ def split(batch: Batch, number: int) -> list[Batch]:
     number = min(number, size)
     if number <= 1:
         return [batch]
-    lengths = _lengths(batch[MASK]) if MASK in batch else np.ones(size, int)
+    lengths = _lengths(batch[_MASK]) if _MASK in batch else np.ones(size, int)
     order = np.argsort(lengths, kind="stable")
     before = np.cumsum(lengths[order]) - lengths[order]
     part = np.arange(1, number)
@@ -116,7 +116,7 @@ def _lengths(mask: np.ndarray) -> np.ndarray:
 def _cut(batch: Batch, rows: np.ndarray, length: int) -> Batch:
     return {
         name: array[rows, :length]
-        if MASK in batch and name in _BY_POSITION
+        if _MASK in batch and name in _BY_POSITION
         else array[rows]
         for name, array in batch.items()
     }

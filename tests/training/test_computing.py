@@ -154,6 +154,13 @@ def test_parts_of_a_batch_add_up(precision):
     np.testing.assert_allclose(parts, whole, atol=TOLERANCES[precision])
 
 
+def test_parts_at_the_same_time_add_up():
+    """Rows of 6, 8 and 10 tokens, and one of 16; each part has its width."""
+    whole = train(make_model())
+    parts = train(make_model(), concurrency=2)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("dropout", "jit_compile"),
     [

@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 
 
-@pytest.mark.parametrize("parts", [2, 3, 8])
+@pytest.mark.parametrize(
+    ("micro_batches", "concurrency"), [(2, 1), (3, 1), (8, 1), (1, 2), (3, 2)]
+)
 def test_parts_of_a_batch_give_the_update_of_the_whole(
-    make, batches, weights_of, parts
+    make, batches, weights_of, micro_batches, concurrency
 ):
-    """Unequal parts too (8 = 3 + 3 + 2), and words that several parts have.
+    """One after the other, at the same time, and both.
+
+    Unequal parts too (8 = 3 + 3 + 2), and words that several parts have.
 
     The gradient is clipped to norm 1, by the norm of the whole batch.
     """
     whole, _, one_step = make()
-    parted, _, in_parts = make(micro_batches=parts)
+    parted, _, in_parts = make(
+        micro_batches=micro_batches, concurrency=concurrency
+    )
     stream = batches(0)
     for _ in range(3):
         batch = next(stream)
