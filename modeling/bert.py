@@ -176,7 +176,13 @@ class BertModel(keras.Model):
             "all_encoder_layers": all_encoder_layers,
         }
 
-    def pooled_output(self, inputs: Any, training: bool | None = None) -> Any:
+    def pooled_output(
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        *,
+        unpad: bool = True,
+    ) -> Any:
         """Computes the pooled output and nothing that it does not need.
 
         The numbers of `call` without the work on padding, and in the last
@@ -185,11 +191,15 @@ class BertModel(keras.Model):
         Args:
             inputs: as for `call`.
             training: whether dropout is on.
+            unpad: whether padding is left out. Without, no shape depends on a
+                value, which some runtimes of exported graphs ask for.
 
         Returns:
             float [B, D].
         """
-        return self.outputs_at(inputs, training=training)["pooled_output"]
+        return self.outputs_at(inputs, training=training, unpad=unpad)[
+            "pooled_output"
+        ]
 
     def outputs_at(
         self,
@@ -197,6 +207,7 @@ class BertModel(keras.Model):
         positions: Any = None,
         *,
         training: bool | None = None,
+        unpad: bool = True,
     ) -> dict[str, Any]:
         """Computes what is said of some positions, and nothing beyond.
 
@@ -209,12 +220,15 @@ class BertModel(keras.Model):
             positions: int32 [B, P], each below S, tokens or padding; None
                 for none.
             training: whether dropout is on.
+            unpad: as for `pooled_output`.
 
         Returns:
             `vectors` [B·P, D], the rows of the sequence output in the order
             of the positions, and `pooled_output` [B, D].
         """
-        matrix, mask, rows = self._embed_rows(inputs, positions, training)
+        matrix, mask, rows = self._embed_rows(
+            inputs, positions, training, unpad=unpad
+        )
         asked = ops.zeros((rows.batch, 1), "int32")
         if positions is not None:
             asked = ops.concatenate(
@@ -275,14 +289,20 @@ class BertModel(keras.Model):
         return self.pooler(rows.at(matrix, first))
 
     def _embed_rows(
-        self, inputs: Any, asked: Any, training: bool | None
+        self,
+        inputs: Any,
+        asked: Any,
+        training: bool | None,
+        *,
+        unpad: bool = True,
     ) -> tuple[Any, Any, Rows]:
         """Returns the embedding output [R, E], the key mask and the rows."""
         input_ids, input_mask, segment_ids = _checked(inputs)
-        if input_mask is None:
+        mask = None if input_mask is None else key_mask(input_mask)
+        if mask is None or not unpad:
             vectors, _ = self._embed(inputs, training)
             batch, length = ops.shape(input_ids)
-            return reshape_to_matrix(vectors), None, AllRows(batch, length)
+            return reshape_to_matrix(vectors), mask, AllRows(batch, length)
         rows = RealRows(input_mask, asked)
         vectors = self.embedding_postprocessor(
             self._word_vectors(rows.pick(input_ids)),
@@ -290,7 +310,7 @@ class BertModel(keras.Model):
             rows=rows,
             training=training,
         )
-        return vectors, key_mask(input_mask), rows
+        return vectors, mask, rows
 
     def _word_vectors(self, ids: Any) -> Any:
         """[R] → [R, E], looked up as one sequence of R tokens."""

@@ -173,22 +173,27 @@ class TransformerEncoder(keras.layers.Layer):
         Returns:
             float [B·P, D], or [R, D] without `positions`.
         """
-        matrix = self._mapped(matrix)
-        *others, last = self._run.order
-        for layer in others:
-            matrix = self._pass(layer, matrix, attention_mask, rows, training)
-        queries = query_rows = None
-        if positions is not None:
-            queries = rows.at(matrix, positions)
-            query_rows = AllRows(rows.batch, ops.shape(positions)[1])
-        return last(
-            matrix,
-            attention_mask,
-            rows=rows,
-            queries=queries,
-            query_rows=query_rows,
-            training=training,
-        )
+        # A scope such as `__call__` would give: graphs that are exported tell
+        # their products apart by it.
+        with keras.name_scope(self.name):
+            matrix = self._mapped(matrix)
+            *others, last = self._run.order
+            for layer in others:
+                matrix = self._pass(
+                    layer, matrix, attention_mask, rows, training
+                )
+            queries = query_rows = None
+            if positions is not None:
+                queries = rows.at(matrix, positions)
+                query_rows = AllRows(rows.batch, ops.shape(positions)[1])
+            return last(
+                matrix,
+                attention_mask,
+                rows=rows,
+                queries=queries,
+                query_rows=query_rows,
+                training=training,
+            )
 
 
 def transformer_model(

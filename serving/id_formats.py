@@ -53,12 +53,13 @@ class _Scores(keras.Model):
         """Ids [N, S] → the outputs of `Answers.scores`.
 
         Padding is computed, too: the runtimes know that form of BERT, and not
-        every operation of the other.
+        every operation of the other. The last layer computes the first tokens
+        alone.
         """
-        outputs = self.classifier.bert(inputs, training=training)
-        logits = self.classifier.head(
-            outputs["pooled_output"], training=training
+        pooled_output = self.classifier.bert.pooled_output(
+            inputs, training=training, unpad=False
         )
+        logits = self.classifier.head(pooled_output, training=training)
         return self._scores(logits)
 
 

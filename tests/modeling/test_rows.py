@@ -82,9 +82,10 @@ def inputs():
     }
 
 
-def test_pooled_output_equals_that_of_the_plain_path(model, inputs):
+@pytest.mark.parametrize("unpad", [True, False])
+def test_pooled_output_equals_that_of_the_plain_path(model, inputs, unpad):
     plain = model(inputs)["pooled_output"]
-    fast = model.pooled_output(inputs)
+    fast = model.pooled_output(inputs, unpad=unpad)
     some_token = inputs["input_mask"].any(1)
     np.testing.assert_allclose(fast[some_token], plain[some_token], atol=1e-6)
     # Scores near -10000 are rounded to 1e-3 in float32.
@@ -109,13 +110,14 @@ def test_without_a_mask_too(model, inputs):
     )
 
 
+@pytest.mark.parametrize("unpad", [True, False])
 @pytest.mark.parametrize("training", [False, True])
 def test_vectors_at_positions_equal_those_of_the_plain_path(
-    model, inputs, training
+    model, inputs, training, unpad
 ):
     inputs["input_mask"][3, 0] = 1
     plain = model(inputs, training=training)
-    fast = model.outputs_at(inputs, POSITIONS, training=training)
+    fast = model.outputs_at(inputs, POSITIONS, training=training, unpad=unpad)
     # Padding that is asked for, too.
     np.testing.assert_allclose(
         fast["vectors"],
