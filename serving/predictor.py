@@ -65,9 +65,8 @@ class Predictor:
         """Answers texts, or pairs of texts.
 
         Texts of similarly many tokens are computed together; the answers do
-        not depend on what a text is computed together with, but for files in
-        int8 (an ONNX file rounds a batch as a whole), which `batch_size=1`
-        helps against. Of bytes and strings alike, what is not valid UTF-8 is
+        not depend on what a text is computed together with, but for LiteRT
+        files in int8, which `batch_size=1` helps against. Of bytes and strings alike, what is not valid UTF-8 is
         left out.
 
         Args:
