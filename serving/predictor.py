@@ -66,8 +66,8 @@ class Predictor:
 
         Texts of similarly many tokens are computed together; the answers do
         not depend on what a text is computed together with, but for LiteRT
-        files in int8, which `batch_size=1` helps against. Of bytes and strings alike, what is not valid UTF-8 is
-        left out.
+        files in int8, which `batch_size=1` helps against. Of bytes and strings
+        alike, what is not valid UTF-8 is left out.
 
         Args:
             texts: N strings, or (text_a, text_b) for a model of pairs; none
