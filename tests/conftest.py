@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import pathlib
 import sys
+from unittest import mock
 
 import pytest
 from absl import flags
@@ -55,14 +56,18 @@ def load_script():
 
 @contextlib.contextmanager
 def files_of_at_most(size):
-    """To its writer, a file that may grow no more is a full disk."""
+    """To its writer, a file that may grow no more is a full disk.
+
+    Python itself would leave half of what it compiles on it, for good.
+    """
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with mock.patch.object(sys, "dont_write_bytecode", True):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

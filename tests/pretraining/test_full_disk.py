@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import pathlib
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def test_it_is_told_in_one_line_with_exit_code_2(root, job, tmp_path):
         cwd=root,
         capture_output=True,
         text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 2
     assert done.stderr.count("error: ") == 1
