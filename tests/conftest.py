@@ -5,13 +5,21 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pathlib
+import signal
 import sys
+import threading
 from unittest import mock
 
 import pytest
 from absl import flags
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_configure():
+    """Lets Ctrl-C come through, which a shell's background would ignore."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
