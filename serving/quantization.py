@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from finetuning.classifier import BertClassifier
+from safekeeping.errors import UserError
 
 INT8 = "int8"
 MODES = (INT8,)
@@ -51,6 +52,9 @@ def quantize_onnx(path: str | os.PathLike[str]) -> None:
 
     Args:
         path: of the file, opset 17.
+
+    Raises:
+        UserError: no product was found; the file is as it was.
     """
     import onnx
 
@@ -61,6 +65,12 @@ def quantize_onnx(path: str | os.PathLike[str]) -> None:
     # They win back the time that the scales of the rows take.
     rewriting.name_layer_norms()
     rewriting.divide_before_erf()
-    rewriting.round_products("/encoder")
+    if not rewriting.round_products("/encoder"):
+        # Another version of an exporter may give other names.
+        raise UserError(
+            "--quantize=int8: the exported graph has no product under the "
+            "name of the encoder, so there is nothing to round; export with "
+            "the versions of requirements-dev.lock, or without --quantize"
+        )
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -134,6 +134,29 @@ def test_onnx_rounds_the_encoder_and_no_more(onnx_pair):
     )
 
 
+def test_a_file_without_anything_to_round_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from safekeeping.errors import UserError
+    from serving.quantization import quantize_onnx
+
+    kernel = onnx.numpy_helper.from_array(np.eye(2, dtype=np.float32), "w")
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, 1, [None, 2]) for name in "xy"
+    )
+    node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"], "pooler/MatMul")
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.helper.make_model(
+            onnx.helper.make_graph([node], "graph", [x], [y], [kernel])
+        ),
+        path,
+    )
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="nothing to round"):
+        quantize_onnx(path)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_onnx_layer_norms_and_gelus_stay_what_they_were(runs, tmp_path):
     pytest.importorskip("tf2onnx", reason="needs the extra `onnx`")
