@@ -40,9 +40,9 @@ from benchmarks.weights import (
     useful_flops,
     write_weights,
 )
+from bert_keras3.training.concurrency import suitable_concurrency
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
-from training.concurrency import suitable_concurrency
 
 OURS = "ours"
 Place = tuple[str, str] | tuple[str, str, int]

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from console import entry
-from safekeeping.errors import UserError
+from bert_keras3.commands import entry
+from bert_keras3.safekeeping.errors import UserError
 
 
 def exit_after(main: Callable[[], None]) -> NoReturn:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ending import exit_after
-from console import entry
+from bert_keras3.commands import entry
 
 
 def predicted(
@@ -52,7 +52,7 @@ def predicted(
 
 def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
     """Returns what the reloaded model says of each row alone: [N, C]."""
-    from finetuning.problems import PROBLEMS
+    from bert_keras3.finetuning.problems import PROBLEMS
     from tokenization.packing import pack, pad
 
     settings, model = folder.read_settings(), folder.load_model()
@@ -76,9 +76,9 @@ def main() -> None:
     parser.add_argument("--test_file", required=True)
     flags = parser.parse_args()
     entry.load_tensorflow()
-    from finetuning.run_folder import RunFolder
-    from finetuning.sources import DataChoices, find_task
-    from serving import Predictor, export
+    from bert_keras3.finetuning.run_folder import RunFolder
+    from bert_keras3.finetuning.sources import DataChoices, find_task
+    from bert_keras3.serving import Predictor, export
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(pathlib.Path(scratch) / "run")

@@ -70,9 +70,9 @@ def run_ours(
     arguments: argparse.Namespace, output: str, streams: str, workers: int
 ) -> float:
     """Runs this project's; returns seconds."""
-    from pretraining import preparation
-    from pretraining.progress import Progress
-    from pretraining.settings import Settings
+    from bert_keras3.pretraining_data import preparation
+    from bert_keras3.pretraining_data.progress import Progress
+    from bert_keras3.pretraining_data.settings import Settings
 
     settings = Settings(
         (arguments.text_file,),
@@ -105,7 +105,7 @@ CONTENDERS: Mapping[str, Run] = {
 
 def run_child(arguments: argparse.Namespace) -> None:
     """Runs one contender and prints what it took."""
-    from inputs import records
+    from bert_keras3.inputs import records
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         output = os.path.join(folder, "out.tfrecord")

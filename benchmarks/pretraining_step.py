@@ -33,7 +33,10 @@ import numpy as np
 
 from benchmarks.ending import exit_after
 from benchmarks.surroundings import surroundings
-from training.concurrency import suitable_concurrency, suitable_threads
+from bert_keras3.training.concurrency import (
+    suitable_concurrency,
+    suitable_threads,
+)
 
 Batch = dict[str, np.ndarray]
 # Takes a batch, returns its loss.
@@ -66,10 +69,14 @@ def make_ours(
         concurrency: parts of a batch that are computed at the same time.
         lean: without work on padding, else as the original computes.
     """
+    from bert_keras3.optimization import create_optimizer
+    from bert_keras3.pretraining.model import (
+        BertForPreTraining,
+        loss,
+        plain_loss,
+    )
+    from bert_keras3.training.step import TrainStep
     from modeling.config import BertConfig
-    from optimization import create_optimizer
-    from pretraining.model import BertForPreTraining, loss, plain_loss
-    from training.step import TrainStep
 
     model = BertForPreTraining(
         BertConfig.from_json_file(arguments.bert_config_file)
@@ -112,8 +119,8 @@ def settings_of(name: str) -> dict[str, str]:
 
 def read_batches(arguments: argparse.Namespace) -> list[Batch]:
     """Returns as many batches as there are steps in a round, shuffled."""
-    from inputs import records
-    from pretraining import batches
+    from bert_keras3.inputs import records
+    from bert_keras3.pretraining import batches
 
     dataset = batches.dataset(
         records.open_records(arguments.records),

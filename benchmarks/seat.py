@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.material import Batch, Material, load_batches
-from training.concurrency import in_flight
+from bert_keras3.training.concurrency import in_flight
 
 # The most numbers that are sent to who compares them.
 _TOLD = 10_000

@@ -27,7 +27,7 @@ from benchmarks.ending import exit_after
 from benchmarks.material import Batch, Material, save_batches
 from benchmarks.surroundings import surroundings
 from benchmarks.weights import convert_run
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 
 PEER = "Hugging Face pipeline"
 CONTENDERS: Mapping[str, tuple[str, str]] = {
@@ -69,8 +69,8 @@ def prepare(
     model_dir: pathlib.Path, cache: pathlib.Path, texts: Sequence[str]
 ) -> Material:
     """Makes what the contenders load, where it is not there yet."""
-    from serving import export
-    from serving.versions import versions
+    from bert_keras3.serving import export
+    from bert_keras3.serving.versions import versions
 
     for format_name, quantize in EXPORTS:
         folder = cache / f"{format_name}-{quantize or 'float32'}"

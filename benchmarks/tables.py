@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.ending import exit_after
-from safekeeping.files import atomic_write
+from bert_keras3.safekeeping.files import atomic_write
 
 FOLDER = pathlib.Path(__file__).parent
 README = FOLDER / "README.md"

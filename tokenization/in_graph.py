@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import contexts, normalizer_model, packing, vocab
 from tokenization.character_table import (
     UNKNOWN_CHAR,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 
 # [CLS] a [SEP], and [CLS] a [SEP] b [SEP].
 NUM_SPECIAL_SINGLE = 2

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import sentencepiece
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
 from tokenization.vocab import Path
 

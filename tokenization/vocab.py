@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
 from tokenization.wordpiece import CONTINUATION, UNKNOWN
 

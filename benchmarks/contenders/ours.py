@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from training.concurrency import (
+from bert_keras3.training.concurrency import (
     suitable_concurrency,
     suitable_threads,
     usable_cores,
@@ -22,14 +22,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-import checkpointing
 from benchmarks.material import Batch, Material
-from finetuning.classifier import BertClassifier
+from bert_keras3 import checkpointing
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.predict import Predictor
+from bert_keras3.training.step import TrainStep
 from modeling import BertModel
 from modeling.losses import classification_loss
-from optimization import create_optimizer
-from training.predict import Predictor
-from training.step import TrainStep
 
 PACKAGES = ("tensorflow", "keras")
 

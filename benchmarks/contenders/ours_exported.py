@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.material import Batch, Material
-from serving.exporter import export
-from serving.formats import ID_INPUTS, MODEL_FILES
-from serving.saved_model import IDS
-from serving.versions import latest_version, versions
+from bert_keras3.serving.exporter import export
+from bert_keras3.serving.formats import ID_INPUTS, MODEL_FILES
+from bert_keras3.serving.saved_model import IDS
+from bert_keras3.serving.versions import latest_version, versions
 
 PACKAGES = ("tensorflow", "keras")
 OUTPUT = "probabilities"

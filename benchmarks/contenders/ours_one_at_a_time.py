@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from training.concurrency import usable_cores
+from bert_keras3.training.concurrency import usable_cores
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(usable_cores()))
 

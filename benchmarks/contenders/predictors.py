@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.material import Batch, Material
-from serving import Prediction, Predictor
-from serving.versions import latest_version
+from bert_keras3.serving import Prediction, Predictor
+from bert_keras3.serving.versions import latest_version
 
 _TENSORFLOW = ("tensorflow",)
 _ONNX = ("onnxruntime",)
@@ -80,7 +80,7 @@ def strings(material: Material) -> Run:
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
 
-    from serving.saved_model import STRINGS
+    from bert_keras3.serving.saved_model import STRINGS
 
     # Held on to by the function below, since signatures live no longer.
     loaded = tf.saved_model.load(
@@ -100,7 +100,7 @@ def ids(material: Material) -> Run:
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
 
-    from serving.saved_model import IDS, PACKED
+    from bert_keras3.serving.saved_model import IDS, PACKED
 
     loaded = tf.saved_model.load(
         os.fspath(latest_version(material.cache / "saved_model-float32"))

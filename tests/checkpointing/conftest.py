@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing import tensor_bundle
-from checkpointing.arrays import in_memory
+from bert_keras3.checkpointing import tensor_bundle
+from bert_keras3.checkpointing.arrays import in_memory
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 

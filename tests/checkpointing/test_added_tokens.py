@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing.added_tokens import (
+from bert_keras3.checkpointing.added_tokens import (
     add_tokens,
     pieces_per_word,
     read_words,
     report_saving,
 )
-from checkpointing.arrays import in_memory
-from checkpointing.checkpoint import Checkpoint
-from checkpointing.conversion import Settings, convert
-from checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.conversion import Settings, convert
+from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from safekeeping.errors import UserError
 
 VOCABULARY = (
     "[PAD]",

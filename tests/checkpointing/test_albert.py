@@ -11,17 +11,17 @@ import keras
 import numpy as np
 import pytest
 
-import checkpointing
-from checkpointing import names, tensor_bundle
-from checkpointing.arrays import in_memory
-from checkpointing.checkpoint import Checkpoint
-from checkpointing.conversion import Settings, convert
-from checkpointing.formats import write
-from checkpointing.inspection import inspect
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import names, tensor_bundle
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.conversion import Settings, convert
+from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.inspection import inspect
+from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
-from safekeeping.errors import UserError
 
 Arrays = dict[str, np.ndarray]
 

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from checkpointing.archive import unpack
-from safekeeping.errors import UserError
+from bert_keras3.checkpointing.archive import unpack
+from bert_keras3.safekeeping.errors import UserError
 
 
 @pytest.fixture

@@ -11,15 +11,19 @@ import keras
 import numpy as np
 import pytest
 
-import checkpointing
-from checkpointing import huggingface_config, keras_outline, verification
-from checkpointing.arrays import in_memory
-from checkpointing.checkpoint import Checkpoint
-from checkpointing.conversion import Outcome, Settings, convert
-from checkpointing.formats import read_checkpoint, write
-from checkpointing.huggingface_config import read_json
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import (
+    huggingface_config,
+    keras_outline,
+    verification,
+)
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.conversion import Outcome, Settings, convert
+from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.huggingface_config import read_json
+from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from safekeeping.errors import UserError
 
 Arrays = Mapping[str, Any]
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"aábc", "a", "了")

@@ -75,7 +75,7 @@ def test_inspect_and_convert(
 def test_flags_offer_what_the_tables_have(root: pathlib.Path) -> None:
     code = """
 import convert_checkpoint as script
-from checkpointing import checkpoint, formats, inspection
+from bert_keras3.checkpointing import checkpoint, formats, inspection
 for flag, table in (
     ("format", formats.FORMATS),
     ("architecture", checkpoint.ARCHITECTURES),

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import checkpointing
-from checkpointing import tensor_bundle, tensor_index
-from checkpointing.arrays import in_memory
-from safekeeping.errors import UserError
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import tensor_bundle, tensor_index
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.safekeeping.errors import UserError
 
 ARRAYS = {
     "bert/embeddings/word_embeddings": np.arange(6.0, dtype=np.float32).reshape(

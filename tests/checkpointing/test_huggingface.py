@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-import checkpointing
-from safekeeping.errors import UserError
+from bert_keras3 import checkpointing
+from bert_keras3.safekeeping.errors import UserError
 
 QUERY = "encoder.layer.0.attention.self.query.weight"
 QUERY_HERE = "bert/encoder/layer_0/attention/self/query/kernel"

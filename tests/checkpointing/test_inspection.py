@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing.inspection import Inspection, inspect
+from bert_keras3.checkpointing.inspection import Inspection, inspect
 
 Writer = Callable[[dict[str, Any]], pathlib.Path]
 

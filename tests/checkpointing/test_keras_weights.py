@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-import checkpointing
+from bert_keras3 import checkpointing
+from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 from modeling.heads import PreTrainingHeads, SequenceClassifier
-from safekeeping.errors import UserError
 
 
 class Everything(keras.Model):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpointing
-from checkpointing.arrays import Entry
-from checkpointing.loading import Mismatch, compare
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing.arrays import Entry
+from bert_keras3.checkpointing.loading import Mismatch, compare
+from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 from modeling.config import BertConfig
-from safekeeping.errors import UserError
 
 Arrays = dict[str, Any]
 Writer = Callable[[Arrays], pathlib.Path]

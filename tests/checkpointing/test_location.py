@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-import checkpointing
-from safekeeping.errors import UserError
+from bert_keras3 import checkpointing
+from bert_keras3.safekeeping.errors import UserError
 
 
 def touch(folder: pathlib.Path, *names: str) -> pathlib.Path:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from checkpointing import names
+from bert_keras3.checkpointing import names
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from checkpointing import safetensors_file
-from checkpointing.arrays import Arrays, Entry, in_memory
+from bert_keras3.checkpointing import safetensors_file
+from bert_keras3.checkpointing.arrays import Arrays, Entry, in_memory
 
 CASES = {
     "floats": {

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpointing
-from checkpointing import download, sources
-from safekeeping.errors import UserError
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import download, sources
+from bert_keras3.safekeeping.errors import UserError
 
 # Received in parts of 65536 bytes.
 CONTENT = bytes(range(256)) * 1600

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from checkpointing import google, tensor_bundle
-from checkpointing.arrays import Arrays, Entry, in_memory
+from bert_keras3.checkpointing import google, tensor_bundle
+from bert_keras3.checkpointing.arrays import Arrays, Entry, in_memory
 
 RNG = np.random.default_rng(1)
 CASES = {

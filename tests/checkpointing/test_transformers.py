@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointing import names, verification
-from checkpointing.arrays import in_memory
-from checkpointing.checkpoint import ARCHITECTURES, Checkpoint
-from checkpointing.conversion import Settings, convert
-from checkpointing.formats import read_checkpoint, write
-from checkpointing.vocabulary import read_vocabulary
+from bert_keras3.checkpointing import names, verification
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
+from bert_keras3.checkpointing.conversion import Settings, convert
+from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
 from tokenization.sentence_pieces import SentencePieceTokenizer
 

@@ -8,11 +8,11 @@ import pathlib
 
 import pytest
 
-from finetuning.choices import Job
-from finetuning.encoder_files import EncoderChoices
-from finetuning.job import run
-from finetuning.sources import DataChoices
-from finetuning.train import TrainingChoices
+from bert_keras3.finetuning.choices import Job
+from bert_keras3.finetuning.encoder_files import EncoderChoices
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.sources import DataChoices
+from bert_keras3.finetuning.train import TrainingChoices
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -42,8 +42,8 @@ def checkpoint(tmp_path_factory, config) -> pathlib.Path:
     """A folder as Google publishes them."""
     import keras
 
-    from checkpointing import tensor_bundle
-    from checkpointing.arrays import in_memory
+    from bert_keras3.checkpointing import tensor_bundle
+    from bert_keras3.checkpointing.arrays import in_memory
     from modeling import BertModel
 
     folder = tmp_path_factory.mktemp("uncased_L-1_H-16_A-2")

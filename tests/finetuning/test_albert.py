@@ -10,18 +10,18 @@ import keras
 import numpy as np
 import pytest
 
-from checkpointing import tensor_bundle
-from checkpointing.arrays import in_memory
-from finetuning import run_folder
-from finetuning.choices import Job
-from finetuning.encoder_files import EncoderChoices
-from finetuning.job import run
-from finetuning.run_folder import RunFolder
-from finetuning.sources import DataChoices
-from finetuning.train import TrainingChoices
+from bert_keras3.checkpointing import tensor_bundle
+from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.choices import Job
+from bert_keras3.finetuning.encoder_files import EncoderChoices
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.sources import DataChoices
+from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.exporter import export
 from modeling import BertConfig, BertModel
-from safekeeping.errors import UserError
-from serving.exporter import export
 from tokenization.sentence_pieces import SentencePieceTokenizer
 
 # What differs from a BERT is in tests/modeling and tests/tokenization.

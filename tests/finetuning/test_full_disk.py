@@ -12,10 +12,10 @@ import shutil
 import numpy as np
 import pytest
 
-from finetuning import results, run_folder
-from finetuning.job import run
-from finetuning.run_folder import RunFolder
-from training import state
+from bert_keras3.finetuning import results, run_folder
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.training import state
 
 
 def weights_of(folder):

@@ -11,20 +11,20 @@ import shutil
 import numpy as np
 import pytest
 
-import checkpointing
-from finetuning import run_folder
-from finetuning.choices import Job
-from finetuning.encoder_files import EncoderChoices
-from finetuning.job import run
-from finetuning.multi_label import MULTI_LABEL
-from finetuning.problem import LabelSource
-from finetuning.regression import REGRESSION
-from finetuning.run_folder import RunFolder
-from finetuning.single_label import ordered_labels
-from finetuning.sources import DataChoices, find_task
-from finetuning.train import TrainingChoices, example_weights
-from inputs.examples import InputExample
-from training.callbacks import TrainingLog
+from bert_keras3 import checkpointing
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.choices import Job
+from bert_keras3.finetuning.encoder_files import EncoderChoices
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.multi_label import MULTI_LABEL
+from bert_keras3.finetuning.problem import LabelSource
+from bert_keras3.finetuning.regression import REGRESSION
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.single_label import ordered_labels
+from bert_keras3.finetuning.sources import DataChoices, find_task
+from bert_keras3.finetuning.train import TrainingChoices, example_weights
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.training.callbacks import TrainingLog
 
 
 def weights_of(folder):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-import checkpointing
-from finetuning.classifier import BertClassifier
-from finetuning.lora import add_lora
-from finetuning.run_folder import LORA, MODEL, RunFolder
+from bert_keras3 import checkpointing
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.finetuning.lora import add_lora
+from bert_keras3.finetuning.run_folder import LORA, MODEL, RunFolder
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.step import TrainStep
 from modeling import BertConfig
 from modeling.losses import classification_loss
-from optimization import create_optimizer
-from training.step import TrainStep
 
 CONFIG = BertConfig(
     99,

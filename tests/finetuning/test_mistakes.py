@@ -13,14 +13,18 @@ import shutil
 
 import pytest
 
-from finetuning import run_folder
-from finetuning.checks import TRAINING_RANGES, check_metric, check_training
-from finetuning.choices import Job
-from finetuning.data import TextEncoder
-from finetuning.job import run
-from finetuning.problems import PROBLEMS
-from finetuning.train import TrainingChoices
-from safekeeping.errors import UserError
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.checks import (
+    TRAINING_RANGES,
+    check_metric,
+    check_training,
+)
+from bert_keras3.finetuning.choices import Job
+from bert_keras3.finetuning.data import TextEncoder
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.problems import PROBLEMS
+from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.safekeeping.errors import UserError
 from tokenization.full import FullTokenizer
 
 
@@ -164,7 +168,7 @@ def test_no_whole_step(told):
 
 def test_a_batch_may_be_larger_than_the_data(finished):
     """A batch then takes rows of the following passes in, as ever."""
-    from finetuning.train import steps_of
+    from bert_keras3.finetuning.train import steps_of
 
     choices = TrainingChoices(train_batch_size=64, num_train_epochs=4)
     assert steps_of(32, choices) == (2, (1, 2))

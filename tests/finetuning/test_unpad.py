@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from finetuning import run_folder
-from finetuning.classifier import BertClassifier
-from finetuning.job import run
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.finetuning.job import run
 from modeling import BertConfig
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inputs.batches import BatchLimit, batches_by_length
-from inputs.token_store import TokenStore
+from bert_keras3.inputs.batches import BatchLimit, batches_by_length
+from bert_keras3.inputs.token_store import TokenStore
 
 LENGTHS = [3, 9, 2, 5, 4, 2]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from inputs.columns import Columns
-from inputs.examples import InputExample, find_split_files
-from inputs.labelled_file import FileChoices, LabelledFile
-from safekeeping.errors import UserError
+from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.examples import InputExample, find_split_files
+from bert_keras3.inputs.labelled_file import FileChoices, LabelledFile
+from bert_keras3.safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inputs import delimited, dialects, encodings
-from inputs.delimited import Row, rows
-from inputs.dialect_search import sniff
-from inputs.dialects import Dialect
-from safekeeping.errors import UserError
+from bert_keras3.inputs import delimited, dialects, encodings
+from bert_keras3.inputs.delimited import Row, rows
+from bert_keras3.inputs.dialect_search import sniff
+from bert_keras3.inputs.dialects import Dialect
+from bert_keras3.safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
 

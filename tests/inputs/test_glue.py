@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from inputs.examples import InputExample
-from inputs.glue import TASKS, find_task, open_split
-from safekeeping.errors import UserError
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.glue import TASKS, find_task, open_split
+from bert_keras3.safekeeping.errors import UserError
 
 
 def read(

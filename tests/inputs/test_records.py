@@ -8,9 +8,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from inputs import records
-from inputs.example_encoding import encode_examples
-from safekeeping.errors import UserError
+from bert_keras3.inputs import records
+from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.safekeeping.errors import UserError
 
 COLUMNS = {
     "input_ids": np.array([[101, 7, 300, 102], [0, 127, 128, 16384]]),

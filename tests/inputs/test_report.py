@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from inputs.examples import InputExample
-from inputs.report import DataReport, Survey, num_shared
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.report import DataReport, Survey, num_shared
 
 EXAMPLES = [
     InputExample("1", "good", None, "yes", 2),

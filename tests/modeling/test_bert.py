@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from bert_keras3.safekeeping.errors import UserError
 from modeling import BertConfig, BertModel
-from safekeeping.errors import UserError
 
 IDS = np.array([[31, 51, 99], [15, 5, 0]], np.int32)
 MASK = np.array([[1, 1, 1], [1, 1, 0]], np.int32)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from bert_keras3.safekeeping.errors import UserError
 from modeling import BertConfig
-from safekeeping.errors import UserError
 
 
 def test_defaults_are_the_originals():

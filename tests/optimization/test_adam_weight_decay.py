@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_keras3.optimization import (
+    AdamWeightDecay,
+    WarmupPolynomialDecay,
+    create_optimizer,
+)
 from modeling import BertConfig, BertModel
 from modeling.heads import PreTrainingHeads, SequenceClassifier
 from modeling.losses import (
     classification_loss,
     masked_lm_loss,
     next_sentence_loss,
-)
-from optimization import (
-    AdamWeightDecay,
-    WarmupPolynomialDecay,
-    create_optimizer,
 )
 
 

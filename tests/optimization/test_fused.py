@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optimization import AdamWeightDecay, fused
+from bert_keras3.optimization import AdamWeightDecay, fused
 
 SHAPE = (200, 100)
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optimization import OPTIMIZERS, create_optimizer, only_rows
-from optimization.lazy_rows import WORD_TABLE
+from bert_keras3.optimization import OPTIMIZERS, create_optimizer, only_rows
+from bert_keras3.optimization.lazy_rows import WORD_TABLE
 
 RATE, DECAY, BETA_1, BETA_2, EPSILON = 0.1, 0.01, 0.9, 0.999, 1e-6
 TABLE = "word_embeddings"

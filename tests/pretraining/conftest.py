@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inputs import records
-from inputs.example_encoding import encode_examples
+from bert_keras3.inputs import records
+from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.pretraining.job import Job, run
+from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining.train import TrainingChoices
+from bert_keras3.pretraining_data import preparation
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data.settings import Settings
 from modeling import BertConfig
-from pretraining import preparation
-from pretraining.job import Job, run
-from pretraining.masking import MaskingSettings
-from pretraining.progress import Progress
-from pretraining.settings import Settings
-from pretraining.starting_point import ModelChoices
-from pretraining.train import TrainingChoices
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Every document repeats two phrases, so that there is something to learn.

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inputs import records
-from inputs.example_encoding import encode_examples
-from pretraining import batches
-from pretraining.batches import TrainingMasks
-from pretraining.masking import STRATEGIES, MaskingSettings, Vocabulary
-from safekeeping.errors import UserError
+from bert_keras3.inputs import records
+from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.pretraining import batches
+from bert_keras3.pretraining.batches import TrainingMasks
+from bert_keras3.pretraining_data.masking import (
+    STRATEGIES,
+    MaskingSettings,
+    Vocabulary,
+)
+from bert_keras3.safekeeping.errors import UserError
 
 VOCABULARY = Vocabulary(2, 3, 4, np.arange(500, dtype=np.int32))
 

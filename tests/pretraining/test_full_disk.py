@@ -11,14 +11,15 @@ import sys
 import numpy as np
 import pytest
 
-import checkpointing
-from pretraining import preparation, run_folder
-from pretraining.checkpoint_files import CheckpointFiles
-from pretraining.job import run
-from pretraining.masking import MaskingSettings
-from pretraining.progress import Progress
-from pretraining.settings import Settings
-from training import state
+from bert_keras3 import checkpointing
+from bert_keras3.pretraining import run_folder
+from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining_data import preparation
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.training import state
 
 pytest.importorskip("resource")
 
@@ -82,8 +83,8 @@ def test_a_full_disk_leaves_what_was_saved_and_the_run_goes_on(
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path, config):
     import keras
 
-    from optimization import create_optimizer
-    from pretraining.model import BertForPreTraining
+    from bert_keras3.optimization import create_optimizer
+    from bert_keras3.pretraining.model import BertForPreTraining
 
     left = tmp_path / ".checkpoint.tmp" / "model.ckpt-9.data-00000-of-00001"
     left.parent.mkdir()

@@ -7,14 +7,15 @@ import json
 
 import pytest
 
-import checkpointing
-from checkpointing.formats import read_checkpoint
-from pretraining import preparation, run_folder
-from pretraining.job import run
-from pretraining.masking import MaskingSettings
-from pretraining.progress import Progress
-from pretraining.settings import Settings
-from pretraining.starting_point import ModelChoices
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing.formats import read_checkpoint
+from bert_keras3.pretraining import run_folder
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining_data import preparation
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data.settings import Settings
 
 pytestmark = pytest.mark.slow
 

@@ -9,16 +9,19 @@ import re
 import numpy as np
 import pytest
 
-import checkpointing
+from bert_keras3 import checkpointing
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.pretraining import run_folder
+from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.starting_point import (
+    ModelChoices,
+    find_starting_point,
+)
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.training.computing import Computing
 from modeling import BertConfig
-from optimization import create_optimizer
-from pretraining import run_folder
-from pretraining.checkpoint_files import CheckpointFiles
-from pretraining.job import run
-from pretraining.masking import MaskingSettings
-from pretraining.starting_point import ModelChoices, find_starting_point
 from tokenization import guess_do_lower_case
-from training.computing import Computing
 
 
 def change(job, **values):
@@ -150,7 +153,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
     trained, job, lines, monkeypatch
 ):
     """Killed after step 5, two steps after the last state."""
-    from training.step import TrainStep
+    from bert_keras3.training.step import TrainStep
 
     steps = []
     take = TrainStep.__call__
@@ -173,7 +176,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
 
 
 def test_other_settings_are_refused_and_nothing_is_lost(trained, job):
-    from safekeeping.errors import UserError
+    from bert_keras3.safekeeping.errors import UserError
 
     before = {path: path.read_bytes() for path in trained.glob("*.*")}
     again = change(job, output_dir=trained, learning_rate=0.5)
@@ -228,7 +231,7 @@ def test_a_cased_model_stays_cased(config, tmp_path):
 
 
 def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
-    from finetuning.encoder_files import EncoderChoices, find_files
+    from bert_keras3.finetuning.encoder_files import EncoderChoices, find_files
 
     files = find_files(EncoderChoices(init_checkpoint=str(trained)))
     classifier, report = files.make_classifier(("good", "bad"))

@@ -12,11 +12,11 @@ import shutil
 import numpy as np
 import pytest
 
-from inputs import records
-from pretraining.job import run
-from pretraining.masking import MaskingSettings
-from pretraining.starting_point import ModelChoices
-from safekeeping.errors import UserError
+from bert_keras3.inputs import records
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.safekeeping.errors import UserError
 
 
 @pytest.fixture

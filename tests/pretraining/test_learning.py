@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from pretraining import preparation, run_folder
-from pretraining.job import Job, run
-from pretraining.masking import MaskingSettings
-from pretraining.progress import Progress
-from pretraining.settings import Settings
-from pretraining.starting_point import ModelChoices
-from pretraining.train import TrainingChoices
+from bert_keras3.pretraining import run_folder
+from bert_keras3.pretraining.job import Job, run
+from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining.train import TrainingChoices
+from bert_keras3.pretraining_data import preparation
+from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data.settings import Settings
 
 
 @pytest.mark.slow

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import checkpointing
-from inputs import records
-from modeling import BertConfig
-from modeling.losses import NO_PREDICTIONS
-from pretraining.evaluation import example_figures, metrics
-from pretraining.model import (
+from bert_keras3 import checkpointing
+from bert_keras3.inputs import records
+from bert_keras3.pretraining.evaluation import example_figures, metrics
+from bert_keras3.pretraining.model import (
     PREDICTIONS_PER_EXAMPLE,
     BertForPreTraining,
     loss,
     plain_loss,
 )
+from modeling import BertConfig
+from modeling.losses import NO_PREDICTIONS
 
 
 def features_of(case: str, arrays):

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import pytest
 
-from inputs import records
-from optimization import create_optimizer
-from pretraining.model import (
+from bert_keras3.inputs import records
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.pretraining.model import (
     MOVED_WORDS,
     PREDICTIONS_PER_EXAMPLE,
     BertForPreTraining,
     loss,
 )
-from training.step import TrainStep
+from bert_keras3.training.step import TrainStep
 
 
 @pytest.fixture

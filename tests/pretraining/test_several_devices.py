@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from checkpointing import read
+from bert_keras3.checkpointing import read
 
 pytestmark = pytest.mark.slow
 

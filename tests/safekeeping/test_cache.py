@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathlib
 
+from bert_keras3.safekeeping.cache import cache_folder
 from examples.fetch_minilm import minilm_folder
-from safekeeping.cache import cache_folder
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):

@@ -9,8 +9,8 @@ import pathlib
 
 import pytest
 
-from safekeeping.errors import UserError
-from safekeeping.files import (
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import (
     atomic_folder,
     atomic_path,
     atomic_write,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from finetuning.run_folder import ClassifierSettings, RunFolder
+from bert_keras3.finetuning.run_folder import ClassifierSettings, RunFolder
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -55,7 +55,7 @@ def make_run(
     """
     import keras
 
-    from finetuning.classifier import BertClassifier
+    from bert_keras3.finetuning.classifier import BertClassifier
 
     problem, labels, takes_pairs = RUNS[name]
     config = BertConfig(
@@ -133,7 +133,7 @@ def piece_run(tmp_path_factory, root) -> RunFolder:
 @pytest.fixture(scope="session")
 def exported(runs, tmp_path_factory) -> dict[str, pathlib.Path]:
     """The export_dir of each run, with version 1 in it."""
-    from serving import export
+    from bert_keras3.serving import export
 
     top = tmp_path_factory.mktemp("exported")
     for name, run in runs.items():
@@ -143,7 +143,7 @@ def exported(runs, tmp_path_factory) -> dict[str, pathlib.Path]:
 
 @pytest.fixture(scope="session")
 def predictors(exported):
-    from serving import Predictor
+    from bert_keras3.serving import Predictor
 
     return {name: Predictor(path) for name, path in exported.items()}
 
@@ -196,7 +196,7 @@ def serve_grpc():
         prediction_service_pb2_grpc,
     )
 
-    from serving.versions import latest_version
+    from bert_keras3.serving.versions import latest_version
 
     class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         def __init__(self, export_dir):

@@ -8,10 +8,10 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from finetuning.run_folder import RunFolder
-from safekeeping.errors import UserError
-from serving import Predictor, export
-from serving.formats import ID_INPUTS
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving import Predictor, export
+from bert_keras3.serving.formats import ID_INPUTS
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("serving.exporter.write_saved_model", fail)
+    monkeypatch.setattr("bert_keras3.serving.exporter.write_saved_model", fail)
     with pytest.raises(OSError, match="No space"):
         export(run.path, tmp_path / "export")
     assert list((tmp_path / "export").iterdir()) == []

@@ -148,7 +148,7 @@ def test_json(blocks, loaded, predictors):
 def test_onnx_and_litert(blocks, runs, predictors, tmp_path):
     for name in ("onnxruntime", "tf2onnx", "ai_edge_litert"):
         pytest.importorskip(name, reason="needs the extras `onnx`, `litert`")
-    from serving import export
+    from bert_keras3.serving import export
 
     export(runs["single"].path, tmp_path / "mobile", format_name="litert")
     export(runs["single"].path, tmp_path / "portable", format_name="onnx")

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from finetuning import run_folder
-from finetuning.choices import Job
-from finetuning.encoder_files import EncoderChoices
-from finetuning.job import run
-from finetuning.problems import PROBLEMS
-from finetuning.run_folder import RunFolder
-from finetuning.sources import DataChoices
-from finetuning.train import TrainingChoices
-from serving import Predictor, export
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.choices import Job
+from bert_keras3.finetuning.encoder_files import EncoderChoices
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.problems import PROBLEMS
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.sources import DataChoices
+from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.serving import Predictor, export
 from tokenization.packing import pack, pad
 
 TOLERANCE = 1e-6
@@ -157,8 +157,8 @@ def test_real_rows(shared, tmp_path):
     """All of a published dev file, with a real vocabulary."""
     import keras
 
-    from finetuning.classifier import BertClassifier
-    from finetuning.run_folder import ClassifierSettings
+    from bert_keras3.finetuning.classifier import BertClassifier
+    from bert_keras3.finetuning.run_folder import ClassifierSettings
     from modeling import BertConfig
 
     rows = [

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from safekeeping.errors import UserError
-from serving import export
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving import export
 from tokenization.full import FullTokenizer
 from tokenization.packing import pack, pad
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import export
-from serving.versions import latest_version
+from bert_keras3.serving import export
+from bert_keras3.serving.versions import latest_version
 
 IDS = np.arange(24, dtype=np.int32).reshape(3, 8) % 17 + 5
 INPUTS = {
@@ -136,8 +136,8 @@ def test_onnx_rounds_the_encoder_and_no_more(onnx_pair):
 
 def test_a_file_without_anything_to_round_is_refused(tmp_path):
     onnx = pytest.importorskip("onnx")
-    from safekeeping.errors import UserError
-    from serving.quantization import quantize_onnx
+    from bert_keras3.safekeeping.errors import UserError
+    from bert_keras3.serving.quantization import quantize_onnx
 
     kernel = onnx.numpy_helper.from_array(np.eye(2, dtype=np.float32), "w")
     x, y = (
@@ -162,7 +162,7 @@ def test_onnx_layer_norms_and_gelus_stay_what_they_were(runs, tmp_path):
     pytest.importorskip("tf2onnx", reason="needs the extra `onnx`")
     import onnx
 
-    from serving.onnx_rewriting import Rewriting
+    from bert_keras3.serving.onnx_rewriting import Rewriting
 
     for name in ("single", "pairs"):
         folder = export(runs[name].path, tmp_path / name, format_name="onnx")

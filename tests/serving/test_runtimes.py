@@ -13,11 +13,11 @@ import threading
 import numpy as np
 import pytest
 
-from safekeeping.errors import UserError
-from serving import Predictor, export
-from serving.answers import ANSWERS
-from serving.formats import MODEL_FILES
-from serving.predictions import READINGS
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving import Predictor, export
+from bert_keras3.serving.answers import ANSWERS
+from bert_keras3.serving.formats import MODEL_FILES
+from bert_keras3.serving.predictions import READINGS
 
 NAMES = ("single", "pairs", "several", "number")
 # Formats with the packages that write and run them.
@@ -303,7 +303,9 @@ def test_a_missing_runtime_is_named(
 ):
     (tmp_path / file).write_bytes(b"nonsense")
     stem = "onnx" if file == "model.onnx" else "litert"
-    monkeypatch.delitem(sys.modules, f"serving.runtimes.{stem}", raising=False)
+    monkeypatch.delitem(
+        sys.modules, f"bert_keras3.serving.runtimes.{stem}", raising=False
+    )
     for name in list(sys.modules):
         if name.partition(".")[0] == package:
             monkeypatch.delitem(sys.modules, name)
@@ -315,7 +317,7 @@ def test_a_missing_runtime_is_named(
 @pytest.mark.slow
 def test_sentence_pieces(format_name, tmp_path, piece_run):
     """ALBERT's vocabulary, which a SavedModel has no tokenizer for."""
-    from serving.formats import ID_INPUTS
+    from bert_keras3.serving.formats import ID_INPUTS
     from tokenization.packing import pack, pad
 
     folder = export(piece_run.path, tmp_path, format_name=format_name)

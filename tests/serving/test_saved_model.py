@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import LabelSetPrediction, Prediction, ValuePrediction
+from bert_keras3.serving import LabelSetPrediction, Prediction, ValuePrediction
 
 
 def shapes_of(signature):
@@ -100,7 +100,7 @@ def test_what_the_outputs_say(loaded, predictors):
 
 
 def test_several_labels_are_joined_in_their_order():
-    from serving.answers import all_outputs
+    from bert_keras3.serving.answers import all_outputs
 
     logits = tf.constant([[9.0, -9, 9], [-9, -9, -9], [0, 9, -9]])
     outputs = all_outputs("multi_label", logits, ("a", "b", "c"))

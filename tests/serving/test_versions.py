@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from safekeeping.errors import UserError
-from serving.versions import latest_version, new_version, versions
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.versions import latest_version, new_version, versions
 
 
 def test_numbers_go_up(tmp_path):

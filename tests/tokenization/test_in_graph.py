@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters, packing
 from tokenization.full import FullTokenizer
 from tokenization.in_graph import GraphTokenizer

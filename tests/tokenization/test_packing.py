@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import packing
 
 CLS, SEP = 101, 102

@@ -11,7 +11,7 @@ import pickle
 
 import pytest
 
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import find_vocab_file, load_vocab
 from tokenization.full import FullTokenizer
 from tokenization.opening import open_tokenizer

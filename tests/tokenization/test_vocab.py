@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tokenization
-from safekeeping.errors import UserError
+from bert_keras3.safekeeping.errors import UserError
 from tokenization import vocab
 
 

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.step import TrainStep
 from modeling.embeddings import EmbeddingLookup
-from optimization import create_optimizer
-from training.step import TrainStep
 
 
 class Linear(keras.Model):

@@ -21,13 +21,13 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from bert_keras3.optimization import create_optimizer  # noqa: E402
+from bert_keras3.safekeeping.errors import UserError  # noqa: E402
+from bert_keras3.training.determinism import make_deterministic  # noqa: E402
+from bert_keras3.training.devices import Devices  # noqa: E402
+from bert_keras3.training.distributions import devices_of  # noqa: E402
+from bert_keras3.training.fit import FitSettings, fit  # noqa: E402
 from modeling.embeddings import EmbeddingLookup  # noqa: E402
-from optimization import create_optimizer  # noqa: E402
-from safekeeping.errors import UserError  # noqa: E402
-from training.determinism import make_deterministic  # noqa: E402
-from training.devices import Devices  # noqa: E402
-from training.distributions import devices_of  # noqa: E402
-from training.fit import FitSettings, fit  # noqa: E402
 
 WORDS = 6
 STEPS = 8

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from training.loopback import run_workers
+from bert_keras3.training.loopback import run_workers
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +27,9 @@ if distribution == "mirrored":
         [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 import numpy as np
-from optimization import create_optimizer
-from training.distributions import devices_of
-from training.step import TrainStep
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.distributions import devices_of
+from bert_keras3.training.step import TrainStep
 
 class Model(keras.Model):
     def __init__(self):

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from safekeeping.errors import UserError
-from training.cluster import Cluster, read_cluster
-from training.devices import Devices
-from training.distributions import check_not_distributed
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.cluster import Cluster, read_cluster
+from bert_keras3.training.devices import Devices
+from bert_keras3.training.distributions import check_not_distributed
 
 
 def config(jobs, kind="worker", index=0):

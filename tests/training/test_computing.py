@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from finetuning.classifier import BertClassifier
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training import computing
+from bert_keras3.training.computing import PRECISIONS, computing_in, guarded
+from bert_keras3.training.predict import Predictor
+from bert_keras3.training.step import TrainStep
 from modeling import BertConfig
 from modeling.losses import classification_loss
-from optimization import create_optimizer
-from training import computing
-from training.computing import PRECISIONS, computing_in, guarded
-from training.predict import Predictor
-from training.step import TrainStep
 
 CONFIG = BertConfig(
     99,

@@ -11,8 +11,8 @@ import threading
 import numpy as np
 import pytest
 
-from training.concurrency import in_flight, split
-from training.predict import Predictor
+from bert_keras3.training.concurrency import in_flight, split
+from bert_keras3.training.predict import Predictor
 
 
 def batch_of(lengths, width=None):

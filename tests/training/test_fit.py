@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from safekeeping.errors import StoppedError, UserError
-from training.callbacks import ProgressBar, TrainingLog
-from training.fit import (
+from bert_keras3.safekeeping.errors import StoppedError, UserError
+from bert_keras3.training.callbacks import ProgressBar, TrainingLog
+from bert_keras3.training.fit import (
     FitSettings,
     fit,
     lower_is_better,
 )
-from training.identity import refuse_another_training
+from bert_keras3.training.identity import refuse_another_training
 
 
 @pytest.fixture

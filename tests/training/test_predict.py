@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.predict import Predictor
+from bert_keras3.training.predict import Predictor
 
 
 def test_the_order_is_that_of_the_positions(make):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from safekeeping.errors import UserError
-from training import state
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training import state
 
 
 @pytest.fixture

@@ -1,0 +1,249 @@
+"""Any checkpoint in, any checkpoint out: the steps of `convert_checkpoint.py`.
+
+Formats are in `formats`, new words in `added_tokens`, the proof in
+`verification`; how it is told is the script's matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterable, Sequence
+
+from bert_keras3.checkpointing import added_tokens, names, verification
+from bert_keras3.checkpointing.added_tokens import Added
+from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
+from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.loading import compare
+from bert_keras3.checkpointing.location import Path
+from bert_keras3.safekeeping.errors import UserError
+from modeling.config import BertConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is wanted.
+
+    Attributes:
+        format: one of `formats.FORMATS`.
+        with_optimizer: keep the optimiser's slots and `global_step`.
+        architecture: what the checkpoint is for, where its weights leave
+            that open; one of `checkpoint.ARCHITECTURES`.
+        labels: names of the classes, in the order of their numbers.
+        words: new words for the vocabulary.
+        verify: run source and result and compare.
+        config_file: of the source, where it does not lie beside it.
+        vocab_file: likewise.
+    """
+
+    format: str
+    with_optimizer: bool = False
+    architecture: str | None = None
+    labels: Sequence[str] = ()
+    words: Sequence[str] = ()
+    verify: bool = False
+    config_file: Path | None = None
+    vocab_file: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a conversion did.
+
+    Attributes:
+        source: what was read.
+        result: what was written.
+        bytes_dropped: of optimiser state that was left behind.
+        left_out: weights that the format has no name for.
+        added: the new words, if any were wanted.
+        difference: largest difference of any output, if it was verified.
+    """
+
+    source: Checkpoint
+    result: Checkpoint
+    bytes_dropped: int
+    left_out: tuple[str, ...]
+    added: Added | None
+    difference: float | None
+
+
+def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
+    """Reads a checkpoint and writes it in another format.
+
+    Args:
+        source_path: see `location.locate`.
+        target: see `formats.write`.
+        settings: see there.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UserError: the input cannot be read or the output not be written as
+            wanted, or what was written does not compute the same; there is
+            no output then.
+    """
+    _refuse_unless_sensible(settings)
+    source = _described(
+        read_checkpoint(source_path, settings.config_file, settings.vocab_file),
+        settings,
+    )
+    _refuse_unless_fitting(source, str(source_path))
+    result, dropped = source, 0
+    if not settings.with_optimizer:
+        weights, dropped = without_slots(source.arrays)
+        result = dataclasses.replace(source, arrays=weights)
+    added = None
+    if settings.words:
+        result, added = added_tokens.add_tokens(result, settings.words)
+    left_out: list[str] = []
+    differences: list[float] = []
+
+    def check(path: pathlib.Path) -> None:
+        written = read_checkpoint(path)
+        left_out.extend(n for n in result.arrays if n not in written.arrays)
+        if settings.verify:
+            new = set(added.ids.values()) if added else set()
+            differences.append(_verified(source, written, new))
+
+    write(target, result, format=settings.format, check=check)
+    return Outcome(
+        source=source,
+        result=result,
+        bytes_dropped=dropped,
+        left_out=tuple(left_out),
+        added=added,
+        difference=differences[0] if differences else None,
+    )
+
+
+def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
+    """Returns the weights alone, and the bytes of what is left aside."""
+    kept = {
+        name: entry
+        for name, entry in arrays.entries.items()
+        if not names.is_slot(name)
+    }
+    dropped = sum(
+        math.prod(entry.shape) * entry.dtype.itemsize
+        for name, entry in arrays.entries.items()
+        if name not in kept
+    )
+    return Arrays(kept), dropped
+
+
+def parameters(arrays: Arrays, *, slots: bool = False) -> int:
+    """Returns how many numbers the weights have, or the optimiser's slots."""
+    return sum(
+        math.prod(entry.shape)
+        for name, entry in arrays.entries.items()
+        if names.is_slot(name) is slots
+    )
+
+
+def read_labels(path: pathlib.Path) -> list[str]:
+    """Reads names of classes, one a line.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as labels: {error}") from error
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _described(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
+    """Adds to the configuration what the user says about the heads."""
+    extra: dict[str, object] = {}
+    if settings.architecture:
+        _refuse_unless_possible(settings.architecture, checkpoint.heads)
+        extra["architectures"] = [settings.architecture]
+    if settings.labels:
+        if len(settings.labels) != checkpoint.num_labels:
+            raise UserError(
+                f"--labels: has {len(settings.labels)} lines, the checkpoint "
+                f"{checkpoint.num_labels} classes"
+            )
+        extra["id2label"] = {
+            str(number): label for number, label in enumerate(settings.labels)
+        }
+    if not extra:
+        return checkpoint
+    config = BertConfig.from_dict({**checkpoint.config.to_dict(), **extra})
+    return dataclasses.replace(checkpoint, config=config)
+
+
+def _refuse_unless_fitting(checkpoint: Checkpoint, source: str) -> None:
+    """Compares the configuration with the weights, before a model is made.
+
+    Layers of other families have other names; they are taken as they are.
+    """
+    family = checkpoint.family
+    if not names.is_modelled(family):
+        return
+    config = checkpoint.config
+    found: dict[str, int | None] = {
+        "num_hidden_groups": names.count_groups(checkpoint.arrays)[0] or None
+    }
+    if family == "bert":
+        found["num_hidden_layers"] = names.count_layers(checkpoint.arrays)
+    problems = [
+        f"{field} is {getattr(config, field)} in the one and {size} in the "
+        "other"
+        for field, size in found.items()
+        if getattr(config, field) != size
+    ]
+    if not problems:
+        expected = names.shapes(config, checkpoint.heads, checkpoint.num_labels)
+        report = compare(expected, checkpoint.arrays, source)
+        problems = [str(mismatch) for mismatch in report.wrong_shape]
+        problems += [f"{name} is missing" for name in report.missing]
+        # A part of the encoder that would not be computed.
+        problems += [
+            f"{name} is too much"
+            for name in report.unused
+            if names.head_of(name) is None and name.startswith("bert/encoder/")
+        ]
+    if problems:
+        raise UserError(
+            f"{source}: its configuration and its weights do not belong "
+            f"together: {'; '.join(problems[:4])}. Give the configuration "
+            "that does with --bert_config_file"
+        )
+
+
+def _verified(source: Checkpoint, written: Checkpoint, new: set[int]) -> float:
+    difference = verification.largest_difference(source, written, avoid=new)
+    if not difference <= verification.TOLERANCE:
+        raise UserError(
+            f"--verify: outputs of the input and of the result differ by up "
+            f"to {difference:.3g}, more than {verification.TOLERANCE:g}; "
+            "nothing was written"
+        )
+    return difference
+
+
+def _refuse_unless_sensible(settings: Settings) -> None:
+    if settings.with_optimizer and settings.format != "google":
+        raise UserError(
+            f"--with_optimizer: --format={settings.format} has no place for "
+            "the optimiser's slots; only --format=google has"
+        )
+    if settings.with_optimizer and settings.words:
+        raise UserError(
+            "--with_optimizer and --add_tokens exclude each other: the new "
+            "rows have no moments"
+        )
+
+
+def _refuse_unless_possible(architecture: str, heads: Iterable[str]) -> None:
+    absent = [h for h in ARCHITECTURES[architecture] if h not in heads]
+    if absent:
+        raise UserError(
+            f"--architecture={architecture}: the checkpoint lacks "
+            f"{' and '.join(absent)}"
+        )

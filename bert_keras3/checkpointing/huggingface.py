@@ -1,0 +1,284 @@
+"""Hugging Face's folders: `config.json` and `model.safetensors`.
+
+Weight names come from `names`; vocabularies are `tokenization`'s matter.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from bert_keras3.checkpointing import names, safetensors_file
+from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
+from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.huggingface_config import (
+    read_json,
+    to_json_values,
+)
+from bert_keras3.checkpointing.vocabulary import write_vocabulary
+from bert_keras3.safekeeping.errors import UserError
+
+SINGLE_FILE = "model.safetensors"
+SHARD_INDEX = "model.safetensors.index.json"
+
+_DTYPES: Mapping[str, Any] = {
+    **safetensors_file.DTYPES,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+}
+# Stored in half the bytes; every value of theirs is a float32.
+_WIDENED = ("F16", "BF16")
+
+_SPECIAL_TOKENS = {
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+    "pad_token": "[PAD]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+}
+_WORD_PIECE = {
+    "tokenizer_class": "BertTokenizer",
+    "do_basic_tokenize": True,
+    "strip_accents": None,
+    "tokenize_chinese_chars": True,
+}
+_SPECIAL_SENTENCE_PIECES = {
+    **_SPECIAL_TOKENS,
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+}
+_SENTENCE_PIECE = {
+    "tokenizer_class": "AlbertTokenizer",
+    "keep_accents": False,
+    "remove_space": True,
+}
+
+
+def read(path: pathlib.Path) -> Arrays:
+    """Opens `model.safetensors`, or the shards an index file lists.
+
+    float16 and bfloat16 are widened to float32, kernels are transposed to
+    [in, out]. Names that Google has no counterpart for are kept as they are.
+
+    Args:
+        path: a `.safetensors` file or `model.safetensors.index.json`.
+
+    Returns:
+        The arrays under Google's names.
+
+    Raises:
+        UserError: a file is missing, damaged or no safetensors file.
+    """
+    files = _shards(path) if path.suffix == ".json" else [path]
+    found: dict[str, Entry] = {}
+    for file in files:
+        found.update(_entries(file))
+    prefix = _left_out_prefix(found)
+    entries: dict[str, Entry] = {}
+    for name, entry in found.items():
+        full = name if _is_head(name) else prefix + name
+        if names.HUGGINGFACE_BUFFERS.search(name) or _is_tie(full, found):
+            continue
+        google = names.from_huggingface(names.HUGGINGFACE_TIES.get(full, full))
+        if google is not None and names.is_transposed(google):
+            entry = _transposed(entry)
+        entries[google or name] = entry
+    _drop_mapping_to_itself(entries, path)
+    return Arrays(entries)
+
+
+def _left_out_prefix(found: Mapping[str, Entry]) -> str:
+    """Bare encoders are saved without the name that they have in models."""
+    if "embeddings.word_embeddings.weight" not in found:
+        return ""
+    albert = any(name.startswith("encoder.albert_") for name in found)
+    return "albert." if albert else "bert."
+
+
+def _drop_mapping_to_itself(
+    entries: dict[str, Entry], path: pathlib.Path
+) -> None:
+    """Takes out an ALBERT's mapping from one width to the same.
+
+    Hugging Face's has one always, Google's only between different widths.
+
+    Raises:
+        UserError: it changes what it maps.
+    """
+    kernel = entries.get(f"{names.MAPPING}/kernel")
+    bias = entries.get(f"{names.MAPPING}/bias")
+    if kernel is None or bias is None or len(set(kernel.shape)) != 1:
+        return
+    identity = np.eye(*kernel.shape, dtype=kernel.dtype)
+    if not np.array_equal(kernel.read(), identity) or np.any(bias.read()):
+        raise UserError(
+            f"{path}: maps embeddings of {kernel.shape[0]} to hidden vectors "
+            "of the same size, which Google's ALBERT does not; this is not "
+            "computed here"
+        )
+    del entries[f"{names.MAPPING}/kernel"], entries[f"{names.MAPPING}/bias"]
+
+
+def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Fills a folder as transformers' `save_pretrained` does.
+
+    `model.safetensors` with the tied word table once, `config.json`, and
+    with a vocabulary `vocab.txt` or `spiece.model`, `tokenizer_config.json` and
+    `special_tokens_map.json`.
+
+    Args:
+        folder: exists and is empty.
+        checkpoint: what to write; a BERT or an ALBERT.
+
+    Raises:
+        UserError: a part of the encoder has no name there.
+    """
+    # Bare encoders are saved without the prefix of the models around them.
+    bare = checkpoint.architecture in ("BertModel", "AlbertModel")
+    tensors = {}
+    for name, entry in _with_mapping(checkpoint).items():
+        there = names.to_huggingface(name, checkpoint.family)
+        if there is None and name.startswith("bert/encoder/"):
+            raise UserError(
+                f"--format=huggingface: {name} has no place in Hugging Face's "
+                f"{checkpoint.architecture}; write google or keras"
+            )
+        if there is None:
+            continue
+        if names.is_transposed(name):
+            entry = _transposed(entry)
+        if bare:
+            there = there.removeprefix(f"{checkpoint.family}.")
+        tensors[there] = entry
+    safetensors_file.write(folder / SINGLE_FILE, tensors)
+    _write_json(folder / "config.json", to_json_values(checkpoint))
+    if checkpoint.vocabulary is not None:
+        _write_tokenizer(folder, checkpoint)
+
+
+def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
+    """Returns the arrays, and the mapping that every ALBERT there has."""
+    entries = {
+        name: entry
+        for name, entry in checkpoint.arrays.entries.items()
+        if not names.is_slot(name)
+    }
+    if checkpoint.family == "albert" and f"{names.MAPPING}/bias" not in entries:
+        width = checkpoint.config.hidden_size
+        to_itself = {
+            f"{names.MAPPING}/kernel": np.eye(width, dtype=np.float32),
+            f"{names.MAPPING}/bias": np.zeros(width, np.float32),
+        }
+        entries.update(in_memory(to_itself).entries)
+    return entries
+
+
+def _write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    assert checkpoint.vocabulary is not None
+    pieces = checkpoint.sentence_pieces
+    write_vocabulary(folder, checkpoint.vocabulary, pieces)
+    special, settings = _SPECIAL_TOKENS, _WORD_PIECE
+    if pieces is not None:
+        special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
+    _write_json(folder / "special_tokens_map.json", special)
+    _write_json(
+        folder / "tokenizer_config.json",
+        {
+            **special,
+            **settings,
+            "do_lower_case": checkpoint.do_lower_case,
+            "model_max_length": checkpoint.config.max_position_embeddings,
+        },
+    )
+
+
+def _write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
+    in_order = dict(sorted(values.items()))
+    text = json.dumps(in_order, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _shards(index: pathlib.Path) -> list[pathlib.Path]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) for name in weight_map.values()
+    ):
+        raise UserError(
+            f"{index}: has no weight_map from weights to file names"
+        )
+    files = []
+    for name in sorted(set(weight_map.values())):
+        # A name with a path in it could point outside the folder.
+        if pathlib.PurePath(name).name != name or "\\" in name:
+            raise UserError(
+                f"{index}: {name!r} is not the name of a file beside it"
+            )
+        files.append(index.parent / name)
+    return files
+
+
+def _entries(path: pathlib.Path) -> dict[str, Entry]:
+    try:
+        # Reads of what is asked for; a mapped file would count as memory.
+        file = safe_open(str(path), framework="numpy", backend="pread")
+        described = {name: file.get_slice(name) for name in list(file.keys())}
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: is not a safetensors file, or is cut short: {error}; "
+            "fetch it again"
+        ) from error
+    entries = {}
+    for name, part in described.items():
+        stored = part.get_dtype()
+        if stored not in _DTYPES:
+            raise UserError(
+                f"{path}: {name} is stored as {stored}, which is not read; "
+                "save the weights as float32"
+            )
+        dtype = np.float32 if stored in _WIDENED else _DTYPES[stored]
+        entries[name] = Entry(
+            tuple(part.get_shape()),
+            np.dtype(dtype),
+            functools.partial(_read_tensor, file, path, name, dtype),
+        )
+    return entries
+
+
+def _read_tensor(file: Any, path: pathlib.Path, name: str, dtype: Any) -> Array:
+    try:
+        array: Array = file.get_tensor(name)
+    except SafetensorError as error:
+        raise UserError(f"{path}: {name} cannot be read: {error}") from error
+    return array.astype(dtype, copy=False)
+
+
+def _transposed(entry: Entry) -> Entry:
+    return Entry(
+        entry.shape[::-1],
+        entry.dtype,
+        lambda: np.ascontiguousarray(entry.read().T),
+    )
+
+
+def _is_head(name: str) -> bool:
+    return name.startswith(
+        ("cls.", "classifier.", "qa_outputs.", "predictions.", "sop_classifier")
+    )
+
+
+def _is_tie(name: str, found: Mapping[str, Entry]) -> bool:
+    first = names.HUGGINGFACE_TIES.get(name)
+    bare = first and re.sub(r"^(al)?bert\.", "", first)
+    return first in found or bare in found

@@ -1,0 +1,263 @@
+"""Tells what a checkpoint is from names and shapes; reads no weights.
+
+Works where the data files are absent, too. How it is shown is the script's
+matter.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bert_keras3.checkpointing import google, names
+from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing.conversion import parameters
+from bert_keras3.checkpointing.early_albert import as_albert
+from bert_keras3.checkpointing.formats import FORMATS, config_at
+from bert_keras3.checkpointing.loading import compare
+from bert_keras3.checkpointing.location import Location, Path, locate
+from bert_keras3.checkpointing.vocabulary import read_vocabulary
+from bert_keras3.safekeeping.errors import UserError
+from modeling.config import BertConfig
+
+# What each task needs on top of the layers.
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "features": (),
+    "pretraining": ("pooler", "masked_lm", "next_sentence"),
+    "classification": ("pooler", "labels"),
+    "tagging": ("labels",),
+    "question_answering": ("span",),
+}
+
+_LAYER = (
+    r"bert/encoder/(layer_0|layer_shared|transformer/group_0/inner_group_0)"
+)
+
+# Where a size can be read: a weight's name and which of its axes.
+_SIZES = (
+    ("vocab_size", r"bert/embeddings/word_embeddings", 0),
+    ("embedding_size", r"bert/embeddings/word_embeddings", 1),
+    ("hidden_size", rf"{_LAYER}/attention(_1)?/self/query/kernel", 0),
+    (
+        "intermediate_size",
+        rf"{_LAYER}/(ffn_1/)?intermediate/dense/kernel",
+        1,
+    ),
+    ("max_position_embeddings", r"bert/embeddings/position_embeddings", 0),
+    ("type_vocab_size", r"bert/embeddings/token_type_embeddings", 0),
+    ("num_labels", r"output_bias", 0),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What a task would find and not find.
+
+    Attributes:
+        task: one of TASKS.
+        missing: weights it needs that are not there; they would start random.
+        unused: weights that it has no use for.
+        wrong_shape: weights that do not fit the configuration.
+    """
+
+    task: str
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    wrong_shape: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What a checkpoint is.
+
+    Attributes:
+        path: its prefix or file.
+        format: "google", "huggingface" or "keras".
+        family: one of `names.FAMILIES`.
+        sizes: of the layers, as the shapes tell them, by the names that
+            configurations use; the number of attention heads comes from the
+            configuration.
+        parameters: numbers in its weights, without the optimiser's.
+        dtypes: how many weights are of which.
+        heads: what stands on top of the layers, of `names.HEADS`.
+        slots: values of the optimiser; 0 without.
+        slot_parameters: numbers in them.
+        vocabulary: lines of the vocabulary beside it, or None.
+        config: what the configuration beside it says, or None.
+        fits: what each task would find.
+        notes: what a user should know, in words.
+    """
+
+    path: str
+    format: str
+    family: str
+    sizes: Mapping[str, int]
+    parameters: int
+    dtypes: Mapping[str, int]
+    heads: tuple[str, ...]
+    slots: int
+    slot_parameters: int
+    vocabulary: int | None
+    config: Mapping[str, Any] | None
+    fits: tuple[Fit, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all of it as what JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def inspect(path: Path) -> Inspection:
+    """Tells what a checkpoint is.
+
+    Args:
+        path: see `location.locate`; of a Google checkpoint the index alone
+            is enough.
+
+    Returns:
+        What its names and shapes tell.
+
+    Raises:
+        UserError: there is no checkpoint, or its index or header is damaged.
+    """
+    location = locate(path)
+    arrays, notes = _open(location)
+    config = None
+    try:
+        config = config_at(location)
+    except UserError as error:
+        notes.append(str(error))
+    family = names.family(arrays)
+    sizes = _sizes(arrays, config)
+    vocabulary = (
+        len(read_vocabulary(location.vocab_file))
+        if location.vocab_file
+        else None
+    )
+    notes += _disagreements(sizes, config)
+    notes += _about_vocabulary(sizes.get("vocab_size"), vocabulary)
+    slots = {n: e for n, e in arrays.entries.items() if names.is_slot(n)}
+    weights = {n: e for n, e in arrays.entries.items() if n not in slots}
+    return Inspection(
+        path=str(location.weights),
+        format=location.format,
+        family=family,
+        sizes=sizes,
+        parameters=parameters(arrays),
+        dtypes=dict(
+            collections.Counter(str(e.dtype) for e in weights.values())
+        ),
+        heads=names.heads_in(arrays),
+        slots=len(slots),
+        slot_parameters=parameters(arrays, slots=True),
+        vocabulary=vocabulary,
+        config=config.to_dict() if config else None,
+        fits=tuple(_fit(task, arrays, sizes, family) for task in TASKS),
+        notes=tuple(notes),
+    )
+
+
+def _open(location: Location) -> tuple[Arrays, list[str]]:
+    """Opens a checkpoint; Google's without its data, if need be."""
+    if location.format != "google":
+        return FORMATS[location.format].read(location.weights), []
+    try:
+        return google.read(location.weights), []
+    except UserError as error:
+        arrays = google.read_index(location.weights)
+        return arrays, [f"names and shapes only: {error}"]
+
+
+def _sizes(arrays: Arrays, config: BertConfig | None) -> dict[str, int]:
+    sizes = {}
+    for field, pattern, axis in _SIZES:
+        for name, entry in arrays.entries.items():
+            if re.fullmatch(pattern, name) and len(entry.shape) > axis:
+                sizes[field] = entry.shape[axis]
+    if sizes.get("embedding_size") == sizes.get("hidden_size"):
+        sizes.pop("embedding_size", None)
+    layers = names.count_layers(arrays)
+    groups, layers_of_group = names.count_groups(arrays)
+    if layers:
+        sizes["num_hidden_layers"] = layers
+    elif config is not None:
+        # Shared weights do not tell how often they are used.
+        sizes["num_hidden_layers"] = config.num_hidden_layers
+    if groups:
+        sizes["num_hidden_groups"] = groups
+        sizes["inner_group_num"] = layers_of_group
+    if config is not None:
+        sizes["num_attention_heads"] = config.num_attention_heads
+    return sizes
+
+
+def _disagreements(
+    sizes: Mapping[str, int], config: BertConfig | None
+) -> list[str]:
+    said = vars(config) if config is not None else {}
+    return [
+        f"the configuration says {field} {said[field]}, the weights {size}"
+        for field, size in sizes.items()
+        if said.get(field, size) != size
+    ]
+
+
+def _about_vocabulary(rows: int | None, lines: int | None) -> list[str]:
+    if rows is None or lines is None or lines == rows:
+        return []
+    if lines < rows:
+        note = "the rest of them have no word"
+    else:
+        note = "the two do not belong together"
+    return [f"{lines} lines of vocabulary for {rows} rows of words: {note}"]
+
+
+def _fit(
+    task: str, arrays: Arrays, sizes: Mapping[str, int], family: str
+) -> Fit:
+    """Compares the weights with what a task needs.
+
+    Of families that are not modelled only the heads are compared.
+    """
+    heads = TASKS[task]
+    if family == "albert_zh":
+        arrays, family = as_albert(arrays), "albert"
+        one_group = {"num_hidden_groups": 1, "inner_group_num": 1}
+        sizes = {**sizes, "embedding_size": sizes["hidden_size"], **one_group}
+    expected = {}
+    if names.is_modelled(family):
+        expected = _expected(arrays, sizes, heads)
+    if expected:
+        report = compare(expected, arrays, task)
+        return Fit(
+            task,
+            report.missing,
+            report.unused,
+            tuple(str(mismatch) for mismatch in report.wrong_shape),
+        )
+    there = names.heads_in(arrays)
+    return Fit(
+        task,
+        tuple(f"{names.HEADS[h]}…" for h in heads if h not in there),
+        tuple(f"{names.HEADS[h]}…" for h in there if h not in heads),
+        (),
+    )
+
+
+def _expected(
+    arrays: Arrays, sizes: Mapping[str, int], heads: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    try:
+        config = BertConfig.from_dict(
+            {
+                **sizes,
+                # Not told by shapes, and no shape depends on it.
+                "num_attention_heads": 1,
+            }
+        )
+    except UserError:
+        return {}
+    return names.shapes(config, heads, sizes.get("num_labels", 0))

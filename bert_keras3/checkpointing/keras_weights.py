@@ -1,0 +1,254 @@
+"""Reads Keras' files, `.keras` and `.weights.h5`, as our models save them.
+
+No model is built, so nothing in them is executed: HDF5 groups carry the
+layers' names, which are the parts of Google's names, and the table below has
+the order of the variables inside a layer. Writing is in `keras_outline`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import pathlib
+import shutil
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
+from bert_keras3.checkpointing.hdf5_layout import Layout, Place, layout
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import is_full_disk, naming
+from modeling.config import BertConfig
+
+WEIGHTS_MEMBER = "model.weights.h5"
+MODEL_MEMBER = "config.json"
+
+# What reading something else than a Keras file raises.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    RecursionError,
+    zipfile.BadZipFile,
+)
+
+_KERNEL = ("kernel", "bias")
+_NORM = ("gamma", "beta")
+_OUTPUT = ("output_weights", "output_bias")
+
+# (a layer's name, how many variables it has itself) → what they are called.
+_VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
+    ("embeddings", 1): ("word_embeddings",),
+    ("embeddings", 2): ("token_type_embeddings", "position_embeddings"),
+    ("LayerNorm", 2): _NORM,
+    ("query", 2): _KERNEL,
+    ("key", 2): _KERNEL,
+    ("value", 2): _KERNEL,
+    ("dense", 2): _KERNEL,
+    ("embedding_hidden_mapping_in", 2): _KERNEL,
+    ("LayerNorm_1", 2): _NORM,
+    ("predictions", 1): ("output_bias",),
+    ("seq_relationship", 2): _OUTPUT,
+    ("squad", 2): _OUTPUT,
+}
+_SCOPES = ("bert", "cls")
+
+# JSON that `keras_outline` adds at the root of an HDF5 file, as bytes.
+ABSENT = "absent_weights"
+CONFIG = "bert_config"
+
+# Real weights hardly shrink; what grows by more than this is a trap.
+_LARGEST_INFLATION = 50
+
+
+def read(path: pathlib.Path) -> Arrays:
+    """Opens a `.keras` or `.weights.h5` file for reading, array by array.
+
+    Args:
+        path: the file, saved by Keras from a model whose weight paths are
+            Google's names.
+
+    Returns:
+        The arrays under Google's names; an optimiser's under
+        `optimizer/vars/N`, those of other layers under the file's own names.
+
+    Raises:
+        UserError: the file is damaged or of another kind.
+    """
+    opened = _Opened(path)
+    absent = opened.note(ABSENT)
+    if not isinstance(absent, list):
+        absent = []
+    entries = {
+        name: Entry(
+            place.shape,
+            np.dtype(place.dtype),
+            functools.partial(opened.read, place),
+        )
+        for name, place in named(opened.layout)
+        if name not in absent
+    }
+    return Arrays(entries)
+
+
+def config(path: pathlib.Path) -> BertConfig | None:
+    """Reads the configuration that a file carries itself.
+
+    Args:
+        path: a `.keras` file of one of this program's models, or a
+            `.weights.h5` file that `keras_outline` wrote.
+
+    Returns:
+        The configuration, with `id2label` if the model knows its labels;
+        None if there is none.
+
+    Raises:
+        UserError: the file is damaged, or the configuration is impossible.
+    """
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                member = _member(path, archive, MODEL_MEMBER)
+                found = _find_config(json.loads(archive.read(member)))
+        else:
+            found = _Opened(path).note(CONFIG)
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        return None
+    try:
+        return BertConfig.from_dict(found)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _find_config(saved: Any) -> dict[str, Any] | None:
+    """Looks for a model's `config` in what Keras wrote about the model."""
+    if isinstance(saved, dict):
+        inner = saved.get("config")
+        if isinstance(inner, dict) and "num_hidden_layers" in inner:
+            labels = saved.get("labels")
+            if isinstance(labels, list):
+                named = {str(n): label for n, label in enumerate(labels)}
+                return {**inner, "id2label": named}
+            return inner
+        saved = list(saved.values())
+    if isinstance(saved, list):
+        for part in saved:
+            found = _find_config(part)
+            if found is not None:
+                return found
+    return None
+
+
+class _Opened:
+    """A file of arrays, closed when the last of its arrays is gone."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        with contextlib.ExitStack() as stack:
+            try:
+                if path.suffix == ".keras":
+                    self._file: IO[bytes] = stack.enter_context(
+                        tempfile.NamedTemporaryFile(suffix=".h5")
+                    )
+                    with naming(self._file.name):
+                        _copy_weights(path, self._file)
+                        self._file.flush()
+                else:
+                    self._file = stack.enter_context(open(path, "rb"))
+                self.layout = layout(pathlib.Path(self._file.name))
+            except UserError:
+                raise
+            except _DAMAGE as error:
+                if isinstance(error, OSError) and is_full_disk(error):
+                    raise  # the folder of temporary files, not this one
+                raise UserError(
+                    f"{path}: is not a Keras weights file, or is cut short: "
+                    f"{error}"
+                ) from error
+            weakref.finalize(self, stack.pop_all().close)
+
+    def read(self, place: Place) -> Array:
+        """Reads one array."""
+        array = np.empty(place.shape, place.dtype)
+        self._file.seek(place.offset)
+        if self._file.readinto(array.reshape(-1).view(np.uint8)) < place.size:  # type: ignore[attr-defined]
+            raise UserError(f"{self.path}: became shorter while it was read")
+        return array
+
+    def note(self, name: str) -> Any:
+        """Returns the JSON that was added to the file, or None."""
+        place = self.layout.root.get(name)
+        if place is None:
+            return None
+        try:
+            return json.loads(self.read(place).tobytes())
+        except ValueError as error:
+            raise UserError(f"{self.path}: {name} is no JSON") from error
+
+
+def _copy_weights(path: pathlib.Path, copy: IO[bytes]) -> None:
+    """Copies the HDF5 file out of a `.keras` archive, which seeks slowly."""
+    with zipfile.ZipFile(path) as archive:
+        info = _member(path, archive, WEIGHTS_MEMBER)
+        with archive.open(info) as member:
+            shutil.copyfileobj(member, copy, 1 << 20)
+
+
+def _member(
+    path: pathlib.Path, archive: zipfile.ZipFile, name: str
+) -> zipfile.ZipInfo:
+    info = archive.getinfo(name)
+    if info.file_size > max(_LARGEST_INFLATION * info.compress_size, 1 << 20):
+        raise UserError(
+            f"{path}: {name} would grow from {info.compress_size} to "
+            f"{info.file_size} bytes; refused"
+        )
+    return info
+
+
+def named(found: Layout) -> Iterator[tuple[str, Place]]:
+    """Gives every variable Google's name, or one made of its place."""
+    names = {layer.path: layer.name for layer in found.layers}
+    for layer in found.layers:
+        own_name = f"{layer.path}/vars".lstrip("/")
+        if layer.path.split("/")[0] == "optimizer":
+            for position, place in enumerate(layer.variables):
+                yield f"{own_name}/{position}", place
+            continue
+        # Only the state of random generators is made of whole numbers.
+        weights = [p for p in layer.variables if np.dtype(p.dtype).kind == "f"]
+        scope = _from_scope(_names_down_to(layer.path, names))
+        called = _VARIABLES.get((layer.name, len(weights)))
+        if called is None and not scope and len(weights) == 2:
+            called = _OUTPUT
+        for position, place in enumerate(weights):
+            if called is None:
+                yield f"{own_name}/{position}", place
+            else:
+                yield "/".join((*scope, called[position])), place
+
+
+def _names_down_to(path: str, names: Mapping[str, str]) -> list[str]:
+    """The names of a layer's owners and its own, outermost first."""
+    parts = path.split("/") if path else []
+    places = ("/".join(parts[:end]) for end in range(len(parts) + 1))
+    return [names[place] for place in places if names.get(place)]
+
+
+def _from_scope(layers: list[str]) -> list[str]:
+    """Drops what stands outside of Google's scopes, a whole model's name."""
+    for position, name in enumerate(layers):
+        if name in _SCOPES:
+            return layers[position:]
+    return []

@@ -1,0 +1,237 @@
+"""Names of weights: whose they are, what they belong to, what they are there.
+
+Google's variable names are the names of this program, and `weight_table` has
+all of them; `huggingface` translates to and from them by these functions,
+`inspection` and the writers ask them what a model consists of.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from bert_keras3.checkpointing import weight_table
+from bert_keras3.checkpointing.weight_table import Weight
+from modeling.config import BertConfig
+
+WORD_TABLE = weight_table.WORD_TABLE
+MASKED_LM_BIAS = weight_table.MASKED_LM_BIAS
+MAPPING = weight_table.MAPPING
+
+# What may stand on top of the layers, by the beginning of its names.
+HEADS: Mapping[str, str] = {
+    "pooler": "bert/pooler/",
+    "masked_lm": "cls/predictions/",
+    "next_sentence": "cls/seq_relationship/",
+    "span": "cls/squad/",
+    "labels": "output_",
+}
+
+# Whose names they are, by what only theirs have; in words for messages.
+_FAMILY_MARKS = (
+    ("albert", re.compile(r"bert/encoder/transformer/group_\d+/")),
+    ("albert_zh", re.compile(r"bert/encoder/layer_shared/")),
+    ("bert", re.compile(r"bert/encoder/layer_\d+/")),
+)
+FAMILIES: Mapping[str, str] = {
+    "bert": "a BERT",
+    "albert": "an ALBERT, whose layers share their weights in groups",
+    "albert_zh": (
+        "an early Chinese ALBERT (`layer_shared`, `word_embeddings_2`)"
+    ),
+    "unknown": "no BERT: it has no weights named bert/encoder/…",
+}
+
+# Families that this program has a model of, and what their weights are.
+_TABLES: Mapping[str, tuple[Weight, ...]] = {
+    "bert": weight_table.BERT,
+    "albert": weight_table.ALBERT,
+}
+
+# A second name for an array that the table has under its first one: the word
+# table and its bias as the masked-LM head sees them.
+HUGGINGFACE_TIES = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
+}
+
+# Constants that some files hold beside the weights.
+HUGGINGFACE_BUFFERS = re.compile(
+    r"(^|\.)embeddings\.(position|token_type)_ids$"
+)
+
+_TO_HUGGINGFACE = {
+    family: {row.google: row.huggingface for row in table if row.huggingface}
+    for family, table in _TABLES.items()
+}
+_FROM_HUGGINGFACE = {
+    there: google
+    for names in _TO_HUGGINGFACE.values()
+    for google, there in names.items()
+}
+
+# How files of before 2020 call a LayerNorm's weights.
+_OLD_NORMS = (
+    ("LayerNorm.gamma", "LayerNorm.weight"),
+    ("LayerNorm.beta", "LayerNorm.bias"),
+)
+
+# What optimisers of the original and of its relatives keep beside the
+# weights: moments named after the variable, and counters at the root.
+_SLOT = re.compile(
+    r"(.+/)?(adam_[mv]|lamb_[mv]|Adam(_1)?|AdamWeightDecayOptimizer(_1)?"
+    r"|LAMBOptimizer(_1)?)"
+    r"|global_step|beta[12]_power|optimizer/vars/\d+"
+)
+
+_LAYER_NUMBER = re.compile(r"(?<=encoder[/.]layer[_.])\d+(?=[/.])")
+# Those, and the numbers of groups and of the layers in them.
+_NUMBER = re.compile(
+    rf"{_LAYER_NUMBER.pattern}|(?<=group_)\d+(?=/)"
+    r"|(?<=\.albert_layer_groups\.)\d+(?=\.)|(?<=\.albert_layers\.)\d+(?=\.)"
+)
+_GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
+
+
+def is_slot(name: str) -> bool:
+    """Tells optimiser state (`…/adam_m`, `global_step`) from weights."""
+    return _SLOT.fullmatch(name) is not None
+
+
+def is_transposed(name: str) -> bool:
+    """Whether Hugging Face stores the array `name` as [out, in].
+
+    Args:
+        name: Google's name.
+    """
+    return name.endswith("/kernel")
+
+
+def to_huggingface(name: str, family: str = "bert") -> str | None:
+    """Translates Google's name; None if Hugging Face has no such weight.
+
+    Args:
+        name: Google's name.
+        family: whose weight it is, "bert" or "albert".
+    """
+    return _translate(name, _TO_HUGGINGFACE[family])
+
+
+def from_huggingface(name: str) -> str | None:
+    """Translates Hugging Face's name; None if Google has no such weight.
+
+    Args:
+        name: with its `bert.` or `albert.` prefix; LayerNorm weights may be
+            called gamma and beta, as old files have them.
+    """
+    for old, new in _OLD_NORMS:
+        name = name.replace(old, new)
+    return _translate(name, _FROM_HUGGINGFACE)
+
+
+def family(found: Iterable[str]) -> str:
+    """Returns whose names these are, one of FAMILIES."""
+    found = tuple(found)
+    return next(
+        (
+            name
+            for name, mark in _FAMILY_MARKS
+            if any(mark.match(one) for one in found)
+        ),
+        "unknown",
+    )
+
+
+def family_of(config: BertConfig) -> str:
+    """Returns which of the families that are modelled has this shape."""
+    return "bert" if config.num_hidden_groups is None else "albert"
+
+
+def is_modelled(family: str) -> bool:
+    """Whether there is a model for this family of names."""
+    return family in _TABLES
+
+
+def count_layers(found: Iterable[str]) -> int:
+    """Returns how many layers have names of their own, as a BERT's have."""
+    numbers = map(_LAYER_NUMBER.search, found)
+    return len({match.group() for match in numbers if match})
+
+
+def count_groups(found: Iterable[str]) -> tuple[int, int]:
+    """Returns how many groups of layers there are, and layers in each."""
+    pairs = {match.groups() for match in map(_GROUP.match, found) if match}
+    return len({group for group, _ in pairs}), len({n for _, n in pairs})
+
+
+def head_of(name: str) -> str | None:
+    """Returns which of HEADS a weight is part of; None for the layers."""
+    return next(
+        (head for head, start in HEADS.items() if name.startswith(start)), None
+    )
+
+
+def heads_in(found: Iterable[str]) -> tuple[str, ...]:
+    """Returns which of HEADS are there, in the order of the table."""
+    heads = {head_of(name) for name in found if not is_slot(name)}
+    return tuple(head for head in HEADS if head in heads)
+
+
+def shapes(
+    config: BertConfig, heads: Iterable[str] = (), num_labels: int = 0
+) -> dict[str, tuple[int, ...]]:
+    """Returns what a model consists of.
+
+    Args:
+        config: its sizes.
+        heads: which of HEADS it has.
+        num_labels: classes of the head `labels`.
+
+    Returns:
+        {Google's name: shape}.
+    """
+    sizes = {
+        **vars(config),
+        "embedding_size": config.embedding_width,
+        "num_labels": num_labels,
+    }
+    wanted = {None, *heads}
+    return {
+        name: tuple(
+            axis if isinstance(axis, int) else sizes[axis] for axis in row.axes
+        )
+        for row in _TABLES[family_of(config)]
+        if head_of(row.google) in wanted
+        for name in _numbered(row.google, config)
+    }
+
+
+def _numbered(name: str, config: BertConfig) -> Iterator[str]:
+    """Gives a row's name for every layer, or once; never if it is not used."""
+    if name.startswith(MAPPING):
+        if config.embedding_width != config.hidden_size:
+            yield name
+        return
+    counts: tuple[int, ...] = ()
+    if "{n}" in name:
+        counts = (config.num_hidden_layers,)
+        if config.num_hidden_groups is not None:
+            counts = (config.num_hidden_groups, config.inner_group_num)
+    for numbers in itertools.product(*map(range, counts)):
+        yield _filled(name, map(str, numbers))
+
+
+def _translate(name: str, table: Mapping[str, str]) -> str | None:
+    if "{" in name:  # the placeholder itself is no name
+        return None
+    found = table.get(_NUMBER.sub("{n}", name))
+    return found and _filled(found, _NUMBER.findall(name))
+
+
+def _filled(name: str, numbers: Iterable[str]) -> str:
+    for number in numbers:
+        name = name.replace("{n}", number, 1)
+    return name

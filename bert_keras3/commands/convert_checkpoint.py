@@ -1,0 +1,246 @@
+r"""Converts a BERT or ALBERT checkpoint to another format, or tells what it is.
+
+    python convert_checkpoint.py --input=uncased_L-12_H-768_A-12 \
+        --output=out --format=huggingface --verify
+    python convert_checkpoint.py --inspect=uncased_L-12_H-768_A-12
+
+The input may be Google's, a Hugging Face folder or a Keras file, a .zip or an
+https:// address of one, or the name of a model that Google has published.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from bert_keras3.commands import entry
+
+if TYPE_CHECKING:
+    from bert_keras3.checkpointing.conversion import Outcome
+    from bert_keras3.checkpointing.inspection import Inspection
+
+FLAGS = flags.FLAGS
+
+# Converting.
+flags.DEFINE_string("input", None, "Checkpoint to convert.")
+flags.DEFINE_string(
+    "output",
+    None,
+    "Folder to write, which does not exist yet; with --format=keras also a "
+    "file that ends in .keras or .weights.h5.",
+)
+flags.DEFINE_enum(
+    "format", None, ["google", "huggingface", "keras"], "What to write."
+)
+flags.DEFINE_string(
+    "bert_config_file", None, "Configuration, if not beside the input."
+)
+flags.DEFINE_string("vocab_file", None, "Vocabulary, if not beside the input.")
+flags.DEFINE_bool(
+    "with_optimizer",
+    False,
+    "Keep the optimiser's slots and global_step (--format=google only).",
+)
+flags.DEFINE_bool(
+    "verify",
+    False,
+    "Run fixed inputs through input and result; if any output differs by more "
+    "than 1e-5, nothing is written.",
+)
+flags.DEFINE_enum(
+    "architecture",
+    None,
+    [
+        "BertForQuestionAnswering",
+        "BertForSequenceClassification",
+        "BertForTokenClassification",
+        "BertForPreTraining",
+        "BertForMaskedLM",
+        "BertForNextSentencePrediction",
+        "BertModel",
+        "AlbertForQuestionAnswering",
+        "AlbertForSequenceClassification",
+        "AlbertForTokenClassification",
+        "AlbertForPreTraining",
+        "AlbertForMaskedLM",
+        "AlbertModel",
+    ],
+    "What the weights are for, where they leave it open: classifiers of "
+    "sequences and of tokens have the same ones.",
+)
+flags.DEFINE_string(
+    "labels_file", None, "Names of the classes, one a line, in their order."
+)
+
+# New words.
+flags.DEFINE_string(
+    "add_tokens", None, "File with new words for the vocabulary, one a line."
+)
+flags.DEFINE_string(
+    "report_text",
+    None,
+    "Text file: how many pieces a word of it has before and after "
+    "--add_tokens.",
+)
+
+# Looking.
+flags.DEFINE_string("inspect", None, "Checkpoint to describe.")
+flags.DEFINE_enum(
+    "task",
+    None,
+    [
+        "features",
+        "pretraining",
+        "classification",
+        "tagging",
+        "question_answering",
+    ],
+    "With --inspect: list what this task would miss or not use.",
+)
+flags.DEFINE_bool("json", False, "With --inspect: print JSON.")
+
+
+def main() -> None:
+    """Inspects or converts, as the flags say."""
+    from bert_keras3.safekeeping.errors import UserError
+
+    wanted = {name: FLAGS[name].value for name in ("input", "output", "format")}
+    if FLAGS.inspect is not None:
+        if any(wanted.values()):
+            raise UserError("--inspect stands alone: give no --input with it")
+        entry.load_tensorflow()
+        _inspect()
+        return
+    absent = [f"--{name}" for name, value in wanted.items() if not value]
+    if absent:
+        raise UserError(
+            f"{', '.join(absent)}: missing. To convert, give --input, "
+            "--output and --format; to look at a checkpoint, --inspect"
+        )
+    entry.load_tensorflow()
+    _convert()
+
+
+def _inspect() -> None:
+    from bert_keras3.checkpointing.inspection import inspect
+
+    inspection = inspect(FLAGS.inspect)
+    if FLAGS.json:
+        print(json.dumps(inspection.to_dict(), indent=2))
+    else:
+        _show(inspection)
+
+
+def _show(inspection: Inspection) -> None:
+    from bert_keras3.checkpointing.names import FAMILIES
+    from bert_keras3.commands.screen import Screen
+
+    screen = Screen()
+    rows: list[tuple[str, object]] = [
+        ("what it is", FAMILIES[inspection.family]),
+        ("format", inspection.format),
+        *inspection.sizes.items(),
+        ("parameters", f"{inspection.parameters:,}"),
+        (
+            "stored as",
+            ", ".join(f"{n} × {d}" for d, n in inspection.dtypes.items()),
+        ),
+        ("heads", ", ".join(inspection.heads) or "none"),
+        (
+            "optimiser",
+            f"{inspection.slots} values, {inspection.slot_parameters:,} numbers"
+            if inspection.slots
+            else "none",
+        ),
+        ("lines of vocabulary", inspection.vocabulary or "no vocabulary"),
+    ]
+    screen.table(("", ""), rows, title=inspection.path)
+    screen.table(
+        ("for this task", "missing", "unused", "wrong shape"),
+        [
+            (fit.task, *map(len, (fit.missing, fit.unused, fit.wrong_shape)))
+            for fit in inspection.fits
+        ],
+    )
+    for fit in inspection.fits:
+        if fit.task == FLAGS.task:
+            for what in ("missing", "unused", "wrong_shape"):
+                for name in getattr(fit, what):
+                    screen.say(f"{what.replace('_', ' ')}: {name}")
+    for note in inspection.notes:
+        screen.say(f"note: {note}")
+
+
+def _convert() -> None:
+    from bert_keras3.checkpointing.added_tokens import read_words
+    from bert_keras3.checkpointing.conversion import (
+        Settings,
+        convert,
+        read_labels,
+    )
+
+    labels = FLAGS.labels_file and read_labels(pathlib.Path(FLAGS.labels_file))
+    words = FLAGS.add_tokens and read_words(pathlib.Path(FLAGS.add_tokens))
+    outcome = convert(
+        FLAGS.input,
+        FLAGS.output,
+        Settings(
+            format=FLAGS.format,
+            with_optimizer=FLAGS.with_optimizer,
+            architecture=FLAGS.architecture,
+            labels=labels or (),
+            words=words or (),
+            verify=FLAGS.verify,
+            config_file=FLAGS.bert_config_file,
+            vocab_file=FLAGS.vocab_file,
+        ),
+    )
+    _tell(outcome)
+
+
+def _tell(outcome: Outcome) -> None:
+    from rich.filesize import decimal
+
+    from bert_keras3.checkpointing.added_tokens import report_saving
+    from bert_keras3.checkpointing.conversion import parameters
+    from bert_keras3.commands.screen import Screen
+
+    say = Screen().say
+    result = outcome.result
+    say(
+        f"wrote {FLAGS.output}: {result.architecture} with "
+        f"{parameters(result.arrays):,} parameters; heads: "
+        f"{', '.join(result.heads) or 'none'}"
+    )
+    if outcome.bytes_dropped:
+        say(
+            f"left behind: {decimal(outcome.bytes_dropped)} of the "
+            "optimiser's state"
+        )
+    if outcome.left_out:
+        say(
+            f"left out, since --format={FLAGS.format} has no name for them: "
+            f"{', '.join(outcome.left_out)}"
+        )
+    if FLAGS.format == "google" and result.config.hidden_act == "gelu_erf":
+        say(
+            "hidden_act is gelu_erf, which the original's own code does not "
+            'know; with "gelu" in bert_config.json it runs, and each '
+            "activation may differ by up to 4.7e-4"
+        )
+    if outcome.added is not None:
+        for line in outcome.added.lines():
+            say(line)
+        if FLAGS.report_text:
+            text = pathlib.Path(FLAGS.report_text)
+            say(report_saving(outcome.source, result, text))
+    if outcome.difference is not None:
+        say(f"largest difference of any output: {outcome.difference:.3g}")
+
+
+def command() -> None:
+    """Runs the script with the arguments of the process."""
+    entry.run(main)

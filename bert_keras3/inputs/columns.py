@@ -1,0 +1,200 @@
+"""Which column of a file is the text, which the label, which the id.
+
+What is found out about a new file is `column_search`'s matter; here a later
+file gets the columns of the training file. `labelled_file` reads by them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from bert_keras3.inputs.dialects import Decision, Dialect
+from bert_keras3.safekeeping.errors import UserError
+
+NO_COLUMN = "none"
+"""The value that says: this file has no such column."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The columns of a file that matter, as indices counted from 0.
+
+    Attributes:
+        text: of the text, or the first text of a pair.
+        text_pair: of the second text, if there is one.
+        label: of the label; several for multi-label data, none without.
+        id: of the identifier, if there is one.
+        names: of all columns of the file.
+        header: whether the names stand in the file.
+        decisions: what was decided and how, for display.
+    """
+
+    text: int
+    text_pair: int | None
+    label: tuple[int, ...]
+    id: int | None
+    names: tuple[str, ...]
+    header: bool
+    decisions: tuple[Decision, ...] = dataclasses.field(
+        default=(), compare=False
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The columns as values that JSON has, without the decisions."""
+        values = dataclasses.asdict(self)
+        del values["decisions"]
+        return values
+
+    def are_said(self, role: str, value: str) -> bool:
+        """Whether a user's word on a role names the columns that are here.
+
+        Args:
+            role: "text", "text_pair", "label" or "id".
+            value: as in `labelled_file.FileChoices`.
+        """
+        found = getattr(self, role)
+        indices = found if role == "label" else _as_tuple(found)
+        if value.strip().lower() == NO_COLUMN:
+            return not indices
+        whole = self._place(value)
+        parts = value.split(",") if whole is None else [value]
+        return tuple(map(self._place, parts)) == indices
+
+    def _place(self, said: str) -> int | None:
+        said = said.strip()
+        for index, name in enumerate(self.names):
+            if name.casefold() == said.casefold():
+                return index
+        return int(said) - 1 if said.isdecimal() else None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Columns:
+        """The columns that `to_dict` wrote."""
+        lists = {name: tuple(values[name]) for name in ("label", "names")}
+        return cls(**{**values, **lists})
+
+
+def matching_columns(
+    trained: Columns,
+    dialect: Dialect,
+    *,
+    path: str | os.PathLike[str],
+    want_label: bool = True,
+) -> Columns:
+    """Finds the columns of a training file again in another file.
+
+    By name, if both have a header. By number otherwise: if there are as many
+    columns, or, for a file to predict, as many as without the labels.
+
+    Args:
+        trained: the columns of the training file.
+        dialect: of the other file.
+        path: of the other file, for messages.
+        want_label: False to do without the label columns, present or not.
+
+    Returns:
+        The columns of the other file.
+
+    Raises:
+        UserError: a column is not there, or the numbers do not fit.
+    """
+    if trained.header and dialect.header:
+        places = {
+            index: same_name(name, dialect)
+            for index, name in enumerate(trained.names)
+        }
+        how = "the name in the training file"
+    else:
+        kept = [
+            index
+            for index in range(len(trained.names))
+            if want_label or index not in trained.label
+        ]
+        width = len(dialect.columns)
+        if width == len(trained.names):
+            kept = list(range(width))
+        if width != len(kept):
+            raise UserError(
+                f"{path} has {width} columns ({', '.join(dialect.columns)}) "
+                f"where the training file had {len(trained.names)} "
+                f"({', '.join(trained.names)}), and no names to tell which is "
+                "which; put the training file's names into its first row."
+            )
+        places = dict.fromkeys(range(len(trained.names)))
+        places.update({old: new for new, old in enumerate(kept)})
+        how = "the place in the training file"
+
+    needed = [trained.text]
+    if trained.text_pair is not None:
+        needed.append(trained.text_pair)
+    if want_label:
+        needed.extend(trained.label)
+    for index in needed:
+        if places[index] is None:
+            raise UserError(
+                f"{path} has no column {trained.names[index]!r}, which the "
+                f"training file had; its columns are "
+                f"{', '.join(dialect.columns)}. Name it so in its header."
+            )
+    roles = {
+        "text": (trained.text,),
+        "text_pair": _as_tuple(trained.text_pair),
+        "label": trained.label if want_label else (),
+        "id": _as_tuple(trained.id),
+    }
+    found = {
+        role: tuple(
+            place for index in old if (place := places[index]) is not None
+        )
+        for role, old in roles.items()
+    }
+    return columns_of(found, dict.fromkeys(found, how), dialect)
+
+
+def _as_tuple(index: int | None) -> tuple[int, ...]:
+    return () if index is None else (index,)
+
+
+def same_name(name: str, dialect: Dialect) -> int | None:
+    """Returns a column's index by its name, letter by letter or any case."""
+    for spell in (str, str.casefold):
+        spelt = [spell(column) for column in dialect.columns]
+        if spelt.count(spell(name)) == 1:
+            return spelt.index(spell(name))
+    return None
+
+
+def columns_of(
+    found: Mapping[str, tuple[int, ...]],
+    how: Mapping[str, str],
+    dialect: Dialect,
+) -> Columns:
+    """Returns the columns, given by role, with how each was decided.
+
+    Args:
+        found: indices by role: "text", "text_pair", "label", "id".
+        how: why, by role.
+        dialect: of the file.
+    """
+    names = dialect.columns
+    decisions = tuple(
+        Decision(
+            f"{role} column".replace("_", " "),
+            ", ".join(names[index] for index in indices) or NO_COLUMN,
+            how.get(role, "none was found"),
+        )
+        for role, indices in found.items()
+    )
+    text_pair, id_ = found["text_pair"], found["id"]
+    return Columns(
+        text=found["text"][0],
+        text_pair=text_pair[0] if text_pair else None,
+        label=found["label"],
+        id=id_[0] if id_ else None,
+        names=names,
+        header=dialect.header,
+        decisions=decisions,
+    )

@@ -1,0 +1,340 @@
+"""How a file is written, found out from the file itself: its dialect.
+
+How bytes become text is `encodings`' matter; the rows are read by
+`delimited`, and `column_search` says what their cells are.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from bert_keras3.inputs import examples, json_lines
+from bert_keras3.inputs.delimited import rows
+from bert_keras3.inputs.dialects import (
+    DELIMITERS,
+    QUOTINGS,
+    Decision,
+    Dialect,
+    delimiter_name,
+    is_blank,
+    reader,
+)
+from bert_keras3.inputs.encodings import decoded_lines, excerpt, find_encoding
+from bert_keras3.safekeeping.errors import UserError
+
+_HEAD_LINES = 1000
+_HEAD_CHARACTERS = 1 << 20
+
+# clevercsv compares every pair of rows and needs no more than a few.
+_CLEVER_CHARACTERS = 1 << 14
+
+_NOT_TEXT = (
+    (b"PK\x03\x04", "a spreadsheet or ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"PAR1", "a Parquet file"),
+    (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+
+
+def sniff(
+    path: str | os.PathLike[str],
+    *,
+    delimiter: str | None = None,
+    quoting: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+) -> Dialect:
+    """Finds out how a file is written; what is given is not questioned.
+
+    The encoding and the quoting are tried on the whole file, since the one
+    byte or the one quote that decides may be its last.
+
+    Args:
+        path: a delimited file, or one JSON object a line where the name ends
+            in one of `json_lines.SUFFIXES`.
+        delimiter: one character, a key of `DELIMITERS`, or `none` for a file
+            of one column.
+        quoting: a key of `QUOTINGS`.
+        encoding: a Python codec.
+        header: whether the first row holds names.
+
+    Returns:
+        The dialect, to be passed to `rows`.
+
+    Raises:
+        UserError: no such file, no text, no rows, undecodable bytes, or an
+            unknown value of an argument.
+    """
+    path = pathlib.Path(path)
+    delimiter = _given_delimiter(delimiter)
+    if quoting is not None and quoting not in QUOTINGS:
+        raise UserError(
+            f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
+        )
+    _check_file(path)
+    encoding, how_encoding = find_encoding(path, encoding)
+    decided = [Decision("encoding", encoding, how_encoding)]
+    if path.suffix.lower() in json_lines.SUFFIXES:
+        return _json_dialect(path, encoding, decided)
+
+    head = _head(path, encoding)
+    if not any(line.strip() for line in head):
+        raise UserError(f"{path} is empty: it holds no row.")
+    how_delimiter = how_quoting = "as given"
+    if delimiter is None:
+        delimiter, how_delimiter = _find_delimiter(path, head)
+    if quoting is None:
+        quoting, how_quoting = _find_quoting(path, encoding, delimiter)
+    decided.append(
+        Decision("delimiter", delimiter_name(delimiter), how_delimiter)
+    )
+    decided.append(Decision("quoting", quoting, how_quoting))
+
+    lines = decoded_lines(path, encoding)
+    whole_rows = _whole_rows(lines, delimiter, quoting)
+    table = list(itertools.islice(whole_rows, _HEAD_LINES))
+    if not table:
+        # Already the first row is at fault: let the reader say how.
+        dialect = Dialect(delimiter, quoting, encoding, False, ("column 1",))
+        table = [row.cells for row in rows(path, dialect)]
+    how_header = "as given"
+    if header is None:
+        header, how_header = _find_header(table)
+    decided.append(Decision("header", "yes" if header else "no", how_header))
+    names = table[0] if header else [""] * len(table[0])
+    columns = tuple(
+        name.strip() or f"column {number}"
+        for number, name in enumerate(names, 1)
+    )
+    dialect = Dialect(
+        delimiter,
+        quoting,
+        encoding,
+        header,
+        columns,
+        decisions=tuple(decided),
+    )
+    if next(rows(path, dialect), None) is None:
+        raise UserError(
+            f"{path} has only a header ({', '.join(columns)}) and no row."
+        )
+    return dialect
+
+
+def _given_delimiter(value: str | None) -> str | None:
+    if value is None:
+        return None
+    spellings = {**DELIMITERS, "none": "", "\\t": "\t"}
+    delimiter = spellings.get(value, value)
+    if len(delimiter) > 1 or delimiter in ('"', "\\", " ", "\r", "\n"):
+        raise UserError(
+            f"--delimiter={value}: give one character, or one of "
+            f"{', '.join(DELIMITERS)}, none."
+        )
+    return delimiter
+
+
+def _check_file(path: pathlib.Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise UserError(
+            f"{path} is not a regular file; give the path of a CSV or TSV file."
+        )
+    with open(path, "rb") as file:
+        start = file.read(32)
+    if not start:
+        raise UserError(f"{path} is empty: it holds no row.")
+    for magic, kind in _NOT_TEXT:
+        if start.startswith(magic):
+            raise UserError(
+                f"{path} is {kind}, not text; save it as CSV (UTF-8) and give "
+                "that file."
+            )
+
+
+def _head(path: pathlib.Path, encoding: str) -> list[str]:
+    head = []
+    room = _HEAD_CHARACTERS
+    for line in itertools.islice(decoded_lines(path, encoding), _HEAD_LINES):
+        head.append(line)
+        room -= len(line)
+        if room < 0:
+            break
+    return head
+
+
+def _whole_rows(
+    lines: Iterable[str], delimiter: str, quoting: str
+) -> Iterator[list[str]]:
+    """The rows up to the first that breaks off or breaks the rules."""
+    try:
+        for cells in reader(lines, delimiter, quoting):
+            if not is_blank(cells):
+                yield cells
+    except csv.Error:
+        return
+
+
+class _Fit(NamedTuple):
+    width: int
+    clean_lines: int
+    whole: bool
+
+
+def _fit(lines: Iterable[str], delimiter: str, quoting: str) -> _Fit:
+    """How far the lines can be read as rows of one width."""
+    rows_read = reader(lines, delimiter, quoting)
+    width = clean = 0
+    try:
+        for cells in rows_read:
+            if len(cells) != width and not is_blank(cells):
+                if width:
+                    return _Fit(width, clean, False)
+                width = len(cells)
+            clean = rows_read.line_num
+    except csv.Error:
+        return _Fit(width, clean, False)
+    return _Fit(width, clean, True)
+
+
+def _find_delimiter(path: pathlib.Path, head: list[str]) -> tuple[str, str]:
+    """The delimiter under which rows keep one width for most lines."""
+    reach: dict[str, int] = {}
+    for delimiter in DELIMITERS.values():
+        fits = [_fit(head, delimiter, quoting) for quoting in QUOTINGS]
+        reach[delimiter] = max(
+            (fit.clean_lines for fit in fits if fit.width > 1), default=0
+        )
+    most = max(reach.values())
+    best = [delimiter for delimiter in reach if reach[delimiter] == most]
+    # Prose has commas too, but not the same number in every line. A file
+    # called CSV is taken at its word, so that its odd row can be named.
+    like_prose = 10 * most < 9 * len(head) and set(best) <= {",", ";"}
+    tabular = path.suffix.lower() in (".csv", ".tsv")
+    if not most or (like_prose and not tabular):
+        return "", "no delimiter splits the lines evenly: one column"
+    if len(best) == 1:
+        return best[0], "it splits the lines evenly"
+    if "\t" in best and path.suffix.lower() == ".tsv":
+        return "\t", "the name ends in .tsv"
+    return _cleverest(head, best), "the most plausible of several"
+
+
+def _cleverest(head: list[str], delimiters: list[str]) -> str:
+    # Imported here: it takes a fifth of a second and is seldom needed.
+    import clevercsv
+
+    text = "".join(head)[:_CLEVER_CHARACTERS]
+    try:
+        found = clevercsv.Sniffer().sniff(text, delimiters=delimiters)
+    except clevercsv.Error:
+        found = None
+    if found is not None and found.delimiter in delimiters:
+        return str(found.delimiter)
+    return delimiters[0]
+
+
+def _find_quoting(
+    path: pathlib.Path, encoding: str, delimiter: str
+) -> tuple[str, str]:
+    """The first quoting that reads the whole file, or else gets furthest."""
+    if not any('"' in line for line in decoded_lines(path, encoding)):
+        return "double", "there is no quote in the file"
+    reach: dict[str, int] = {}
+    for quoting in QUOTINGS:
+        fit = _fit(decoded_lines(path, encoding), delimiter, quoting)
+        reach[quoting] = fit.clean_lines
+        if fit.whole:
+            break
+    else:
+        best = max(reach, key=lambda name: reach[name])
+        return best, f"no quoting suits line {reach[best] + 1}"
+    by_custom_literal = delimiter == "\t" or (
+        not delimiter and path.suffix.lower() != ".csv"
+    )
+    if quoting != "none" and by_custom_literal:
+        if not _fit(decoded_lines(path, encoding), delimiter, "none").whole:
+            return quoting, "a quoted cell holds a delimiter or line break"
+        if not _written_with_quotes(decoded_lines(path, encoding), delimiter):
+            return "none", "quotes are part of the text"
+    return quoting, "it suits every row"
+
+
+def _written_with_quotes(lines: Iterable[str], delimiter: str) -> bool:
+    """Whether quotes that could be text look like a CSV writer's.
+
+    A writer quotes every row, or only where it has to: cells that hold a
+    quote, which it doubles, or a delimiter.
+    """
+    count = quoted = 0
+    for cells in reader(lines, delimiter, "none"):
+        opened = [cell for cell in cells if cell.startswith('"')]
+        if any(
+            len(cell) == 1 or cell[-1] != '"' or '""' in cell[1:-1]
+            for cell in opened
+        ):
+            return True
+        count += 1
+        quoted += bool(opened)
+    return quoted == count
+
+
+def _find_header(table: list[list[str]]) -> tuple[bool, str]:
+    """Whether the first row names the columns below it."""
+    first = [cell.strip() for cell in table[0]]
+    below = list(zip(*table[1:], strict=False))
+    if any(examples.is_number(cell) for cell in first):
+        return False, "the first row holds a number"
+    if len(set(first)) < len(first):
+        return False, "cells of the first row are alike"
+    for cell, values in zip(first, below, strict=False):
+        if cell and any(value.strip() == cell for value in values):
+            return False, f"{excerpt(cell)} comes again in its column"
+    known = examples.known_names()
+    for cell in first:
+        if examples.plain_name(cell) in known:
+            return True, f"{cell!r} is a common name"
+    for cell, values in zip(first, below, strict=False):
+        if not cell:
+            continue
+        if all(map(examples.is_number, values)):
+            return True, f"numbers follow {excerpt(cell)}"
+        if 4 * len(set(values)) <= len(values) and max(map(len, first)) < 30:
+            return True, f"{excerpt(cell)} is none of the values that follow"
+        lengths = list(map(len, values))
+        much = 5 * len(lengths) * len(cell)
+        if min(lengths) > len(cell) and sum(lengths) > much:
+            return True, f"{excerpt(cell)} is followed by much longer texts"
+    return False, "the first row is like the others"
+
+
+def _json_dialect(
+    path: pathlib.Path, encoding: str, decided: list[Decision]
+) -> Dialect:
+    records = itertools.islice(json_lines.records(path, encoding), _HEAD_LINES)
+    names: dict[str, None] = {}
+    for _, record in records:
+        names.update(dict.fromkeys(record))
+    if not names:
+        raise UserError(f"{path} is empty: it holds no record.")
+    decided.append(
+        Decision("form", "JSON lines", f"the name ends in {path.suffix}")
+    )
+    return Dialect(
+        delimiter="",
+        quoting="none",
+        encoding=encoding,
+        header=True,
+        columns=tuple(names),
+        form="json",
+        decisions=tuple(decided),
+    )

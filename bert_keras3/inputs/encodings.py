@@ -1,0 +1,258 @@
+"""How the bytes of a file become text: its encoding, or where it is damaged.
+
+What stands in the lines is `delimited`'s and `json_lines`' matter.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import charset_normalizer
+
+from bert_keras3.safekeeping.errors import UserError
+
+_BLOCK = 1 << 20
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# What is not UTF-8 may be one of these; the commoner wins a tie. GB18030
+# includes GBK and GB2312, each cp… its ISO or national relative.
+_ENCODINGS = (
+    *("gb18030", "cp950", "cp932", "euc_jp", "cp949"),
+    *("cp1252", "cp1251", "koi8_r", "cp1250"),
+)
+
+# With fewer bytes beyond ASCII every guess is as good as another, but for
+# the commonest of Latin letters and signs; a lone Ã or ÿ is damage.
+_FEWEST_TELLING_BYTES = 12
+_LATIN_SHARE = 0.9
+_SIGNS = "‘’“”‚„«»‹›–—…•·€§°©®\xa0"
+_LATIN = {
+    "cp1252": "ÄÖÜäöüßÀÁÉÈÇÑÓàâáãéèêëíìîïóòôõúùûñçÅåØøÆæŒœ¡¿£²" + _SIGNS,
+    "cp1250": "ąćęłńóśźżčďěňřšťůžáéíýúäôľöőüűăâîşţŁŚŻŹĆČŘŠŽ" + _SIGNS,
+}
+
+
+class Fault(NamedTuple):
+    """Where bytes are no text: offset from 0, line from 1."""
+
+    offset: int
+    line: int
+
+
+def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
+    """Finds an encoding that decodes the whole file.
+
+    Args:
+        path: a file that is not empty.
+        given: the codec that the user named, if one was.
+
+    Returns:
+        (a Python codec, how it was found out).
+
+    Raises:
+        UserError: an unknown codec; undecodable bytes, with their offset.
+    """
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    mark = next((name for bom, name in _BOMS if start.startswith(bom)), None)
+    if given is not None:
+        encoding, how = _given_encoding(given, mark), "as given"
+    elif mark is not None:
+        encoding, how = mark, "from the byte order mark"
+    else:
+        encoding = _utf_16_without_mark(start) or "utf-8"
+        how = f"the whole file is valid {encoding.upper()}"
+    fault = first_fault(path, encoding)
+    if fault is None:
+        return encoding, how
+    if given is not None or mark is not None or _mostly_utf_8(path):
+        raise undecodable(path, encoding, fault)
+    guess = _guess_encoding(path)
+    if guess is None:
+        raise undecodable(path, encoding, fault)
+    return guess, (
+        f"not UTF-8 (byte {fault.offset}); guessed, so look at the text"
+    )
+
+
+def first_fault(path: pathlib.Path, encoding: str) -> Fault | None:
+    """Returns where a file first breaks the rules of an encoding."""
+    # utf-8-sig counts its offsets from behind the mark.
+    encoding = "utf-8" if encoding == "utf-8-sig" else encoding
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset = 0
+    line = 1
+    with open(path, "rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            pending = len(decoder.getstate()[0])
+            try:
+                line += decoder.decode(block, final=not block).count("\n")
+            except UnicodeDecodeError as error:
+                good = error.object[: error.start].decode(encoding, "ignore")
+                return Fault(
+                    offset - pending + error.start, line + good.count("\n")
+                )
+            if not block:
+                return None
+            offset += len(block)
+
+
+def line_encoding(path: pathlib.Path, encoding: str) -> str:
+    """Returns the codec that decodes each line of a file by itself.
+
+    Which is not always the one that decodes the file: a mark at its
+    beginning tells in which order the bytes are everywhere.
+
+    Args:
+        path: of the file.
+        encoding: as `find_encoding` found it.
+    """
+    with open(path, "rb") as file:
+        start = file.read(4)
+    big = start.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    return {
+        "utf-8-sig": "utf-8",
+        "utf-16": "utf-16-be" if big else "utf-16-le",
+        "utf-32": "utf-32-be" if big else "utf-32-le",
+    }.get(encoding, encoding)
+
+
+def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
+    """Returns the error that tells of a fault, with the bytes found there."""
+    with open(path, "rb") as file:
+        file.seek(fault.offset)
+        found = file.read(4)
+    return UserError(
+        f"{path}, line {fault.line}: the bytes "
+        f"{found.hex(' ')} at offset {fault.offset} are not "
+        f"{encoding.removesuffix('-sig')} text; save the file as UTF-8, or "
+        "name its encoding with --encoding (such as gb18030, big5, cp932, "
+        "cp1252)."
+    )
+
+
+def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
+    """Streams the lines of a file with their ends, NUL characters dropped.
+
+    Raises:
+        UnicodeDecodeError: bytes that are not of this encoding.
+    """
+    with open(path, encoding=encoding, newline="") as file:
+        for line in file:
+            # The csv module refused NUL until Python 3.11.
+            yield line.replace("\0", "")
+
+
+def excerpt(text: str, length: int = 60) -> str:
+    """Quotes the beginning of a piece of a file, for a message."""
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def _given_encoding(given: str, mark: str | None) -> str:
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=given)
+    except LookupError:
+        raise UserError(
+            f"--encoding={given}: there is no such encoding; try utf-8, "
+            f"utf-16, {', '.join(_ENCODINGS)}."
+        ) from None
+    name = codecs.lookup(given).name
+    # A mark left in place would become part of the first column's name.
+    return mark if mark and mark.startswith(name[:6]) else name
+
+
+def _utf_16_without_mark(start: bytes) -> str | None:
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        half = start[first::2]
+        if half.count(0) > 0.5 * len(half) and 0 not in start[1 - first :: 2]:
+            return encoding
+    return None
+
+
+def _mostly_utf_8(path: pathlib.Path) -> bool:
+    """Whether the characters beyond ASCII are UTF-8 more often than not.
+
+    Such a file is damaged UTF-8 rather than something else: of text in
+    another encoding only chance pairs decode (less than a third in Chinese,
+    Japanese and Korean, hardly any in the one-byte encodings).
+    """
+    good = bad = 0
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        while text := file.read(_BLOCK):
+            wrong = text.count("\ufffd")
+            bad += wrong
+            good += len(text) - len(text.encode("ascii", "ignore")) - wrong
+    return good > bad
+
+
+def _guess_encoding(path: pathlib.Path) -> str | None:
+    """The likeliest encoding, or None if what is there looks like damage."""
+    possible = [
+        encoding
+        for encoding in _ENCODINGS
+        if first_fault(path, encoding) is None
+    ]
+    telling = bytearray()
+    with open(path, "rb") as file:
+        while len(telling) < _BLOCK // 16 and (line := file.readline(_BLOCK)):
+            if not line.isascii():
+                telling += line
+    if sum(byte > 127 for byte in telling) < _FEWEST_TELLING_BYTES:
+        possible = ["cp1252"] if "cp1252" in possible else []
+    guess = _likeliest(bytes(telling), possible)
+    if guess in _LATIN:
+        shares = {
+            encoding: _share(telling.decode(encoding), _LATIN[encoding])
+            for encoding in _LATIN
+            if encoding in possible
+        }
+        guess = max(shares, key=lambda encoding: shares[encoding])
+        return guess if shares[guess] > _LATIN_SHARE else None
+    if guess is None or _stands_alone(telling.decode(guess)):
+        return None
+    return guess
+
+
+def _likeliest(telling: bytes, possible: list[str]) -> str | None:
+    if len(possible) < 2:
+        return possible[0] if possible else None
+    matches = charset_normalizer.from_bytes(telling, cp_isolation=possible)
+    best = matches.best()
+    if best is None:
+        # Other encodings seldom form GB18030 pairs throughout by chance.
+        return "gb18030" if "gb18030" in possible else None
+    tied = {
+        encoding
+        for match in matches
+        if (match.chaos, match.coherence) == (best.chaos, best.coherence)
+        for encoding in match.could_be_from_charset
+    }
+    return next(encoding for encoding in possible if encoding in tied)
+
+
+def _share(text: str, letters: str) -> float:
+    """How many of the characters beyond ASCII are among the letters."""
+    beyond = [character for character in text if not character.isascii()]
+    return sum(character in letters for character in beyond) / len(beyond)
+
+
+def _stands_alone(text: str) -> bool:
+    """Whether most characters beyond ASCII have no other beside them.
+
+    So do stray bytes; the words of other scripts do not.
+    """
+    runs = re.findall(r"[^\x00-\x7f]+", text)
+    return sum(map(len, runs)) < 2 * len(runs)

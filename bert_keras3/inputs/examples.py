@@ -1,0 +1,171 @@
+"""What an example is, and the names its parts commonly go by in files.
+
+`columns` and `glue` make examples, `token_store` encodes them. The lists of
+names are here because the search for a header (`dialect_search`) and that
+for columns (`column_search`) must agree on them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import re
+
+from bert_keras3.safekeeping.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InputExample:
+    """One labelled text, or pair of texts, as it stands in a file.
+
+    Attributes:
+        guid: the id cell, or the number of the data row, counted from 1.
+        text_a: the text, or the first of two.
+        text_b: the second text of a pair, else None.
+        label: the label cell; one cell per label column where there are
+            several; None in a file without labels.
+        line: the line of the file, counted from 1, where the record starts.
+    """
+
+    guid: str
+    text_a: str
+    text_b: str | None = None
+    label: str | tuple[str, ...] | None = None
+    line: int = 0
+
+
+# Column names, spelt as `plain_name` leaves them. Each tuple is one rank:
+# a column of an earlier rank is preferred, two of one rank are a tie.
+TEXT_NAMES = (
+    (
+        *("text", "sentence", "review", "content", "comment", "message"),
+        *("tweet", "body", "document", "utterance", "texta"),
+        *("文本", "内容", "评论", "句子", "正文"),
+    ),
+    (
+        *("title", "headline", "subject", "question", "query", "description"),
+        *("summary", "premise", "passage", "context", "标题", "问题", "描述"),
+    ),
+)
+LABEL_NAMES = (
+    ("label", "labels", "goldlabel", "标签"),
+    (
+        *("category", "class", "target", "sentiment", "stance", "emotion"),
+        *("intent", "topic", "polarity", "类别", "分类", "情感"),
+    ),
+    (
+        *("score", "rating", "stars", "quality", "similarity", "y"),
+        *("评分", "星级"),
+    ),
+)
+ID_NAMES = (
+    *("id", "guid", "uid", "uuid", "idx", "index", "pairid", "rowid"),
+    *("编号", "序号"),
+)
+PAIR_NAMES = (
+    ("sentence1", "sentence2"),
+    ("texta", "textb"),
+    ("text1", "text2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question", "answer"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("headline", "body"),
+    ("headline", "articlebody"),
+    ("claim", "evidence"),
+    ("1string", "2string"),
+    ("句子1", "句子2"),
+    ("问题1", "问题2"),
+    ("前提", "假设"),
+)
+OTHER_NAMES = (
+    *("channel", "source", "language", "lang", "country", "region", "city"),
+    *("date", "time", "datetime", "timestamp", "year", "month", "created"),
+    *("user", "username", "author", "name", "gender", "age", "url", "link"),
+    *("split", "fold", "set", "genre", "platform", "product", "brand"),
+)
+"""Columns that repeat few values and yet are no labels."""
+
+_SPLIT_STEMS = {
+    "train": ("train", "training"),
+    "dev": ("dev", "valid", "validation", "val"),
+    "test": ("test",),
+}
+_SPLIT_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json")
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a column name: `articleBody` → `article`, `body`."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def plain_name(name: str) -> str:
+    """A column name without case, spaces and signs: `#1 ID` → `1id`."""
+    return "".join(name_words(name))
+
+
+def known_names() -> frozenset[str]:
+    """Every name of the tables above."""
+    groups = (*TEXT_NAMES, *LABEL_NAMES, ID_NAMES, *PAIR_NAMES)
+    return frozenset(name for group in groups for name in group)
+
+
+def find_split_files(
+    data_dir: str | os.PathLike[str],
+) -> dict[str, pathlib.Path]:
+    """Finds the train, dev and test file of a folder by their names.
+
+    Args:
+        data_dir: a folder with `train.csv` (or .tsv, .txt, .jsonl, .json) and
+            perhaps `dev…` (also `valid…`, `validation…`, `val…`) and `test…`.
+
+    Returns:
+        The paths under the keys `train`, `dev` and `test`; a part that is not
+        there has no key.
+
+    Raises:
+        UserError: no such folder, no such file in it, or two for one part.
+    """
+    folder = pathlib.Path(data_dir)
+    if not folder.is_dir():
+        raise UserError(f"--data_dir={folder}: there is no such folder.")
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in _SPLIT_SUFFIXES or not path.is_file():
+            continue
+        for split, stems in _SPLIT_STEMS.items():
+            if path.stem.lower() not in stems:
+                continue
+            if split in found:
+                raise UserError(
+                    f"{folder} has two files for {split}: "
+                    f"{found[split].name} and {path.name}; say which with "
+                    f"--{split}_file."
+                )
+            found[split] = path
+    if not found:
+        raise UserError(
+            f"{folder} has no file named train, dev or test with one of the "
+            f"endings {', '.join(_SPLIT_SUFFIXES)}; name the files with "
+            "--train_file, --dev_file and --test_file."
+        )
+    return found
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is written as a finite decimal number."""
+    cell = cell.strip()
+    # float() also takes nan, infinity and 1_000.
+    if not cell or not set(cell) <= set("0123456789+-.eE"):
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

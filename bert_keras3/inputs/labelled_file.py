@@ -1,0 +1,238 @@
+"""A file of labelled texts, bound to its dialect and columns.
+
+Turns the rows of `delimited` into examples; what the labels mean is decided
+by the caller, what is odd about the texts is counted in `report`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+from bert_keras3.inputs import delimited, dialect_search
+from bert_keras3.inputs.column_search import find_columns
+from bert_keras3.inputs.columns import Columns, matching_columns, same_name
+from bert_keras3.inputs.delimited import Row
+from bert_keras3.inputs.dialects import Decision, Dialect
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.safekeeping.errors import UserError
+
+Label: TypeAlias = str | tuple[str, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileChoices:
+    """What the user said about a file; None means: find it out.
+
+    Attributes:
+        delimiter: see `dialect_search.sniff`, as the next three.
+        quoting: a key of `dialects.QUOTINGS`.
+        encoding: a Python codec.
+        header: whether the first row holds names.
+        text: a column's name or number, counted from 1, as the next three.
+        text_pair: or "none".
+        label: or "none"; several, with commas between, for multi-label data.
+        id: or "none".
+    """
+
+    delimiter: str | None = None
+    quoting: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    id: str | None = None
+
+
+class Description(NamedTuple):
+    """What a file was taken for: for a look before training.
+
+    `first` holds the first examples of the file.
+    """
+
+    decisions: tuple[Decision, ...]
+    first: tuple[InputExample, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFile:
+    """A file bound to its dialect and columns: an iterable of examples.
+
+    Each iteration streams the file anew. The `guid` of an example is its id
+    cell, or the number of its data row, counted from 1, where there is no id.
+
+    Attributes:
+        path: the file.
+        dialect: how its bytes become rows.
+        columns: which cell is what; with no label column, labels are None.
+        skip_labels: rows with such a label are left out (OCNLI and SNLI mark
+            with `-` the pairs on which their annotators did not agree).
+    """
+
+    path: pathlib.Path
+    dialect: Dialect
+    columns: Columns
+    skip_labels: frozenset[str] = frozenset()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        choices: FileChoices | None = None,
+        *,
+        want_label: bool = True,
+        skip_labels: frozenset[str] = frozenset(),
+    ) -> LabelledFile:
+        """Finds out everything about a file that `choices` leaves open.
+
+        Reads the whole file, so that a broken row is told at once.
+
+        Args:
+            path: the file.
+            choices: what is known already.
+            want_label: False for a file to predict; its labels are then read
+                only if `choices` name their column.
+            skip_labels: labels whose rows are left out.
+
+        Returns:
+            The file, ready to be iterated over.
+
+        Raises:
+            UserError: as for `dialect_search.sniff`, `delimited.rows` and
+                `find_columns`.
+        """
+        path = pathlib.Path(path)
+        choices = choices or FileChoices()
+        dialect = _sniff(path, choices, choices.header)
+        columns = find_columns(
+            dialect,
+            delimited.sample(path, dialect),
+            path=path,
+            text=choices.text,
+            text_pair=choices.text_pair,
+            label=choices.label,
+            id=choices.id,
+            want_label=want_label,
+        )
+        return cls(path, dialect, columns, skip_labels)
+
+    @classmethod
+    def open_like(
+        cls,
+        path: str | os.PathLike[str],
+        trained: Columns,
+        choices: FileChoices | None = None,
+        *,
+        want_label: bool = True,
+        skip_labels: frozenset[str] = frozenset(),
+    ) -> LabelledFile:
+        """Opens a dev or test file with the columns of the training file.
+
+        Args:
+            path: the file.
+            trained: the columns of the file that the model was trained on.
+            choices: how this file is written, where that is known; what they
+                say of columns was said of the training file, and is not used.
+            want_label: False for a file to predict.
+            skip_labels: labels whose rows are left out.
+
+        Returns:
+            The file, ready to be iterated over.
+
+        Raises:
+            UserError: as for `dialect_search.sniff`, `delimited.rows` and
+                `matching_columns`.
+        """
+        path = pathlib.Path(path)
+        choices = choices or FileChoices()
+        header = choices.header
+        if header is None and not trained.header:
+            header = False
+        dialect = _sniff(path, choices, header)
+        if choices.header is None and trained.header and not dialect.header:
+            with_header = _sniff(path, choices, True)
+            if same_name(trained.names[trained.text], with_header) is not None:
+                dialect = with_header
+        columns = matching_columns(
+            trained, dialect, path=path, want_label=want_label
+        )
+        return cls(path, dialect, columns, skip_labels)
+
+    def __iter__(self) -> Iterator[InputExample]:
+        """Streams the examples.
+
+        Yields:
+            The examples, in the order of the file.
+
+        Raises:
+            UserError: an empty label cell, or as for `delimited.rows`.
+        """
+        columns = self.columns
+        text, pair, id_ = columns.text, columns.text_pair, columns.id
+        for number, row, label in self._kept():
+            yield InputExample(
+                guid=str(number) if id_ is None else row.cells[id_],
+                text_a=row.cells[text],
+                text_b=None if pair is None else row.cells[pair],
+                label=label,
+                line=row.line,
+            )
+
+    def rows(self) -> Iterator[Row]:
+        """Streams the rows of the examples, as they are in the file."""
+        return (row for _, row, _ in self._kept())
+
+    def describe(self, count: int = 3) -> Description:
+        """What was decided, and the first examples.
+
+        Args:
+            count: how many examples.
+
+        Returns:
+            The description.
+
+        Raises:
+            UserError: as for iterating.
+        """
+        return Description(
+            self.dialect.decisions + self.columns.decisions,
+            tuple(itertools.islice(self, count)),
+        )
+
+    def _kept(self) -> Iterator[tuple[int, Row, Label]]:
+        """Streams (number of the row, from 1, the row, its label)."""
+        rows = delimited.rows(self.path, self.dialect)
+        for number, row in enumerate(rows, 1):
+            label = self._label(row)
+            if label not in self.skip_labels:
+                yield number, row, label
+
+    def _label(self, row: Row) -> Label:
+        indices = self.columns.label
+        if not indices:
+            return None
+        cells = tuple(row.cells[index].strip() for index in indices)
+        if "" in cells:
+            name = self.columns.names[indices[cells.index("")]]
+            raise UserError(
+                f"{self.path}, line {row.line}: the label (column {name!r}) "
+                "is empty; fill it in or delete the row."
+            )
+        return cells if len(cells) > 1 else cells[0]
+
+
+def _sniff(
+    path: pathlib.Path, choices: FileChoices, header: bool | None
+) -> Dialect:
+    return dialect_search.sniff(
+        path,
+        delimiter=choices.delimiter,
+        quoting=choices.quoting,
+        encoding=choices.encoding,
+        header=header,
+    )

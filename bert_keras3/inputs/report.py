@@ -1,0 +1,191 @@
+"""What is odd about a data set: repeated, empty and long texts, rare labels.
+
+Counts while examples stream past, in a few bytes a row; what is shown of it,
+and when, is the scripts' matter.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from bert_keras3.inputs.examples import InputExample
+
+_LINES_KEPT = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """The counts of one file.
+
+    Attributes:
+        num_rows: all examples.
+        num_empty: examples of which a text is empty or blank.
+        empty_lines: the lines where the first ten of those start.
+        num_duplicates: examples whose text or pair has been seen before.
+        num_conflicts: how often a text seen before has a new label.
+        label_counts: for each label column, how often each label occurs.
+        mean_length: of the texts, in characters; both texts of a pair.
+        longest: the longest of them.
+        longest_line: where it starts.
+        num_tokens: word pieces, as counted by the caller.
+        num_unknown: those of them that are [UNK].
+        num_truncated: examples that were cut to fit.
+        fingerprints: uint64 [num_rows - num_duplicates], sorted; one number
+            for each different text or pair.
+    """
+
+    num_rows: int
+    num_empty: int
+    empty_lines: tuple[int, ...]
+    num_duplicates: int
+    num_conflicts: int
+    label_counts: tuple[Mapping[str, int], ...]
+    mean_length: float
+    longest: int
+    longest_line: int
+    num_tokens: int
+    num_unknown: int
+    num_truncated: int
+    fingerprints: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def unknown_rate(self) -> float:
+        """The share of word pieces that are [UNK]."""
+        return self.num_unknown / max(1, self.num_tokens)
+
+
+class Survey:
+    """Counts examples on their way from a file to the encoder.
+
+    Holds 16 bytes an example; the report does not depend on their order but
+    for the lines that it names.
+    """
+
+    def __init__(self) -> None:
+        self._texts = array.array("Q")
+        self._labelled_texts = array.array("Q")
+        self._labels: list[collections.Counter[str]] = []
+        self._num_empty = 0
+        self._empty_lines: list[int] = []
+        self._characters = 0
+        self._longest = 0
+        self._longest_line = 0
+        self._num_tokens = 0
+        self._num_unknown = 0
+        self._num_truncated = 0
+
+    def watch(self, examples: Iterable[InputExample]) -> Iterator[InputExample]:
+        """Passes examples on unchanged and counts them.
+
+        Args:
+            examples: any number.
+
+        Yields:
+            The same examples.
+        """
+        for example in examples:
+            self.add(example)
+            yield example
+
+    def add(self, example: InputExample) -> None:
+        """Counts one example."""
+        texts = [example.text_a]
+        if example.text_b is not None:
+            texts.append(example.text_b)
+        labels = example.label
+        if labels is None:
+            labels = ()
+        elif isinstance(labels, str):
+            labels = (labels,)
+
+        length = sum(map(len, texts))
+        self._characters += length
+        if length > self._longest:
+            self._longest = length
+            self._longest_line = example.line
+        if not all(map(str.strip, texts)):
+            self._num_empty += 1
+            if len(self._empty_lines) < _LINES_KEPT:
+                self._empty_lines.append(example.line)
+        while len(self._labels) < len(labels):
+            self._labels.append(collections.Counter())
+        for counter, label in zip(self._labels, labels, strict=False):
+            counter[label] += 1
+
+        # Python's own hash differs from run to run.
+        digest = hashlib.blake2b(_joined(texts), digest_size=8)
+        self._texts.append(int.from_bytes(digest.digest(), "little"))
+        digest.update(b"\x1e" + _joined(labels))
+        self._labelled_texts.append(int.from_bytes(digest.digest(), "little"))
+
+    def add_tokens(self, tokens: int, unknown: int, truncated: bool) -> None:
+        """Counts what the tokenizer made of one example.
+
+        Args:
+            tokens: number of word pieces before truncation.
+            unknown: how many of them are [UNK].
+            truncated: whether some were cut off.
+        """
+        self._num_tokens += tokens
+        self._num_unknown += unknown
+        self._num_truncated += truncated
+
+    def report(self) -> DataReport:
+        """The counts so far."""
+        num_rows = len(self._texts)
+        different = _distinct(self._texts)
+        num_labelled = len(_distinct(self._labelled_texts))
+        return DataReport(
+            num_rows=num_rows,
+            num_empty=self._num_empty,
+            empty_lines=tuple(self._empty_lines),
+            num_duplicates=num_rows - len(different),
+            num_conflicts=num_labelled - len(different),
+            label_counts=tuple(dict(counter) for counter in self._labels),
+            mean_length=self._characters / max(1, num_rows),
+            longest=self._longest,
+            longest_line=self._longest_line,
+            num_tokens=self._num_tokens,
+            num_unknown=self._num_unknown,
+            num_truncated=self._num_truncated,
+            fingerprints=different,
+        )
+
+
+def num_shared(first: DataReport, second: DataReport) -> int:
+    """How many different texts (or pairs) two files have in common.
+
+    A dev file that shares texts with the training file measures memory.
+
+    Args:
+        first: the report of one file.
+        second: the report of the other.
+
+    Returns:
+        The number of texts; each counts once, however often it is repeated.
+    """
+    return len(
+        np.intersect1d(
+            first.fingerprints, second.fingerprints, assume_unique=True
+        )
+    )
+
+
+def _distinct(numbers: array.array[int]) -> np.ndarray:
+    # np.unique would build a table several times as large.
+    ordered = np.array(numbers, np.uint64)
+    ordered.sort()
+    return ordered[np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]]
+
+
+def _joined(texts: Iterable[str]) -> bytes:
+    # JSON can spell lone surrogates, which UTF-8 proper cannot.
+    return "\x1f".join(text.strip() for text in texts).encode(
+        "utf-8", "surrogatepass"
+    )

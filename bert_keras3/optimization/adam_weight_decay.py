@@ -1,0 +1,221 @@
+"""Adam as BERT was trained with: decoupled decay, no bias correction.
+
+The rate of each step comes from `schedules`; how slots are moved is in
+`slots`, and which rows a lazy update is of in `lazy_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_keras3.optimization import fused
+from bert_keras3.optimization.lazy_rows import require_slices
+from bert_keras3.optimization.replicas import summed_over_replicas
+from bert_keras3.optimization.slots import (
+    advance,
+    matches,
+    merged,
+    placed,
+    read,
+    unbiased,
+    whole_gradient,
+)
+
+EXCLUDE_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
+
+
+@keras.saving.register_keras_serializable(package="bert")
+class AdamWeightDecay(keras.optimizers.Optimizer):
+    """Original: `AdamWeightDecayOptimizer`, with its clipping built in.
+
+        m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²
+        param ← param − rate·(m / (√v + ε) + λ·param)
+
+    There is no bias correction, unlike in Keras' AdamW: with it the first
+    hundred steps would be up to seven times larger. With `bias_correction`
+    m / (1 − β₁ᵗ) and v / (1 − β₂ᵗ) stand in for m and v at step t, from 1:
+    AdamW (arXiv 1711.05101, algorithm 2). λ is left out for weights whose
+    path matches one of `exclude_from_weight_decay`.
+
+    Gradients are clipped together to `clip_norm` before. The norm is the
+    original's: the gradient of a table that is only gathered from counts slice
+    by slice, as it comes from the tape, so a word that occurs twice in a batch
+    adds its two gradients' squares and not the square of their sum. The update
+    itself uses the sum. (In pretraining the word table is the output layer as
+    well, and its gradient comes as a sum.) Of `lazy_rows`, which the original
+    has not, the sum counts, however many parts or devices made the slices.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 5e-5,
+        weight_decay_rate: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        exclude_from_weight_decay: Sequence[str] = EXCLUDE_FROM_WEIGHT_DECAY,
+        clip_norm: float | None = 1.0,
+        name: str = "adam_weight_decay",
+        *,
+        bias_correction: bool = False,
+        lazy_rows: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Makes an optimiser.
+
+        Args:
+            learning_rate: a number or a Keras schedule.
+            weight_decay_rate: λ.
+            beta_1: β₁.
+            beta_2: β₂.
+            epsilon: ε, outside the root.
+            exclude_from_weight_decay: regular expressions that are searched
+                for in a weight's path.
+            clip_norm: global norm that gradients are clipped to, or None.
+            name: first part of the slots' paths.
+            bias_correction: see the class.
+            lazy_rows: regular expressions too, of tables: rows without a
+                slice in a step's gradient keep their values and their slots,
+                and are not decayed.
+            **kwargs: of `keras.optimizers.Optimizer`.
+        """
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.weight_decay_rate = weight_decay_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.exclude_from_weight_decay = tuple(exclude_from_weight_decay)
+        self.clip_norm = clip_norm
+        self.bias_correction = bias_correction
+        self.lazy_rows = tuple(lazy_rows)
+
+    def build(self, variables: Any) -> None:
+        """Makes the slots `adam_m` and `adam_v` of every weight."""
+        if self.built:
+            return
+        super().build(variables)
+        self._adam_m, self._adam_v = (
+            [
+                self.add_variable_from_reference(variable, name)
+                for variable in variables
+            ]
+            for name in ("adam_m", "adam_v")
+        )
+        self._paths = [variable.path for variable in variables]
+
+    def uses_weight_decay(self, path: str) -> bool:
+        """Returns whether a weight is decayed (by its path)."""
+        return bool(self.weight_decay_rate) and not matches(
+            path, self.exclude_from_weight_decay
+        )
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Clips, then updates; see the class.
+
+        Inside `tf.distribute.Strategy.run` the gradients of all replicas are
+        summed first, as every Keras optimiser does.
+
+        Raises:
+            ValueError: a table of `lazy_rows` has no slices for a gradient.
+        """
+        grads = summed_over_replicas(grads)
+        if self.lazy_rows:
+            grads = self._lazily(grads, trainable_variables)
+        if self.clip_norm is not None:
+            grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
+        super().apply(grads, trainable_variables)
+
+    def _lazily(self, grads: list[Any], variables: Any) -> list[Any]:
+        """Returns the gradients, those of lazy tables with each row once."""
+        variables = variables or self._trainable_variables
+        return [
+            merged(require_slices(gradient, variable.path))
+            if gradient is not None and matches(variable.path, self.lazy_rows)
+            else gradient
+            for gradient, variable in zip(grads, variables, strict=True)
+        ]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
+        """Leaves out Keras' own sum, which would come after the clipping."""
+        return list(grads_and_vars)
+
+    def update_step(
+        self, gradient: Any, variable: Any, learning_rate: Any
+    ) -> None:
+        """Updates one weight and its slots, float32 throughout."""
+        index = self._get_variable_index(variable)
+        path = self._paths[index]
+        if matches(path, self.lazy_rows):
+            gradient, rows = gradient.values, gradient.indices
+        else:
+            gradient, rows = whole_gradient(gradient)
+        rate = tf.cast(learning_rate, variable.dtype)
+        slots = self._adam_m[index], self._adam_v[index]
+        if self._is_plain(rows) and fused.can_update(variable, *slots):
+            decays = self.uses_weight_decay(path)
+            fused.update(
+                variable,
+                *slots,
+                gradient,
+                rate,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+                decay=self.weight_decay_rate if decays else 0.0,
+            )
+            return
+
+        m = advance(self, self._adam_m[index], gradient, self.beta_1, rows)
+        v = advance(
+            self, self._adam_v[index], tf.square(gradient), self.beta_2, rows
+        )
+        if self.bias_correction:
+            m = unbiased(m, self.beta_1, self.iterations)
+            v = unbiased(v, self.beta_2, self.iterations)
+        update = m / (tf.sqrt(v) + self.epsilon)
+        weight = read(variable, rows)
+        if self.uses_weight_decay(path):
+            update += self.weight_decay_rate * weight
+        update = self.adapted(update, weight, path)
+        self.assign_sub(variable, placed(rate * update, rows))
+
+    def _is_plain(self, rows: tf.Tensor | None) -> bool:
+        """Whether an update is the original's, of a whole weight."""
+        return (
+            type(self) is AdamWeightDecay
+            and not self.bias_correction
+            and rows is None
+        )
+
+    def adapted(
+        self, update: tf.Tensor, weight: tf.Tensor, path: str
+    ) -> tf.Tensor:
+        """Returns an update as it is; what LAMB does otherwise.
+
+        Args:
+            update: the direction of a weight, decay included.
+            weight: its value, of the same shape; of a lazy table both are
+                those of the rows.
+            path: its path.
+        """
+        return update
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        for name in (
+            "weight_decay_rate",
+            "beta_1",
+            "beta_2",
+            "epsilon",
+            "exclude_from_weight_decay",
+            "clip_norm",
+            "bias_correction",
+            "lazy_rows",
+        ):
+            config[name] = getattr(self, name)
+        return config

@@ -1,0 +1,1 @@
+"""Records become weights: masked words predicted, sentence pairs judged."""

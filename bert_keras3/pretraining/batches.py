@@ -1,0 +1,261 @@
+"""Records to batches for training, with masks drawn on the way if need be.
+
+Batch number i is a function of the seed and i alone, so that a training goes
+on at any step as if it had never stopped. Files are found and checked by
+`inputs.records`; how masks are drawn is decided in `masking`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bert_keras3.inputs import records
+from bert_keras3.inputs.batches import epoch_order
+from bert_keras3.inputs.records import Column, Records
+from bert_keras3.pretraining_data import masking, streams
+from bert_keras3.pretraining_data.masking import MaskingSettings, Vocabulary
+from bert_keras3.pretraining_data.words import ENTITY, WORD
+from bert_keras3.safekeeping.errors import UserError
+
+# Batches that are put together at once.
+_PARALLEL = 2
+
+# Which flag a number of values comes from.
+_FLAGS = {
+    records.INPUT_IDS: "max_seq_length",
+    records.MASKED_LM_POSITIONS: "max_predictions_per_seq",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingMasks:
+    """Masks that are drawn anew whenever a record comes up.
+
+    Attributes:
+        settings: how.
+        vocabulary: for what comes instead of the tokens hidden.
+    """
+
+    settings: MaskingSettings
+    vocabulary: Vocabulary
+
+    def columns(self, max_seq_length: int) -> dict[str, Column]:
+        """Returns what records have to have."""
+        return records.unmasked_columns(
+            max_seq_length, entities=self.settings.strategy == "entity"
+        )
+
+    def __call__(
+        self, batch: Mapping[str, np.ndarray], keys: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Returns a batch under the keys of `records.masked_columns`.
+
+        Args:
+            batch: B records without masks.
+            keys: uint64 [B], the streams of chance.
+        """
+        ids = batch[records.INPUT_IDS]
+        lengths = batch[records.INPUT_MASK].sum(axis=1)
+        # Neither of these two comes up in a text.
+        maskable = (
+            (batch[records.INPUT_MASK] > 0)
+            & (ids != self.vocabulary.cls_id)
+            & (ids != self.vocabulary.sep_id)
+        )
+        starts = WORD * (batch[records.WORD_STARTS] > 0)
+        if records.ENTITY_STARTS in batch:
+            starts |= ENTITY * (batch[records.ENTITY_STARTS] > 0)
+        masked = masking.mask(
+            ids,
+            maskable,
+            starts.astype(np.uint8),
+            lengths,
+            keys,
+            self.settings,
+            self.vocabulary,
+        )
+        return {
+            records.INPUT_IDS: masked.input_ids.astype(np.int32),
+            records.INPUT_MASK: batch[records.INPUT_MASK],
+            records.SEGMENT_IDS: batch[records.SEGMENT_IDS],
+            records.MASKED_LM_POSITIONS: masked.positions.astype(np.int32),
+            records.MASKED_LM_IDS: masked.labels.astype(np.int32),
+            records.MASKED_LM_WEIGHTS: masked.weights,
+            records.NEXT_SENTENCE_LABELS: batch[records.NEXT_SENTENCE_LABELS],
+        }
+
+
+def dataset(
+    found: Records,
+    *,
+    max_seq_length: int,
+    max_predictions_per_seq: int,
+    batch_size: int,
+    seed: int | None = None,
+    mask_seed: int = 0,
+    first_step: int = 0,
+    repeat: bool = True,
+    masks: TrainingMasks | None = None,
+) -> Any:
+    """Returns a `tf.data.Dataset` of batches for pretraining.
+
+    Args:
+        found: what to read, from `records.open_records`.
+        max_seq_length: S, of the records.
+        max_predictions_per_seq: P, of the records, or of the masks.
+        batch_size: B; in a single pass the last batch may be smaller.
+        seed: of the order, a whole shuffle for each pass; None: file order.
+        mask_seed: of `masks`; a fixed one makes evaluations comparable.
+        first_step: number of the first batch.
+        repeat: go on for ever, batches reaching from one pass into the next;
+            else one pass.
+        masks: draw masks for records that have none.
+
+    Returns:
+        Dicts of int32 and float32 [B, length] under the original's keys.
+
+    Raises:
+        UserError: the records have other columns or lengths.
+        ValueError: `masks` has another max_predictions_per_seq.
+    """
+    import tensorflow as tf
+
+    masked = records.masked_columns(max_seq_length, max_predictions_per_seq)
+    columns = masks.columns(max_seq_length) if masks else masked
+    if masks and (
+        masks.settings.max_predictions_per_seq != max_predictions_per_seq
+    ):
+        raise ValueError("two values of max_predictions_per_seq")
+    check_columns(found, columns)
+    spec = {
+        key: tf.io.FixedLenFeature([column.length], column.dtype)
+        for key, column in columns.items()
+    }
+    rows_of_step = _order(len(found), batch_size, seed, repeat)
+
+    def read(step: np.ndarray) -> np.ndarray:
+        return np.array([found[row] for row in rows_of_step(int(step))], object)
+
+    def parse(step: Any) -> dict[str, Any]:
+        serialised = tf.numpy_function(read, [step], tf.string)
+        serialised.set_shape([None])
+        batch = tf.io.parse_example(serialised, spec)
+        return {
+            key: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
+            for key, value in batch.items()
+        }
+
+    def draw_masks(step: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        assert masks is not None
+
+        def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+            keys = streams.bits(
+                np.array([streams.key(mask_seed, int(number))], np.uint64),
+                len(values[0]),
+            )
+            drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
+            return [drawn[key] for key in masked]
+
+        dtypes = [
+            tf.float32 if column.dtype == np.float32 else tf.int32
+            for column in masked.values()
+        ]
+        values = tf.numpy_function(draw, [step, *batch.values()], dtypes)
+        for value, column in zip(values, masked.values(), strict=True):
+            value.set_shape([None, column.length])
+        return dict(zip(masked, values, strict=True))
+
+    def make(step: Any) -> dict[str, Any]:
+        batch = parse(step)
+        return draw_masks(step, batch) if masks else batch
+
+    last = np.iinfo(np.int64).max if repeat else -(-len(found) // batch_size)
+    steps = tf.data.Dataset.range(first_step, last)
+    return steps.map(
+        make, num_parallel_calls=_PARALLEL, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def check_columns(found: Records, columns: Mapping[str, Column]) -> None:
+    """Checks the first record of every file against what is expected.
+
+    Raises:
+        UserError: a key is missing, or has another number of values, as in
+            records of another --max_seq_length.
+    """
+    for number, path in enumerate(found.paths):
+        rows = np.flatnonzero(found.files == number)
+        if not len(rows):
+            continue
+        lengths = _lengths(found[int(rows[0])], path)
+        missing = [key for key in columns if key not in lengths]
+        if missing:
+            raise UserError(
+                f"{path}: the records lack {', '.join(missing)} (they have "
+                f"{', '.join(sorted(lengths)) or 'nothing'}); they were made "
+                "for another purpose, or with another --masking"
+            )
+        for key, column in columns.items():
+            has, expected = lengths[key], column.length
+            if has == expected:
+                continue
+            flag = _FLAGS.get(key)
+            if flag is None:
+                raise UserError(
+                    f"{path}: {key} has {has} values, not {expected}; make "
+                    "the records again"
+                )
+            raise UserError(
+                f"{path}: its records were made with --{flag}={has}, here "
+                f"--{flag} is {expected}; use --{flag}={has}, or make the "
+                "records again"
+            )
+
+
+def _lengths(record: bytes, path: str) -> dict[str, int]:
+    """Returns how many values a record has under each key."""
+    import tensorflow as tf
+    from google.protobuf.message import (  # type: ignore[import-untyped]
+        DecodeError,
+    )
+
+    try:
+        example = tf.train.Example.FromString(record)
+    except DecodeError as error:
+        raise UserError(
+            f"{path}: its records are no tf.train.Example; make them with "
+            "create_pretraining_data.py"
+        ) from error
+    return {
+        key: len(getattr(feature, feature.WhichOneof("kind") or "").value)
+        for key, feature in example.features.feature.items()
+        if feature.WhichOneof("kind")
+    }
+
+
+def _order(
+    num_records: int, batch_size: int, seed: int | None, repeat: bool
+) -> Callable[[int], list[int]]:
+    """Returns a function: number of a batch → its records."""
+    # Two batches may be read at once, from two passes at the most.
+    shuffled = functools.lru_cache(maxsize=2)(
+        lambda epoch: epoch_order(num_records, epoch, seed or 0)
+    )
+
+    def rows_of_step(step: int) -> list[int]:
+        places = range(step * batch_size, (step + 1) * batch_size)
+        if not repeat:
+            places = range(places.start, min(places.stop, num_records))
+        if seed is None:
+            return [place % num_records for place in places]
+        return [
+            int(shuffled(place // num_records)[place % num_records])
+            for place in places
+        ]
+
+    return rows_of_step

@@ -1,0 +1,103 @@
+"""Figures of a pretraining model on records: losses and accuracies.
+
+Which records, and where the figures are written, is `job`'s matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from bert_keras3.inputs import records
+from bert_keras3.pretraining.model import SENTENCE_QUESTIONS, BertForPreTraining
+from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
+
+# The columns of `example_figures`.
+_MASKED, _MASKED_RIGHT, _MASKED_LOSS, _RIGHT, _LOSS = range(5)
+
+
+def example_figures(
+    model: BertForPreTraining, features: Mapping[str, Any]
+) -> Any:
+    """Sums up each example; the outputs for a `training.predict.Predictor`.
+
+    Args:
+        model: which.
+        features: a batch under the keys of `records.masked_columns`.
+
+    Returns:
+        float32 [B, 5]: Σw, Σw·[guessed right] and Σw·ℓ over the masked
+        words, then whether the pair was judged right and its loss (both 0
+        without that question).
+    """
+    logits = model(features, training=False)
+    ids = features[records.MASKED_LM_IDS]
+    weights = ops.cast(features[records.MASKED_LM_WEIGHTS], "float32")
+    words = logits["masked_lm_logits"]
+    flat_ids = ops.reshape(ids, (-1,))
+    right = ops.cast(
+        ops.equal(ops.cast(ops.argmax(words, -1), ids.dtype), flat_ids),
+        "float32",
+    )
+    columns = [
+        ops.sum(weights, 1),
+        ops.sum(weights * ops.reshape(right, ops.shape(ids)), 1),
+        ops.sum(
+            weights
+            * ops.reshape(log_likelihood_loss(words, flat_ids), ops.shape(ids)),
+            1,
+        ),
+    ]
+    pairs = logits.get("next_sentence_logits")
+    if pairs is None:
+        columns += [ops.zeros_like(columns[0])] * 2
+    else:
+        labels = ops.reshape(features[records.NEXT_SENTENCE_LABELS], (-1,))
+        judged = ops.cast(ops.argmax(pairs, -1), labels.dtype)
+        columns += [
+            ops.cast(ops.equal(judged, labels), "float32"),
+            log_likelihood_loss(pairs, labels),
+        ]
+    return ops.stack(columns, 1)
+
+
+def metrics(
+    figures: np.ndarray, batch_size: int, sentence_objective: str
+) -> dict[str, float]:
+    """Returns the original's metrics of a pass over records.
+
+    Args:
+        figures: [N, 5] of `example_figures`, in the order of the records.
+        batch_size: how many made a batch.
+        sentence_objective: one of `SENTENCE_QUESTIONS`.
+
+    Returns:
+        `masked_lm_accuracy` and `masked_lm_loss` over all masked words;
+        the same of the pairs, called `next_sentence_…` as in the original or
+        `sentence_order_…`; and `loss`, the mean over the batches of what is
+        trained on (equal to the sum of the two losses only where all batches
+        have equally many masked words).
+    """
+    sums = figures.astype(np.float64)
+    masked = sums[:, _MASKED].sum()
+    found = {
+        "masked_lm_accuracy": sums[:, _MASKED_RIGHT].sum() / max(masked, 1),
+        "masked_lm_loss": sums[:, _MASKED_LOSS].sum() / max(masked, 1),
+    }
+    question = SENTENCE_QUESTIONS[sentence_objective]
+    if question is not None:
+        found[f"{question}_accuracy"] = sums[:, _RIGHT].mean()
+        found[f"{question}_loss"] = sums[:, _LOSS].mean()
+    batches = np.split(sums, range(batch_size, len(sums), batch_size))
+    found["loss"] = np.mean(
+        [
+            one[:, _MASKED_LOSS].sum()
+            / (one[:, _MASKED].sum() + NO_PREDICTIONS)
+            + one[:, _LOSS].mean()
+            for one in batches
+        ]
+    )
+    return {name: float(value) for name, value in sorted(found.items())}

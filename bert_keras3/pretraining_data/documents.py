@@ -1,0 +1,213 @@
+"""Documents as they lie in files: a sentence a line, an empty line between.
+
+Reads plain text and JSON lines and cuts files into ranges for several
+workers; the encoding of a file is found by `inputs.encodings`, the words of a
+sentence in `words`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+from bert_keras3.inputs.encodings import (
+    Fault,
+    excerpt,
+    find_encoding,
+    line_encoding,
+    undecodable,
+)
+from bert_keras3.safekeeping.errors import UserError
+
+JSON_LINES = ".jsonl"
+
+
+class Sentence(NamedTuple):
+    """A line of text.
+
+    Attributes:
+        text: without the whitespace around it.
+        entities: (start, end) in characters of `text`; only JSON lines have
+            any.
+    """
+
+    text: str
+    entities: tuple[tuple[int, int], ...] = ()
+
+
+class Range(NamedTuple):
+    """A part of a file, from one byte up to another, made of whole lines.
+
+    Attributes:
+        path: of the file.
+        start: the first byte.
+        end: one more than the last.
+        encoding: decodes each line by itself.
+    """
+
+    path: str
+    start: int
+    end: int
+    encoding: str = "utf-8"
+
+
+def cut_all(
+    paths: Sequence[str],
+    size: int,
+    encoding: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[Range]:
+    """Cuts files into ranges of about `size` bytes at ends of lines.
+
+    Args:
+        paths: of the files, in order.
+        size: in bytes.
+        encoding: of all of them; None: found out for each.
+        tell: gets a line for each encoding that was found beside UTF-8.
+
+    Raises:
+        UserError: a file cannot be read or decoded.
+    """
+    ranges: list[Range] = []
+    found: dict[str, list[tuple[Range, str]]] = {}
+    for path in paths:
+        with _open(path) as file:
+            total = os.fstat(file.fileno()).st_size
+        if not total:
+            continue
+        codec, how = find_encoding(pathlib.Path(path), encoding)
+        codec = line_encoding(pathlib.Path(path), codec)
+        ranges.extend(_cut(path, size, total, codec))
+        if encoding is None and codec != "utf-8":
+            found.setdefault(codec, []).append((ranges[-1], how))
+    for codec, files in found.items():
+        tell(_told(codec, files))
+    return ranges
+
+
+def read(part: Range) -> Iterator[Sentence | None]:
+    r"""Yields the sentences of a range; None stands for an empty line.
+
+    As in the original, lines end at "\n" alone, carriage returns are dropped
+    wherever they stand, and a line of nothing but whitespace is empty. A byte
+    order mark is no text.
+
+    A file whose name ends in `.jsonl` has an object on each line: `text`, a
+    string, and `entities`, a list of [start, end] counted in characters.
+
+    Raises:
+        UserError: a line cannot be decoded, or is no such object.
+    """
+    is_json = part.path.endswith(JSON_LINES)
+    newline = "\n".encode(part.encoding)
+    with _open(part.path) as file:
+        position = file.seek(part.start)
+        while position < part.end:
+            raw = _read_line(file, newline)
+            try:
+                line = raw.decode(part.encoding)
+            except UnicodeDecodeError as error:
+                raise undecodable(
+                    pathlib.Path(part.path),
+                    part.encoding,
+                    Fault(position + error.start, _line_of(part, position)),
+                ) from error
+            if position == 0:
+                line = line.removeprefix("\ufeff")
+            line = line.replace("\r", "").strip()
+            if not line:
+                yield None
+            elif is_json:
+                yield _sentence(line, part, position)
+            else:
+                yield Sentence(line)
+            position += len(raw)
+
+
+def _told(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
+    """Returns a line on files in another encoding, with what it makes them."""
+    last, how = files[0]
+    first = next(filter(None, read(last._replace(start=0))), None)
+    begins = f"; it begins {excerpt(first.text)}" if first else ""
+    more = f"; {len(files) - 1} more files alike" if len(files) > 1 else ""
+    return (
+        f"{last.path}: {encoding} ({how}){begins}{more}. "
+        "--encoding names another."
+    )
+
+
+def _cut(path: str, size: int, total: int, encoding: str) -> Iterator[Range]:
+    newline = "\n".encode(encoding)
+    if newline.strip(b"\0") != b"\n":
+        raise UserError(
+            f"{path}: lines of {encoding} text end in other bytes than those "
+            "of all other files; save the text as UTF-8"
+        )
+    with _open(path) as file:
+        start = 0
+        while start < total:
+            end = min(start + size, total)
+            # Of UTF-16 and UTF-32, not within a character.
+            file.seek(end - end % len(newline))
+            _read_line(file, newline)
+            yield Range(path, start, file.tell(), encoding)
+            start = file.tell()
+
+
+def _read_line(file: IO[bytes], newline: bytes) -> bytes:
+    """Reads up to the next end of a line, from where a character begins."""
+    raw = file.readline()
+    while len(newline) > 1 and raw:
+        # This byte may as well be a part of a character.
+        raw += file.read(-len(raw) % len(newline))
+        if raw.endswith(newline) or not (more := file.readline()):
+            break
+        raw += more
+    return raw
+
+
+def _open(path: str) -> IO[bytes]:
+    try:
+        return open(path, "rb", 1 << 18)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); give a text file"
+        ) from error
+
+
+def _line_of(part: Range, position: int) -> int:
+    """Returns a byte's line, from 1; counts only when it is wanted."""
+    newline = "\n".encode(part.encoding)
+    line = 1
+    with _open(part.path) as file:
+        while file.tell() < position and _read_line(file, newline):
+            line += 1
+    return line
+
+
+def _sentence(line: str, part: Range, position: int) -> Sentence:
+    try:
+        content = json.loads(line)
+        text = content["text"]
+        entities = content.get("entities", ())
+        if not isinstance(text, str):
+            raise TypeError("text is no string")
+        spans = []
+        for start, end in entities:
+            if not 0 <= int(start) < int(end) <= len(text):
+                raise ValueError(
+                    f"the entity [{start}, {end}] lies outside of the text "
+                    f"of {len(text)} characters or is empty"
+                )
+            spans.append((int(start), int(end)))
+        return Sentence(text, tuple(sorted(spans)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = "no text" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{part.path}, line {_line_of(part, position)}: {reason}; each "
+            f"line of a {JSON_LINES} file is like "
+            '{"text": "Ada Lovelace wrote.", "entities": [[0, 12]]}'
+        ) from error

@@ -1,0 +1,118 @@
+"""Instances as arrays: `[CLS] a [SEP] b [SEP]` under the keys of a record.
+
+Many at once: what `segments` drew is looked up in the corpus, what `masking`
+hid is put in; how arrays become bytes is left to `inputs.records`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from bert_keras3.inputs import records
+from bert_keras3.pretraining_data.corpus import Corpus
+from bert_keras3.pretraining_data.masking import Masked, Vocabulary
+from bert_keras3.pretraining_data.words import ENTITY, WORD
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """N inputs without masks; S is max_seq_length.
+
+    Attributes:
+        input_ids: int32 [N, S], 0 behind the end.
+        input_mask: bool [N, S], true where there is an id.
+        segment_ids: bool [N, S], true from B to the last [SEP].
+        maskable: bool [N, S], true at tokens of the text.
+        starts: uint8 [N, S], what begins at each token of the text.
+        lengths: int64 [N], special tokens counted.
+        labels: int64 [N], of `segments`.
+    """
+
+    input_ids: np.ndarray
+    input_mask: np.ndarray
+    segment_ids: np.ndarray
+    maskable: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    labels: np.ndarray
+
+
+def look_up(
+    corpus: Corpus,
+    segments: np.ndarray,
+    max_seq_length: int,
+    vocabulary: Vocabulary,
+) -> Instances:
+    """Puts tokens of the corpus into inputs.
+
+    Args:
+        corpus: where they are.
+        segments: int64 [N, 5], rows of `segments.Segments`.
+        max_seq_length: S.
+        vocabulary: for [CLS] and [SEP].
+
+    Returns:
+        The inputs.
+    """
+    a_start, a_end, b_start, b_end, labels = segments.T[:, :, None]
+    a_length, b_length = a_end - a_start, b_end - b_start
+    column = np.arange(max_seq_length)
+    first_sep = 1 + a_length
+    # Without B there is no second [SEP] either.
+    lengths = np.where(b_length > 0, first_sep + b_length + 2, first_sep + 1)
+    in_a = (column >= 1) & (column < first_sep)
+    in_b = (column > first_sep) & (column < lengths - 1)
+    maskable = in_a | in_b
+    # Row by row, the places of A and those of B are where these runs go.
+    ids, begins = corpus.read(segments[:, :4].reshape(-1, 2).tolist())
+    input_ids = np.zeros(maskable.shape, np.int32)
+    input_ids[maskable] = ids
+    input_ids[:, 0] = vocabulary.cls_id
+    rows = np.arange(len(segments))
+    input_ids[rows, first_sep[:, 0]] = vocabulary.sep_id
+    input_ids[rows, lengths[:, 0] - 1] = vocabulary.sep_id
+    starts = np.zeros(maskable.shape, np.uint8)
+    starts[maskable] = begins
+    input_mask = column < lengths
+    return Instances(
+        input_ids,
+        input_mask,
+        input_mask & (column > first_sep),
+        maskable,
+        starts,
+        lengths[:, 0],
+        labels[:, 0],
+    )
+
+
+def masked_features(
+    instances: Instances, masked: Masked
+) -> dict[str, np.ndarray]:
+    """Returns [N, length] under each key of `records.masked_columns`."""
+    return {
+        records.INPUT_IDS: masked.input_ids,
+        records.INPUT_MASK: instances.input_mask,
+        records.SEGMENT_IDS: instances.segment_ids,
+        records.MASKED_LM_POSITIONS: masked.positions,
+        records.MASKED_LM_IDS: masked.labels,
+        records.MASKED_LM_WEIGHTS: masked.weights,
+        records.NEXT_SENTENCE_LABELS: instances.labels[:, None],
+    }
+
+
+def unmasked_features(
+    instances: Instances, *, entities: bool
+) -> dict[str, np.ndarray]:
+    """Returns [N, length] under each key of `records.unmasked_columns`."""
+    features = {
+        records.INPUT_IDS: instances.input_ids,
+        records.INPUT_MASK: instances.input_mask,
+        records.SEGMENT_IDS: instances.segment_ids,
+        records.WORD_STARTS: instances.starts & WORD > 0,
+        records.NEXT_SENTENCE_LABELS: instances.labels[:, None],
+    }
+    if entities:
+        features[records.ENTITY_STARTS] = instances.starts & ENTITY > 0
+    return features

@@ -1,0 +1,258 @@
+"""Where words and entities begin among the tokens of a sentence.
+
+A word is what whitespace and punctuation leave together, its pieces marked
+by `##`; ideographs are put together by a segmenter or a list of words. Which
+of the words are masked is decided in `masking`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from bert_keras3.pretraining_data.documents import Sentence
+from bert_keras3.safekeeping.errors import UserError
+from tokenization import BasicTokenizer, FullTokenizer, characters
+from tokenization.wordpiece import CONTINUATION
+
+# What may begin at a token; both are set at the first token of an entity.
+WORD = 1
+ENTITY = 2
+
+SEGMENTERS = ("none", "jieba")
+
+# How many whitespace words the pieces are remembered for.
+_REMEMBERED = 1 << 16
+
+# Whitespace, but for what the tokenizer drops without parting words.
+_SPACE = re.compile(r"[^\S\x0b\x0c\x1c-\x1f\x85]+")
+
+Segmenter = Callable[[str], Iterable[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class WordSettings:
+    """What makes words and entities, beside `##`."""
+
+    segmenter: str = "none"
+    """Puts ideographs together; one of `SEGMENTERS`."""
+    word_list: str | None = None
+    """File of words, one a line; the longest that fits is a word."""
+    entity_list: str | None = None
+    """File of entities, one a line."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether `##` alone tells the words."""
+        return self == WordSettings()
+
+
+class Phrases:
+    """Finds the longest of given phrases at each place of a text.
+
+    Args:
+        phrases: each as basic tokens, none empty.
+    """
+
+    def __init__(self, phrases: Iterable[Sequence[str]]) -> None:
+        self._phrases = {tuple(phrase) for phrase in phrases}
+        lengths: dict[str, set[int]] = {}
+        for phrase in self._phrases:
+            lengths.setdefault(phrase[0], set()).add(len(phrase))
+        self._lengths = {
+            first: sorted(found, reverse=True)
+            for first, found in lengths.items()
+        }
+
+    @classmethod
+    def from_file(cls, path: str, tokenizer: BasicTokenizer) -> Phrases:
+        """Reads one phrase a line; empty lines are left out.
+
+        Raises:
+            UserError: the file cannot be read, or has no phrase.
+        """
+        try:
+            with open(path, encoding="utf-8-sig") as file:
+                phrases = [tokenizer.tokenize(line) for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{path}: the list cannot be read ({error}); give a UTF-8 "
+                "file with one word or name a line"
+            ) from error
+        found = cls(filter(None, phrases))
+        if not found._phrases:
+            raise UserError(
+                f"{path}: the list is empty; give one word or name a line"
+            )
+        return found
+
+    def find(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Returns (start, end) of the phrases, from left to right."""
+        found = []
+        start = 0
+        while start < len(tokens):
+            length = next(
+                (
+                    length
+                    for length in self._lengths.get(tokens[start], ())
+                    if tuple(tokens[start : start + length]) in self._phrases
+                ),
+                0,
+            )
+            if length:
+                found.append((start, start + length))
+            start += length or 1
+        return found
+
+
+class SentenceEncoder:
+    """Sentences to ids, with what begins at each.
+
+    Args:
+        tokenizer: text to ids.
+        settings: what makes words and entities.
+
+    Raises:
+        UserError: a list cannot be read, or the segmenter is not installed.
+    """
+
+    def __init__(
+        self, tokenizer: FullTokenizer, settings: WordSettings
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._plain = settings.plain
+        self._begins_word = np.zeros(max(tokenizer.inv_vocab) + 1, np.uint8)
+        for token, index in tokenizer.vocab.items():
+            if not token.startswith(CONTINUATION):
+                self._begins_word[index] = WORD | ENTITY
+        basic = tokenizer.basic_tokenizer
+        self._segment = _load_jieba() if settings.segmenter == "jieba" else None
+        self._words = (
+            Phrases.from_file(settings.word_list, basic)
+            if settings.word_list
+            else None
+        )
+        self._entities = (
+            Phrases.from_file(settings.entity_list, basic)
+            if settings.entity_list
+            else None
+        )
+        self._pieces = functools.lru_cache(_REMEMBERED)(self._ids_of_word)
+
+    def ids(self, sentence: Sentence) -> list[int]:
+        """Returns the ids of a sentence, as `FullTokenizer.encode`."""
+        return self._tokenizer.encode(sentence.text)
+
+    @property
+    def plain(self) -> bool:
+        """Whether `starts_of_ids` tells all there is to know."""
+        return self._plain
+
+    def starts_of_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Returns uint8 like `ids`: what begins at each, by `##` alone."""
+        return self._begins_word[ids]
+
+    def ids_and_starts(self, sentence: Sentence) -> tuple[list[int], list[int]]:
+        """Returns the ids of a sentence and what begins at each.
+
+        An entity that begins or ends inside a word takes the whole word.
+        """
+        words, glued = self._basic_tokens(sentence.text)
+        if self._words is not None:
+            for start, end in self._words.find(words):
+                glued[start + 1 : end] = [True] * (end - start - 1)
+        spans = [
+            self._words_of_span(sentence.text, *span)
+            for span in sentence.entities
+        ]
+        if self._entities is not None:
+            spans += self._entities.find(words)
+        inside = [False] * len(words)
+        for start, end in spans:
+            inside[start + 1 : end] = [True] * (end - start - 1)
+            # The ends of an entity part words, whatever the segmenter says.
+            for edge in (start, end):
+                if edge < len(words):
+                    glued[edge] = False
+        ids: list[int] = []
+        starts: list[int] = []
+        for word, is_glued, is_inside in zip(words, glued, inside, strict=True):
+            pieces = self._pieces(word)
+            ids += pieces
+            starts.append(
+                0 if is_glued else WORD if is_inside else WORD | ENTITY
+            )
+            starts += [0] * (len(pieces) - 1)
+        return ids, starts
+
+    def _ids_of_word(self, word: str) -> tuple[int, ...]:
+        pieces = self._tokenizer.wordpiece_tokenizer.tokenize(word)
+        return tuple(self._tokenizer.convert_tokens_to_ids(pieces))
+
+    def _basic_tokens(self, text: str) -> tuple[list[str], list[bool]]:
+        """Returns words, and which of them go on with the one before."""
+        basic = self._tokenizer.basic_tokenizer
+        if self._segment is None:
+            words = basic.tokenize(text)
+            return words, [False] * len(words)
+        words, glued = [], []
+        # Whitespace always parts words, so text that was segmented before
+        # stays as it is.
+        for chunk in _SPACE.split(text):
+            tokens = basic.tokenize(chunk)
+            words += tokens
+            glued += _glue(tokens, self._segment)
+        return words, glued
+
+    def _words_of_span(
+        self, text: str, start: int, end: int
+    ) -> tuple[int, int]:
+        """Returns which basic tokens the characters [start, end) are in."""
+        tokenize = self._tokenizer.basic_tokenizer.tokenize
+        before, through = tokenize(text[:start]), tokenize(text[:end])
+        cuts_a_word = before + tokenize(text[start:]) != tokenize(text)
+        return len(before) - cuts_a_word, len(through)
+
+
+def _glue(tokens: Sequence[str], segment: Segmenter) -> list[bool]:
+    """Returns which tokens a segmenter puts into one word with the last.
+
+    Only where an ideograph is: a number with a point in it stays three words,
+    as everywhere else.
+    """
+    glued = [False] * len(tokens)
+    if not any(map(_is_ideograph, tokens)):
+        return glued
+    ends, end = set(), 0
+    for word in segment("".join(tokens)):
+        end += len(word)
+        ends.add(end)
+    position = 0
+    for index, token in enumerate(tokens):
+        if index and position not in ends:
+            glued[index] = _is_ideograph(token) or _is_ideograph(
+                tokens[index - 1]
+            )
+        position += len(token)
+    return glued
+
+
+def _is_ideograph(token: str) -> bool:
+    return len(token) == 1 and characters.is_ideograph(token)
+
+
+def _load_jieba() -> Segmenter:
+    try:
+        import jieba
+    except ImportError as error:
+        raise UserError(
+            "--segmenter=jieba: jieba is not installed; pip install "
+            "'.[chinese]', or give the words with --word_list"
+        ) from error
+    jieba.setLogLevel(logging.WARNING)
+    return jieba.cut

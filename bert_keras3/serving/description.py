@@ -1,0 +1,106 @@
+"""What a classifier is, told to whoever uses it after the export.
+
+Made of a run's settings without what concerns the training machine alone, its
+paths above all. A SavedModel carries it as a signature (`saved_model`), the
+formats that take ids as a file (`id_formats`), which is read here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.predictions import READINGS
+
+if TYPE_CHECKING:  # what reads it should not need Keras
+    from bert_keras3.finetuning.run_folder import ClassifierSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """How an exported classifier takes text and what it answers."""
+
+    problem: str
+    """single_label, multi_label or regression."""
+    labels: tuple[str, ...]
+    """Names in the order of the probabilities, C in all."""
+    max_seq_length: int
+    """Tokens of an input, special tokens counted; longer texts are cut."""
+    do_lower_case: bool
+    """Whether text is lower-cased and loses its accents."""
+    takes_pairs: bool
+    """Whether the input is a pair of texts."""
+
+    @classmethod
+    def of(cls, settings: ClassifierSettings) -> Description:
+        """Takes over what a run's settings say."""
+        return cls(
+            **{
+                field.name: getattr(settings, field.name)
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+    def to_json(self) -> str:
+        """Returns the fields as a JSON object, over several lines."""
+        fields = dataclasses.asdict(self)
+        return json.dumps(fields, ensure_ascii=False, indent=2) + "\n"
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Description:
+        """Reads what `to_json` gave.
+
+        Raises:
+            UserError: there is no such file, or it is damaged.
+        """
+        try:
+            text = pathlib.Path(path).read_text("utf-8")
+        except FileNotFoundError:
+            raise UserError(
+                f"{os.fspath(path)}: is missing, which tells the labels and "
+                "how text is read; copy it from the folder that "
+                "export_saved_model.py wrote, or export again"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise _damaged(path, error) from error
+        try:
+            description = cls(**json.loads(text))
+            description._check()
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, error) from error
+        return dataclasses.replace(
+            description, labels=tuple(description.labels)
+        )
+
+    def _check(self) -> None:
+        """Refuses values that no export has.
+
+        Raises:
+            ValueError: one is found.
+        """
+        if self.problem not in READINGS:
+            raise ValueError(
+                f"problem is {self.problem!r}; known are {', '.join(READINGS)}"
+            )
+        if (
+            not isinstance(self.labels, (tuple, list))
+            or not self.labels
+            or not all(isinstance(label, str) for label in self.labels)
+        ):
+            raise ValueError("labels are no list of names")
+        if type(self.max_seq_length) is not int:
+            raise ValueError(f"max_seq_length is {self.max_seq_length!r}")
+        for name in ("do_lower_case", "takes_pairs"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is neither true nor false")
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> UserError:
+    return UserError(
+        f"{os.fspath(path)}: cannot be read, or is no description of an "
+        f"exported classifier: {error}; export the model again"
+    )

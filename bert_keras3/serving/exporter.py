@@ -1,0 +1,118 @@
+"""From a run folder to a numbered folder that can be served.
+
+Checks that everything is there before anything is written, and puts the
+result in place in one step; what is written is told by `saved_model` and
+`id_formats`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.data import TextEncoder
+from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_folder
+from bert_keras3.serving.answers import ANSWERS
+from bert_keras3.serving.description import Description
+from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
+from bert_keras3.serving.id_formats import check_installed, write_id_format
+from bert_keras3.serving.quantization import quantize_dense_layers
+from bert_keras3.serving.saved_model import write_saved_model
+from bert_keras3.serving.versions import new_version
+from tokenization.in_graph import GraphTokenizer
+from tokenization.vocab import is_sentence_pieces
+
+
+def export(
+    model_dir: str | os.PathLike[str],
+    export_dir: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    format_name: str = SAVED_MODEL,
+    quantize: str | None = None,
+) -> pathlib.Path:
+    """Exports a trained classifier.
+
+    Args:
+        model_dir: the folder of a run (`--output_dir` of run_classifier.py).
+        export_dir: gets a new numbered folder.
+        version: its number; None for the next free one.
+        format_name: one of `formats.FORMATS`.
+        quantize: one of `quantization.MODES`, or None for float32.
+
+    Returns:
+        The numbered folder.
+
+    Raises:
+        UserError: something that is needed is missing or damaged, or the
+            version exists already; nothing has been written then.
+    """
+    if format_name != SAVED_MODEL:
+        check_installed(format_name)
+    target = new_version(export_dir, version)
+    folder = RunFolder(model_dir)
+    description = _describe(folder)
+    model = folder.load_model()
+    vocab_file = folder.vocab_file
+    if format_name == SAVED_MODEL and is_sentence_pieces(vocab_file):
+        raise UserError(
+            f"{vocab_file}: a SavedModel takes strings, and its graph has no "
+            "SentencePiece tokenizer as ALBERT uses it; export with "
+            f"--format={' or '.join(MODEL_FILES)}, which take ids"
+        )
+    # Somebody may have put another model's vocabulary there.
+    TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
+        vocab_file, model.bert.config.vocab_size
+    )
+    with atomic_folder(target) as temporary:
+        if format_name == SAVED_MODEL:
+            if quantize is not None:
+                quantize_dense_layers(model)
+            tokenizer = GraphTokenizer(vocab_file, description.do_lower_case)
+            write_saved_model(temporary, model, tokenizer, description)
+        else:
+            write_id_format(
+                format_name,
+                temporary,
+                model,
+                vocab_file,
+                description,
+                quantize,
+            )
+    return target
+
+
+def _describe(folder: RunFolder) -> Description:
+    """Returns the description of a run folder that lacks nothing."""
+    needed = {
+        run_folder.MODEL: "the weights",
+        run_folder.CONFIG: "the configuration",
+        folder.vocab_file.name: "the vocabulary",
+        run_folder.SETTINGS: "the labels and how text is read",
+    }
+    missing = [
+        f"{name} ({what})"
+        for name, what in needed.items()
+        if not (folder / name).is_file()
+    ]
+    if missing:
+        raise UserError(
+            f"{folder.path}: cannot be exported, for it lacks "
+            f"{', '.join(missing)}; give the --output_dir of a training"
+        )
+    settings = folder.read_settings()
+    path = folder / run_folder.SETTINGS
+    if not settings.labels:
+        raise UserError(
+            f"{path}: names no labels; put their names back, in the order in "
+            "which the model was trained, or train again"
+        )
+    if settings.problem not in ANSWERS:
+        raise UserError(
+            f"{path}: names the problem {settings.problem!r}; known are "
+            f"{', '.join(ANSWERS)}"
+        )
+    return Description.of(settings)

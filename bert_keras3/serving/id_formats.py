@@ -1,0 +1,202 @@
+"""LiteRT and ONNX files of a classifier: token ids in, numbers out.
+
+Written by Keras' own exporters. Neither runtime has the tokenizer's
+operations, so the vocabulary and the description lie beside the model.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import math
+import os
+import pathlib
+import shutil
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.answers import ANSWERS
+from bert_keras3.serving.description import Description
+from bert_keras3.serving.formats import (
+    DESCRIPTION_FILE,
+    ID_INPUTS,
+    LITERT,
+    MODEL_FILES,
+    ONNX,
+)
+from bert_keras3.serving.quantization import litert_options, quantize_onnx
+from modeling.activations import gelu_erf, get_activation
+
+# Packages that the exporters want, from the extra named like the format.
+_NEEDED: dict[str, tuple[str, ...]] = {
+    LITERT: (),
+    ONNX: ("onnx", "tf2onnx"),
+}
+
+
+class _Scores(keras.Model):
+    """The classifier, with probabilities (or values) instead of logits."""
+
+    def __init__(self, classifier: BertClassifier, problem: str) -> None:
+        super().__init__(name="scores")
+        self.classifier = classifier
+        self._scores = ANSWERS[problem].scores
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Ids [N, S] → the outputs of `Answers.scores`.
+
+        Padding is computed, too: the runtimes know that form of BERT, and not
+        every operation of the other. The last layer computes the first tokens
+        alone.
+        """
+        pooled_output = self.classifier.bert.pooled_output(
+            inputs, training=training, unpad=False
+        )
+        logits = self.classifier.head(pooled_output, training=training)
+        return self._scores(logits)
+
+
+def write_id_format(
+    format_name: str,
+    folder: str | os.PathLike[str],
+    model: BertClassifier,
+    vocab_file: str | os.PathLike[str],
+    description: Description,
+    quantize: str | None = None,
+) -> None:
+    """Writes the model, its vocabulary and its description.
+
+    The model takes `input_ids`, `input_mask` and `segment_ids`, int32 [N, S],
+    and gives `probabilities` float [N, C], or `value` float [N] if it is one
+    of regression.
+
+    Args:
+        format_name: a key of `formats.MODEL_FILES`.
+        folder: existing.
+        model: the classifier.
+        vocab_file: what it was trained with.
+        description: of it.
+        quantize: one of `quantization.MODES`, or None for float32.
+
+    Raises:
+        UserError: a package that the format needs is missing.
+    """
+    check_installed(format_name)
+    folder = pathlib.Path(folder)
+    _WRITERS[format_name](
+        folder / MODEL_FILES[format_name], model, description.problem, quantize
+    )
+    shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
+    (folder / DESCRIPTION_FILE).write_text(description.to_json(), "utf-8")
+
+
+def check_installed(format_name: str) -> None:
+    """Checks that the exporter of a format has what it needs.
+
+    Args:
+        format_name: a key of `formats.MODEL_FILES`.
+        quantize: as for `write_id_format`.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    needed = _NEEDED[format_name]
+    missing = [
+        name for name in needed if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise UserError(
+            f"--format={format_name}: needs {' and '.join(missing)}, which "
+            "is not installed; install the extra with "
+            f"`pip install '.[{format_name}]'`"
+        )
+
+
+def _write(
+    path: pathlib.Path,
+    model: BertClassifier,
+    problem: str,
+    format_name: str,
+    **options: Any,
+) -> None:
+    ids = {
+        name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
+    }
+    with warnings.catch_warnings():  # what the converters tell each other
+        warnings.simplefilter("ignore")
+        _Scores(model, problem).export(
+            path,
+            format=format_name,
+            input_signature=[ids],
+            verbose=False,
+            **options,
+        )
+
+
+def _write_litert(
+    path: pathlib.Path,
+    model: BertClassifier,
+    problem: str,
+    quantize: str | None,
+) -> None:
+    # Keras would allow TensorFlow's own operations, too, and the file would
+    # then ask for a runtime that has them: better that the export fails.
+    _write(
+        path,
+        model,
+        problem,
+        LITERT,
+        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+        **({} if quantize is None else litert_options()),
+    )
+
+
+def _write_onnx(
+    path: pathlib.Path,
+    model: BertClassifier,
+    problem: str,
+    quantize: str | None,
+) -> None:
+    import onnx
+
+    # The first that has an operation for LayerNorm.
+    _write(path, _with_plain_erf(model), problem, ONNX, opset_version=17)
+    # tf2onnx leaves an operation that it does not know in the file.
+    onnx.checker.check_model(path)
+    if quantize is not None:
+        quantize_onnx(path)
+
+
+_WRITERS: dict[
+    str, Callable[[pathlib.Path, BertClassifier, str, str | None], None]
+] = {
+    LITERT: _write_litert,
+    ONNX: _write_onnx,
+}
+
+
+def _with_plain_erf(model: BertClassifier) -> BertClassifier:
+    """Returns the model with an exact GELU that ONNX has the operations for.
+
+    TensorFlow computes it by erfc, which ONNX lacks.
+    """
+    config = model.bert.config
+    if get_activation(config.hidden_act) is not gelu_erf:
+        return model
+    config = copy.copy(config)
+    config.hidden_act = _gelu_by_erf
+    twin = BertClassifier(config, model.labels)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _gelu_by_erf(x: Any) -> Any:
+    """Does what `gelu_erf` does, 0.5·x·(1 + erf(x/√2))."""
+    return 0.5 * x * (1.0 + keras.ops.erf(x * math.sqrt(0.5)))

@@ -1,0 +1,113 @@
+"""A model file that takes ids, with the vocabulary and description beside it.
+
+The texts are tokenized here, by `tokenization`; who computes the ids is a
+function, one for each library, made by the neighbours.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.description import Description
+from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
+from bert_keras3.serving.predictions import READINGS
+from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
+from tokenization.opening import Tokenizer, open_tokenizer
+from tokenization.packing import Packed, pack, pad
+from tokenization.vocab import find_vocab_file, require_special_tokens
+
+# The ids → the model's only output.
+Compute = Callable[[Ids], np.ndarray]
+
+
+class IdRuntime(Runtime):
+    """Tokenizes in Python and hands the ids to a model."""
+
+    def __init__(
+        self, model_file: pathlib.Path, load: Callable[[str], Compute]
+    ) -> None:
+        """Loads what lies in the model's folder, and tries it out.
+
+        Args:
+            model_file: the model.
+            load: makes the function that computes, from the path.
+
+        Raises:
+            UserError: a file is missing or damaged, or they are not of the
+                same model.
+        """
+        self.description = Description.from_file(
+            model_file.with_name(DESCRIPTION_FILE)
+        )
+        self._tokenizer = _open_tokenizer(
+            model_file.parent, self.description.do_lower_case
+        )
+        vocab = self._tokenizer.vocab
+        self._cls_id, self._sep_id = vocab["[CLS]"], vocab["[SEP]"]
+        try:
+            self._compute = load(str(model_file))
+            # The last token is not there in a smaller model's word table.
+            tried = self.scores(
+                self._padded([self._pack([max(vocab.values())])])
+            )
+        except Exception as error:  # the libraries' have no class in common
+            raise UserError(
+                f"{model_file}: is damaged, or is no model for the "
+                f"{DESCRIPTION_FILE} and the vocabulary beside it: {error}; "
+                "export it again"
+            ) from error
+        labels = self.description.labels
+        per_label = READINGS[self.description.problem].per_label
+        wanted = (1, len(labels)) if per_label else (1,)
+        if tried.shape != wanted:
+            raise UserError(
+                f"{model_file}: answers with the shape {tried.shape} where "
+                f"the {DESCRIPTION_FILE} beside it lets expect {wanted}; they "
+                "are not of the same model. Export it again."
+            )
+
+    def ids(self, rows: Sequence[Row]) -> Ids:
+        """Tokenizes in Python."""
+        encode = self._tokenizer.encode
+        return self._padded(
+            [self._pack(*(encode(text) for text in row)) for row in rows]
+        )
+
+    def scores(self, ids: Ids) -> np.ndarray:
+        """Computes from ids."""
+        return self._compute(ids)
+
+    def _pack(self, *ids: Sequence[int]) -> Packed:
+        return pack(
+            *ids,
+            max_seq_length=self.description.max_seq_length,
+            cls_id=self._cls_id,
+            sep_id=self._sep_id,
+        )
+
+    @staticmethod
+    def _padded(batch: Sequence[Packed]) -> Ids:
+        arrays = pad(batch)
+        return {name: arrays[name] for name in ID_INPUTS}
+
+
+def _open_tokenizer(folder: pathlib.Path, do_lower_case: bool) -> Tokenizer:
+    """Opens the vocabulary in a folder.
+
+    Raises:
+        UserError: there is none, or it does not do.
+    """
+    path = find_vocab_file(folder)
+    if path is None:
+        raise UserError(
+            f"{folder}: lacks the vocabulary, vocab.txt (spiece.model for "
+            "ALBERT); copy it from the folder that export_saved_model.py "
+            "wrote, or export again"
+        )
+    tokenizer = open_tokenizer(path, do_lower_case)
+    require_special_tokens(tokenizer.vocab, path, tokenizer.special_tokens)
+    return tokenizer

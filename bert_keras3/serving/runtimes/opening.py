@@ -1,0 +1,78 @@
+"""Which library an exported folder is for.
+
+Told by the model file in it; loading that file is the neighbours' matter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+from typing import NamedTuple
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.formats import (
+    LITERT,
+    MODEL_FILES,
+    ONNX,
+    SAVED_MODEL_FILE,
+)
+from bert_keras3.serving.runtimes.runtime import Runtime
+from bert_keras3.serving.versions import latest_version
+
+
+class _Kind(NamedTuple):
+    """How one sort of folder is known and opened."""
+
+    file: str
+    module: str
+    """In this package; its `load` takes the folder."""
+    installed_by: str
+    """What brings the library."""
+
+
+_KINDS = (
+    _Kind(SAVED_MODEL_FILE, "saved_model", "pip install ."),
+    _Kind(MODEL_FILES[ONNX], "onnx", f"pip install '.[{ONNX}]'"),
+    _Kind(MODEL_FILES[LITERT], "litert", f"pip install '.[{LITERT}]'"),
+)
+
+
+def open_runtime(export_dir: str | os.PathLike[str]) -> Runtime:
+    """Loads an exported model with the library that it is for.
+
+    Args:
+        export_dir: holds numbered folders, of which the highest counts; or is
+            a folder with a model in it.
+
+    Raises:
+        UserError: there is no model, its library is not installed, or a file
+            is missing or damaged.
+    """
+    folder = pathlib.Path(export_dir)
+    kind = _kind_of(folder)
+    if kind is None:
+        folder = latest_version(folder)
+        kind = _kind_of(folder)
+    if kind is None:
+        raise UserError(
+            f"{folder}: holds none of {', '.join(kind.file for kind in _KINDS)}"
+            "; give a folder that export_saved_model.py wrote"
+        )
+    try:
+        module = importlib.import_module(
+            f"bert_keras3.serving.runtimes.{kind.module}"
+        )
+    except ImportError as error:
+        raise UserError(
+            f"{folder / kind.file}: cannot be computed here ({error}); install "
+            f"what it needs with `{kind.installed_by}`"
+        ) from error
+    runtime: Runtime = module.load(folder)
+    return runtime
+
+
+def _kind_of(folder: pathlib.Path) -> _Kind | None:
+    return next(
+        (kind for kind in _KINDS if (folder / kind.file).is_file()), None
+    )

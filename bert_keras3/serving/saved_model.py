@@ -1,0 +1,186 @@
+"""A classifier with its tokenizer as a SavedModel: strings in, labels out.
+
+Puts together `tokenization.in_graph`, the classifier and `answers`; in which
+folder the result is put is `exporter`'s matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.serving.answers import Tensors, all_outputs
+from bert_keras3.serving.description import Description
+from bert_keras3.serving.formats import ID_INPUTS
+from modeling.config import BertConfig
+from tokenization.in_graph import GraphTokenizer
+
+STRINGS = "serving_default"
+IDS = "tokenized"
+PACKED = "packed"
+DESCRIPTION = "metadata"
+
+# The inputs of the first signature, by whether the model takes pairs.
+TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
+
+
+def write_saved_model(
+    folder: str | os.PathLike[str],
+    model: BertClassifier,
+    tokenizer: GraphTokenizer,
+    description: Description,
+) -> None:
+    """Writes a SavedModel.
+
+    Its signatures are `serving_default` (`text`, or `text_a` and `text_b`:
+    string [N]) and `tokenized` (`input_ids`, `input_mask`, `segment_ids`:
+    int32 [N, S]), whose outputs are those of `answers.all_outputs`; `packed`,
+    from the inputs of the first to those of the second; and `metadata`, which
+    has no input and tells the fields of `Description`.
+
+    Args:
+        folder: existing and empty, or not existing.
+        model: the classifier.
+        tokenizer: with the vocabulary that it was trained with.
+        description: of it.
+
+    Raises:
+        UserError: `max_seq_length` leaves no room for the texts.
+    """
+    root = tf.Module()
+    # The bare variables: a Keras model would come with all that it can do
+    # beside, and would be asked for when loading.
+    root.weights = [weight.value for weight in model.weights]
+
+    def answer(inputs: Tensors) -> Tensors:
+        inputs = {
+            name: _at_least_one_column(ids) for name, ids in inputs.items()
+        }
+        logits = model(inputs, training=False)
+        return all_outputs(description.problem, logits, description.labels)
+
+    def packed(**texts: tf.Tensor) -> Tensors:
+        ids = [tokenizer(text) for text in _checked_texts(texts).values()]
+        return tokenizer.pack(*ids, max_seq_length=description.max_seq_length)
+
+    def answer_strings(**texts: tf.Tensor) -> Tensors:
+        return answer(packed(**texts))
+
+    def answer_ids(**inputs: tf.Tensor) -> Tensors:
+        return answer(_checked_ids(inputs, model.bert.config))
+
+    def describe() -> Tensors:
+        return {
+            name: tf.constant(value)
+            for name, value in dataclasses.asdict(description).items()
+        }
+
+    strings = {
+        name: tf.TensorSpec([None], tf.string, name)
+        for name in TEXT_INPUTS[description.takes_pairs]
+    }
+    ids = {
+        name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
+    }
+
+    def traced(function: Any, **specs: tf.TensorSpec) -> Any:
+        # Nothing in them is for AutoGraph, whose search takes the longest.
+        graph = tf.function(function, autograph=False)
+        return graph.get_concrete_function(**specs)
+
+    # As attributes of `root`, the functions would be traced once more.
+    tf.saved_model.save(
+        root,
+        os.fspath(folder),
+        signatures={
+            STRINGS: traced(answer_strings, **strings),
+            IDS: traced(answer_ids, **ids),
+            PACKED: traced(packed, **strings),
+            DESCRIPTION: traced(describe),
+        },
+    )
+
+
+def read_description(loaded: Any) -> Description:
+    """Returns what a SavedModel tells of itself.
+
+    Args:
+        loaded: what `tf.saved_model.load` returned.
+    """
+    fields = {
+        name: tensor.numpy()
+        for name, tensor in loaded.signatures[DESCRIPTION]().items()
+    }
+    return Description(
+        problem=fields["problem"].decode(),
+        labels=tuple(label.decode() for label in fields["labels"]),
+        max_seq_length=int(fields["max_seq_length"]),
+        do_lower_case=bool(fields["do_lower_case"]),
+        takes_pairs=bool(fields["takes_pairs"]),
+    )
+
+
+def _checked_texts(texts: Tensors) -> Tensors:
+    """Refuses other than one row of texts, and rows of unequal length."""
+    # A caller's tensors need not have the rank that the signature says.
+    texts = {
+        name: tf.ensure_shape(text, [None]) for name, text in texts.items()
+    }
+    first, *rest = texts.values()
+    message = f"{' and '.join(texts)} must be equally many"
+    return _after(
+        texts,
+        [
+            tf.debugging.assert_equal(tf.size(other), tf.size(first), message)
+            for other in rest
+        ],
+    )
+
+
+def _checked_ids(inputs: Tensors, config: BertConfig) -> Tensors:
+    """Refuses what the model has no row for."""
+    rows = {
+        "input_ids": config.vocab_size,
+        "input_mask": 2,
+        "segment_ids": config.type_vocab_size,
+    }
+    shape = tf.shape(inputs["input_ids"])
+    longest = config.max_position_embeddings
+    checks = [
+        tf.debugging.assert_less_equal(
+            shape[1], longest, f"an input may have {longest} ids at most"
+        )
+    ]
+    for name, number in rows.items():
+        ids = inputs[name]
+        message = f"{name} must be from 0 to {number - 1}"
+        checks += [
+            tf.debugging.assert_non_negative(ids, message),
+            tf.debugging.assert_less(ids, number, message),
+            tf.debugging.assert_equal(
+                tf.shape(ids),
+                shape,
+                f"{name} and input_ids must have the same shape",
+            ),
+        ]
+    return _after(inputs, checks)
+
+
+def _after(tensors: Tensors, checks: list[tf.Operation]) -> Tensors:
+    """Returns the tensors, to be had once the checks have passed.
+
+    Otherwise a graph may fail, with words of its own, before it checks.
+    """
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(value) for name, value in tensors.items()}
+
+
+def _at_least_one_column(ids: tf.Tensor) -> tf.Tensor:
+    """[0, 0] → [0, 1]: there is a first token to look at even of no text."""
+    rows, columns = tf.unstack(tf.shape(ids))
+    missing = tf.cast((rows == 0) & (columns == 0), tf.int32)
+    return tf.pad(ids, [[0, 0], [0, missing]])

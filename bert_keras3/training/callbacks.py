@@ -1,0 +1,254 @@
+"""What a person sees of a training: a bar, a log file, TensorBoard.
+
+All are Keras callbacks; the loop that calls them is in `fit`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import keras
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_write
+
+LOG_EVERY = 10
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def _shown(logs: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}"
+        for name, value in logs.items()
+        if isinstance(value, (int, float)) and name != "step"
+    )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar with loss, rate and time left; lines where there is no terminal.
+
+    The loss shown is the mean since the last time it was shown, so that a
+    GPU need not be waited for at every step.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Makes a bar.
+
+        Args:
+            console: where to show it; standard error by default.
+            clock: seconds that only grow.
+        """
+        super().__init__()
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._bar: Progress | None = None
+        self._unshown: list[Mapping[str, Any]] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Starts the bar at the step where training goes on."""
+        # Keras hands all numbers of logs on as floats.
+        self._first = int(logs["step"])
+        self._total = int(logs["num_train_steps"])
+        self._started = self._last_line = self._clock()
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._bar.add_task("", total=self._total, numbers="")
+            self._bar.update(self._bar.task_ids[0], completed=self._first)
+            self._bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Moves on by a step."""
+        self._unshown.append(logs)
+        now = self._clock()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=batch)
+            if batch % LOG_EVERY == 0 or batch == self._total:
+                self._bar.update(self._bar.task_ids[0], numbers=self._numbers())
+        elif (
+            now - self._last_line >= _SECONDS_BETWEEN_LINES
+            or batch == self._total
+        ):
+            self._last_line = now
+            done = batch - self._first
+            left = (now - self._started) / done * (self._total - batch)
+            self._console.print(
+                f"step {batch}/{self._total}: {self._numbers()}, "
+                f"{left:.0f} s left",
+                highlight=False,
+            )
+
+    def _numbers(self) -> str:
+        losses = [float(logs["loss"]) for logs in self._unshown]
+        rate = float(self._unshown[-1]["learning_rate"])
+        self._unshown.clear()
+        return f"mean loss {sum(losses) / len(losses):.4f}, rate {rate:.3g}"
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Shows an evaluation."""
+        self._console.print(
+            f"step {int(logs['step'])}: {_shown(logs)}", highlight=False
+        )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Takes the bar down."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _step_of(line: str) -> int:
+    return int(json.loads(line)["step"])
+
+
+def _is_logged(step: int, num_train_steps: int) -> bool:
+    return step % LOG_EVERY == 0 or step in (1, num_train_steps)
+
+
+class TrainingLog(keras.callbacks.Callback):
+    """A file of JSON lines: every tenth step, every evaluation.
+
+    A training that goes on from an earlier state goes on in the same file:
+    lines of steps after that state are dropped first.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Makes a log; the file is opened when training begins."""
+        super().__init__()
+        self._path = pathlib.Path(path)
+        self._file: IO[str] | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Drops lines of steps that will be taken again."""
+        first = int(logs["step"])
+        kept = []
+        if first and self._path.exists():
+            with self._path.open(encoding="utf-8") as file:
+                for line in file:
+                    # A full disk may have cut the last line short.
+                    if line.endswith("\n") and _step_of(line) <= first:
+                        kept.append(line)
+        with atomic_write(self._path) as file:
+            file.writelines(kept)
+        self._total = int(logs["num_train_steps"])
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Writes the loss and the rate of a step."""
+        if _is_logged(batch, self._total):
+            self._write(
+                {
+                    "step": batch,
+                    "loss": float(logs["loss"]),
+                    "learning_rate": float(logs["learning_rate"]),
+                }
+            )
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Writes an evaluation's metrics."""
+        metrics = {name: logs[name] for name in logs if name != "step"}
+        self._write({"step": int(logs["step"]), "evaluation": metrics})
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def require_tensorboard() -> None:
+    """Checks that event files can be written.
+
+    Raises:
+        UserError: the package `tensorboard` is not installed.
+    """
+    # tf.summary.scalar is of that package.
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "--tensorboard needs the package `tensorboard`: "
+            "pip install 'bert-keras3[tensorboard]'"
+        )
+
+
+class TensorBoardScalars(keras.callbacks.Callback):
+    """Loss, rate and evaluations for TensorBoard.
+
+    Keras' own callback follows Keras' own loop; this one needs no more than
+    the numbers.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Makes a writer of event files; one is made when training begins.
+
+        Raises:
+            UserError: the package `tensorboard` is not installed.
+        """
+        super().__init__()
+        require_tensorboard()
+        import tensorflow as tf
+
+        self._summary = tf.summary
+        self._folder = os.fspath(folder)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Opens an event file."""
+        self._total = int(logs["num_train_steps"])
+        self._writer = self._summary.create_file_writer(self._folder)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Writes the loss and the rate of the steps that the log has."""
+        if _is_logged(batch, self._total):
+            self._write(
+                batch,
+                {f"train/{name}": float(value) for name, value in logs.items()},
+            )
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Writes an evaluation's metrics."""
+        self._write(
+            int(logs["step"]),
+            {
+                f"evaluation/{name}": value
+                for name, value in logs.items()
+                if name != "step" and isinstance(value, (int, float))
+            },
+        )
+
+    def _write(self, step: int, scalars: Mapping[str, float]) -> None:
+        with self._writer.as_default():
+            for name, value in scalars.items():
+                self._summary.scalar(name, value, step=step)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Closes the event file."""
+        self._writer.close()

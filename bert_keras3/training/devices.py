@@ -1,0 +1,231 @@
+"""What the devices of one training do together, and tell each other.
+
+Which devices these are is decided in `distributions`. A step is `step`'s
+matter: it is called on every device with its part of the batch; that
+gradients are summed over the devices before they are clipped is the
+optimiser's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.cluster import Cluster
+from bert_keras3.training.computing import PLAIN, Computing
+
+# One part of a batch, and how much of the batch it is.
+Part = tuple[dict[str, tf.Tensor], Any]
+# What a device does with its parts; the first value is to be summed up.
+PartsFunction = Callable[[Sequence[Part]], tuple[tf.Tensor, tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Devices that take the steps of one training together.
+
+    Without a strategy there is one device, and all of this does nothing.
+    """
+
+    strategy: tf.distribute.Strategy | None = None
+    cluster: Cluster | None = None
+    description: str = "one device"
+
+    @property
+    def count(self) -> int:
+        """Devices in all, on all machines."""
+        if self.strategy is None:
+            return 1
+        return int(self.strategy.num_replicas_in_sync)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files."""
+        return self.cluster is None or self.cluster.is_chief
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Returns the context in which model and optimiser are made."""
+        if self.strategy is None:
+            return contextlib.nullcontext()
+        scope: contextlib.AbstractContextManager[Any] = self.strategy.scope()
+        return scope
+
+    @contextlib.contextmanager
+    def folder(
+        self, output_dir: str | os.PathLike[str]
+    ) -> Iterator[str | os.PathLike[str]]:
+        """Gives the chief its folder, and others one that is thrown away."""
+        if self.is_chief:
+            yield output_dir
+            return
+        with tempfile.TemporaryDirectory() as nowhere:
+            yield os.path.join(nowhere, "out")
+
+    def check(
+        self, batch_size: int, num_parts: int, computing: Computing = PLAIN
+    ) -> None:
+        """Checks that every device gets as much of each batch.
+
+        Args:
+            batch_size: examples of the batch of all devices together.
+            num_parts: parts that each device passes its examples through in.
+            computing: how to compute.
+
+        Raises:
+            UserError: the batch cannot be shared out, or several devices
+                cannot compute so.
+        """
+        if self.strategy is not None:
+            for flag, chosen in (
+                ("--jit_compile", computing.jit_compile),
+                (
+                    "--mixed_precision=float16",
+                    computing.mixed_precision == "float16",
+                ),
+            ):
+                if chosen:
+                    raise UserError(
+                        f"{flag} is for one device; leave it or --distribution "
+                        "out"
+                    )
+        if batch_size % self.count:
+            raise UserError(
+                f"--train_batch_size={batch_size}: is shared out among "
+                f"{self.count} devices; give a multiple of that"
+            )
+        if batch_size < self.count * num_parts:
+            raise UserError(
+                f"--gradient_accumulation_steps={num_parts}: each of "
+                f"{self.count} devices has {batch_size // self.count} of the "
+                f"--train_batch_size={batch_size} examples; give at most that"
+            )
+
+    def graph(
+        self,
+        function: PartsFunction,
+        signature: Mapping[str, tf.TensorSpec],
+        num_parts: int,
+    ) -> Callable[[Mapping[str, np.ndarray]], tuple[tf.Tensor, tf.Tensor]]:
+        """Returns one graph that runs a function on every device.
+
+        Args:
+            function: gets this device's parts of the batch: (features,
+                examples / examples of the whole batch).
+            signature: of the whole batch, which every process hands over.
+            num_parts: how many parts a device gets.
+
+        Returns:
+            A function of the batch; it returns the sum of the first values
+            over all devices, and the second of the first device here.
+        """
+        strategy = self.strategy
+        assert strategy is not None
+
+        def on_device(
+            features: dict[str, tf.Tensor],
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            first = context.replica_id_in_sync_group * num_parts
+            in_all = context.num_replicas_in_sync * num_parts
+            return function(
+                [
+                    _part(features, first + number, in_all)
+                    for number in range(num_parts)
+                ]
+            )
+
+        @tf.function(input_signature=[dict(signature)])
+        def on_all(
+            features: dict[str, tf.Tensor],
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            summed, own = strategy.run(on_device, args=(features,))
+            return (
+                strategy.reduce(tf.distribute.ReduceOp.SUM, summed, axis=None),
+                strategy.experimental_local_results(own)[0],
+            )
+
+        return lambda batch: on_all(dict(batch))
+
+    def from_chief(self, value: Any) -> Any:
+        """Returns the chief's value, on every worker.
+
+        Args:
+            value: JSON-able; what other workers give is not looked at.
+        """
+        if self.cluster is None:
+            return value
+        text = json.dumps(value).encode() if self.is_chief else b""
+        length = self._array_from_chief(np.array([len(text)], np.int32))
+        padded = np.zeros(length[0], np.uint8)
+        if self.is_chief:
+            padded[:] = np.frombuffer(text, np.uint8)
+        return json.loads(self._array_from_chief(padded).tobytes())
+
+    def align(
+        self, variables: Sequence[Any], random_states: Sequence[Any]
+    ) -> None:
+        """Gives all workers the chief's variables, each device its chance.
+
+        Args:
+            variables: Keras variables, in the same order everywhere.
+            random_states: those of them that dropout is drawn from. A device
+                draws as its number says, or all would drop the same.
+        """
+        if self.strategy is None:
+            return
+        if self.cluster is not None:
+            for variable in variables:
+                variable.assign(self._array_from_chief(variable.numpy()))
+        here = len(self.strategy.extended.worker_devices)
+        before = 0 if self.cluster is None else self.cluster.index * here
+        for variable in random_states:
+            for number, own in enumerate(
+                self.strategy.experimental_local_results(variable.value)
+            ):
+                own.assign(own + tf.cast([before + number, 0], own.dtype))
+
+    def _array_from_chief(self, array: np.ndarray) -> np.ndarray:
+        """Returns the chief's bits: numbers are summed, the others' are 0."""
+        data = array.tobytes()
+        numbers = np.zeros(-(-len(data) // 4), np.int32)
+        if self.is_chief:
+            numbers.view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
+        found = _sum_of_first(self.strategy, numbers).numpy().tobytes()
+        return np.frombuffer(found[: len(data)], array.dtype).reshape(
+            array.shape
+        )
+
+
+ONE_DEVICE = Devices()
+
+
+def _part(features: Mapping[str, Any], number: Any, in_all: int) -> Part:
+    """Cuts one of `in_all` parts, as even as can be, out of a batch."""
+    size = tf.shape(next(iter(features.values())))[0]
+    begin, end = number * size // in_all, (number + 1) * size // in_all
+    share = tf.cast(end - begin, tf.float32) / tf.cast(size, tf.float32)
+    return {name: rows[begin:end] for name, rows in features.items()}, share
+
+
+@tf.function(reduce_retracing=True)
+def _sum_of_first(strategy: Any, numbers: tf.Tensor) -> tf.Tensor:
+    """Adds up the numbers of the first device of every worker."""
+
+    def own(numbers: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        is_first = tf.equal(context.replica_id_in_sync_group, 0)
+        return context.all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.where(is_first, numbers, 0)
+        )
+
+    results = strategy.run(own, args=(numbers,))
+    return strategy.experimental_local_results(results)[0]

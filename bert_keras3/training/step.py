@@ -1,0 +1,255 @@
+"""One optimiser step: forward, backward, clip, update, as one graph.
+
+Which batches it is run on, and what happens between them, is `fit`'s matter;
+on which devices, that of `devices`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.concurrency import Batch, split
+from bert_keras3.training.devices import ONE_DEVICE, Devices, Part
+from modeling.normalization import Dropout
+
+# (model, features, training) → float32 scalar, a mean over the examples.
+LossFunction = Callable[[keras.Model, Mapping[str, Any], bool], Any]
+
+
+def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
+    """Returns specs of a batch's arrays with every dimension free.
+
+    One graph then serves all batches, whatever their lengths.
+    """
+    return {
+        name: tf.TensorSpec([None] * np.ndim(array), array.dtype)
+        for name, array in batch.items()
+    }
+
+
+def check_parts(micro_batches: int, batch_size: int) -> None:
+    """Checks that a batch can be passed through in so many parts.
+
+    Raises:
+        UserError: it has fewer examples.
+    """
+    if micro_batches > batch_size:
+        raise UserError(
+            f"--gradient_accumulation_steps={micro_batches}: a batch of "
+            f"--train_batch_size={batch_size} examples cannot be passed "
+            f"through in {micro_batches} parts; give at most {batch_size}"
+        )
+
+
+class TrainStep:
+    """Calls a loss, differentiates it and applies the optimiser.
+
+    With `micro_batches` above 1 each batch is passed through in that many
+    parts, one after the other, and updated once: the memory is that of a
+    part, the result that of the whole (to rounding, and but for dropout).
+    So it is with several devices, which take a share of each batch, and with
+    `concurrency` above 1, so many parts at the same time on one device.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: LossFunction,
+        optimizer: keras.optimizers.Optimizer,
+        micro_batches: int = 1,
+        devices: Devices = ONE_DEVICE,
+        *,
+        concurrency: int = 1,
+        jit_compile: bool = False,
+    ) -> None:
+        """Makes the optimiser's slots; graphs are traced at the first call.
+
+        Args:
+            model: built.
+            loss: see `LossFunction`.
+            optimizer: not yet built, or built on this model's weights.
+            micro_batches: parts that every batch is split into.
+            devices: in whose scope model and optimiser were made.
+            concurrency: into how many parts a batch, or a part of it, is cut
+                to compute them at the same time; several devices do not.
+            jit_compile: let XLA compile the step, once for each shape that a
+                batch has; not with several devices.
+        """
+        self._model = model
+        self._loss = loss
+        self._optimizer = optimizer
+        self._micro_batches = micro_batches
+        self._concurrency = concurrency
+        self._jit_compile = jit_compile
+        if jit_compile:
+            for layer in model._flatten_layers():
+                if isinstance(layer, Dropout):
+                    layer.compiled = True
+        self._devices = devices
+        with devices.scope():
+            optimizer.build(model.trainable_variables)
+        self._on_all: Any = None
+        self._graphs: dict[tuple[str, int], Any] = {}
+        self._apply: Any = None
+
+    def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Takes one step.
+
+        Args:
+            batch: features, one array each, examples along the first axis.
+
+        Returns:
+            `loss` of the batch before the step and the `learning_rate` of
+            the step, float32 scalars.
+        """
+        if self._devices.strategy is not None:
+            return self._on_several(batch)
+        if self._micro_batches > 1:
+            return self._accumulate(batch)
+        logs: dict[str, tf.Tensor] = self._run(self._take_step, batch)
+        return logs
+
+    def _run(self, function: Any, batch: Batch, share: float = 1.0) -> Any:
+        """Calls a function of `Part`s with those of a batch, as one graph.
+
+        There is a graph for each number of parts, since a batch of one row
+        has but one.
+        """
+        size = _size(batch)
+        parts = [
+            (dict(part), np.float32(share * _size(part) / size))
+            for part in split(batch, self._concurrency)
+        ]
+        key = function.__name__, len(parts)
+        if key not in self._graphs:
+            spec = any_length_spec(batch), tf.TensorSpec([], tf.float32)
+            self._graphs[key] = tf.function(
+                function,
+                input_signature=[[spec] * len(parts)],
+                jit_compile=self._jit_compile,
+            )
+        return self._graphs[key](parts)
+
+    def _take_step(self, parts: Sequence[Part]) -> dict[str, Any]:
+        loss, gradients = self._differentiate_all(parts)
+        return {"loss": loss, "learning_rate": self._update(gradients)}
+
+    def _differentiate_all(
+        self, parts: Sequence[Part]
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """Nothing says which comes first, so they run at the same time."""
+        losses, gradients = zip(
+            *(self._differentiate(*part) for part in parts), strict=True
+        )
+        return sum(losses[1:], losses[0]), _sums(gradients)
+
+    def _on_several(self, batch: Batch) -> dict[str, Any]:
+        if self._on_all is None:
+            self._on_all = self._devices.graph(
+                self._take_parts, any_length_spec(batch), self._micro_batches
+            )
+        loss, rate = self._on_all(batch)
+        return {"loss": loss, "learning_rate": rate}
+
+    def _take_parts(self, parts: Sequence[Part]) -> tuple[Any, Any]:
+        """Takes a step with one device's parts of a batch."""
+        total_loss: Any = 0.0
+        total: list[Any] = []
+        for features, share in parts:
+            # One after the other, or all would be in memory together.
+            done = [one for one in tf.nest.flatten(total) if one is not None]
+            with tf.control_dependencies(done):
+                features = tf.nest.map_structure(tf.identity, features)
+                loss, gradients = self._differentiate(features, share)
+                total_loss += loss
+                total = _sums([total, gradients] if total else [gradients])
+        return total_loss, self._update(total)
+
+    def _differentiate(
+        self, features: Mapping[str, Any], share: Any
+    ) -> tuple[tf.Tensor, list[Any]]:
+        with tf.GradientTape() as tape:
+            loss = self._loss(self._model, features, True) * share
+            # By the factor that the optimiser will divide by, mostly 1.
+            scaled = self._optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
+        return loss, [_taken_apart(gradient) for gradient in gradients]
+
+    def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
+        variables = self._model.trainable_variables
+        whole = [
+            tf.IndexedSlices(*gradient, tf.constant([*variable.shape]))
+            if isinstance(gradient, tuple)
+            else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        rate = tf.identity(self._optimizer.learning_rate)
+        self._optimizer.apply(whole, variables)
+        return rate
+
+    def _accumulate(self, batch: Batch) -> dict[str, Any]:
+        size = _size(batch)
+        total_loss: Any = 0.0
+        total: list[Any] = []
+        for rows in np.array_split(np.arange(size), self._micro_batches):
+            if not len(rows):
+                continue
+            part = {name: array[rows] for name, array in batch.items()}
+            loss, gradients = self._run(
+                self._differentiate_all, part, len(rows) / size
+            )
+            total_loss += loss
+            total = _sums([total, gradients] if total else [gradients])
+        if self._apply is None:
+            self._apply = tf.function(
+                self._update, input_signature=[[_spec(g) for g in total]]
+            )
+        return {"loss": total_loss, "learning_rate": self._apply(total)}
+
+
+def _size(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _spec(gradient: Any) -> Any:
+    """Lets the number of slices vary, so that one graph serves all steps."""
+    if isinstance(gradient, tuple):
+        return tuple(
+            tf.TensorSpec([None, *part.shape[1:]], part.dtype)
+            for part in gradient
+        )
+    return None if gradient is None else tf.TensorSpec.from_tensor(gradient)
+
+
+def _taken_apart(gradient: Any) -> Any:
+    """Slices as (values, indices), since a graph's arguments are tensors."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return gradient.values, gradient.indices
+    return gradient
+
+
+def _sums(gradients: Sequence[Sequence[Any]]) -> list[Any]:
+    """Adds up the gradients of several parts, weight by weight."""
+    return [
+        functools.reduce(_sum, of_weight)
+        for of_weight in zip(*gradients, strict=True)
+    ]
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """Adds gradients; slices are put side by side, as in one whole batch.
+
+    (So the clipping norm is that of the whole batch, too.)
+    """
+    if a is None or b is None:
+        return a if b is None else b
+    if isinstance(a, tuple):
+        return tuple(tf.concat([x, y], 0) for x, y in zip(a, b, strict=True))
+    return a + b

@@ -1,0 +1,123 @@
+"""How scripts end: exit codes, and one line for a mistake."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+
+import pytest
+
+from bert_keras3.commands import entry
+from bert_keras3.safekeeping.errors import StoppedError, UserError
+
+
+@pytest.fixture
+def end(monkeypatch, capsys):
+    """A function of a `main` and arguments → (exit code, stderr)."""
+
+    def ended(main, *arguments):
+        values = entry.flags.FlagValues()
+        entry.flags.DEFINE_integer("steps", 1, "How many.", flag_values=values)
+        monkeypatch.setattr(entry.flags, "FLAGS", values)
+        monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            entry.run(main)
+        return caught.value.code, capsys.readouterr().err
+
+    return ended
+
+
+def nothing():
+    pass
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_success(end):
+    assert end(nothing) == (0, "")
+
+
+def test_a_mistake(end):
+    assert end(raising(UserError("a.csv, line 3: no"))) == (
+        2,
+        "error: a.csv, line 3: no\n",
+    )
+
+
+def test_an_interruption(end):
+    code, shown = end(raising(KeyboardInterrupt()))
+    assert code == 130
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_that_kept_what_was_done(end, number):
+    """130 and 143, as shells know them."""
+    stopped = StoppedError(number, "stopped at step 3 of 9")
+    assert end(raising(stopped)) == (128 + number, "stopped at step 3 of 9\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EFBIG, "larger than allowed"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.EISDIR, "a folder where a file is wanted"),
+        (errno.ENOTDIR, "a file where a folder is wanted"),
+    ],
+)
+def test_troubles_of_the_disk(end, number, told):
+    error = OSError(number, os.strerror(number), "out/model.keras")
+    code, shown = end(raising(error))
+    assert code == 2
+    assert shown.startswith("error: out/model.keras: ")
+    assert told in shown
+    assert "untouched" in shown
+    assert shown.count("\n") == 1
+    code, shown = end(raising(OSError(number, os.strerror(number))))
+    assert shown.startswith("error: the") or shown.startswith("error: there")
+
+
+def test_a_renaming_is_told_by_the_name_that_was_asked_for(end):
+    text = os.strerror(errno.EISDIR)
+    error = OSError(errno.EISDIR, text, ".out.1.tmp", None, "out")
+    assert end(raising(error))[1].startswith("error: out: there is a folder")
+
+
+def test_faults_of_the_program_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(entry.flags, "FLAGS", entry.flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    with pytest.raises(ZeroDivisionError):
+        entry.run(raising(ZeroDivisionError()))
+    with pytest.raises(OSError, match="odd"):
+        entry.run(raising(OSError(errno.EIO, "odd")))
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("--steps=many", "steps"),
+        ("--stesp=1", "stesp"),
+        ("train.csv", "'train.csv' is no flag"),
+    ],
+)
+def test_flags_that_are_wrong(end, argument, told):
+    code, shown = end(nothing, argument)
+    assert code == 2
+    assert told in shown
+    assert shown.startswith("error: ")
+    assert shown.count("\n") == 1
+
+
+def test_flags_that_are_right(end):
+    assert end(nothing, "--steps=3") == (0, "")
