@@ -75,6 +75,7 @@ def make_ours(
         loss,
         plain_loss,
     )
+    from bert_keras3.pretraining.supply import PER_TOKEN
     from bert_keras3.training.step import TrainStep
     from modeling.config import BertConfig
 
@@ -87,6 +88,7 @@ def make_ours(
         loss if lean else plain_loss,
         create_optimizer(RATE, STEPS_OF_TRAINING, 0),
         concurrency=concurrency,
+        per_token=PER_TOKEN,
     )
     return lambda batch: float(step(batch)["loss"])
 

@@ -39,13 +39,14 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     model = BertModel(checkpointing.bert_config(material.weights))
     checkpointing.load(model, material.weights)
     predictor = Predictor(
-        model, lambda model, features: model.pooled_output(features)
+        model,
+        lambda model, features: {"pooled": model.pooled_output(features)},
     )
 
     def run(batch: Batch) -> np.ndarray:
         inputs = {name: ids for name, ids in batch.items() if name != "targets"}
         size = len(batch["input_ids"])
-        return predictor([(np.arange(size), inputs)], size)
+        return predictor([(np.arange(size), inputs)], size)["pooled"]
 
     return run
 
@@ -82,5 +83,6 @@ def train(
         ),
         create_optimizer(1e-5, 1000, 0),
         concurrency=concurrency or suitable_concurrency(),
+        per_token=("input_ids", "input_mask", "segment_ids"),
     )
     return lambda batch: np.asarray(step(batch)["loss"])

@@ -52,7 +52,7 @@ def evaluate(
     """
     logits = classifier.predictor(
         batches_by_length(data.store, data.rows, limit), len(data.rows)
-    )
+    )["logits"]
     evaluation = classifier.problem.evaluate(
         logits, data.targets, classifier.labels
     )
@@ -85,7 +85,7 @@ def predict(
     rows = np.arange(len(split.store))
     logits = classifier.predictor(
         batches_by_length(split.store, rows, limit), len(rows)
-    )
+    )["logits"]
     results.write_predictions(
         folder,
         classifier.problem,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,12 @@ from bert_keras3.finetuning.problem import LabelSource, Problem
 from bert_keras3.finetuning.regression import REGRESSION
 from bert_keras3.finetuning.sources import Source
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.feature_store import (
+    INPUT_COLUMNS,
+    FeatureStore,
+    write_feature_store,
+)
 from bert_keras3.inputs.report import DataReport, Survey
-from bert_keras3.inputs.token_store import TokenStore, write_token_store
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.opening import Tokenizer
 from tokenization.packing import Packed, check_max_seq_length, pack
@@ -105,7 +110,7 @@ class Split:
     """
 
     source: Source
-    store: TokenStore
+    store: FeatureStore
     labels: tuple[str, ...]
     targets: np.ndarray
     report: DataReport
@@ -147,16 +152,23 @@ def encode(
     counts_labels = problem is not None and problem is not REGRESSION
     survey = Survey()
 
-    def inputs() -> Iterator[Packed]:
-        for example in source:
+    def inputs() -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, example in enumerate(source):
             if targets is not None:
                 targets.add(example)
             if not counts_labels:
                 example = dataclasses.replace(example, label=None)
             survey.add(example)
-            yield encoder.pack(example, survey)
+            packed = encoder.pack(example, survey)
+            yield (
+                number,
+                {
+                    "input_ids": packed.input_ids,
+                    "segment_ids": packed.segment_ids,
+                },
+            )
 
-    store = write_token_store(folder, inputs())
+    store = write_feature_store(folder, INPUT_COLUMNS, inputs())
     found: tuple[str, ...] = ()
     array = np.zeros(0)
     if targets is not None:

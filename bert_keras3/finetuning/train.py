@@ -25,7 +25,7 @@ from bert_keras3.inputs.batches import (
     batches_by_length,
     training_batches,
 )
-from bert_keras3.inputs.token_store import TokenStore
+from bert_keras3.inputs.feature_store import Column, FeatureStore
 from bert_keras3.optimization import DEFAULT_OPTIMIZER, create_optimizer
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.callbacks import (
@@ -72,7 +72,7 @@ class LabelledRows:
         targets: [N, …], of those rows.
     """
 
-    store: TokenStore
+    store: FeatureStore
     rows: np.ndarray
     targets: np.ndarray
 
@@ -140,10 +140,13 @@ def train(
     """
     num_steps, epoch_ends = steps_of(len(data.rows), choices)
     loss = _loss_function(problem)
-    features = {"targets": data.targets}
+    store = _with_column(data, "targets", data.targets)
     if choices.class_weight is not None:
-        features["example_weights"] = example_weights(
+        weights = example_weights(
             data.targets, len(model.labels), choices.class_weight
+        )
+        store = _with_column(
+            dataclasses.replace(data, store=store), "example_weights", weights
         )
     evaluate = None
     if dev is not None:
@@ -172,9 +175,8 @@ def train(
         loss,
         optimizer,
         training_batches(
-            data.store,
+            store,
             data.rows,
-            features,
             batch_size=choices.train_batch_size,
             seed=choices.seed,
         ),
@@ -186,6 +188,7 @@ def train(
             micro_batches=choices.gradient_accumulation_steps,
             concurrency=concurrency,
             jit_compile=choices.computing.jit_compile,
+            per_token=store.per_token,
             best_metric=best_metric,
             patience=choices.early_stopping_patience,
         ),
@@ -196,6 +199,16 @@ def train(
         callbacks=callbacks,
         devices=devices,
     )
+
+
+def _with_column(
+    data: LabelledRows, name: str, values: np.ndarray
+) -> FeatureStore:
+    """Returns the store with values [N, …] of the rows to train on."""
+    of_all = np.zeros((len(data.store), *values.shape[1:]), values.dtype)
+    of_all[data.rows] = values
+    column = Column(values.dtype.name, shape=values.shape[1:])
+    return data.store.with_column(name, column, of_all)
 
 
 def identity_of(
@@ -218,7 +231,7 @@ def identity_of(
     return {
         **_without_side_effects(choices),
         "data": checksum(
-            data.store.input_ids,
+            data.store.arrays["input_ids"],
             data.store.offsets,
             data.rows,
             data.targets,
@@ -300,7 +313,7 @@ def _evaluation(
     def evaluate() -> Mapping[str, float]:
         logits = predictor(
             batches_by_length(dev.store, dev.rows, limit), len(dev.rows)
-        )
+        )["logits"]
         return problem.evaluate(logits, dev.targets, labels).scalars
 
     return evaluate

@@ -2,6 +2,6 @@
 
 `dialect_search` finds out how a file is written, `delimited` reads its rows,
 `columns` says which cell is what, `glue` knows the original's tasks, `report`
-looks for what is odd in a data set; `token_store` and `batches` carry the
+looks for what is odd in a data set; `feature_store` and `batches` carry the
 encoded examples to the model.
 """

@@ -1,7 +1,8 @@
 """Which rows make which batch: shuffled for training, by length for answers.
 
 All orders are functions of a seed and a step, so that a training can go on
-at any step as if it had never stopped.
+at any step as if it had never stopped. How a batch is padded is in
+`feature_store`.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from bert_keras3.inputs.token_store import TokenStore
+from bert_keras3.inputs.feature_store import FeatureStore, ranges
+
+EXAMPLE = "example"
+"""In a batch of whole examples, int32 [R]: the place of each row's example
+among those of the batch; rows of one example follow one another."""
 
 
 def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
-    """Returns the order of one pass over the data, a whole shuffle.
+    """Returns the order of one epoch, a whole shuffle.
 
     Args:
         num_examples: N.
-        epoch: number of the pass, from 0.
+        epoch: its number, from 0.
         seed: of the run.
 
     Returns:
@@ -31,31 +36,72 @@ def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(num_examples)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Groups:
+    """Rows that stay together: each alone, or all of one example.
+
+    Attributes:
+        first: int64 [G], place of a group's first row among the rows.
+        sizes: int64 [G], how many rows it has.
+    """
+
+    first: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(
+        cls, store: FeatureStore, rows: np.ndarray, grouped: bool
+    ) -> _Groups:
+        if not grouped:
+            return cls(np.arange(len(rows)), np.ones(len(rows), np.int64))
+        examples = store.examples[rows]
+        first = np.flatnonzero(np.diff(examples, prepend=-1))
+        return cls(first, np.diff(first, append=len(rows)))
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def places(self, chosen: np.ndarray) -> np.ndarray:
+        """Returns where the rows of some groups are among all rows."""
+        return ranges(self.first[chosen], self.sizes[chosen])
+
+    def numbers(self, chosen: np.ndarray) -> np.ndarray:
+        """Returns the column `EXAMPLE` of a batch of some groups."""
+        return np.repeat(
+            np.arange(len(chosen), dtype=np.int32), self.sizes[chosen]
+        )
+
+
 def training_batches(
-    store: TokenStore,
+    store: FeatureStore,
     rows: np.ndarray,
-    features: Mapping[str, np.ndarray],
     *,
     batch_size: int,
     seed: int,
+    columns: Sequence[str] | None = None,
+    grouped: bool = False,
 ) -> Callable[[int], Iterator[dict[str, np.ndarray]]]:
     """Returns what `training.fit` asks for: step → batches from there on.
 
-    The batches cut one endless stream, pass after pass, each in an order of
-    its own; a batch may span two passes, as in the original.
+    The batches cut one endless stream, epoch after epoch, each in an order of
+    its own; a batch may span two epochs, as in the original.
 
     Args:
-        store: the inputs.
-        rows: int64 [N], rows of the store to train on.
-        features: more arrays for those rows, [N, …], such as labels.
+        store: the features.
+        rows: int64 [N], rows of the store to train on; those of one example
+            follow one another.
         batch_size: examples of a batch.
         seed: of the order.
+        columns: names of those that a batch has; None: all.
+        grouped: keep all rows of an example in one batch, which says by the
+            column `EXAMPLE` which they are; else every row is an example.
 
     Returns:
         A function of the first step.
     """
+    groups = _Groups.of(store, rows, grouped)
     order_of = functools.lru_cache(maxsize=2)(
-        lambda epoch: epoch_order(len(rows), epoch, seed)
+        lambda epoch: epoch_order(len(groups), epoch, seed)
     )
 
     def from_step(step: int) -> Iterator[dict[str, np.ndarray]]:
@@ -63,13 +109,13 @@ def training_batches(
             first = step * batch_size
             chosen = np.array(
                 [
-                    order_of(index // len(rows))[index % len(rows)]
+                    order_of(index // len(groups))[index % len(groups)]
                     for index in range(first, first + batch_size)
                 ]
             )
-            batch = store.padded(rows[chosen])
-            for name, array in features.items():
-                batch[name] = array[chosen]
+            batch = store.padded(rows[groups.places(chosen)], columns)
+            if grouped:
+                batch[EXAMPLE] = groups.numbers(chosen)
             yield batch
             step += 1
 
@@ -81,47 +127,64 @@ class BatchLimit:
     """How large a batch may be where the order of rows is free."""
 
     examples: int
-    """The most rows, if there is no budget of tokens."""
+    """The most examples, if there is no budget of tokens."""
     tokens: int | None = None
-    """The most positions, padding counted: many short rows or few long ones;
-    a row that is longer alone is a batch of its own."""
+    """The most positions, padding included: many short rows or few long ones;
+    an example that is longer alone is a batch of its own."""
 
-    def end(self, lengths: np.ndarray, first: int) -> int:
-        """Returns where the batch that begins with a row ends.
+    def end(self, lengths: np.ndarray, sizes: np.ndarray, first: int) -> int:
+        """Returns where the batch that begins with an example ends.
 
         Args:
-            lengths: int [N], rising.
-            first: its first row.
+            lengths: int [G], of each example's longest row, rising.
+            sizes: int [G], rows of each example.
+            first: its first example.
         """
         if self.tokens is None:
             return min(first + self.examples, len(lengths))
-        cells = lengths[first:] * np.arange(1, len(lengths) - first + 1)
-        return first + max(1, int((cells <= self.tokens).sum()))
+        positions = lengths[first:] * np.cumsum(sizes[first:])
+        return first + max(1, int((positions <= self.tokens).sum()))
 
 
 def batches_by_length(
-    store: TokenStore, rows: np.ndarray, limit: BatchLimit
+    store: FeatureStore,
+    rows: np.ndarray,
+    limit: BatchLimit,
+    columns: Sequence[str] | None = None,
+    *,
+    grouped: bool = False,
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields every row once, in batches of rows of similar length.
 
-    Padding is what is saved; the positions tell where the answers belong.
+    Padding is what is saved; the positions say where the answers belong.
     The longest come first: what is too large for the memory shows at once,
     and where several batches are computed at a time the last are short.
 
     Args:
-        store: the inputs.
-        rows: int64 [N], rows of the store.
+        store: the features.
+        rows: int64 [N], rows of the store; those of one example follow one
+            another.
         limit: of a batch; the last may be smaller.
+        columns: names of those that a batch has; None: all.
+        grouped: as for `training_batches`.
 
     Yields:
-        (positions, batch): int64 [B] into `rows`, and the inputs.
+        (positions, batch): int64 [R] into `rows`, and their features.
     """
-    lengths = store.lengths[rows]
-    order = np.argsort(lengths, kind="stable")
-    lengths = store.padded_lengths(lengths[order])
+    groups = _Groups.of(store, rows, grouped)
+    if not len(groups):
+        return
+    longest = np.maximum.reduceat(store.lengths[rows], groups.first)
+    order = np.argsort(longest, kind="stable")
+    lengths = store.padded_lengths(longest[order])
+    sizes = groups.sizes[order]
     ends = [0]
     while ends[-1] < len(order):
-        ends.append(limit.end(lengths, ends[-1]))
+        ends.append(limit.end(lengths, sizes, ends[-1]))
     for first, end in reversed(list(itertools.pairwise(ends))):
-        positions = order[first:end]
-        yield positions, store.padded(rows[positions])
+        chosen = order[first:end]
+        positions = groups.places(chosen)
+        batch = store.padded(rows[positions], columns)
+        if grouped:
+            batch[EXAMPLE] = groups.numbers(chosen)
+        yield positions, batch

@@ -1,6 +1,6 @@
 """What an example is, and the names its parts commonly go by in files.
 
-`columns` and `glue` make examples, `token_store` encodes them. The lists of
+`columns` and `glue` make examples, `feature_store` encodes them. The lists of
 names are here because the search for a header (`dialect_search`) and that
 for columns (`column_search`) must agree on them.
 """

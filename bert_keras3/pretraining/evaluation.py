@@ -21,7 +21,7 @@ _MASKED, _MASKED_RIGHT, _MASKED_LOSS, _RIGHT, _LOSS = range(5)
 
 def example_figures(
     model: BertForPreTraining, features: Mapping[str, Any]
-) -> Any:
+) -> dict[str, Any]:
     """Sums up each example; the outputs for a `training.predict.Predictor`.
 
     Args:
@@ -29,9 +29,9 @@ def example_figures(
         features: a batch under the keys of `records.masked_columns`.
 
     Returns:
-        float32 [B, 5]: Σw, Σw·[guessed right] and Σw·ℓ over the masked
-        words, then whether the pair was judged right and its loss (both 0
-        without that question).
+        `figures`, float32 [B, 5]: Σw, Σw·[predicted right] and Σw·ℓ over the
+        masked tokens, then whether the pair was classified right and its loss
+        (both 0 without that question).
     """
     logits = model(features, training=False)
     ids = features[records.MASKED_LM_IDS]
@@ -61,7 +61,7 @@ def example_figures(
             ops.cast(ops.equal(judged, labels), "float32"),
             log_likelihood_loss(pairs, labels),
         ]
-    return ops.stack(columns, 1)
+    return {"figures": ops.stack(columns, 1)}
 
 
 def metrics(

@@ -314,7 +314,7 @@ class _Run:
         figures = self._predictor(
             supply.evaluation_batches(batch_size, job.max_eval_steps),
             min(len(supply), batch_size * job.max_eval_steps),
-        )
+        )["figures"]
         return metrics(figures, batch_size, job.sentence_objective)
 
     def _write_evaluation(self, supply: Supply) -> None:

@@ -22,6 +22,9 @@ from modeling.losses import NO_PREDICTIONS
 
 Batch = dict[str, np.ndarray]
 
+# What batches have a value for each token of.
+PER_TOKEN = (records.INPUT_IDS, records.INPUT_MASK, records.SEGMENT_IDS)
+
 # Keys whose numbers are rows of one of the model's tables.
 _TABLES = (
     (records.INPUT_IDS, "vocab_size"),

@@ -22,7 +22,7 @@ from bert_keras3.pretraining.checkpoint_files import (
 )
 from bert_keras3.pretraining.model import BertForPreTraining, loss
 from bert_keras3.pretraining.run_folder import RunFolder
-from bert_keras3.pretraining.supply import Supply
+from bert_keras3.pretraining.supply import PER_TOKEN, Supply
 from bert_keras3.training.callbacks import (
     ProgressBar,
     TensorBoardScalars,
@@ -134,6 +134,7 @@ def train(
             micro_batches=choices.gradient_accumulation_steps,
             concurrency=concurrency,
             jit_compile=choices.computing.jit_compile,
+            per_token=PER_TOKEN,
         ),
         state_path=folder / run_folder.STATE,
         identity=identity,

@@ -2,7 +2,12 @@
 
 While one waits for memory, or for its small operations, the other computes:
 on two cores that is faster than both cores for one operation after the other.
-Who computes is `step` and `predict`; the numbers stay the same.
+What is computed is decided in `step` and `predict`; the numbers stay the same.
+
+A batch is a dict of arrays with its rows along the first axis. Which of them
+are [B, S, …], a value for each token, is declared by whoever makes the
+batches. Two names have a meaning here: `input_mask` says which tokens are
+none, and `example`, if it is there, which rows make one example, 0 0 0 1 1 2.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -18,8 +23,7 @@ import numpy as np
 Batch = Mapping[str, np.ndarray]
 
 _MASK = "input_mask"
-# What has a column for each position.
-_BY_POSITION = ("input_ids", _MASK, "segment_ids")
+_EXAMPLE = "example"
 
 # Where two at a time were measured, and found to pay.
 _CORES_FOR_TWO = 2
@@ -75,34 +79,72 @@ def in_flight(
             yield waiting.popleft().result()
 
 
-def split(batch: Batch, number: int) -> list[Batch]:
-    """Cuts a batch into parts of about equally many tokens.
+def num_examples(batch: Batch) -> int:
+    """Returns how many examples a batch has: its rows, or groups of rows."""
+    if _EXAMPLE in batch:
+        return int(batch[_EXAMPLE][-1]) + 1
+    return len(next(iter(batch.values())))
 
-    Rows of similar length come together, so that each part is padded to its
-    own longest row only.
+
+def consecutive_parts(batch: Batch, number: int) -> list[Batch]:
+    """Cuts a batch into parts of about equally many examples, in order.
 
     Args:
-        batch: arrays with examples along the first axis. `input_mask`
-            [B, S] tells lengths; without it the parts have equally many
-            rows.
-        number: how many parts; fewer come back if there are fewer rows.
+        batch: see above.
+        number: how many parts; fewer come back if there are fewer examples.
 
     Returns:
-        The parts; every row is in one of them.
+        The parts, as long as the batch.
     """
-    size = len(next(iter(batch.values())))
+    return [
+        _take(batch, rows)
+        for rows in _rows_of_parts(
+            batch, np.array_split(np.arange(num_examples(batch)), number)
+        )
+    ]
+
+
+def split(
+    batch: Batch, number: int, per_token: Collection[str] = ()
+) -> list[Batch]:
+    """Cuts a batch into parts of about equally many tokens.
+
+    Examples of similar length come together, so that each part is padded to
+    its own longest row only. The rows of an example stay together.
+
+    Args:
+        batch: see above.
+        number: how many parts; fewer come back if there are fewer examples.
+        per_token: names of the arrays with a value for each token. Without
+            `input_mask` among them parts have equally many rows, and nothing
+            is cut off.
+
+    Returns:
+        The parts; every example is in one of them.
+    """
+    size = num_examples(batch)
     number = min(number, size)
     if number <= 1:
         return [batch]
-    lengths = _lengths(batch[_MASK]) if _MASK in batch else np.ones(size, int)
-    order = np.argsort(lengths, kind="stable")
-    before = np.cumsum(lengths[order]) - lengths[order]
+    rows = len(next(iter(batch.values())))
+    has_lengths = _MASK in per_token and _MASK in batch
+    lengths = _lengths(batch[_MASK]) if has_lengths else np.ones(rows, int)
+    longest, tokens = lengths, lengths
+    if _EXAMPLE in batch:
+        first = np.searchsorted(batch[_EXAMPLE], np.arange(size))
+        longest = np.maximum.reduceat(lengths, first)
+        tokens = np.add.reduceat(lengths, first)
+    order = np.argsort(longest, kind="stable")
+    before = np.cumsum(tokens[order]) - tokens[order]
     part = np.arange(1, number)
-    cuts = np.searchsorted(before, lengths.sum() * part / number)
-    # Leaves a row to each of the later parts, however long the last rows are.
+    cuts = np.searchsorted(before, tokens.sum() * part / number)
+    # Leaves one to each of the later parts, however long the last rows are.
     cuts = np.minimum(cuts, size - number + part)
     return [
-        _cut(batch, rows, lengths[rows[-1]]) for rows in np.split(order, cuts)
+        _take(
+            batch, rows, per_token if has_lengths else (), lengths[rows].max()
+        )
+        for rows in _rows_of_parts(batch, np.split(order, cuts))
     ]
 
 
@@ -113,10 +155,36 @@ def _lengths(mask: np.ndarray) -> np.ndarray:
     return np.where(is_token.any(1), mask.shape[1] - after, 1)
 
 
-def _cut(batch: Batch, rows: np.ndarray, length: int) -> Batch:
-    return {
-        name: array[rows, :length]
-        if _MASK in batch and name in _BY_POSITION
-        else array[rows]
+def _rows_of_parts(
+    batch: Batch, parts: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yields the rows of each part that has any, given its examples."""
+    for examples in parts:
+        if not len(examples):
+            continue
+        if _EXAMPLE not in batch:
+            yield examples
+            continue
+        first = np.searchsorted(batch[_EXAMPLE], examples, "left")
+        behind = np.searchsorted(batch[_EXAMPLE], examples, "right")
+        yield np.concatenate(
+            [np.arange(*ends) for ends in zip(first, behind, strict=True)]
+        )
+
+
+def _take(
+    batch: Batch,
+    rows: np.ndarray,
+    per_token: Collection[str] = (),
+    length: int = 0,
+) -> Batch:
+    """Returns some rows, arrays per token cut to a length."""
+    part = {
+        name: array[rows, :length] if name in per_token else array[rows]
         for name, array in batch.items()
     }
+    if _EXAMPLE in batch:
+        # Numbered anew: 4 4 2 becomes 0 0 1.
+        is_next = np.diff(part[_EXAMPLE], prepend=part[_EXAMPLE][0]) != 0
+        part[_EXAMPLE] = np.cumsum(is_next, dtype=batch[_EXAMPLE].dtype)
+    return part

@@ -23,6 +23,9 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.cluster import Cluster
 from bert_keras3.training.computing import PLAIN, Computing
 
+# Which rows make one example; see `concurrency`.
+_EXAMPLE = "example"
+
 # One part of a batch, and how much of the batch it is.
 Part = tuple[dict[str, tf.Tensor], Any]
 # What a device does with its parts; the first value is to be summed up.
@@ -209,11 +212,22 @@ ONE_DEVICE = Devices()
 
 
 def _part(features: Mapping[str, Any], number: Any, in_all: int) -> Part:
-    """Cuts one of `in_all` parts, as even as can be, out of a batch."""
-    size = tf.shape(next(iter(features.values())))[0]
+    """Cuts one of `in_all` parts, as even as can be, out of a batch.
+
+    The rows of an example stay together.
+    """
+    groups = features.get(_EXAMPLE)
+    if groups is None:
+        size = tf.shape(next(iter(features.values())))[0]
+    else:
+        size = groups[-1] + 1
     begin, end = number * size // in_all, (number + 1) * size // in_all
     share = tf.cast(end - begin, tf.float32) / tf.cast(size, tf.float32)
-    return {name: rows[begin:end] for name, rows in features.items()}, share
+    if groups is None:
+        return {name: rows[begin:end] for name, rows in features.items()}, share
+    ends = tf.searchsorted(groups, tf.stack([begin, end]))
+    part = {name: rows[ends[0] : ends[1]] for name, rows in features.items()}
+    return part | {_EXAMPLE: part[_EXAMPLE] - begin}, share
 
 
 @tf.function(reduce_retracing=True)

@@ -43,9 +43,11 @@ class FitSettings:
     """Parts of each batch that are computed at the same time."""
     jit_compile: bool = False
     """Let XLA compile the steps, once for each shape that a batch has."""
+    per_token: tuple[str, ...] = ()
+    """Names of the arrays of a batch that have a value for each token."""
     best_metric: str | None = None
-    """What of an evaluation decides which weights are best; None: the last
-    weights are."""
+    """The metric of an evaluation that decides which weights are best; None:
+    the last weights are."""
     patience: int | None = None
     """Stop after this many evaluations in a row without a better one."""
 
@@ -172,6 +174,7 @@ def fit(
         devices,
         concurrency=settings.concurrency,
         jit_compile=settings.jit_compile,
+        per_token=settings.per_token,
     )
     progress = _Progress()
     if devices.is_chief:

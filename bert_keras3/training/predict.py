@@ -1,11 +1,13 @@
-"""A model's outputs for many examples, batch by batch.
+"""A model's outputs for many rows, batch by batch, by their names.
 
-Which batches, and what the numbers mean, is the callers' matter.
+Which rows make a batch, and what the outputs mean, is decided by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+import pathlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -15,8 +17,11 @@ import tensorflow as tf
 from bert_keras3.training.concurrency import Batch, in_flight
 from bert_keras3.training.step import any_length_spec
 
-# Positions [B] of a batch's examples, and the batch.
+# Positions [B] of a batch's rows, and the batch.
 _Numbered = tuple[np.ndarray, Batch]
+
+# What an output is called that a model returns alone, not in a mapping.
+ONLY_OUTPUT = "logits"
 
 
 class Predictor:
@@ -31,6 +36,7 @@ class Predictor:
         model: keras.Model,
         outputs: Callable[[keras.Model, Mapping[str, Any]], Any] | None = None,
         *,
+        per_token: Collection[str] = (),
         concurrency: int = 1,
         jit_compile: bool = False,
     ) -> None:
@@ -38,13 +44,16 @@ class Predictor:
 
         Args:
             model: built.
-            outputs: (model, features) → [B, C]; by default the model's own
-                output.
+            outputs: (model, features) → {name: tensor [B, …]}, or one tensor,
+                which is called `logits`; by default the model's own outputs.
+            per_token: names of the outputs that are [B, S, …], one value for
+                each token.
             concurrency: how many batches are computed at the same time.
             jit_compile: let XLA compile the graph, once for each shape that
                 a batch has.
         """
         self._model = model
+        self._per_token = per_token
         self._concurrency = concurrency
         self._jit_compile = jit_compile
         self._outputs = outputs or (
@@ -53,42 +62,100 @@ class Predictor:
         self._graph: Any = None
 
     def __call__(
-        self, batches: Iterable[_Numbered], num_examples: int
-    ) -> np.ndarray:
-        """Computes every example's outputs.
+        self,
+        batches: Iterable[_Numbered],
+        lengths: np.ndarray | int,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Computes every row's outputs.
 
         Args:
             batches: (positions [B], features) in any order; each position
-                from 0 to `num_examples` − 1 comes once.
-            num_examples: how many examples there are.
+                from 0 to N − 1 comes once.
+            lengths: int [N], number of tokens of each row, padding excluded;
+                or N, if no output is per token.
+            folder: an existing folder for outputs that are too large for the
+                memory; they are then mapped from files in it.
 
         Returns:
-            float32 [num_examples, C], in the order of the positions.
+            {name: [N, …] or, per token, [sum of the lengths, …]}, in the
+            order of the positions; floats as float32.
+
+        Raises:
+            ValueError: there are no batches, or there is no such output.
         """
-        results: np.ndarray | None = None
-        for positions, values in in_flight(
+        if isinstance(lengths, int):
+            lengths = np.ones(lengths, np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        results: dict[str, np.ndarray] = {}
+        for positions, outputs in in_flight(
             self._compute, self._ready(batches), self._concurrency
         ):
-            if results is None:
-                results = np.zeros(
-                    (num_examples, *values.shape[1:]), np.float32
-                )
-            results[positions] = values
-        if results is None:
+            if not results:
+                results = self._places(outputs, offsets, folder)
+            for name, values in outputs.items():
+                if name not in self._per_token:
+                    results[name][positions] = values
+                    continue
+                place = np.arange(values.shape[1])
+                is_token = place < lengths[positions, None]
+                tokens = (offsets[positions, None] + place)[is_token]
+                results[name][tokens] = values[is_token]
+        if not results:
             raise ValueError("there is nothing to predict: no batch came")
         return results
+
+    def _places(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        offsets: np.ndarray,
+        folder: str | os.PathLike[str] | None,
+    ) -> dict[str, np.ndarray]:
+        """Makes arrays for all rows, given the outputs of some."""
+        if not set(self._per_token) <= set(outputs):
+            raise ValueError(
+                f"of the outputs {', '.join(self._per_token)} the model has "
+                f"{', '.join(outputs)}"
+            )
+        places = {}
+        for name, values in outputs.items():
+            shape = (len(offsets) - 1, *values.shape[1:])
+            if name in self._per_token:
+                shape = (int(offsets[-1]), *values.shape[2:])
+            # Whole numbers and truth values stay what they are.
+            is_float = values.dtype.kind not in "iub"
+            dtype = np.dtype(np.float32) if is_float else values.dtype
+            if folder is None:
+                places[name] = np.zeros(shape, dtype)
+            else:
+                path = pathlib.Path(folder) / f"{name}.{dtype.name}"
+                places[name] = np.memmap(path, dtype, "w+", shape=shape)
+        return places
 
     def _ready(self, batches: Iterable[_Numbered]) -> Iterator[_Numbered]:
         """Passes batches on once there is a graph for them."""
         for positions, batch in batches:
             if self._graph is None:
                 self._graph = tf.function(
-                    lambda features: self._outputs(self._model, features),
+                    lambda features: _named(
+                        self._outputs(self._model, features)
+                    ),
                     input_signature=[any_length_spec(batch)],
                     jit_compile=self._jit_compile,
                 )
             yield positions, batch
 
-    def _compute(self, numbered: _Numbered) -> tuple[np.ndarray, np.ndarray]:
+    def _compute(
+        self, numbered: _Numbered
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         positions, batch = numbered
-        return positions, self._graph(dict(batch)).numpy()
+        outputs = self._graph(dict(batch))
+        return positions, {
+            name: tensor.numpy() for name, tensor in outputs.items()
+        }
+
+
+def _named(outputs: Any) -> dict[str, Any]:
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    return {ONLY_OUTPUT: outputs}

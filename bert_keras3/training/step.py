@@ -7,7 +7,7 @@ on which devices, that of `devices`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,7 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.concurrency import Batch, split
+from bert_keras3.training.concurrency import (
+    Batch,
+    consecutive_parts,
+    num_examples,
+    split,
+)
 from bert_keras3.training.devices import ONE_DEVICE, Devices, Part
 from modeling.normalization import Dropout
 
@@ -68,6 +73,7 @@ class TrainStep:
         *,
         concurrency: int = 1,
         jit_compile: bool = False,
+        per_token: Collection[str] = (),
     ) -> None:
         """Makes the optimiser's slots; graphs are traced at the first call.
 
@@ -81,6 +87,8 @@ class TrainStep:
                 to compute them at the same time; several devices do not.
             jit_compile: let XLA compile the step, once for each shape that a
                 batch has; not with several devices.
+            per_token: names of the arrays of a batch that have a value for
+                each token; see `concurrency.split`.
         """
         self._model = model
         self._loss = loss
@@ -88,6 +96,7 @@ class TrainStep:
         self._micro_batches = micro_batches
         self._concurrency = concurrency
         self._jit_compile = jit_compile
+        self._per_token = per_token
         if jit_compile:
             for layer in model._flatten_layers():
                 if isinstance(layer, Dropout):
@@ -103,7 +112,7 @@ class TrainStep:
         """Takes one step.
 
         Args:
-            batch: features, one array each, examples along the first axis.
+            batch: features, one array each, rows along the first axis.
 
         Returns:
             `loss` of the batch before the step and the `learning_rate` of
@@ -119,13 +128,13 @@ class TrainStep:
     def _run(self, function: Any, batch: Batch, share: float = 1.0) -> Any:
         """Calls a function of `Part`s with those of a batch, as one graph.
 
-        There is a graph for each number of parts, since a batch of one row
-        has but one.
+        There is a graph for each number of parts, since a batch of one
+        example has but one.
         """
-        size = _size(batch)
+        size = num_examples(batch)
         parts = [
-            (dict(part), np.float32(share * _size(part) / size))
-            for part in split(batch, self._concurrency)
+            (dict(part), np.float32(share * num_examples(part) / size))
+            for part in split(batch, self._concurrency, self._per_token)
         ]
         key = function.__name__, len(parts)
         if key not in self._graphs:
@@ -195,15 +204,12 @@ class TrainStep:
         return rate
 
     def _accumulate(self, batch: Batch) -> dict[str, Any]:
-        size = _size(batch)
+        size = num_examples(batch)
         total_loss: Any = 0.0
         total: list[Any] = []
-        for rows in np.array_split(np.arange(size), self._micro_batches):
-            if not len(rows):
-                continue
-            part = {name: array[rows] for name, array in batch.items()}
+        for part in consecutive_parts(batch, self._micro_batches):
             loss, gradients = self._run(
-                self._differentiate_all, part, len(rows) / size
+                self._differentiate_all, part, num_examples(part) / size
             )
             total_loss += loss
             total = _sums([total, gradients] if total else [gradients])
@@ -212,10 +218,6 @@ class TrainStep:
                 self._update, input_signature=[[_spec(g) for g in total]]
             )
         return {"loss": total_loss, "learning_rate": self._apply(total)}
-
-
-def _size(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
 
 
 def _spec(gradient: Any) -> Any:

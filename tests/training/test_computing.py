@@ -62,9 +62,10 @@ def train(model, precision="off", micro_batches=1, steps=5, **choices):
 def outcome_of(model, precision, jit_compile=False):
     """Outputs before, losses of, and outputs after a training."""
     predictor = Predictor(model, jit_compile=jit_compile)
-    before = predictor([(np.arange(4), INPUTS)], 4)
+    before = predictor([(np.arange(4), INPUTS)], 4)["logits"]
     losses = train(model, precision, jit_compile=jit_compile)
-    return before, losses, predictor([(np.arange(4), INPUTS)], 4)
+    after = predictor([(np.arange(4), INPUTS)], 4)["logits"]
+    return before, losses, after
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,7 @@ def test_parts_of_a_batch_add_up(precision):
 def test_parts_at_the_same_time_add_up():
     """Rows of 6, 8 and 10 tokens, and one of 16; each part has its width."""
     whole = train(make_model())
-    parts = train(make_model(), concurrency=2)
+    parts = train(make_model(), concurrency=2, per_token=tuple(INPUTS))
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6)
 
 

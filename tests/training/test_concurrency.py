@@ -10,8 +10,15 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from bert_keras3.training.concurrency import in_flight, split
+from bert_keras3.training import devices
+from bert_keras3.training.concurrency import (
+    consecutive_parts,
+    in_flight,
+    num_examples,
+    split,
+)
 from bert_keras3.training.predict import Predictor
 
 
@@ -28,9 +35,13 @@ def batch_of(lengths, width=None):
     }
 
 
+PER_TOKEN = ("input_ids", "input_mask", "segment_ids", "labels")
+
+
 def test_parts_have_about_as_many_tokens_and_padding_of_their_own():
     """20 tokens: the four short rows, and the long one."""
-    first, second = split(batch_of([2, 10, 3, 2, 3], width=12), 2)
+    batch = batch_of([2, 10, 3, 2, 3], width=12)
+    first, second = split(batch, 2, PER_TOKEN)
     assert first["input_ids"].tolist() == [
         [1, 1, 0],
         [4, 4, 0],
@@ -47,7 +58,7 @@ def test_parts_have_about_as_many_tokens_and_padding_of_their_own():
 def test_every_row_is_in_one_part_and_no_part_is_empty(lengths, number):
     batch = batch_of(lengths, width=10)
     batch["row"] = np.arange(len(lengths))
-    parts = split(batch, number)
+    parts = split(batch, number, PER_TOKEN)
     assert len(parts) == min(number, len(lengths))
     assert all(len(part["row"]) for part in parts)
     rows = np.concatenate([part["row"] for part in parts])
@@ -60,17 +71,77 @@ def test_every_row_is_in_one_part_and_no_part_is_empty(lengths, number):
 def test_a_hole_in_a_mask_is_no_end():
     batch = batch_of([4, 1])
     batch["input_mask"][0, 1:3] = 0
-    _, longer = split(batch, 2)
+    _, longer = split(batch, 2, PER_TOKEN)
     assert longer["input_mask"].tolist() == [[1, 0, 0, 1]]
 
 
-def test_arrays_without_positions_are_not_cut():
-    """Three labels a row, where the rows are two tokens long."""
-    batch = batch_of([2, 2, 5]) | {"labels": np.ones((3, 3), np.float32)}
-    assert [part["labels"].shape for part in split(batch, 2)] == [
-        (2, 3),
-        (1, 3),
+def test_labels_of_tokens_are_cut_with_them_and_labels_of_rows_are_not():
+    """Five labels a row, where the shorter rows are two tokens long."""
+    batch = batch_of([2, 2, 5])
+    batch["labels"] = np.arange(30, dtype=np.int32).reshape(3, 5, 2)
+    batch["multi_hot"] = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    shorter, longer = split(batch, 2, PER_TOKEN)
+    assert shorter["labels"].tolist() == [
+        [[0, 1], [2, 3]],
+        [[10, 11], [12, 13]],
     ]
+    assert longer["labels"].shape == (1, 5, 2)
+    assert shorter["multi_hot"].shape == (2, 5)
+
+
+def of_three_examples():
+    """Rows 0 1 2 are one example, row 3 another, rows 4 5 the third."""
+    batch = batch_of([4, 1, 4, 2, 3, 1])
+    return batch | {"example": np.array([0, 0, 0, 1, 2, 2], np.int32)}
+
+
+def test_the_rows_of_an_example_stay_together_and_are_numbered_anew():
+    """The second and third have 6 tokens, the first 9, its longest row 4."""
+    first, second = split(of_three_examples(), 2, PER_TOKEN)
+    assert first["input_ids"].tolist() == [[4, 4, 0], [5, 5, 5], [6, 0, 0]]
+    assert first["example"].tolist() == [0, 1, 1]
+    assert second["input_ids"][:, 0].tolist() == [1, 2, 3]
+    assert second["example"].tolist() == [0, 0, 0]
+
+
+def test_three_parts_of_three_examples_are_the_examples():
+    parts = split(of_three_examples(), 5, PER_TOKEN)
+    assert [part["input_ids"].shape for part in parts] == [
+        (1, 2),
+        (2, 3),
+        (3, 4),
+    ]
+    assert [num_examples(part) for part in parts] == [1, 1, 1]
+
+
+def test_micro_batches_are_whole_examples_in_order():
+    first, second = consecutive_parts(of_three_examples(), 2)
+    assert first["input_ids"][:, 0].tolist() == [1, 2, 3, 4]
+    assert first["example"].tolist() == [0, 0, 0, 1]
+    assert second["input_ids"].tolist() == [[5, 5, 5, 0], [6, 0, 0, 0]]
+    assert second["example"].tolist() == [0, 0]
+    assert second["example"].dtype == np.int32
+
+
+def test_micro_batches_of_single_rows():
+    parts = consecutive_parts(batch_of([1, 2, 3]), 5)
+    assert [part["input_ids"].tolist() for part in parts] == [
+        [[1, 0, 0]],
+        [[2, 2, 0]],
+        [[3, 3, 3]],
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_devices_take_whole_examples(number):
+    """Of four devices the first gets none of three examples."""
+    batch = of_three_examples()
+    features = {name: tf.constant(array) for name, array in batch.items()}
+    part, share = devices._part(features, number, 4)
+    assert float(share) == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3][number])
+    expected = [[], [1, 2, 3], [4], [5, 6]][number]
+    assert part["input_ids"][:, 0].numpy().tolist() == expected
+    assert part["example"].numpy().tolist() == [0] * len(expected)
 
 
 def test_results_come_in_order_and_from_several_threads():
@@ -121,6 +192,6 @@ def test_batches_at_the_same_time_are_answered_in_their_order(make):
     batches = [
         (np.arange(i, i + 2), {"ids": ids[i : i + 2]}) for i in range(0, 20, 2)
     ]
-    expected = Predictor(model)(batches, 20)
-    found = Predictor(model, concurrency=2)(reversed(batches), 20)
+    expected = Predictor(model)(batches, 20)["logits"]
+    found = Predictor(model, concurrency=2)(reversed(batches), 20)["logits"]
     np.testing.assert_array_equal(found, expected)

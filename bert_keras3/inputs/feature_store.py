@@ -1,0 +1,290 @@
+"""Features of rows by name, on disk and mapped into memory.
+
+A row is one input of the model; an example has one row or several, such as
+the windows of a long text or the choices of a question. A million rows take
+as little memory as a thousand. Which rows make a batch is decided in
+`batches`.
+
+Worked example: two examples, the second with two rows.
+
+    row  example  input_ids    segment_ids  token_labels  target
+    0    0        [2, 7, 3]    [0, 0, 0]    [9, 1, 9]     0
+    1    1        [2, 7, 8, 3] [0, 0, 0, 0] [9, 1, 2, 9]  1
+    2    1        [2, 3]       [0, 0]       [9, 9]        1
+
+`padded([0, 2])` is the batch input_ids [[2, 7, 3], [2, 3, 0]], input_mask
+[[1, 1, 1], [1, 1, 0]], …, target [0, 1].
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+INPUT_MASK = "input_mask"
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What a feature is, whatever its values.
+
+    Attributes:
+        dtype: of its values in a batch.
+        per_token: whether a row has a value for each of its tokens, else it
+            has one.
+        shape: of one value.
+        padding: the value behind a row's last token, if `per_token`.
+        stored: dtype on disk; None: `dtype`.
+    """
+
+    dtype: str
+    per_token: bool = False
+    shape: tuple[int, ...] = ()
+    padding: float = 0
+    stored: str | None = None
+
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """The dtype on disk."""
+        return np.dtype(self.stored or self.dtype)
+
+
+INPUT_COLUMNS: Mapping[str, Column] = {
+    "input_ids": Column("int32", per_token=True),
+    "segment_ids": Column("int32", per_token=True, stored="uint8"),
+}
+"""What every encoder reads, beside the mask that a store makes itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureStore:
+    """Features of N rows with T tokens in all.
+
+    Attributes:
+        columns: what the features are.
+        arrays: [T, *shape] of columns per token, else [N, *shape].
+        offsets: int64 [N + 1]; the tokens of row i are those from
+            offsets[i] to offsets[i + 1].
+        examples: int64 [N], not falling; the example that a row belongs to.
+        length_step: batches are padded to a multiple of this, though not
+            beyond the longest row, so that they have few different shapes.
+    """
+
+    columns: Mapping[str, Column]
+    arrays: Mapping[str, np.ndarray]
+    offsets: np.ndarray
+    examples: np.ndarray
+    length_step: int = 1
+
+    def __len__(self) -> int:
+        """Returns the number of rows, N."""
+        return len(self.examples)
+
+    @property
+    def num_examples(self) -> int:
+        """One more than the number of the last example."""
+        return int(self.examples[-1]) + 1 if len(self) else 0
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each row, [CLS] and [SEP] included, [N]."""
+        return np.diff(self.offsets)
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        return int(self.lengths.max(initial=0))
+
+    @property
+    def per_token(self) -> tuple[str, ...]:
+        """Names of what has a value for each token, the mask among them."""
+        return (
+            INPUT_MASK,
+            *(name for name, one in self.columns.items() if one.per_token),
+        )
+
+    def rows_of(self, examples: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the rows of some examples, one example after the other.
+
+        Args:
+            examples: numbers of examples; one may have no rows.
+
+        Returns:
+            int64 [R].
+        """
+        first = np.searchsorted(self.examples, examples, "left")
+        behind = np.searchsorted(self.examples, examples, "right")
+        return ranges(first, behind - first)
+
+    def share_of_padding(self, length: int) -> float:
+        """Returns the share of padding among all positions.
+
+        Args:
+            length: that every row is padded to.
+        """
+        return 1.0 - int(self.offsets[-1]) / max(1, length * len(self))
+
+    def padded_lengths(self, lengths: np.ndarray) -> np.ndarray:
+        """Returns the lengths of batches whose longest rows are so long."""
+        steps = -(-lengths // self.length_step)
+        return np.minimum(steps * self.length_step, self._longest)
+
+    def padded(
+        self,
+        rows: Sequence[int] | np.ndarray,
+        columns: Iterable[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Returns some rows as a batch, padded to their longest or a step.
+
+        Args:
+            rows: B numbers of rows.
+            columns: names of those that are wanted; None: all.
+
+        Returns:
+            `input_mask`, int32 [B, S], 1 where there is a token, and each
+            column, [B, S, *shape] or [B, *shape].
+        """
+        rows = np.asarray(rows, np.int64)
+        lengths = self.lengths[rows]
+        length = int(self.padded_lengths(lengths.max(initial=0)))
+        # [B, S]
+        is_token = np.arange(length) < lengths[:, None]
+        tokens = ranges(self.offsets[rows], lengths)
+        batch = {INPUT_MASK: is_token.astype(np.int32)}
+        for name in self.columns if columns is None else columns:
+            column, values = self.columns[name], self.arrays[name]
+            if column.per_token:
+                padded = np.full(
+                    (len(rows), length, *column.shape),
+                    column.padding,
+                    column.dtype,
+                )
+                padded[is_token] = values[tokens]
+                batch[name] = padded
+            else:
+                batch[name] = values[rows].astype(column.dtype, copy=False)
+        return batch
+
+    def with_column(
+        self, name: str, column: Column, values: np.ndarray
+    ) -> FeatureStore:
+        """Returns a store that also has this column, or has it instead.
+
+        Args:
+            name: of the column.
+            column: what it is.
+            values: [T, *shape] if it is per token, else [N, *shape].
+
+        Raises:
+            ValueError: there are more or fewer values.
+        """
+        count = int(self.offsets[-1]) if column.per_token else len(self)
+        if values.shape != (count, *column.shape):
+            raise ValueError(
+                f"{name} has shape {values.shape}, and should have "
+                f"{(count, *column.shape)}"
+            )
+        return dataclasses.replace(
+            self,
+            columns={**self.columns, name: column},
+            arrays={**self.arrays, name: values},
+        )
+
+
+def ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Returns numbers from each first one on, so many of each.
+
+    Args:
+        first: int [B].
+        lengths: int [B].
+
+    Returns:
+        int64 [sum of the lengths]; `ranges([5, 1], [2, 3])` is
+        [5, 6, 1, 2, 3].
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(first - before, lengths)
+
+
+def write_feature_store(
+    folder: str | os.PathLike[str],
+    columns: Mapping[str, Column],
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+) -> FeatureStore:
+    """Writes features as they come and maps them.
+
+    Args:
+        folder: an existing folder, for a file of each column; the store is
+            good as long as they are there.
+        columns: what the features are, by name; at least one is per token.
+        rows: (number of the example, {name: values}); only one row is in
+            memory at a time. The numbers do not fall.
+
+    Returns:
+        The store.
+
+    Raises:
+        ValueError: columns per token have different lengths in one row, or
+            the rows of an example do not follow one another.
+        OSError: the disk is full.
+    """
+    paths = {
+        name: pathlib.Path(folder) / f"{name}.{column.stored_dtype.name}"
+        for name, column in columns.items()
+    }
+    offsets, examples = array.array("q", [0]), array.array("q")
+    with contextlib.ExitStack() as stack:
+        files = [
+            (
+                name,
+                column.stored_dtype,
+                column.per_token,
+                stack.enter_context(open(paths[name], "wb")),
+            )
+            for name, column in columns.items()
+        ]
+        for example, values in rows:
+            if examples and example < examples[-1]:
+                raise ValueError(
+                    f"a row of example {example} behind one of {examples[-1]}"
+                )
+            length = None
+            for name, dtype, per_token, file in files:
+                value = np.asarray(values[name], dtype)
+                file.write(value.tobytes())
+                if per_token:
+                    if length not in (None, len(value)):
+                        raise ValueError(
+                            f"example {example}: {name} has {len(value)} "
+                            f"tokens, another column {length}"
+                        )
+                    length = len(value)
+            examples.append(example)
+            offsets.append(offsets[-1] + (length or 0))
+    arrays = {
+        name: _mapped(paths[name], column) for name, column in columns.items()
+    }
+    return FeatureStore(
+        columns,
+        arrays,
+        np.frombuffer(offsets, np.int64),
+        np.frombuffer(examples, np.int64)
+        if examples
+        else np.zeros(0, np.int64),
+    )
+
+
+def _mapped(path: pathlib.Path, column: Column) -> np.ndarray:
+    """Maps a column's file; an empty one cannot be mapped."""
+    if not path.stat().st_size:
+        return np.zeros((0, *column.shape), column.stored_dtype)
+    # As a plain array: indexing `np.memmap` runs code of its class each time.
+    values = np.asarray(np.memmap(path, column.stored_dtype, "r"))
+    return values.reshape(-1, *column.shape)
