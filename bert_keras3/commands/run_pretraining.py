@@ -137,9 +137,12 @@ def main() -> None:
     """Hands the flags to `pretraining.job`."""
     entry.load_tensorflow(training_flags.threads(FLAGS))
     from bert_keras3.commands.screen import Screen
-    from bert_keras3.pretraining.job import Job, run
-    from bert_keras3.pretraining.starting_point import ModelChoices
-    from bert_keras3.pretraining.train import TrainingChoices
+    from bert_keras3.pretraining.job import run
+    from bert_keras3.pretraining.settings import (
+        Job,
+        ModelChoices,
+        TrainingChoices,
+    )
     from bert_keras3.pretraining_data.masking import MaskingSettings
     from bert_keras3.pretraining_data.settings import weights
 
@@ -183,7 +186,7 @@ def main() -> None:
             distribution=training_flags.distribution(FLAGS),
             concurrency=training_flags.concurrency(FLAGS),
         ),
-        Screen().say,
+        Screen(),
     )
 
 

@@ -50,9 +50,9 @@ def check_command(command: list[str]) -> None:
 
 
 def main(command: list[str]) -> None:
-    """Hands the flags to `training.loopback`."""
+    """Hands the flags to `training.cluster`."""
     from bert_keras3.safekeeping.errors import UserError
-    from bert_keras3.training.loopback import run_workers
+    from bert_keras3.training.cluster import run_workers
 
     if not command:
         raise UserError(

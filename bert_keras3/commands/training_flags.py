@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 if TYPE_CHECKING:
-    from bert_keras3.training.computing import Computing
+    from bert_keras3.training.settings import Computing
 
 # `--help` shows them among the flags of the script that asks for them.
 flags.disclaim_key_flags()
@@ -110,7 +110,8 @@ def shared_choices(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _computing(values: flags.FlagValues) -> Computing:
-    from bert_keras3.training.computing import Computing, default_precision
+    from bert_keras3.training.computing import default_precision
+    from bert_keras3.training.settings import Computing
 
     return Computing(
         values.mixed_precision or default_precision(),

@@ -14,10 +14,10 @@ from bert_keras3.finetuning import results, run_folder
 from bert_keras3.finetuning.data import Split
 from bert_keras3.finetuning.problem import Evaluation, Problem
 from bert_keras3.finetuning.run_folder import RunFolder
-from bert_keras3.finetuning.screen import Screen
 from bert_keras3.finetuning.train import LabelledRows
 from bert_keras3.inputs.batches import BatchLimit, batches_by_length
 from bert_keras3.training.predict import Predictor
+from bert_keras3.training.screen import Screen
 from bert_keras3.training.state import read_numbers
 
 

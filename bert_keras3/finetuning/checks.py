@@ -13,7 +13,7 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.ranges import Range, check_range
 from bert_keras3.training.callbacks import require_tensorboard
 from bert_keras3.training.computing import check_compiled
-from bert_keras3.training.step import check_parts
+from bert_keras3.training.step import check_micro_batches
 
 TRAINING_RANGES = (
     Range("train_batch_size", 1),
@@ -44,7 +44,9 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     for allowed in TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
     check_learning_rate(choices.learning_rate)
-    check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
+    check_micro_batches(
+        choices.gradient_accumulation_steps, choices.train_batch_size
+    )
     for name in _NEED_AN_EVALUATION:
         value = getattr(choices, name)
         if value is not None and not do_eval:

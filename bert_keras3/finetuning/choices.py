@@ -34,7 +34,7 @@ class Job:
     """Compute nothing for padding."""
     overwrite_output_dir: bool = False
     distribution: str = "off"
-    """Which devices train: key of `training.distributions.DISTRIBUTIONS`."""
+    """Which devices train: key of `training.devices.DISTRIBUTIONS`."""
     concurrency: int = 1
     """Parts of a training batch, and batches of an evaluation, that are
     computed at the same time."""

@@ -17,12 +17,11 @@ from bert_keras3.finetuning.learning import learn
 from bert_keras3.finetuning.readiness import take_checkpoint, take_folder
 from bert_keras3.finetuning.reading import Reader
 from bert_keras3.finetuning.run_folder import RunFolder
-from bert_keras3.finetuning.screen import Screen, Unseen
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import own_folder
 from bert_keras3.safekeeping.ranges import Range, check_range
-from bert_keras3.training.devices import Devices
-from bert_keras3.training.distributions import check_not_distributed, devices_of
+from bert_keras3.training.devices import check_not_distributed
+from bert_keras3.training.screen import Screen
+from bert_keras3.training.session import Session, open_session
 
 
 def run(job: Job, screen: Screen) -> None:
@@ -39,35 +38,22 @@ def run(job: Job, screen: Screen) -> None:
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
-    with (
-        devices_of(job.distribution) as devices,
-        devices.folder(job.output_dir) as output_dir,
-    ):
-        if devices.strategy is not None:
-            screen.say(devices.description)
-        # The others would say the same.
-        _run(
-            job,
-            RunFolder(output_dir),
-            devices,
-            screen if devices.is_chief else Unseen(),
+    with open_session(job.output_dir, screen, job.distribution) as opened:
+        folder = RunFolder(opened.output_dir)
+        _check(job, folder)
+        opened.devices.check(
+            job.training.train_batch_size,
+            job.training.gradient_accumulation_steps,
+            job.training.computing,
         )
-
-
-def _run(job: Job, folder: RunFolder, devices: Devices, screen: Screen) -> None:
-    _check(job, folder)
-    devices.check(
-        job.training.train_batch_size,
-        job.training.gradient_accumulation_steps,
-        job.training.computing,
-    )
-    scratch = folder / run_folder.SCRATCH
-    with own_folder(folder.path, "output_dir"):
-        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-        try:
-            _do(job, folder, devices, screen)
-        finally:
+        scratch = folder / run_folder.SCRATCH
+        with opened.locked():
+            # Of a run that was killed.
             shutil.rmtree(scratch, ignore_errors=True)
+            try:
+                _do(job, folder, opened)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check(job: Job, folder: RunFolder) -> None:
@@ -108,11 +94,12 @@ def _check(job: Job, folder: RunFolder) -> None:
         )
 
 
-def _do(job: Job, folder: RunFolder, devices: Devices, screen: Screen) -> None:
+def _do(job: Job, folder: RunFolder, opened: Session) -> None:
+    screen = opened.screen
     reader = Reader(job, folder / run_folder.SCRATCH, screen)
     if job.do_train:
-        classifier = learn(job, folder, reader, screen, devices)
-        if not devices.is_chief:
+        classifier = learn(job, folder, reader, opened)
+        if not opened.devices.is_chief:
             return
     elif not folder.holds_a_model or (
         job.overwrite_output_dir and job.encoder.init_checkpoint is not None

@@ -21,7 +21,6 @@ from bert_keras3.finetuning.heldout import check_fraction
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.reading import Reader
 from bert_keras3.finetuning.run_folder import RunFolder
-from bert_keras3.finetuning.screen import Screen
 from bert_keras3.finetuning.sources import Source, find_task
 from bert_keras3.finetuning.train import (
     LabelledRows,
@@ -31,20 +30,18 @@ from bert_keras3.finetuning.train import (
     train,
 )
 from bert_keras3.inputs.report import num_shared
-from bert_keras3.training.computing import computing_in
-from bert_keras3.training.determinism import make_deterministic
-from bert_keras3.training.devices import Devices
-from bert_keras3.training.fit import FitResult
-from bert_keras3.training.identity import refuse_another_training
+from bert_keras3.training.computing import computing_in, make_deterministic
 from bert_keras3.training.predict import Predictor
+from bert_keras3.training.screen import Screen
+from bert_keras3.training.session import Session
+from bert_keras3.training.state import refuse_another_training
 
 
 def learn(
     job: Job,
     folder: RunFolder,
     reader: Reader,
-    screen: Screen,
-    devices: Devices,
+    opened: Session,
 ) -> ReadyClassifier:
     """Trains a classifier, or goes on with a training that was stopped.
 
@@ -52,8 +49,7 @@ def learn(
         job: what is to be done.
         folder: of the run.
         reader: of the job's files.
-        screen: where to show what is found and done.
-        devices: what trains.
+        opened: what trains, and where to show it.
 
     Returns:
         The classifier with its best weights, and the rows to ask it.
@@ -62,6 +58,7 @@ def learn(
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
+    screen, devices = opened.screen, opened.devices
     files = find_files(job.encoder)
     files.check_weights()
     encoder = reader.text_encoder(files)
@@ -134,7 +131,7 @@ def learn(
         jit_compile=computing.jit_compile,
     )
     classifier = ReadyClassifier(predictor, problem, labels, dev, test)
-    result = train(
+    train(
         model,
         problem,
         data,
@@ -146,9 +143,8 @@ def learn(
         predictor=classifier.predictor,
         eval_limit=job.eval_limit,
         concurrency=job.concurrency,
-        devices=devices,
+        opened=opened,
     )
-    _show(result, best_metric, folder, screen)
     if not devices.is_chief:
         return classifier
     if job.training.lora_rank is None:
@@ -203,18 +199,3 @@ def _rows(
             f"{split.source.path}: {common}; the evaluation flatters"
         )
     return LabelledRows.of(split), LabelledRows.of(dev_split)
-
-
-def _show(
-    result: FitResult, best_metric: str, folder: RunFolder, screen: Screen
-) -> None:
-    resuming = result.resuming(folder.path)
-    if resuming is not None:
-        screen.say(resuming)
-    if result.stopped_early:
-        screen.say(f"stopped early after step {result.step}")
-    if result.best_step is not None:
-        screen.say(
-            f"best after step {result.best_step}: "
-            f"{best_metric} {result.best_value:.4f}"
-        )

@@ -21,13 +21,13 @@ from bert_keras3.finetuning.folder_checks import (
 from bert_keras3.finetuning.problems import PROBLEMS
 from bert_keras3.finetuning.reading import Reader
 from bert_keras3.finetuning.run_folder import ClassifierSettings, RunFolder
-from bert_keras3.finetuning.screen import Screen
 from bert_keras3.finetuning.single_label import SINGLE_LABEL
 from bert_keras3.finetuning.sources import Source, Task, find_task, reopen_rows
 from bert_keras3.finetuning.train import LabelledRows
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.computing import computing_in
 from bert_keras3.training.predict import Predictor
+from bert_keras3.training.screen import Screen
 
 
 def take_checkpoint(

@@ -16,9 +16,9 @@ from bert_keras3.finetuning.data_report import report_lines, report_values
 from bert_keras3.finetuning.encoder_files import EncoderFiles
 from bert_keras3.finetuning.problem import Problem
 from bert_keras3.finetuning.run_folder import ClassifierSettings
-from bert_keras3.finetuning.screen import Screen
 from bert_keras3.finetuning.sources import Source, Task
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.screen import Screen
 
 # Lengths of batches are multiples of this where each is compiled for itself.
 LENGTH_STEP = 32

@@ -18,6 +18,7 @@ from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.finetuning.lora import has_lora, save_lora
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
+from bert_keras3.training import run_folder as training_run_folder
 from modeling.config import BertConfig
 from tokenization.opening import Tokenizer, open_tokenizer
 from tokenization.vocab import is_sentence_pieces, load_vocab
@@ -76,6 +77,16 @@ class ClassifierSettings:
     label_separator: str | None = None
     init_checkpoint: str | None = None
     """Where the weights came from, for the record."""
+
+
+def training_folder(path: pathlib.Path) -> training_run_folder.RunFolder:
+    """Returns the folder of a run as `training.session` knows it."""
+    return training_run_folder.RunFolder(
+        path,
+        training_run_folder.RunFiles(
+            (SETTINGS, MODEL), written=WRITTEN, scratch=(SCRATCH,)
+        ),
+    )
 
 
 class RunFolder:

@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -26,39 +25,23 @@ from bert_keras3.inputs.batches import (
     training_batches,
 )
 from bert_keras3.inputs.feature_store import Column, FeatureStore
-from bert_keras3.optimization import DEFAULT_OPTIMIZER, create_optimizer
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.callbacks import (
-    ProgressBar,
-    TensorBoardScalars,
-    TrainingLog,
-)
-from bert_keras3.training.computing import PLAIN, Computing, guarded
-from bert_keras3.training.devices import ONE_DEVICE, Devices
-from bert_keras3.training.fit import FitResult, FitSettings, fit
-from bert_keras3.training.identity import checksum
+from bert_keras3.training import session
+from bert_keras3.training.fit import FitResult
 from bert_keras3.training.predict import Predictor
+from bert_keras3.training.session import Session
+from bert_keras3.training.settings import TrainingSettings
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingChoices:
+class TrainingChoices(TrainingSettings):
     """How to train, as the flags say it."""
 
-    train_batch_size: int = 32
-    learning_rate: float = 5e-5
-    optimizer: str = DEFAULT_OPTIMIZER
-    lazy_embeddings: bool = False
     num_train_epochs: float = 3.0
     warmup_proportion: float = 0.1
-    gradient_accumulation_steps: int = 1
     class_weight: str | None = None
-    seed: int = 12345
-    eval_steps: int | None = None
     best_metric: str | None = None
     early_stopping_patience: int | None = None
-    save_checkpoints_steps: int = 1000
-    tensorboard: bool = False
-    computing: Computing = PLAIN
     lora_rank: int | None = None
 
 
@@ -112,8 +95,8 @@ def train(
     identity: Mapping[str, Any],
     predictor: Predictor,
     eval_limit: BatchLimit,
+    opened: Session,
     concurrency: int = 1,
-    devices: Devices = ONE_DEVICE,
 ) -> FitResult:
     """Trains, or goes on with a training that was stopped.
 
@@ -129,7 +112,7 @@ def train(
         predictor: of the model.
         eval_limit: of a batch of an evaluation.
         concurrency: parts of a batch that are computed at the same time.
-        devices: in whose scope the model was made.
+        opened: in whose scope the model was made.
 
     Returns:
         How it ended.
@@ -153,51 +136,30 @@ def train(
         evaluate = _evaluation(
             predictor, problem, dev, model.labels, eval_limit
         )
-    callbacks: list[keras.callbacks.Callback] = [
-        ProgressBar(),
-        TrainingLog(folder / run_folder.LOG),
-    ]
-    if choices.tensorboard:
-        callbacks.append(TensorBoardScalars(folder / run_folder.TENSORBOARD))
-    with devices.scope():
-        optimizer = guarded(
-            create_optimizer(
-                choices.learning_rate,
-                num_steps,
-                int(num_steps * choices.warmup_proportion),
-                name=choices.optimizer,
-                lazy_embeddings=choices.lazy_embeddings,
+    return session.train(
+        session.Plan(
+            model,
+            loss,
+            training_batches(
+                store,
+                data.rows,
+                batch_size=choices.train_batch_size,
+                seed=choices.seed,
             ),
-            choices.computing.mixed_precision,
-        )
-    return fit(
-        model,
-        loss,
-        optimizer,
-        training_batches(
-            store,
-            data.rows,
-            batch_size=choices.train_batch_size,
-            seed=choices.seed,
-        ),
-        FitSettings(
-            num_train_steps=num_steps,
-            epoch_ends=epoch_ends,
-            eval_steps=choices.eval_steps,
-            save_steps=choices.save_checkpoints_steps,
-            micro_batches=choices.gradient_accumulation_steps,
-            concurrency=concurrency,
-            jit_compile=choices.computing.jit_compile,
+            identity,
+            lambda optimizer: folder.save_model(model),
+            num_steps,
+            int(num_steps * choices.warmup_proportion),
             per_token=store.per_token,
+            evaluate=evaluate,
+            epoch_ends=epoch_ends,
             best_metric=best_metric,
             patience=choices.early_stopping_patience,
+            concurrency=concurrency,
         ),
-        state_path=folder / run_folder.STATE,
-        identity=identity,
-        save_weights=lambda: folder.save_model(model),
-        evaluate=evaluate,
-        callbacks=callbacks,
-        devices=devices,
+        choices,
+        run_folder.training_folder(folder.path),
+        opened,
     )
 
 
@@ -228,19 +190,17 @@ def identity_of(
     Returns:
         Values that JSON has; sums for what is large.
     """
-    return {
-        **_without_side_effects(choices),
-        "data": checksum(
+    return session.identity_of(
+        choices,
+        model,
+        [
             data.store.arrays["input_ids"],
             data.store.offsets,
             data.rows,
             data.targets,
             *(() if dev is None else (dev.rows, dev.targets)),
-        ),
-        "first_weights": checksum(
-            *(weight.numpy() for weight in model.trainable_weights)
-        ),
-    }
+        ],
+    )
 
 
 def steps_of(
@@ -317,11 +277,3 @@ def _evaluation(
         return problem.evaluate(logits, dev.targets, labels).scalars
 
     return evaluate
-
-
-def _without_side_effects(choices: TrainingChoices) -> dict[str, Any]:
-    """Leaves out what changes no number, so it may change between runs."""
-    fields = dataclasses.asdict(choices)
-    for name in ("tensorboard", "save_checkpoints_steps"):
-        del fields[name]
-    return fields

@@ -1,7 +1,6 @@
 """Checkpoints of a pretraining, as the original names them or in one format.
 
-What stands in a file is decided by `checkpointing`; when one is written, by
-`train`.
+What stands in a file is decided by `checkpointing`.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -26,6 +24,19 @@ from bert_keras3.safekeeping.files import atomic_write, naming
 from modeling.config import BertConfig
 
 GOOGLE = "google"
+
+CHECKPOINTS = (
+    "checkpoint",
+    "model.ckpt-*",
+    "bert_config.json",
+    "albert_config.json",
+    "vocab.txt",
+    "spiece.model",
+    "bert_model.keras",
+    "model.safetensors",
+    "config.json",
+)
+"""Patterns of the files that checkpoints of all formats consist of."""
 
 _PREFIX = "model.ckpt"
 _INDEX = re.compile(re.escape(_PREFIX) + r"-(\d+)\.index")
@@ -142,25 +153,6 @@ class CheckpointFiles:
         for step in steps:
             for path in self.folder.glob(f"{_PREFIX}-{step}.*"):
                 path.unlink()
-
-
-class SavesCheckpoints(keras.callbacks.Callback):
-    """Calls a function after every so many steps, but not after the last."""
-
-    def __init__(self, every: int, save: Callable[[], None]) -> None:
-        """Makes a callback; the last checkpoint is `fit`'s own matter."""
-        super().__init__()
-        self._every = every
-        self._save = save
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Notes how many steps there will be."""
-        self._last = int(logs["num_train_steps"])
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves if it is time."""
-        if batch % self._every == 0 and batch != self._last:
-            self._save()
 
 
 def slots(

@@ -1,30 +1,22 @@
 """Flags of a pretraining that are out of range or at odds.
 
-Told before any file is opened; what can only be told from the files is
-checked where they are read.
+Checked before any file is opened.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bert_keras3.checkpointing.formats import FORMATS
-from bert_keras3.optimization import OPTIMIZERS, check_learning_rate
+from bert_keras3.optimization import OPTIMIZERS
 from bert_keras3.pretraining.checkpoint_files import GOOGLE
 from bert_keras3.pretraining.model import SENTENCE_QUESTIONS
-from bert_keras3.pretraining.train import TrainingChoices
+from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import masking
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.ranges import Range, check_range
-from bert_keras3.training.callbacks import require_tensorboard
-from bert_keras3.training.computing import check_compiled
-from bert_keras3.training.distributions import check_not_distributed
-from bert_keras3.training.step import check_parts
+from bert_keras3.training import session
+from bert_keras3.training.devices import check_not_distributed
 from tokenization.packing import check_max_seq_length
-
-if TYPE_CHECKING:
-    from bert_keras3.pretraining.job import Job
 
 _TRAINING_RANGES = (
     Range("train_batch_size", 1),
@@ -90,14 +82,7 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     """
     for allowed in _TRAINING_RANGES:
         check_range(getattr(choices, allowed.name), allowed)
-    check_learning_rate(choices.learning_rate)
-    check_parts(choices.gradient_accumulation_steps, choices.train_batch_size)
-    if choices.eval_steps is not None and not do_eval:
-        raise UserError(
-            f"--eval_steps={choices.eval_steps} asks for evaluations while "
-            "training; add --do_eval, or leave it out"
-        )
-    check_compiled(choices.computing, lazy_embeddings=choices.lazy_embeddings)
+    session.check_training(choices, do_eval=do_eval)
     if choices.optimizer not in OPTIMIZERS:
         raise UserError(
             f"--optimizer={choices.optimizer} is not known; use "
@@ -114,5 +99,3 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
             f"{choices.checkpoint_format} has no place for the optimiser's "
             "slots; only google has"
         )
-    if choices.tensorboard:
-        require_tensorboard()

@@ -1,10 +1,8 @@
-"""Figures of a pretraining model on records: losses and accuracies.
-
-Which records, and where the figures are written, is `job`'s matter.
-"""
+"""Figures of a pretraining model on records: losses and accuracies."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +11,8 @@ from keras import ops
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.model import SENTENCE_QUESTIONS, BertForPreTraining
+from bert_keras3.pretraining.supply import Supply
+from bert_keras3.training.predict import Predictor
 from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
 
 # The columns of `example_figures`.
@@ -62,6 +62,38 @@ def example_figures(
             log_likelihood_loss(pairs, labels),
         ]
     return {"figures": ops.stack(columns, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Evaluates the present weights on the first batches of some records.
+
+    Attributes:
+        predictor: computes `example_figures`.
+        supply: the records.
+        batch_size: examples of a batch.
+        max_steps: batches at most.
+        sentence_objective: one of `SENTENCE_QUESTIONS`.
+    """
+
+    predictor: Predictor
+    supply: Supply
+    batch_size: int
+    max_steps: int
+    sentence_objective: str
+
+    @property
+    def num_examples(self) -> int:
+        """How many records are evaluated."""
+        return min(len(self.supply), self.batch_size * self.max_steps)
+
+    def __call__(self) -> dict[str, float]:
+        """Returns the metrics."""
+        batches = self.supply.evaluation_batches(
+            self.batch_size, self.max_steps
+        )
+        figures = self.predictor(batches, self.num_examples)["figures"]
+        return metrics(figures, self.batch_size, self.sentence_objective)
 
 
 def metrics(

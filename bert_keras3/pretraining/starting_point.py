@@ -13,6 +13,7 @@ import pathlib
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.pretraining.model import BertForPreTraining
+from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data.masking import MASK, Vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -25,16 +26,6 @@ from tokenization.vocab import (
 
 # A checkpoint that was made for something else has no such heads.
 _HEADS = "cls/"
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelChoices:
-    """What the user said of the model; None means: find it out."""
-
-    init_checkpoint: str | None = None
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    allow_missing: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _shown(logs: Mapping[str, Any]) -> str:
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar with loss, rate and time left; lines where there is no terminal.
+    """A bar with loss, learning rate and time left; lines without a terminal.
 
     The loss shown is the mean since the last time it was shown, so that a
     GPU need not be waited for at every step.
@@ -107,9 +107,12 @@ class ProgressBar(keras.callbacks.Callback):
 
     def _numbers(self) -> str:
         losses = [float(logs["loss"]) for logs in self._unshown]
-        rate = float(self._unshown[-1]["learning_rate"])
+        learning_rate = float(self._unshown[-1]["learning_rate"])
         self._unshown.clear()
-        return f"mean loss {sum(losses) / len(losses):.4f}, rate {rate:.3g}"
+        return (
+            f"mean loss {sum(losses) / len(losses):.4f}, "
+            f"learning rate {learning_rate:.3g}"
+        )
 
     def on_test_end(self, logs: Any = None) -> None:
         """Shows an evaluation."""
@@ -160,7 +163,7 @@ class TrainingLog(keras.callbacks.Callback):
         self._file = self._path.open("a", encoding="utf-8")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes the loss and the rate of a step."""
+        """Writes the loss and the learning rate of a step."""
         if _is_logged(batch, self._total):
             self._write(
                 {
@@ -201,7 +204,7 @@ def require_tensorboard() -> None:
 
 
 class TensorBoardScalars(keras.callbacks.Callback):
-    """Loss, rate and evaluations for TensorBoard.
+    """Loss, learning rate and evaluations for TensorBoard.
 
     Keras' own callback follows Keras' own loop; this one needs no more than
     the numbers.
@@ -226,7 +229,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
         self._writer = self._summary.create_file_writer(self._folder)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes the loss and the rate of the steps that the log has."""
+        """Writes loss and learning rate of the steps that the log has."""
         if _is_logged(batch, self._total):
             self._write(
                 batch,
@@ -252,3 +255,27 @@ class TensorBoardScalars(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Closes the event file."""
         self._writer.close()
+
+
+class SaveEvery(keras.callbacks.Callback):
+    """Calls a function after every so many steps, but not after the last."""
+
+    def __init__(self, steps: int, save: Callable[[], None]) -> None:
+        """Makes a callback; what comes after the last step is in `fit`.
+
+        Args:
+            steps: how many.
+            save: the function.
+        """
+        super().__init__()
+        self._steps = steps
+        self._save = save
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Notes how many steps there will be."""
+        self._last = int(logs["num_train_steps"])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Saves if it is time."""
+        if batch % self._steps == 0 and batch != self._last:
+            self._save()

@@ -1,46 +1,22 @@
-"""How a model computes: in which numbers, compiled or not, keeping how much.
+"""How a model computes: repeatably, in which precision, compiled or not.
 
-Keras' dtype policies do the work of mixed precision; here is which there are,
-which one suits a device, and how float16 is kept from losing small gradients.
-The step itself is in `step`, what is kept for the backward pass in
-`modeling.rematerialization`.
+Keras' dtype policies do the work of mixed precision; here is which one suits
+a device, and how float16 is kept from losing small gradients.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.settings import OFF, PRECISIONS, Computing
 
-OFF = "off"
-# {name: Keras' policy}; weights, slots and losses are float32 in all of them.
-PRECISIONS = {
-    OFF: "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 # The first NVIDIA GPUs that multiply bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Computing:
-    """How to compute; none of it changes what is computed, but to rounding."""
-
-    mixed_precision: str = OFF
-    """A key of `PRECISIONS`."""
-    jit_compile: bool = False
-    """Let XLA compile, once for each shape that a batch has."""
-    remat: bool = False
-    """Compute layers again in the backward pass, to save memory."""
-
-
-PLAIN = Computing()
 
 
 def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
@@ -48,15 +24,16 @@ def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
 
     Args:
         computing: how to compute.
-        lazy_embeddings: whether only the words of a batch are updated.
+        lazy_embeddings: whether only embeddings of a batch's tokens are
+            updated.
 
     Raises:
         UserError: both are wanted.
     """
     if computing.jit_compile and lazy_embeddings:
         raise UserError(
-            "--lazy_embeddings and --jit_compile: how many words a batch has "
-            "is not known when it is compiled; leave one of them out"
+            "--lazy_embeddings and --jit_compile: how many different tokens a "
+            "batch has is not known when it is compiled; leave one of them out"
         )
 
 
@@ -69,7 +46,7 @@ def default_precision() -> str:
     """Returns what suits the devices of this machine.
 
     Off without a GPU, where 16 bits are slower; bfloat16 if all GPUs multiply
-    it. float16 has to be asked for, since its range is small.
+    it. Never float16, whose range is small.
     """
     gpus = tf.config.list_physical_devices("GPU")
     capabilities = [
@@ -78,6 +55,19 @@ def default_precision() -> str:
     ]
     capable = all(one and one >= _BFLOAT16_CAPABILITY for one in capabilities)
     return "bfloat16" if gpus and capable else OFF
+
+
+def make_deterministic(seed: int) -> None:
+    """Seeds Python, NumPy and TensorFlow and asks for repeatable kernels.
+
+    Two runs on one machine then give the same bits. To be called before a
+    model is made.
+
+    Args:
+        seed: any whole number from 0 to 2³² − 1.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
@@ -95,7 +85,7 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def guarded(
+def loss_scaled(
     optimizer: keras.optimizers.Optimizer, precision: str
 ) -> keras.optimizers.Optimizer:
     """Returns the optimiser for gradients of this precision.

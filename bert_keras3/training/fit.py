@@ -1,8 +1,8 @@
 """The training loop: steps, evaluations, the best weights, exact resuming.
 
-A step itself is in `step`, what is written so that it can go on is in
-`state`, what is shown meanwhile is in `callbacks`, what several workers tell
-each other in `devices`, and how a user's signal gets here in `stopping`.
+A step itself is in `step`, what is written so that a training can go on in
+`state`, what is shown meanwhile in `callbacks`; what surrounds the loop is in
+`session`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.training import state
 from bert_keras3.training.concurrency import Batch
 from bert_keras3.training.devices import ONE_DEVICE, Devices
-from bert_keras3.training.identity import differences, refuse_another
+from bert_keras3.training.state import differences, refuse_another
 from bert_keras3.training.step import LossFunction, TrainStep
 from bert_keras3.training.stopping import AskedError, Stop, stop_on_signals
 
@@ -32,13 +32,13 @@ class FitSettings:
     num_train_steps: int
     """Optimiser steps in all."""
     epoch_ends: tuple[int, ...] = ()
-    """Numbers of steps done at the end of each pass over the data."""
+    """Numbers of steps done at the end of each epoch."""
     eval_steps: int | None = None
     """Also evaluate whenever this many steps more are done."""
     save_steps: int = 1000
     """Save the state whenever this many steps more are done."""
     micro_batches: int = 1
-    """Parts that each batch is passed through in."""
+    """Micro-batches that each batch is passed through in."""
     concurrency: int = 1
     """Parts of each batch that are computed at the same time."""
     jit_compile: bool = False
@@ -67,22 +67,6 @@ class FitResult:
     stopped_early: bool
     """Whether patience ran out."""
 
-    def resuming(self, folder: str | os.PathLike[str]) -> str | None:
-        """Returns where the training went on, for the user; None if it began.
-
-        Args:
-            folder: where its state is.
-        """
-        if self.resumed_from == self.step:
-            return (
-                f"the training in {folder} is complete: {self.step} steps "
-                "were done before, so no more were. --overwrite_output_dir "
-                "starts anew."
-            )
-        if self.resumed_from:
-            return f"went on after step {self.resumed_from}"
-        return None
-
 
 def lower_is_better(metric: str) -> bool:
     """Returns whether a metric is an error rather than a merit."""
@@ -102,7 +86,7 @@ class _Progress:
     stopped_early: bool = False
 
     def note(self, metric: str, value: float) -> bool:
-        """Takes an evaluation in; returns whether it is the best so far."""
+        """Counts an evaluation; returns whether it is the best so far."""
         better = self.best_value is None or (
             value < self.best_value
             if lower_is_better(metric)
@@ -116,17 +100,33 @@ class _Progress:
         return better
 
 
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is trained, and what is done with it."""
+
+    model: keras.Model
+    """Built, its first weights assigned."""
+    loss: LossFunction
+    """Mean loss of a batch; see `step`."""
+    optimizer: keras.optimizers.Optimizer
+    """Applies the gradients."""
+    batches: Callable[[int], Iterator[Batch]]
+    """Returns the endless (or long enough) iterator of batches that begins
+    with the batch of the step given, the first being 0."""
+    identity: Mapping[str, Any]
+    """What makes this training what it is (data, learning rate, seed…); a
+    state of another identity is refused."""
+    save_weights: Callable[[], None]
+    """Writes the model's present weights as the result."""
+    evaluate: Callable[[], Mapping[str, float]] | None = None
+    """Returns metrics of the present weights."""
+
+
 def fit(
-    model: keras.Model,
-    loss: LossFunction,
-    optimizer: keras.optimizers.Optimizer,
-    batches: Callable[[int], Iterator[Batch]],
+    training: Training,
     settings: FitSettings,
-    *,
     state_path: str | os.PathLike[str],
-    identity: Mapping[str, Any],
-    save_weights: Callable[[], None],
-    evaluate: Callable[[], Mapping[str, float]] | None = None,
+    *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: Devices = ONE_DEVICE,
 ) -> FitResult:
@@ -140,17 +140,9 @@ def fit(
     agree on the step.
 
     Args:
-        model: built, its first weights assigned.
-        loss: mean loss of a batch; see `training.step`.
-        optimizer: applies the gradients.
-        batches: returns the endless (or long enough) iterator of batches
-            that begins with the batch of the step given, the first being 0.
+        training: what is trained.
         settings: how long, and what happens in between.
         state_path: where the state is; made if absent.
-        identity: what makes this training what it is (data, rates, seed…);
-            a state of another identity is refused.
-        save_weights: writes the model's present weights as the result.
-        evaluate: returns metrics of the present weights.
         callbacks: Keras callbacks; `on_train_begin` gets `step` and
             `num_train_steps`, `on_train_batch_end` the number of the step
             with `loss` and `learning_rate`, `on_test_end` gets the metrics.
@@ -166,9 +158,16 @@ def fit(
             given another training than the chief.
         StoppedError: a signal came; the state is saved.
     """
+    model, optimizer = training.model, training.optimizer
+    if not devices.is_chief:
+        callbacks = ()
+        training = dataclasses.replace(training, save_weights=_write_nothing)
+    training = dataclasses.replace(
+        training, evaluate=_on_chief(devices, training.evaluate)
+    )
     train_step = TrainStep(
         model,
-        loss,
+        training.loss,
         optimizer,
         settings.micro_batches,
         devices,
@@ -178,19 +177,20 @@ def fit(
     )
     progress = _Progress()
     if devices.is_chief:
-        progress = _resume(state_path, model, optimizer, identity)
+        progress = _resume(state_path, training)
     if devices.cluster is not None:
-        progress = _follow(devices, progress, identity)
+        progress = _follow(devices, progress, training.identity)
     state.align(devices, model, optimizer)
     resumed_from = progress.step
-    if not devices.is_chief:
-        callbacks, save_weights = (), _write_nothing
     listeners = keras.callbacks.CallbackList(list(callbacks), model=model)
 
     def save_state() -> None:
         if not devices.is_chief:
             return
-        numbers = {**dataclasses.asdict(progress), "identity": identity}
+        numbers = {
+            **dataclasses.asdict(progress),
+            "identity": training.identity,
+        }
         state.save(state_path, model, optimizer, numbers)
 
     if not progress.finished:
@@ -205,18 +205,8 @@ def fit(
                 stop_on_signals(devices.cluster is None) as stop,
                 contextlib.suppress(AskedError),
             ):
-                _run(
-                    train_step,
-                    batches,
-                    settings,
-                    progress,
-                    listeners,
-                    evaluate=_on_chief(devices, evaluate),
-                    save_weights=save_weights,
-                    save_state=save_state,
-                    should_stop=lambda: model.stop_training,
-                    stop=stop,
-                )
+                loop = _Loop(training, settings, progress, listeners, stop)
+                loop.run(train_step, save_state)
             if stop.signal is not None and not progress.finished:
                 save_state()
         finally:
@@ -237,57 +227,70 @@ def fit(
     )
 
 
-def _run(
-    train_step: TrainStep,
-    batches: Callable[[int], Iterator[Batch]],
-    settings: FitSettings,
-    progress: _Progress,
-    listeners: keras.callbacks.CallbackList,
-    *,
-    evaluate: Callable[[], Mapping[str, float]] | None,
-    save_weights: Callable[[], None],
-    save_state: Callable[[], None],
-    should_stop: Callable[[], bool],
-    stop: Stop,
-) -> None:
-    metric = settings.best_metric if evaluate is not None else None
-    stream = batches(progress.step)
-    while progress.step < settings.num_train_steps or progress.evaluation_due:
-        if not progress.evaluation_due:
-            listeners.on_train_batch_begin(progress.step)
-            logs = train_step(next(stream))
-            progress.step += 1
-            progress.evaluation_due = _is_due(settings, progress.step)
-            listeners.on_train_batch_end(progress.step, logs)
-        if stop.signal is not None:
-            return
-        evaluated = evaluate is not None and progress.evaluation_due
-        if evaluate is not None and evaluated:
-            listeners.on_test_begin()
-            # It changes nothing, so it can be done again as well.
-            with stop.at_once():
-                metrics = dict(evaluate())
-            if metric is not None and progress.note(metric, metrics[metric]):
-                save_weights()
-            listeners.on_test_end({"step": progress.step, **metrics})
-            if (
-                settings.patience is not None
-                and progress.evaluations_since_best >= settings.patience
-            ):
-                progress.stopped_early = True
-        progress.evaluation_due = False
-        if progress.stopped_early or should_stop():
-            break
-        if (
-            evaluated
-            or progress.step in settings.epoch_ends
-            or progress.step % settings.save_steps == 0
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """The steps of one call of `fit`."""
+
+    training: Training
+    settings: FitSettings
+    progress: _Progress
+    listeners: keras.callbacks.CallbackList
+    stop: Stop
+
+    def run(
+        self, train_step: TrainStep, save_state: Callable[[], None]
+    ) -> None:
+        """Takes the steps that are left, until a signal comes."""
+        settings, progress = self.settings, self.progress
+        stream = self.training.batches(progress.step)
+        while (
+            progress.step < settings.num_train_steps or progress.evaluation_due
         ):
-            save_state()
-    if metric is None or progress.best_step is None:
-        save_weights()
-    progress.finished = True
-    save_state()
+            if not progress.evaluation_due:
+                self.listeners.on_train_batch_begin(progress.step)
+                logs = train_step(next(stream))
+                progress.step += 1
+                progress.evaluation_due = _is_due(settings, progress.step)
+                self.listeners.on_train_batch_end(progress.step, logs)
+            if self.stop.signal is not None:
+                return
+            evaluated = progress.evaluation_due and self._evaluate()
+            progress.evaluation_due = False
+            if progress.stopped_early or self.training.model.stop_training:
+                break
+            if (
+                evaluated
+                or progress.step in settings.epoch_ends
+                or progress.step % settings.save_steps == 0
+            ):
+                save_state()
+        if self._best_metric is None or progress.best_step is None:
+            self.training.save_weights()
+        progress.finished = True
+        save_state()
+
+    @property
+    def _best_metric(self) -> str | None:
+        if self.training.evaluate is None:
+            return None
+        return self.settings.best_metric
+
+    def _evaluate(self) -> bool:
+        """Evaluates, if that is possible, and keeps the best weights."""
+        if self.training.evaluate is None:
+            return False
+        progress, metric = self.progress, self._best_metric
+        self.listeners.on_test_begin()
+        # It changes nothing, so it can be done again as well.
+        with self.stop.at_once():
+            metrics = dict(self.training.evaluate())
+        if metric is not None and progress.note(metric, metrics[metric]):
+            self.training.save_weights()
+        self.listeners.on_test_end({"step": progress.step, **metrics})
+        patience = self.settings.patience
+        if patience is not None and progress.evaluations_since_best >= patience:
+            progress.stopped_early = True
+        return True
 
 
 def _is_due(settings: FitSettings, step: int) -> bool:
@@ -299,16 +302,13 @@ def _is_due(settings: FitSettings, step: int) -> bool:
 
 
 def _resume(
-    state_path: str | os.PathLike[str],
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    identity: Mapping[str, Any],
+    state_path: str | os.PathLike[str], training: Training
 ) -> _Progress:
     numbers = state.read_numbers(state_path)
     if numbers is None:
         return _Progress()
-    refuse_another(state_path, numbers.pop("identity"), identity)
-    state.restore(state_path, model, optimizer)
+    refuse_another(state_path, numbers.pop("identity"), training.identity)
+    state.restore(state_path, training.model, training.optimizer)
     return _Progress(**numbers)
 
 
@@ -337,7 +337,7 @@ def _follow(
 def _on_chief(
     devices: Devices, evaluate: Callable[[], Mapping[str, float]] | None
 ) -> Callable[[], Mapping[str, float]] | None:
-    """Lets the chief evaluate and tell, so that all decide alike."""
+    """Lets the chief evaluate for all, so that all decide alike."""
     if evaluate is None or devices.cluster is None:
         return evaluate
 
@@ -345,8 +345,8 @@ def _on_chief(
         metrics = {}
         if devices.is_chief:
             metrics = {name: float(x) for name, x in evaluate().items()}
-        told: Mapping[str, float] = devices.from_chief(metrics)
-        return told
+        found: Mapping[str, float] = devices.from_chief(metrics)
+        return found
 
     return evaluated
 

@@ -1,7 +1,6 @@
-"""One optimiser step: forward, backward, clip, update, as one graph.
+"""One optimizer step: forward, backward, clip, update, as one graph.
 
-Which batches it is run on, and what happens between them, is `fit`'s matter;
-on which devices, that of `devices`.
+Which batches it is run on, and what happens between them, is in `fit`.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
     }
 
 
-def check_parts(micro_batches: int, batch_size: int) -> None:
-    """Checks that a batch can be passed through in so many parts.
+def check_micro_batches(micro_batches: int, batch_size: int) -> None:
+    """Checks that a batch can be cut into so many micro-batches.
 
     Raises:
         UserError: it has fewer examples.
@@ -48,8 +47,8 @@ def check_parts(micro_batches: int, batch_size: int) -> None:
     if micro_batches > batch_size:
         raise UserError(
             f"--gradient_accumulation_steps={micro_batches}: a batch of "
-            f"--train_batch_size={batch_size} examples cannot be passed "
-            f"through in {micro_batches} parts; give at most {batch_size}"
+            f"--train_batch_size={batch_size} examples cannot be cut into "
+            f"{micro_batches} micro-batches; give at most {batch_size}"
         )
 
 
@@ -57,10 +56,11 @@ class TrainStep:
     """Calls a loss, differentiates it and applies the optimiser.
 
     With `micro_batches` above 1 each batch is passed through in that many
-    parts, one after the other, and updated once: the memory is that of a
-    part, the result that of the whole (to rounding, and but for dropout).
-    So it is with several devices, which take a share of each batch, and with
-    `concurrency` above 1, so many parts at the same time on one device.
+    micro-batches, one after the other, and updated once: the memory is that
+    of a micro-batch, the result that of the whole (to rounding, and but for
+    dropout). The same holds for several devices, which take a share of each
+    batch, and for `concurrency` above 1, so many parts at the same time on
+    one device.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class TrainStep:
             model: built.
             loss: see `LossFunction`.
             optimizer: not yet built, or built on this model's weights.
-            micro_batches: parts that every batch is split into.
+            micro_batches: into how many every batch is cut.
             devices: in whose scope model and optimiser were made.
-            concurrency: into how many parts a batch, or a part of it, is cut
-                to compute them at the same time; several devices do not.
+            concurrency: into how many parts a batch, or a micro-batch, is
+                cut to compute them at the same time; several devices do not.
             jit_compile: let XLA compile the step, once for each shape that a
                 batch has; not with several devices.
             per_token: names of the arrays of a batch that have a value for
@@ -164,8 +164,8 @@ class TrainStep:
             self._on_all = self._devices.graph(
                 self._take_parts, any_length_spec(batch), self._micro_batches
             )
-        loss, rate = self._on_all(batch)
-        return {"loss": loss, "learning_rate": rate}
+        loss, learning_rate = self._on_all(batch)
+        return {"loss": loss, "learning_rate": learning_rate}
 
     def _take_parts(self, parts: Sequence[Part]) -> tuple[Any, Any]:
         """Takes a step with one device's parts of a batch."""
@@ -186,7 +186,7 @@ class TrainStep:
     ) -> tuple[tf.Tensor, list[Any]]:
         with tf.GradientTape() as tape:
             loss = self._loss(self._model, features, True) * share
-            # By the factor that the optimiser will divide by, mostly 1.
+            # By the factor that the optimizer divides by, mostly 1.
             scaled = self._optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self._model.trainable_variables)
         return loss, [_taken_apart(gradient) for gradient in gradients]
@@ -199,9 +199,9 @@ class TrainStep:
             else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        rate = tf.identity(self._optimizer.learning_rate)
+        learning_rate = tf.identity(self._optimizer.learning_rate)
         self._optimizer.apply(whole, variables)
-        return rate
+        return learning_rate
 
     def _accumulate(self, batch: Batch) -> dict[str, Any]:
         size = num_examples(batch)

@@ -12,13 +12,13 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.inputs.example_encoding import encode_examples
-from bert_keras3.pretraining.job import Job, run
-from bert_keras3.pretraining.starting_point import ModelChoices
-from bert_keras3.pretraining.train import TrainingChoices
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.settings import Job, ModelChoices, TrainingChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.training.screen import NoScreen
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -30,6 +30,13 @@ DOCUMENTS = (
     ("ships leave the port at dawn", "gulls follow them far"),
 )
 LENGTH, PREDICTIONS = 24, 4
+
+
+class Lines(list[str], NoScreen):
+    """Keeps the lines that a job shows."""
+
+    def say(self, line: str) -> None:
+        self.append(line)
 
 
 @pytest.fixture(scope="session")
@@ -118,9 +125,9 @@ def write_records() -> Callable[..., str]:
 
 
 @pytest.fixture
-def lines() -> list[str]:
-    """What a job said."""
-    return []
+def lines() -> Lines:
+    """The screen of a job: the lines that it shows."""
+    return Lines()
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +157,7 @@ def finished(
         do_train=True,
         do_eval=True,
     )
-    run(job, lambda line: None)
+    run(job, NoScreen())
     return job
 
 

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.pretraining import run_folder
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import Settings
-from bert_keras3.training import state
+from bert_keras3.training import run_folder, state
 
 pytest.importorskip("resource")
 
@@ -52,7 +51,7 @@ def test_a_full_disk_leaves_what_was_saved_and_the_run_goes_on(
             number = 1 if before else 2
             full_at_call(patch, CheckpointFiles, "save", number, size)
             with pytest.raises(OSError) as caught:  # noqa: PT011 - its number
-                run(job, lines.append)
+                run(job, lines)
         assert caught.value.errno == errno.EFBIG
         found = files_of(out)
         for name in before:
@@ -68,12 +67,12 @@ def test_a_full_disk_leaves_what_was_saved_and_the_run_goes_on(
     with monkeypatch.context() as patch:
         full_at_call(patch, state, "save", 1)
         with pytest.raises(OSError) as caught:  # noqa: PT011
-            run(job, lines.append)
+            run(job, lines)
     assert caught.value.errno == errno.EFBIG
     assert state.read_numbers(out / run_folder.STATE)["step"] == 3
     assert not list(out.rglob("*.tmp*"))
 
-    run(job, lines.append)
+    run(job, lines)
     assert "went on after step 3" in lines
     ours, theirs = arrays_of(out), arrays_of(trained)
     for name, array in theirs.items():

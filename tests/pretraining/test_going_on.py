@@ -9,13 +9,13 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.formats import read_checkpoint
-from bert_keras3.pretraining import run_folder
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.training import run_folder
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def test_the_first_weights_answer_as_the_other_formats_did(
             going_on,
             model=ModelChoices(str(given), str(config_file), str(vocab_file)),
         )
-    run(going_on, lines.append)
+    run(going_on, lines)
     assert any("missing: none" in line for line in lines)
     ended, began = evaluation_of(trained), evaluation_of(job.output_dir)
     for figure, value in began["before"].items():
@@ -103,14 +103,14 @@ def test_masked_words_and_next_sentences_of_a_domain(
         input_file=train_file,
         eval_file=held_out,
     )
-    run(watched, lines.append)
+    run(watched, lines)
     found = evaluation_of(job.output_dir)
     assert found["masked_lm_loss"] < 0.9 * found["before"]["masked_lm_loss"]
     assert "next_sentence_loss" in found
 
     scalars = {}
     # A training that is complete has no more to show.
-    run(watched, lines.append)
+    run(watched, lines)
     (path,) = (job.output_dir / run_folder.TENSORBOARD).iterdir()
     for event in tf.compat.v1.train.summary_iterator(str(path)):
         for value in event.summary.value:

@@ -11,15 +11,14 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.optimization import create_optimizer
-from bert_keras3.pretraining import run_folder
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.starting_point import (
-    ModelChoices,
-    find_starting_point,
-)
+from bert_keras3.pretraining.settings import ModelChoices
+from bert_keras3.pretraining.starting_point import find_starting_point
 from bert_keras3.pretraining_data.masking import MaskingSettings
-from bert_keras3.training.computing import Computing
+from bert_keras3.training import run_folder
+from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.settings import Computing
 from modeling import BertConfig
 from tokenization import guess_do_lower_case
 
@@ -87,7 +86,7 @@ def test_twenty_steps_equal_the_originals(shared, tmp_path, job, write_records):
             eval_steps=1,
             with_optimizer=True,
         ),
-        lambda line: None,
+        NoScreen(),
     )
     out = tmp_path / "out"
     lines = (out / run_folder.LOG).read_text().splitlines()
@@ -166,12 +165,12 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
 
     monkeypatch.setattr(TrainStep, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(job, lines.append)
-    run(job, lines.append)
+        run(job, lines)
+    run(job, lines)
     assert "went on after step 3" in lines
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
     assert evaluation_of(job.output_dir) == evaluation_of(trained)
-    run(job, lines.append)
+    run(job, lines)
     assert any("is complete: 8 steps" in line for line in lines)
 
 
@@ -181,7 +180,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(trained, job):
     before = {path: path.read_bytes() for path in trained.glob("*.*")}
     again = change(job, output_dir=trained, learning_rate=0.5)
     with pytest.raises(UserError, match=r"learning_rate was 0.02 and is now"):
-        run(again, lambda line: None)
+        run(again, NoScreen())
     assert {path: path.read_bytes() for path in trained.glob("*.*")} == before
 
 
@@ -189,7 +188,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(trained, job):
 def test_only_the_last_checkpoints_are_kept(job, lines):
     run(
         change(job, keep_checkpoint_max=2, save_checkpoints_steps=1),
-        lines.append,
+        lines,
     )
     found = sorted(path.name for path in job.output_dir.glob("*.index"))
     assert found == ["model.ckpt-7.index", "model.ckpt-8.index"]
@@ -198,7 +197,7 @@ def test_only_the_last_checkpoints_are_kept(job, lines):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["keras", "huggingface"])
 def test_other_formats_hold_the_same_weights(trained, job, lines, form):
-    run(change(job, checkpoint_format=form), lines.append)
+    run(change(job, checkpoint_format=form), lines)
     assert checkpointing.locate(job.output_dir).format == form
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
 
@@ -246,7 +245,7 @@ def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
 def test_going_on_from_a_checkpoint_begins_where_it_ended(trained, job, lines):
     run(
         change(job, model=ModelChoices(str(trained)), learning_rate=1e-3),
-        lines.append,
+        lines,
     )
     ended = evaluation_of(trained)
     began = evaluation_of(job.output_dir)["before"]
@@ -266,7 +265,7 @@ def test_a_run_folder_can_be_evaluated_alone(trained, job, eval_file, lines):
             do_train=False,
             max_eval_steps=2,
         ),
-        lines.append,
+        lines,
     )
     found = evaluation_of(trained)
     assert found["global_step"] == 8
@@ -276,7 +275,7 @@ def test_a_run_folder_can_be_evaluated_alone(trained, job, eval_file, lines):
 
 @pytest.mark.slow
 def test_what_is_evaluated_is_said(job, train_file, lines):
-    run(change(job, eval_file=None, num_train_steps=2), lines.append)
+    run(change(job, eval_file=None, num_train_steps=2), lines)
     assert any("--input_file are evaluated" in line for line in lines)
     lines.clear()
     run(
@@ -286,7 +285,7 @@ def test_what_is_evaluated_is_said(job, train_file, lines):
             num_train_steps=2,
             overwrite_output_dir=True,
         ),
-        lines.append,
+        lines,
     )
     found = [line for line in lines if "also in --input_file" in line]
     count = evaluation_of(job.output_dir)["examples_also_trained_on"]
@@ -307,12 +306,12 @@ def test_masks_can_be_drawn_while_training(job, make_records, lines, strategy):
         masking=MaskingSettings(strategy, max_predictions_per_seq=4),
         num_train_steps=3,
     )
-    run(drawing, lines.append)
+    run(drawing, lines)
     found = evaluation_of(job.output_dir)
     assert "sentence_order_accuracy" in found
     run(
         change(drawing, output_dir=job.output_dir / "again"),
-        lines.append,
+        lines,
     )
     assert_same_bits(
         arrays_of(job.output_dir), arrays_of(job.output_dir / "again")
@@ -335,7 +334,7 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(
             output_dir=tmp_path / f"in_{parts}",
             gradient_accumulation_steps=parts,
         )
-        run(one, lines.append)
+        run(one, lines)
         found.append(arrays_of(one.output_dir))
     for name, array in found[0].items():
         np.testing.assert_allclose(
@@ -346,7 +345,7 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
 def test_other_optimisers_end_elsewhere(trained, job, lines, optimizer):
-    run(change(job, optimizer=optimizer), lines.append)
+    run(change(job, optimizer=optimizer), lines)
     found = evaluation_of(job.output_dir)
     for other in (found["before"], evaluation_of(trained)):
         assert found["masked_lm_loss"] != other["masked_lm_loss"]
@@ -363,7 +362,7 @@ def test_lazy_updates_leave_words_alone_that_no_batch_had(
     lazy = change(job, lazy_embeddings=True)
     start = change(lazy, num_train_steps=1, output_dir=job.output_dir / "1")
     for one in (lazy, start):
-        run(one, lines.append)
+        run(one, lines)
     table = "bert/embeddings/word_embeddings"
     # At the first step the rate is 0: the weights are those of the start.
     first = arrays_of(start.output_dir)[table]
@@ -386,7 +385,7 @@ def test_lazy_updates_leave_words_alone_that_no_batch_had(
     ids=["bfloat16", "float16", "compiled", "remat"],
 )
 def test_other_ways_to_compute_learn_the_same(trained, job, lines, computing):
-    run(change(job, computing=computing), lines.append)
+    run(change(job, computing=computing), lines)
     found, usual = evaluation_of(job.output_dir), evaluation_of(trained)
     for when, tolerance in ((found["before"], 1e-2), (found, 0.2)):
         whole = usual["before"] if when is found["before"] else usual

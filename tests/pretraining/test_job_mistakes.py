@@ -14,9 +14,10 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.screen import NoScreen
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def refused(job):
         folder = pathlib.Path(changed.output_dir)
         before = contents(folder)
         with pytest.raises(UserError) as refusal:
-            run(changed, lambda line: None)
+            run(changed, NoScreen())
         assert contents(folder) == before
         return str(refusal.value)
 
@@ -165,7 +166,7 @@ def test_corrupt_records_are_left_out_and_counted(
             do_eval=False,
             eval_file=None,
         ),
-        lines.append,
+        lines,
     )
     assert lines[0] == (
         f"--input_file: {len(found) - 2} records in {path}; 2 corrupt ones "

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from bert_keras3.pretraining import run_folder
-from bert_keras3.pretraining.job import Job, run
-from bert_keras3.pretraining.starting_point import ModelChoices
-from bert_keras3.pretraining.train import TrainingChoices
+from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.settings import Job, ModelChoices, TrainingChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.training import run_folder
+from bert_keras3.training.screen import NoScreen
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_twenty_steps_drive_the_loss_down(shared, root, tmp_path):
             do_train=True,
             do_eval=True,
         ),
-        lambda line: None,
+        NoScreen(),
     )
     found = json.loads((tmp_path / "out" / run_folder.EVAL_JSON).read_text())
     assert found["before"]["masked_lm_loss"] == pytest.approx(10.33, abs=0.1)

@@ -17,7 +17,7 @@ from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.model import BertForPreTraining
-from bert_keras3.pretraining.starting_point import ModelChoices
+from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.documents import Sentence
 from bert_keras3.pretraining_data.masking import MaskingSettings
@@ -211,7 +211,7 @@ def test_an_albert_goes_on_learning(settings, albert, job, lines, drawn):
                 job.training, num_train_steps=2, num_warmup_steps=0
             ),
         ),
-        lines.append,
+        lines,
     )
     assert any("missing: none" in line for line in lines)
     assert (out / "spiece.model").read_bytes() == PIECES.read_bytes()

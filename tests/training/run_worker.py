@@ -23,10 +23,9 @@ import tensorflow as tf  # noqa: E402
 
 from bert_keras3.optimization import create_optimizer  # noqa: E402
 from bert_keras3.safekeeping.errors import UserError  # noqa: E402
-from bert_keras3.training.determinism import make_deterministic  # noqa: E402
-from bert_keras3.training.devices import Devices  # noqa: E402
-from bert_keras3.training.distributions import devices_of  # noqa: E402
-from bert_keras3.training.fit import FitSettings, fit  # noqa: E402
+from bert_keras3.training.computing import make_deterministic  # noqa: E402
+from bert_keras3.training.devices import Devices, devices_of  # noqa: E402
+from bert_keras3.training.fit import FitSettings, Training, fit  # noqa: E402
 from modeling.embeddings import EmbeddingLookup  # noqa: E402
 
 WORDS = 6
@@ -102,10 +101,15 @@ def train(devices: Devices, folder: pathlib.Path, options) -> None:
         np.savez(folder / "weights.npz", *(w.numpy() for w in model.weights))
 
     result = fit(
-        model,
-        loss,
-        optimizer,
-        batches,
+        Training(
+            model,
+            loss,
+            optimizer,
+            batches,
+            {"seed": options.get("seed")},
+            save_weights,
+            evaluate if "evaluate" in options else None,
+        ),
         FitSettings(
             STEPS,
             eval_steps=2 if "evaluate" in options else None,
@@ -113,10 +117,7 @@ def train(devices: Devices, folder: pathlib.Path, options) -> None:
             micro_batches=int(options.get("parts", 1)),
             best_metric="accuracy",
         ),
-        state_path=folder / "state.safetensors",
-        identity={"seed": options.get("seed")},
-        save_weights=save_weights,
-        evaluate=evaluate if "evaluate" in options else None,
+        folder / "state.safetensors",
         callbacks=[
             Losses(folder / "losses.txt", float(options.get("seconds", 0)))
         ],

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from bert_keras3.training.loopback import run_workers
+from bert_keras3.training.cluster import run_workers
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ if distribution == "mirrored":
 import keras
 import numpy as np
 from bert_keras3.optimization import create_optimizer
-from bert_keras3.training.distributions import devices_of
+from bert_keras3.training.devices import devices_of
 from bert_keras3.training.step import TrainStep
 
 class Model(keras.Model):

@@ -9,8 +9,7 @@ import pytest
 
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.cluster import Cluster, read_cluster
-from bert_keras3.training.devices import Devices
-from bert_keras3.training.distributions import check_not_distributed
+from bert_keras3.training.devices import Devices, check_not_distributed
 
 
 def config(jobs, kind="worker", index=0):
@@ -62,7 +61,7 @@ def test_who_does_not_answer():
             f"localhost:{one.getsockname()[1]}" for one in (listening, closed)
         )
         cluster = Cluster(("localhost:1", *addresses), 0)
-        assert cluster.silent() == [2]
+        assert cluster.unreachable() == [2]
 
 
 class TwoDevices(Devices):

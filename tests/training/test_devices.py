@@ -18,8 +18,7 @@ import time
 import numpy as np
 import pytest
 
-from bert_keras3.training.cluster import Cluster
-from bert_keras3.training.loopback import free_ports, run_workers
+from bert_keras3.training.cluster import Cluster, free_ports, run_workers
 
 pytestmark = pytest.mark.slow
 
@@ -190,7 +189,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from bert_keras3.training.distributions import devices_of
+from bert_keras3.training.devices import devices_of
 with devices_of("mirrored") as devices:
     with devices.scope():
         dropout = keras.layers.Dropout(0.5, seed=1)

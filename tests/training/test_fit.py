@@ -18,10 +18,11 @@ from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.training.callbacks import ProgressBar, TrainingLog
 from bert_keras3.training.fit import (
     FitSettings,
+    Training,
     fit,
     lower_is_better,
 )
-from bert_keras3.training.identity import refuse_another_training
+from bert_keras3.training.state import refuse_another_training
 
 
 @pytest.fixture
@@ -46,15 +47,17 @@ def training(make, loss, batches, tmp_path, weights_of):
             values = iter(figures)
             evaluate = lambda: {"accuracy": next(values), "loss": 1.0}  # noqa: E731
         result = fit(
-            model,
-            loss,
-            optimizer,
-            batches,
+            Training(
+                model,
+                loss,
+                optimizer,
+                batches,
+                identity or {"seed": 1},
+                lambda: saved.append(weights_of(model)),
+                evaluate,
+            ),
             settings,
-            state_path=tmp_path / folder / "state.safetensors",
-            identity=identity or {"seed": 1},
-            save_weights=lambda: saved.append(weights_of(model)),
-            evaluate=evaluate,
+            tmp_path / folder / "state.safetensors",
             callbacks=callbacks,
         )
         return result, weights_of(model), saved

@@ -1,7 +1,4 @@
-"""Where a job shows what it found and did; `console.screen` is one.
-
-What is shown is decided where it is found out.
-"""
+"""Where a job shows what it found and did: `commands.screen`, or nowhere."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ class Screen(Protocol):
         """Shows a table."""
 
 
-class Unseen:
-    """A screen that nobody looks at."""
+class NoScreen:
+    """Shows nothing, as workers other than the chief do."""
 
     def say(self, line: str) -> None:
         """Does nothing."""
