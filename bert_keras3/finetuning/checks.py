@@ -1,139 +1,355 @@
-"""Flags that are out of range or at odds, told before any file is opened.
+"""What is refused before anything is written, in the order of the checks.
 
-What can only be told from the files is checked where they are read.
+`check_flags` needs no file and `check_folder` the output folder alone; what
+only the data or the checkpoint can show is refused where they are read,
+before the folder is touched as well.
 """
 
 from __future__ import annotations
 
-from bert_keras3.finetuning.problem import Problem
-from bert_keras3.finetuning.sources import CSV, DataChoices
-from bert_keras3.finetuning.train import TrainingChoices
-from bert_keras3.optimization import check_learning_rate
-from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.ranges import Range, check_range
-from bert_keras3.training.callbacks import require_tensorboard
-from bert_keras3.training.computing import check_compiled
-from bert_keras3.training.step import check_micro_batches
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-TRAINING_RANGES = (
-    Range("train_batch_size", 1),
-    Range("num_train_epochs", 0),
-    Range("warmup_proportion", 0, 1),
-    Range("gradient_accumulation_steps", 1),
-    Range("seed", 0, 2**32 - 1),
-    Range("eval_steps", 1),
-    Range("early_stopping_patience", 1),
-    Range("save_checkpoints_steps", 1),
-    Range("lora_rank", 1),
-)
+from bert_keras3.checkpointing.labels import read_labels
+from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.datasets import CSV
+from bert_keras3.finetuning.run_folder import RunFolder, RunSettings
+from bert_keras3.finetuning.settings import DataSettings, FinetuningSettings
+from bert_keras3.finetuning.tasks import TaskType
+from bert_keras3.inputs.columns import Columns
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import check_ranges
+from bert_keras3.training.distributions import check_not_distributed
+from bert_keras3.training.settings import check_training
+from modeling import BertConfig
+from tokenization.opening import read_tokens
 
 # What only an evaluation can answer.
 _NEED_AN_EVALUATION = ("best_metric", "eval_steps", "early_stopping_patience")
 
 
-def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
-    """Checks how to train.
-
-    Args:
-        choices: what the user said.
-        do_eval: whether there will be evaluations meanwhile.
+def check_flags(job: FinetuningSettings) -> None:
+    """Checks flags against their ranges and against each other.
 
     Raises:
-        UserError: a number is out of range, or a flag needs another one.
+        UserError: there is nothing to do, a number is out of its range, two
+            flags contradict each other or one would have no effect.
     """
-    for allowed in TRAINING_RANGES:
-        check_range(getattr(choices, allowed.name), allowed)
-    check_learning_rate(choices.learning_rate)
-    check_micro_batches(
-        choices.gradient_accumulation_steps, choices.train_batch_size
-    )
+    if not (job.do_train or job.do_eval or job.do_predict):
+        raise UserError(
+            "there is nothing to do: give --do_train, --do_eval or "
+            "--do_predict, or several of them"
+        )
+    _check_data(job.data, do_train=job.do_train)
+    if job.do_train:
+        _check_training(job)
+    else:
+        check_not_distributed(job.distribution)
+    check_ranges(job)
+
+
+def _check_training(job: FinetuningSettings) -> None:
+    training = job.training
+    check_training(training)
     for name in _NEED_AN_EVALUATION:
-        value = getattr(choices, name)
-        if value is not None and not do_eval:
+        value = getattr(training, name)
+        if value is not None and not job.do_eval:
             raise UserError(
                 f"--{name}={value} asks for evaluations while training; add "
                 "--do_eval, or leave it out"
             )
-    check_compiled(choices.computing, lazy_embeddings=choices.lazy_embeddings)
-    if choices.lazy_embeddings and choices.lora_rank is not None:
+    if training.lazy_embeddings and training.lora_rank is not None:
         raise UserError(
-            "--lazy_embeddings and --lora_rank: with LoRA the word table is "
-            "not trained at all; leave --lazy_embeddings out"
+            "--lazy_embeddings and --lora_rank: with LoRA the word embedding "
+            "table is not trained at all; leave --lazy_embeddings out"
         )
-    if choices.tensorboard:
-        require_tensorboard()
 
 
-def check_data(choices: DataChoices, *, do_train: bool) -> None:
-    """Checks what was said of the data.
-
-    Args:
-        choices: what the user said.
-        do_train: whether a classifier is trained.
-
-    Raises:
-        UserError: a flag would have no effect, or `dev_fraction` is no part.
-    """
-    check_range(choices.dev_fraction, Range("dev_fraction", 0, 1))
-    if choices.labels_file is not None and do_train:
+def _check_data(data: DataSettings, *, do_train: bool) -> None:
+    check_ranges(data)
+    if data.labels_file is not None and do_train:
         raise UserError(
-            f"--labels_file={choices.labels_file} names the labels of a "
+            f"--labels_file={data.labels_file} names the labels of a "
             "classifier that is not trained; with --do_train they are those "
             "of the training data. Leave it out"
         )
-    if choices.task_name.lower() == CSV:
+    if data.task_name.lower() == CSV:
         return
     own = {
-        "train_file": choices.train_file,
-        "dev_file": choices.dev_file,
-        "test_file": choices.test_file,
-        "text_column": choices.file.text,
-        "text_pair_column": choices.file.text_pair,
-        "label_column": choices.file.label,
-        "id_column": choices.file.id,
-        "labels_file": choices.labels_file,
-        "skip_labels": ",".join(choices.skip_labels) or None,
+        "train_file": data.train_file,
+        "dev_file": data.dev_file,
+        "test_file": data.test_file,
+        "text_column": data.file.text,
+        "text_pair_column": data.file.text_pair,
+        "label_column": data.file.label,
+        "id_column": data.file.id,
+        "labels_file": data.labels_file,
+        "skip_labels": ",".join(data.skip_labels) or None,
     }
     for name, value in own.items():
         if value is not None:
             raise UserError(
                 f"--{name}={value} is for files of your own; the files, "
-                f"columns and labels of --task_name={choices.task_name} are "
+                f"columns and labels of --task_name={data.task_name} are "
                 "known. Leave it out, or give --task_name=csv"
             )
 
 
+# The output folder.
+
+
+def check_folder(job: FinetuningSettings, folder: RunFolder) -> None:
+    """Checks that the output folder is one that the job can work in.
+
+    Raises:
+        UserError: it is a file; a file that is read would be replaced; there
+            is no model to use.
+    """
+    if folder.path.exists() and not folder.path.is_dir():
+        raise UserError(
+            f"--output_dir={folder.path}: is a file; give a folder, which "
+            "need not exist yet"
+        )
+    _check_inputs_stay(job, folder)
+    if job.do_train or job.encoder.init_checkpoint is not None:
+        return
+    if job.overwrite_output_dir:
+        raise UserError(
+            f"--overwrite_output_dir would leave nothing to use in "
+            f"{folder.path}; add --do_train, or leave it out"
+        )
+    if not folder.holds_a_model:
+        unfinished = folder.holds_a_run
+        raise UserError(
+            f"{folder.path}: has no trained classifier"
+            + (" yet; finish its training" if unfinished else ". Train one")
+            + " with --do_train, or give a checkpoint that has "
+            "`output_weights` as --init_checkpoint"
+        )
+
+
+def _check_inputs_stay(job: FinetuningSettings, folder: RunFolder) -> None:
+    """Checks that a job reads none of the files that it replaces."""
+    if not folder.path.exists():
+        return
+    replaced: tuple[str, ...] = ()
+    if job.do_predict:
+        # Which task it is may not be known yet.
+        replaced = run_folder.RESULT_FILES
+    if job.overwrite_output_dir:
+        replaced = run_folder.WRITTEN
+        _refuse_checkpoint_inside(job, folder)
+    read = {
+        "train_file": job.data.train_file,
+        "dev_file": job.data.dev_file,
+        "test_file": job.data.test_file,
+        "labels_file": job.data.labels_file,
+        "vocab_file": job.encoder.vocab_file,
+        "bert_config_file": job.encoder.bert_config_file,
+    }
+    for flag, given in read.items():
+        if given is None or not pathlib.Path(given).exists():
+            continue
+        for name in replaced:
+            target = folder / name
+            if target.exists() and target.samefile(given):
+                raise UserError(
+                    f"--{flag}={given}: would be replaced, since it lies "
+                    f"in --output_dir={folder.path}. Move it, or give "
+                    "another --output_dir."
+                )
+
+
+def _refuse_checkpoint_inside(
+    job: FinetuningSettings, folder: RunFolder
+) -> None:
+    given = job.encoder.init_checkpoint
+    if given is None:
+        return
+    path = pathlib.Path(given)
+    place = path if path.is_dir() else path.parent
+    if place.exists() and place.samefile(folder.path):
+        raise UserError(
+            f"--output_dir={folder.path}: holds the --init_checkpoint, which "
+            "--overwrite_output_dir would remove. Give another --output_dir."
+        )
+
+
+def check_same_run(folder: RunFolder, known: Mapping[str, Any]) -> None:
+    """Checks what is known of a job's settings yet against the folder's.
+
+    Args:
+        folder: of the run.
+        known: some of the fields of `RunSettings`.
+
+    Raises:
+        UserError: the folder holds a run of another task, or results that
+            are of no run.
+    """
+    if not folder.holds_a_run:
+        _refuse_foreign_files(folder)
+        return
+    earlier = folder.read_settings()
+    for name in ("task_name", "problem", "labels"):
+        before = getattr(earlier, name)
+        now = known.get(name, before)
+        if before != now:
+            raise UserError(
+                f"{folder.path}: holds a run of another task: its "
+                f"{name} was {before}, now it is {now}. Give another "
+                "--output_dir, or --overwrite_output_dir to start anew."
+            )
+
+
+def _refuse_foreign_files(folder: RunFolder) -> None:
+    for name in run_folder.WRITTEN:
+        if (folder / name).exists():
+            raise UserError(
+                f"{folder / name}: is there already, and of no run "
+                "of this program. Give another --output_dir, or "
+                "--overwrite_output_dir to replace it."
+            )
+
+
+def refuse_unfinished(folder: RunFolder, init_checkpoint: str | None) -> None:
+    """Checks that no unfinished training would be replaced by a checkpoint.
+
+    Raises:
+        UserError: the folder holds one.
+    """
+    if folder.holds_a_run:
+        raise UserError(
+            f"{folder.path}: holds a training that has saved no model "
+            "yet. Finish it with its --do_train command, give another "
+            "--output_dir, or --overwrite_output_dir to put "
+            f"{init_checkpoint} in its place."
+        )
+
+
+def check_same_model(job: FinetuningSettings, folder: RunFolder) -> None:
+    """Checks that flags do not contradict the model that a folder holds.
+
+    It is used as it was trained, so they could only be passed over.
+
+    Raises:
+        UserError: one does; or a file that one names cannot be read.
+    """
+    settings = folder.read_settings()
+    encoder, data = job.encoder, job.data
+    told: dict[str, tuple[Any, Any]] = {
+        "max_seq_length": (encoder.max_seq_length, settings.max_seq_length),
+        "do_lower_case": (encoder.do_lower_case, settings.do_lower_case),
+        "problem_type": (data.problem_type, settings.problem),
+        "label_separator": (data.label_separator, settings.label_separator),
+    }
+    for flag, (now, before) in told.items():
+        if now not in (None, before):
+            raise _another(folder, f"--{flag}={now}", before)
+    if settings.columns:
+        _check_same_columns(job, folder, settings)
+    if data.labels_file is not None:
+        labels = read_labels(data.labels_file, len(settings.labels))
+        if labels != settings.labels:
+            before = f"the labels {', '.join(settings.labels)}"
+            raise _another(folder, f"--labels_file={data.labels_file}", before)
+    if encoder.vocab_file is not None and not _same_tokens(
+        read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)
+    ):
+        flag = f"--vocab_file={encoder.vocab_file}"
+        raise _another(folder, flag, f"the tokens of {folder.vocab_file}")
+    if encoder.bert_config_file is not None:
+        _check_same_sizes(encoder.bert_config_file, folder)
+
+
+def _check_same_columns(
+    job: FinetuningSettings, folder: RunFolder, settings: RunSettings
+) -> None:
+    trained = Columns.from_dict(settings.columns)
+    said = {
+        "text": job.data.file.text,
+        "text_pair": job.data.file.text_pair,
+        "id": job.data.file.id,
+        # A file to predict needs none.
+        "label": job.data.file.label if job.do_eval else None,
+    }
+    names = dict(enumerate(trained.names))
+    for role, value in said.items():
+        if value is None or trained.are_said(role, value):
+            continue
+        found = getattr(trained, role)
+        indices = found if role == "label" else (found,)
+        before = ", ".join(names.get(index, "none") for index in indices)
+        raise _another(folder, f"--{role}_column={value}", before or "none")
+
+
+def _check_same_sizes(config_file: str, folder: RunFolder) -> None:
+    config = BertConfig.from_json_file(config_file).to_dict()
+    kept = BertConfig.from_json_file(folder / run_folder.CONFIG).to_dict()
+    for name in config.keys() & kept.keys():
+        now, before = config[name], kept[name]
+        # Formats differ in how they spell all that is no size.
+        if now != before and type(now) is type(before) is int:
+            flag = f"--bert_config_file={config_file}"
+            raise _another(
+                folder, f"{flag} with {name} {now}", f"{name} {before}"
+            )
+
+
+def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
+    """Whether tokens have the same ids.
+
+    A folder has a line for every id, so it may have more tokens than a file
+    of another format.
+    """
+    return given.items() <= kept.items() and max(given.values()) == max(
+        kept.values()
+    )
+
+
+def _another(folder: RunFolder, flag: str, before: Any) -> UserError:
+    trained_with = "without it" if before is None else f"with {before}"
+    return UserError(
+        f"{flag}: the classifier in --output_dir={folder.path} was trained "
+        f"{trained_with} and is used as it was trained. Leave the flag out, "
+        "or train another classifier with --do_train in another folder."
+    )
+
+
+# What the task must allow.
+
+
 def check_metric(
-    metric: str, problem: Problem, num_labels: int | None = None
+    metric: str, task: TaskType, num_labels: int | None = None
 ) -> None:
     """Checks the metric that is to decide which weights are best.
 
     Args:
         metric: its name.
-        problem: whose evaluations must have it.
+        task: whose evaluations must have it.
         num_labels: how many labels there are, if that is known yet.
 
     Raises:
         UserError: there is no such metric; the message names those there are.
     """
-    names = problem.metrics(num_labels)
+    names = task.metrics(num_labels)
     if metric not in names:
         labels = "" if num_labels is None else f" with {num_labels} labels"
         raise UserError(
-            f"--best_metric={metric}: an evaluation of a {problem.name} "
+            f"--best_metric={metric}: an evaluation of a {task.name} "
             f"problem{labels} has {', '.join(sorted(names))}; give one of "
             "these"
         )
 
 
-def check_class_weight(class_weight: str | None, problem: Problem) -> None:
+def check_class_weight(class_weight: str | None, task: TaskType) -> None:
     """Checks that there are classes to weigh, if weights are wanted.
 
     Raises:
         UserError: examples have not one label each.
     """
-    if class_weight is not None and not problem.has_classes:
+    if class_weight is not None and not task.has_classes:
         raise UserError(
             f"--class_weight={class_weight} is for problems with one label "
-            f"an example; this one is {problem.name}. Leave it out"
+            f"an example; this one is {task.name}. Leave it out"
         )

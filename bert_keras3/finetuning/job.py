@@ -1,34 +1,64 @@
 """One fine-tuning job from files to files: train, evaluate, predict.
 
-Where the classifier comes from is told by `learning` (training) and
-`readiness` (it is there already), what it is asked by `answering`.
+    checkpoint ─▶ files ─▶ checks ─▶ encode ─▶ train or load ─▶ answer ─▶ write
+
+Everything that can be wrong is found before the output folder is touched,
+but for what only training can show.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import pathlib
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
-from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.answering import evaluate, predict
-from bert_keras3.finetuning.checks import check_data, check_training
-from bert_keras3.finetuning.choices import Job
-from bert_keras3.finetuning.folder_checks import check_inputs_stay
-from bert_keras3.finetuning.learning import learn
-from bert_keras3.finetuning.readiness import take_checkpoint, take_folder
-from bert_keras3.finetuning.reading import Reader
-from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.checkpointing.labels import read_labels
+from bert_keras3.finetuning import checks, run_folder
+from bert_keras3.finetuning.datasets import (
+    Dataset,
+    Source,
+    find_dataset,
+    reopen_rows,
+)
+from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
+from bert_keras3.finetuning.heldout import check_fraction, hold_out
+from bert_keras3.finetuning.lora import add_lora
+from bert_keras3.finetuning.run_folder import RunFolder, RunSettings, new_model
+from bert_keras3.finetuning.settings import FinetuningSettings
+from bert_keras3.finetuning.task import Evaluation, Examples, LabelSource
+from bert_keras3.finetuning.tasks import TASKS, AnyTask, TaskType
+from bert_keras3.finetuning.training import (
+    data_checksum,
+    steps_of,
+    with_class_weights,
+)
+from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.feature_store import INPUT_MASK
+from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.ranges import Range, check_range
-from bert_keras3.training.devices import check_not_distributed
+from bert_keras3.training.computing import computing_in, make_deterministic
+from bert_keras3.training.predict import Predictor
 from bert_keras3.training.screen import Screen
 from bert_keras3.training.session import Session, open_session
+from bert_keras3.training.state import read_numbers, refuse_another_training
+from modeling import BertWithHeads
+
+# Lengths of batches are multiples of this where each is compiled for itself.
+_LENGTH_STEP = 32
+
+# New for every task, so a checkpoint may lack them or have other ones.
+_HEAD = ("output_weights$", "output_bias$")
+
+# What a model with one head reads.
+_MODEL_INPUTS = ("input_ids", INPUT_MASK, "segment_ids")
 
 
-def run(job: Job, screen: Screen) -> None:
+def run(job: FinetuningSettings, screen: Screen) -> None:
     """Does a job.
-
-    Whatever can be wrong is found before anything is written, but for what
-    only training can show.
 
     Args:
         job: what is to be done.
@@ -38,76 +68,99 @@ def run(job: Job, screen: Screen) -> None:
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
-    with open_session(job.output_dir, screen, job.distribution) as opened:
-        folder = RunFolder(opened.output_dir)
-        _check(job, folder)
-        opened.devices.check(
-            job.training.train_batch_size,
-            job.training.gradient_accumulation_steps,
-            job.training.computing,
-        )
-        scratch = folder / run_folder.SCRATCH
-        with opened.locked():
-            # Of a run that was killed.
-            shutil.rmtree(scratch, ignore_errors=True)
+    with open_session(job.output_dir, job.distribution, screen) as session:
+        folder = RunFolder(session.folder)
+        checks.check_flags(job)
+        checks.check_folder(job, folder)
+        session.devices.check(job.training)
+        with session.own_folder():
+            scratch = folder / run_folder.SCRATCH
+            shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
-                _do(job, folder, opened)
+                _Job(job, folder, session).go()
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _check(job: Job, folder: RunFolder) -> None:
-    """Checks the flags against each other and the state of the folder."""
-    if not (job.do_train or job.do_eval or job.do_predict):
-        raise UserError(
-            "there is nothing to do: give --do_train, --do_eval or "
-            "--do_predict, or several of them"
-        )
-    check_data(job.data, do_train=job.do_train)
-    if job.do_train:
-        check_training(job.training, do_eval=job.do_eval)
-    else:
-        check_not_distributed(job.distribution)
-    for name in ("eval_batch_size", "predict_batch_size", "batch_tokens"):
-        if (value := getattr(job, name)) is not None:
-            check_range(value, Range(name, 1))
-    if folder.path.exists() and not folder.path.is_dir():
-        raise UserError(
-            f"--output_dir={folder.path}: is a file; give a folder, which "
-            "need not exist yet"
-        )
-    check_inputs_stay(job, folder)
-    if job.do_train or job.encoder.init_checkpoint is not None:
-        return
-    if job.overwrite_output_dir:
-        raise UserError(
-            f"--overwrite_output_dir would leave nothing to use in "
-            f"{folder.path}; add --do_train, or leave it out"
-        )
-    if not folder.holds_a_model:
-        unfinished = folder.holds_a_run
-        raise UserError(
-            f"{folder.path}: has no trained classifier"
-            + (" yet; finish its training" if unfinished else ". Train one")
-            + " with --do_train, or give a checkpoint that has "
-            "`output_weights` as --init_checkpoint"
-        )
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """A model with its weights, and the examples that it is for."""
+
+    model: BertWithHeads
+    task: AnyTask
+    dev: Examples | None
+    """To evaluate on, if that is wanted."""
+    test: Examples | None
+    """To predict, if that is wanted."""
 
 
-def _do(job: Job, folder: RunFolder, opened: Session) -> None:
-    screen = opened.screen
-    reader = Reader(job, folder / run_folder.SCRATCH, screen)
-    if job.do_train:
-        classifier = learn(job, folder, reader, opened)
-        if not opened.devices.is_chief:
+class _Job:
+    """One job while it runs."""
+
+    def __init__(
+        self, job: FinetuningSettings, folder: RunFolder, session: Session
+    ) -> None:
+        self._job = job
+        self._folder = folder
+        self._session = session
+        self._say = session.screen.say
+        # What was found out about each file, for the data report.
+        self._report: dict[str, dict[str, Any]] = {}
+
+    def go(self) -> None:
+        """Gets a model ready, and its answers."""
+        job, folder = self._job, self._folder
+        given = job.encoder.init_checkpoint is not None
+        if job.do_train:
+            ready = self._train()
+        elif not folder.holds_a_model or (job.overwrite_output_dir and given):
+            ready = self._take_checkpoint()
+        else:
+            ready = self._open_folder()
+        if not self._session.devices.is_chief:
             return
-    elif not folder.holds_a_model or (
-        job.overwrite_output_dir and job.encoder.init_checkpoint is not None
-    ):
-        classifier = take_checkpoint(job, folder, reader, screen)
-    else:
-        classifier = take_folder(job, folder, reader, screen)
-    if classifier.dev is not None:
-        evaluate(classifier, classifier.dev, folder, screen, job.eval_limit)
-    if classifier.test is not None:
-        predict(classifier, classifier.test, folder, screen, job.predict_limit)
+        predictor = self._predictor(ready.model)
+        if ready.dev is not None:
+            self._evaluate(ready.task, predictor, ready.dev)
+        if ready.test is not None:
+            self._predict(ready.task, predictor, ready.test)
+
+    # The model is trained.
+
+    def _train(self) -> _Ready:
+        """Trains a model, or goes on with a training that was stopped."""
+        job, folder, training = self._job, self._folder, self._job.training
+        checkpoint = self._open_checkpoint()
+        checkpoint.check_encoder(job.encoder.allow_missing)
+        encoder = self._text_encoder(checkpoint)
+        dataset = find_dataset(job.data)
+        if not job.overwrite_output_dir:
+            checks.check_same_run(folder, {"task_name": dataset.name})
+        sources = self._sources(dataset)
+        if job.do_eval and "dev" not in sources:
+            check_fraction(job.data.dev_fraction)
+        source = sources["train"]
+        self._show(source)
+        task_type, why = dataset.task(source)
+        self._say(f"problem: {task_type.name} ({why})")
+        best_metric = (
+            training.best_metric or dataset.metric or task_type.default_metric
+        )
+        checks.check_metric(best_metric, task_type)
+        checks.check_class_weight(training.class_weight, task_type)
+
+        file = self._encode(source, encoder, "train", task_type, dataset.labels)
+        task = file.task
+        self._say(f"labels: {', '.join(task.labels)}")
+        checks.check_metric(best_metric, task_type, len(task.labels))
+        settings = self._settings(dataset, task, source, checkpoint)
+        if not job.overwrite_output_dir:
+            checks.check_same_run(folder, dataclasses.asdict(settings))
+        train, dev = self._split(file, sources, encoder)
+        num_steps, epoch_ends = steps_of(len(train), training)
+        test = None
+        if "test" in sources:
+            test = self._encode(sources["test"], encoder, "test", task_type)
+
+        make_deterministic(training.seed)
+        model = self._new_model(checkpoint, task)

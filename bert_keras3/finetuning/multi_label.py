@@ -1,26 +1,183 @@
-"""Each example has any number of labels: one sigmoid for each of them."""
+"""Each example has any number of labels: one sigmoid for each of them.
+
+    labels = ("late", "rude", "dirty")
+    logits [[2.0, -1.0, 0.5]] → probabilities [[0.88, 0.27, 0.62]]
+      → "late|dirty"
+"""
 
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+import dataclasses
+import itertools
+import pathlib
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.special
-from sklearn import metrics
 
-from bert_keras3.finetuning.label_sets import DEFAULT_SEPARATOR, THRESHOLD
-from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
-from bert_keras3.finetuning.problem import Evaluation, LabelSource, Problem
-from bert_keras3.finetuning.single_label import ordered_labels, unknown_label
-from bert_keras3.inputs.examples import InputExample
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    TARGETS,
+    Evaluation,
+    Examples,
+    LabelSource,
+    Outputs,
+    Tensors,
+)
+from bert_keras3.finetuning.texts import (
+    PREDICTIONS,
+    TEST_TSV,
+    TextReader,
+    ordered_labels,
+    unknown_label,
+    write_text_predictions,
+)
 from bert_keras3.safekeeping.errors import UserError
-from modeling.losses import multi_label_loss
+
+if TYPE_CHECKING:
+    from bert_keras3.finetuning.encoding import TextEncoder
+    from bert_keras3.inputs.examples import InputExample
+
+DEFAULT_SEPARATOR = "|"
+# The probability from which on a text has a label.
+THRESHOLD = 0.5
 
 _YES_OR_NO = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),
     **dict.fromkeys(("", "0", "0.0", "false", "no", "n"), False),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelSetPrediction:
+    """The labels of a text, none or several."""
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    """One for each label that there is, each between 0 and 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabel:
+    """Independent yes-or-no decisions about a text."""
+
+    name: ClassVar[str] = "multi_label"
+    default_metric: ClassVar[str] = "micro_f1"
+    has_classes: ClassVar[bool] = False
+    repeats_labels: ClassVar[bool] = True
+    heads: ClassVar[tuple[str, ...]] = ("labels",)
+    result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
+    score_name: ClassVar[str] = "probabilities"
+
+    labels: tuple[str, ...]
+
+    @classmethod
+    def reader(
+        cls, encoder: TextEncoder, labels: LabelSource | None
+    ) -> TextReader:
+        """See `Task`."""
+        return TextReader(encoder, labels and _Targets(labels), cls)
+
+    @classmethod
+    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+        """See `Task`."""
+        return ("loss", "accuracy", "micro_f1", "macro_f1")
+
+    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+        """Mean binary cross-entropy of `logits` and `targets`, [B, C]."""
+        from modeling.losses import multi_label_loss
+
+        return multi_label_loss(
+            outputs["logits"],
+            features[TARGETS],
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
+    def count(self, examples: Examples) -> dict[str, float]:
+        """Returns how often each label occurs."""
+        counts = examples.column(TARGETS).sum(0, dtype=int)
+        return dict(zip(self.labels, counts.tolist(), strict=True))
+
+    def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
+        """Accuracy (all labels right), micro and macro F1, loss."""
+        import scipy.special
+        from sklearn import metrics
+
+        from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
+
+        logits = outputs["logits"].astype(np.float64)
+        truth = examples.column(TARGETS).astype(np.int64)
+        # −log σ(z) for a yes, −log σ(−z) for a no
+        losses = np.logaddexp(0.0, np.where(truth > 0, -logits, logits))
+        is_label = scipy.special.expit(logits) >= THRESHOLD
+        predicted = is_label.astype(np.int64)
+        per_label = figures_per_label(truth, predicted, self.labels)
+        scalars = {
+            "loss": float(losses.mean()),
+            "accuracy": float((truth == predicted).all(-1).mean()),
+            "micro_f1": float(
+                metrics.f1_score(
+                    truth, predicted, average="micro", zero_division=0.0
+                )
+            ),
+            "macro_f1": macro_f1(per_label),
+        }
+        return Evaluation(scalars, {"per_label": per_label})
+
+    def write_predictions(
+        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    ) -> pathlib.Path:
+        """Writes the labels of each text and all probabilities."""
+        import scipy.special
+
+        probabilities = scipy.special.expit(outputs["logits"])
+        decisions = [
+            DEFAULT_SEPARATOR.join(itertools.compress(self.labels, flags))
+            for flags in probabilities >= THRESHOLD
+        ]
+        return write_text_predictions(
+            folder, examples, probabilities, decisions, self.labels
+        )
+
+    @property
+    def score_shape(self) -> tuple[int, ...]:
+        """A probability for each label."""
+        return (len(self.labels),)
+
+    def scores(self, outputs: Tensors) -> Any:
+        """Logits [N, C] → probabilities [N, C]."""
+        from keras import ops
+
+        return ops.sigmoid(outputs["logits"])
+
+    def decisions(self, scores: Any) -> dict[str, Any]:
+        """Probabilities [N, C] → `label` string [N], `is_label` bool [N, C].
+
+        Several labels of a text stand in one string, with | between them.
+        """
+        import tensorflow as tf
+
+        is_label = scores >= THRESHOLD  # [N, C]
+        # What stands before each name: nothing if it is the first of its row.
+        before = tf.cumsum(tf.cast(is_label, tf.int32), axis=1, exclusive=True)
+        names = tf.where(
+            before > 0,
+            [DEFAULT_SEPARATOR + label for label in self.labels],
+            self.labels,
+        )
+        label = tf.strings.reduce_join(tf.where(is_label, names, ""), axis=1)
+        return {"label": label, "is_label": is_label}
+
+    def predictions(self, scores: np.ndarray) -> list[LabelSetPrediction]:
+        """Probabilities [N, C] → N predictions."""
+        return [
+            LabelSetPrediction(
+                tuple(itertools.compress(self.labels, flags)), tuple(row)
+            )
+            for flags, row in zip(
+                (scores >= THRESHOLD).tolist(), scores.tolist(), strict=True
+            )
+        ]
 
 
 class _Targets:
@@ -96,51 +253,3 @@ class _Targets:
             places[np.frombuffer(self._labels, np.int32)],
         ] = 1
         return labels, targets
-
-
-def _decide(probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
-    return [
-        DEFAULT_SEPARATOR.join(
-            label
-            for label, probability in zip(labels, row, strict=True)
-            if probability >= THRESHOLD
-        )
-        for row in probabilities
-    ]
-
-
-def _evaluate(
-    logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]
-) -> Evaluation:
-    logits = logits.astype(np.float64)
-    # −log σ(z) for a yes, −log σ(−z) for a no
-    losses = np.logaddexp(0.0, np.where(targets > 0, -logits, logits))
-    truth = targets.astype(np.int64)
-    predicted = (scipy.special.expit(logits) >= THRESHOLD).astype(np.int64)
-    per_label = figures_per_label(truth, predicted, labels)
-    scalars = {
-        "loss": float(losses.mean()),
-        "accuracy": float((truth == predicted).all(-1).mean()),
-        "micro_f1": float(
-            metrics.f1_score(
-                truth, predicted, average="micro", zero_division=0.0
-            )
-        ),
-        "macro_f1": macro_f1(per_label),
-    }
-    return Evaluation(scalars, {"per_label": per_label})
-
-
-MULTI_LABEL = Problem(
-    name="multi_label",
-    make_targets=_Targets,
-    loss=multi_label_loss,
-    probabilities=scipy.special.expit,
-    decide=_decide,
-    evaluate=_evaluate,
-    metrics=lambda num_labels: ("loss", "accuracy", "micro_f1", "macro_f1"),
-    count=lambda targets, labels: dict(
-        zip(labels, targets.sum(0, dtype=int).tolist(), strict=True)
-    ),
-    default_metric="micro_f1",
-)

@@ -1,19 +1,133 @@
-"""Each example has a number: one output, squared error."""
+"""Each example has a number: one output, squared error.
+
+    logits [[3.7]] → value 3.7
+"""
 
 from __future__ import annotations
 
 import array
+import dataclasses
 import math
+import pathlib
 import warnings
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.stats
 
-from bert_keras3.finetuning.problem import Evaluation, LabelSource, Problem
-from bert_keras3.inputs.examples import InputExample
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    TARGETS,
+    Evaluation,
+    Examples,
+    LabelSource,
+    Outputs,
+    Tensors,
+)
+from bert_keras3.finetuning.texts import (
+    PREDICTIONS,
+    TEST_TSV,
+    TextReader,
+    write_text_predictions,
+)
 from bert_keras3.safekeeping.errors import UserError
-from modeling.losses import regression_loss
+
+if TYPE_CHECKING:
+    from bert_keras3.finetuning.encoding import TextEncoder
+    from bert_keras3.inputs.examples import InputExample
+
+
+@dataclasses.dataclass(frozen=True)
+class ValuePrediction:
+    """The number that the model gives a text."""
+
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+    """A number for each text; the one label is the name of its column."""
+
+    name: ClassVar[str] = "regression"
+    default_metric: ClassVar[str] = "pearson"
+    has_classes: ClassVar[bool] = False
+    repeats_labels: ClassVar[bool] = False
+    heads: ClassVar[tuple[str, ...]] = ("labels",)
+    result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
+    score_name: ClassVar[str] = "value"
+    score_shape: ClassVar[tuple[int, ...]] = ()
+
+    labels: tuple[str, ...]
+
+    @classmethod
+    def reader(
+        cls, encoder: TextEncoder, labels: LabelSource | None
+    ) -> TextReader:
+        """See `Task`."""
+        return TextReader(encoder, labels and _Targets(labels), cls)
+
+    @classmethod
+    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+        """See `Task`."""
+        return ("loss", "mean_absolute_error", "pearson", "spearman")
+
+    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+        """Mean squared error of `logits` [B, 1] and `targets` [B]."""
+        from modeling.losses import regression_loss
+
+        return regression_loss(
+            outputs["logits"],
+            features[TARGETS],
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
+    def count(self, examples: Examples) -> dict[str, float]:
+        """Returns the range of the numbers and their mean."""
+        targets = examples.column(TARGETS)
+        return {
+            "least": float(targets.min()),
+            "mean": float(targets.mean(dtype=np.float64)),
+            "most": float(targets.max()),
+        }
+
+    def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
+        """Both correlations, the mean absolute and the squared error."""
+        import scipy.stats
+
+        predicted = outputs["logits"][:, 0].astype(np.float64)
+        targets = examples.column(TARGETS)
+        errors = predicted - targets
+        with warnings.catch_warnings():  # of constants, where r is undefined
+            warnings.simplefilter("ignore")
+            pearson = float(scipy.stats.pearsonr(predicted, targets)[0])
+            spearman = float(scipy.stats.spearmanr(predicted, targets)[0])
+        return Evaluation(
+            {
+                "loss": float(np.square(errors).mean()),
+                "mean_absolute_error": float(np.abs(errors).mean()),
+                "pearson": pearson if math.isfinite(pearson) else 0.0,
+                "spearman": spearman if math.isfinite(spearman) else 0.0,
+            }
+        )
+
+    def write_predictions(
+        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    ) -> pathlib.Path:
+        """Writes the number of each text."""
+        values = outputs["logits"]
+        decisions = [f"{value:.6g}" for value in values[:, 0]]
+        return write_text_predictions(folder, examples, values, decisions, ())
+
+    def scores(self, outputs: Tensors) -> Any:
+        """Logits [N, 1] → values [N]."""
+        return outputs["logits"][:, 0]
+
+    def decisions(self, scores: Any) -> dict[str, Any]:
+        """The value says it all."""
+        return {}
+
+    def predictions(self, scores: np.ndarray) -> list[ValuePrediction]:
+        """Values [N] → N predictions."""
+        return [ValuePrediction(value) for value in scores.tolist()]
 
 
 def as_number(cell: str) -> float | None:
@@ -47,50 +161,3 @@ class _Targets:
     def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
         labels = self._source.labels or self._source.columns or ("score",)
         return labels[:1], np.frombuffer(self._values, np.float32)
-
-
-def _decide(values: np.ndarray, labels: Sequence[str]) -> list[str]:
-    return [f"{value:.6g}" for value in values[:, 0]]
-
-
-def _evaluate(
-    logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]
-) -> Evaluation:
-    predicted = logits[:, 0].astype(np.float64)
-    errors = predicted - targets
-    with warnings.catch_warnings():  # of constant values, where r is undefined
-        warnings.simplefilter("ignore")
-        pearson = float(scipy.stats.pearsonr(predicted, targets)[0])
-        spearman = float(scipy.stats.spearmanr(predicted, targets)[0])
-    return Evaluation(
-        {
-            "loss": float(np.square(errors).mean()),
-            "mean_absolute_error": float(np.abs(errors).mean()),
-            "pearson": pearson if math.isfinite(pearson) else 0.0,
-            "spearman": spearman if math.isfinite(spearman) else 0.0,
-        }
-    )
-
-
-def _spread(targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    return {
-        "least": float(targets.min()),
-        "mean": float(targets.mean(dtype=np.float64)),
-        "most": float(targets.max()),
-    }
-
-
-REGRESSION = Problem(
-    name="regression",
-    make_targets=_Targets,
-    loss=regression_loss,
-    probabilities=lambda logits: logits,
-    decide=_decide,
-    evaluate=_evaluate,
-    metrics=lambda num_labels: (
-        *("loss", "mean_absolute_error", "pearson", "spearman"),
-    ),
-    count=_spread,
-    default_metric="pearson",
-    has_probabilities=False,
-)

@@ -6,22 +6,24 @@ and the settings that the data was read with all lie in it.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import os
 import pathlib
 import shutil
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from bert_keras3.checkpointing import load
-from bert_keras3.finetuning.classifier import BertClassifier
-from bert_keras3.finetuning.lora import has_lora, save_lora
+from bert_keras3.finetuning.task import Evaluation
+from bert_keras3.finetuning.tasks import TASKS, AnyTask
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
-from bert_keras3.training import run_folder as training_run_folder
-from modeling.config import BertConfig
 from tokenization.opening import Tokenizer, open_tokenizer
 from tokenization.vocab import is_sentence_pieces, load_vocab
+
+if TYPE_CHECKING:
+    from modeling import BertConfig, BertWithHeads
 
 MODEL = "model.keras"
 LORA = "lora.safetensors"
@@ -37,12 +39,17 @@ DEV_SPLIT = "dev_split.csv"
 EVAL_TEXT = "eval_results.txt"
 EVAL_JSON = "eval_results.json"
 CONFUSION = "confusion_matrix.csv"
-TEST_TSV = "test_results.tsv"
-PREDICTIONS = "predictions.csv"
 SCRATCH = ".encoded"
 
 # What makes a folder the folder of a run.
 _OF_A_RUN = (SETTINGS, STATE, MODEL)
+
+RESULT_FILES = tuple(
+    dict.fromkeys(
+        name for task in TASKS.values() for name in task.result_files
+    )
+)
+"""The files of predictions, of whatever task."""
 
 WRITTEN = (
     *_OF_A_RUN,
@@ -56,37 +63,33 @@ WRITTEN = (
     EVAL_TEXT,
     EVAL_JSON,
     CONFUSION,
-    TEST_TSV,
-    PREDICTIONS,
+    *RESULT_FILES,
 )
 """The files that a run writes; not to be replaced if of somebody else's."""
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifierSettings:
-    """How data was read when the classifier was trained."""
+class RunSettings:
+    """How data was read when the model was trained."""
 
     task_name: str
+    """The data set: `csv`, or the name of a benchmark."""
     problem: str
+    """The task, a key of `tasks.TASKS`."""
     labels: tuple[str, ...]
     max_seq_length: int
     do_lower_case: bool
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """The columns of the training file, for data of task csv."""
+    """The columns of the training file, for data of one's own."""
     takes_pairs: bool = False
     label_separator: str | None = None
     init_checkpoint: str | None = None
     """Where the weights came from, for the record."""
 
-
-def training_folder(path: pathlib.Path) -> training_run_folder.RunFolder:
-    """Returns the folder of a run as `training.session` knows it."""
-    return training_run_folder.RunFolder(
-        path,
-        training_run_folder.RunFiles(
-            (SETTINGS, MODEL), written=WRITTEN, scratch=(SCRATCH,)
-        ),
-    )
+    @property
+    def task(self) -> AnyTask:
+        """The task with its labels."""
+        return TASKS[self.problem](self.labels)
 
 
 class RunFolder:
@@ -123,26 +126,26 @@ class RunFolder:
         for name in (TENSORBOARD, SCRATCH):
             shutil.rmtree(self / name, ignore_errors=True)
 
+    # What is needed to predict later.
+
     def begin(
         self,
-        settings: ClassifierSettings,
+        settings: RunSettings,
         config: BertConfig,
         vocab_file: str | os.PathLike[str],
     ) -> None:
-        """Makes the folder, with all that a classifier needs but weights."""
+        """Makes the folder, with all that a model needs but its weights."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_settings(settings)
-        self.write_encoder_files(config, vocab_file)
+        with atomic_write(self / CONFIG) as file:
+            file.write(config.to_json_string())
+        self._copy_vocabulary(vocab_file)
 
-    def write_settings(self, settings: ClassifierSettings) -> None:
+    def write_settings(self, settings: RunSettings) -> None:
         """Writes how data is to be read."""
-        with atomic_write(self / SETTINGS) as file:
-            json.dump(
-                dataclasses.asdict(settings), file, ensure_ascii=False, indent=2
-            )
-            file.write("\n")
+        self._write_json(SETTINGS, dataclasses.asdict(settings))
 
-    def read_settings(self) -> ClassifierSettings:
+    def read_settings(self) -> RunSettings:
         """Reads how data is to be read.
 
         Raises:
@@ -152,7 +155,7 @@ class RunFolder:
         try:
             fields = json.loads(path.read_text("utf-8"))
             fields["labels"] = tuple(fields["labels"])
-            return ClassifierSettings(**fields)
+            return RunSettings(**fields)
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: has no {SETTINGS}, so no classifier was "
@@ -162,12 +165,7 @@ class RunFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: is damaged: {error}") from error
 
-    def write_encoder_files(
-        self, config: BertConfig, vocab_file: str | os.PathLike[str]
-    ) -> None:
-        """Copies the configuration and the vocabulary beside the weights."""
-        with atomic_write(self / CONFIG) as file:
-            file.write(config.to_json_string())
+    def _copy_vocabulary(self, vocab_file: str | os.PathLike[str]) -> None:
         if is_sentence_pieces(vocab_file):
             with atomic_path(self / SENTENCE_PIECES) as temporary:
                 shutil.copyfile(vocab_file, temporary)
@@ -182,41 +180,8 @@ class RunFolder:
             with atomic_path(self / VOCABULARY) as temporary:
                 shutil.copyfile(vocab_file, temporary)
 
-    def save_model(self, model: BertClassifier) -> None:
-        """Writes the weights, and nothing of the optimiser's.
-
-        Those of a model with `lora` are written as their sum, and beside it
-        what was learnt.
-        """
-        with atomic_path(self / MODEL) as temporary:
-            model.save(temporary)
-        if has_lora(model):
-            with atomic_path(self / LORA) as temporary:
-                save_lora(temporary, model)
-
-    def load_model(self) -> BertClassifier:
-        """Makes the classifier that was trained here.
-
-        Raises:
-            UserError: a file is missing or damaged.
-        """
-        settings = self.read_settings()
-        model = BertClassifier(
-            BertConfig.from_json_file(self / CONFIG), settings.labels
-        )
-        self.load_weights(model)
-        return model
-
-    def load_weights(self, model: BertClassifier) -> None:
-        """Gives a classifier the weights that were kept here.
-
-        Raises:
-            UserError: the file is missing or damaged.
-        """
-        load(model, self / MODEL)
-
     def load_tokenizer(self) -> Tokenizer:
-        """Makes the tokenizer that the classifier was trained with.
+        """Makes the tokenizer that the model was trained with.
 
         Raises:
             UserError: the vocabulary is missing or damaged.
@@ -224,6 +189,115 @@ class RunFolder:
         return open_tokenizer(
             self.vocab_file, self.read_settings().do_lower_case
         )
+
+    # Weights.
+
+    def save_model(self, model: BertWithHeads) -> None:
+        """Writes the weights, and nothing of the optimiser's.
+
+        Those of a model with LoRA are written as their sum, and beside it
+        what was learnt.
+        """
+        from bert_keras3.finetuning.lora import has_lora, save_lora
+
+        with atomic_path(self / MODEL) as temporary:
+            model.save(temporary)
+        if has_lora(model):
+            with atomic_path(self / LORA) as temporary:
+                save_lora(temporary, model)
+
+    def load_model(self) -> BertWithHeads:
+        """Makes the model that was trained here.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        from modeling import BertConfig
+
+        model = new_model(
+            BertConfig.from_json_file(self / CONFIG), self.read_settings().task
+        )
+        self.load_weights(model)
+        return model
+
+    def load_weights(self, model: BertWithHeads) -> None:
+        """Gives a model the weights that were kept here.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        from bert_keras3.checkpointing import load
+
+        load(model, self / MODEL)
+
+    # Results.
+
+    def write_data_report(self, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """Writes what is odd about files; what is said of others stays.
+
+        Args:
+            files: {"train", "dev" or "test": `EncodedFile.values`}.
+        """
+        try:
+            earlier = json.loads((self / DATA_REPORT).read_text("utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            earlier = {}
+        self._write_json(DATA_REPORT, {**earlier, **files})
+
+    def write_evaluation(
+        self, evaluation: Evaluation, labels: tuple[str, ...], context: Any
+    ) -> None:
+        """Writes the figures of an evaluation.
+
+        The text file has the original's names and form, `key = value`.
+
+        Args:
+            evaluation: the figures.
+            labels: names, in order.
+            context: more for the JSON file; `global_step` also goes into the
+                text file.
+        """
+        scalars = evaluation.scalars
+        # Where the original has figures, its names and no other.
+        if "accuracy" in scalars:
+            scalars = {name: scalars[name] for name in ("accuracy", "loss")}
+        lines = {
+            **{f"eval_{name}": value for name, value in scalars.items()},
+            "global_step": context["global_step"],
+            "loss": scalars["loss"],
+        }
+        with atomic_write(self / EVAL_TEXT) as file:
+            for name in sorted(lines):
+                file.write(f"{name} = {lines[name]}\n")
+        self._write_json(
+            EVAL_JSON,
+            {
+                **evaluation.scalars,
+                **evaluation.details,
+                "labels": list(labels),
+                **context,
+            },
+        )
+        if evaluation.confusion is not None:
+            with atomic_write(self / CONFUSION, newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["true \\ predicted", *labels])
+                for label, counts in zip(
+                    labels, evaluation.confusion, strict=True
+                ):
+                    writer.writerow([label, *(int(count) for count in counts)])
+
+    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        with atomic_write(self / name) as file:
+            json.dump(values, file, ensure_ascii=False, indent=2)
+            file.write("\n")
+
+
+def new_model(config: BertConfig, task: AnyTask) -> BertWithHeads:
+    """Makes the model of a task, with random weights."""
+    from modeling import BertWithHeads
+
+    return BertWithHeads(config, task.heads, labels=task.labels)
 
 
 def _in_order(vocab: dict[str, int]) -> list[str]:

@@ -1,40 +1,164 @@
-"""Each example has exactly one label: softmax over all of them."""
+"""Each example has exactly one label: softmax over all of them.
+
+    labels = ("ham", "spam")
+    logits  [[0.0, 1.1]]  →  probabilities [[0.25, 0.75]]  →  "spam"
+
+Original: `create_model` of `run_classifier.py`.
+"""
 
 from __future__ import annotations
 
 import array
+import dataclasses
+import pathlib
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.special
-from sklearn import metrics
 
-from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
-from bert_keras3.finetuning.problem import Evaluation, LabelSource, Problem
-from bert_keras3.inputs.examples import InputExample, is_number
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    TARGETS,
+    Evaluation,
+    Examples,
+    LabelSource,
+    Outputs,
+    Tensors,
+)
+from bert_keras3.finetuning.texts import (
+    PREDICTIONS,
+    TEST_TSV,
+    TextReader,
+    ordered_labels,
+    unknown_label,
+    write_text_predictions,
+)
 from bert_keras3.safekeeping.errors import UserError
-from modeling.losses import classification_loss
+
+if TYPE_CHECKING:
+    from bert_keras3.finetuning.encoding import TextEncoder
+    from bert_keras3.inputs.examples import InputExample
 
 
-def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns labels in their fixed order: numbers by size, words by letter."""
-    if all(map(is_number, labels)):
-        return tuple(sorted(labels, key=lambda label: (float(label), label)))
-    return tuple(sorted(labels))
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The one label of a text."""
+
+    label: str
+    label_id: int
+    """Number of the label, from 0."""
+    probabilities: tuple[float, ...]
+    """One for each label; they add up to 1."""
 
 
-def unknown_label(
-    source: LabelSource, example: InputExample, label: str
-) -> UserError:
-    """Returns the error that tells of a label that is not to be learnt."""
-    return UserError(
-        f"{source.path}, line {example.line}: the label {label!r} is not "
-        f"among the labels of the training data: "
-        f"{_listed(source.labels or ())}. Correct the row, or train on data "
-        "that has this label."
-    )
+@dataclasses.dataclass(frozen=True)
+class SingleLabel:
+    """Classification of texts into classes that exclude each other."""
+
+    name: ClassVar[str] = "single_label"
+    default_metric: ClassVar[str] = "accuracy"
+    has_classes: ClassVar[bool] = True
+    repeats_labels: ClassVar[bool] = True
+    heads: ClassVar[tuple[str, ...]] = ("labels",)
+    result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
+    score_name: ClassVar[str] = "probabilities"
+
+    labels: tuple[str, ...]
+
+    @classmethod
+    def reader(
+        cls, encoder: TextEncoder, labels: LabelSource | None
+    ) -> TextReader:
+        """See `Task`."""
+        return TextReader(encoder, labels and _Targets(labels), cls)
+
+    @classmethod
+    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+        """See `Task`."""
+        always = ("loss", "accuracy", "macro_f1", "mcc")
+        return (*always, "f1") if num_labels in (2, None) else always
+
+    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+        """Mean cross-entropy of `logits` [B, C] and `targets` int [B]."""
+        from modeling.losses import classification_loss
+
+        return classification_loss(
+            outputs["logits"],
+            features[TARGETS],
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
+    def count(self, examples: Examples) -> dict[str, float]:
+        """Returns how often each label occurs."""
+        counts = np.bincount(
+            examples.column(TARGETS), minlength=len(self.labels)
+        )
+        return dict(zip(self.labels, counts.tolist(), strict=True))
+
+    def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
+        """Accuracy, F1, MCC and loss; labels that never occur count as 0."""
+        import scipy.special
+        from sklearn import metrics
+
+        from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
+
+        logits, targets = outputs["logits"], examples.column(TARGETS)
+        log_probs = scipy.special.log_softmax(logits.astype(np.float64), -1)
+        predicted = logits.argmax(-1)
+        per_label = figures_per_label(targets, predicted, self.labels)
+        scalars = {
+            "loss": float(-log_probs[np.arange(len(targets)), targets].mean()),
+            "accuracy": float(metrics.accuracy_score(targets, predicted)),
+            "macro_f1": macro_f1(per_label),
+            "mcc": _matthews(targets, predicted),
+        }
+        if "f1" in self.metrics(len(self.labels)):
+            # As GLUE has it: of the second label.
+            scalars["f1"] = per_label[self.labels[1]]["f1"]
+        confusion = metrics.confusion_matrix(
+            targets, predicted, labels=range(len(self.labels))
+        )
+        return Evaluation(scalars, {"per_label": per_label}, confusion)
+
+    def write_predictions(
+        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    ) -> pathlib.Path:
+        """Writes the most probable label and all probabilities."""
+        import scipy.special
+
+        probabilities = scipy.special.softmax(outputs["logits"], axis=-1)
+        decisions = [self.labels[n] for n in probabilities.argmax(-1)]
+        return write_text_predictions(
+            folder, examples, probabilities, decisions, self.labels
+        )
+
+    @property
+    def score_shape(self) -> tuple[int, ...]:
+        """A probability for each label."""
+        return (len(self.labels),)
+
+    def scores(self, outputs: Tensors) -> Any:
+        """Logits [N, C] → probabilities [N, C]."""
+        from keras import ops
+
+        return ops.softmax(outputs["logits"])
+
+    def decisions(self, scores: Any) -> dict[str, Any]:
+        """Probabilities [N, C] → `label` string [N], `label_id` int32 [N]."""
+        import tensorflow as tf
+
+        label_id = tf.argmax(scores, -1, tf.int32)
+        label = tf.gather(list(self.labels), label_id)
+        return {"label": label, "label_id": label_id}
+
+    def predictions(self, scores: np.ndarray) -> list[Prediction]:
+        """Probabilities [N, C] → N predictions."""
+        return [
+            Prediction(self.labels[label_id], label_id, tuple(row))
+            for label_id, row in zip(
+                scores.argmax(-1).tolist(), scores.tolist(), strict=True
+            )
+        ]
 
 
 class _Targets:
@@ -81,70 +205,9 @@ class _Targets:
         return labels, new_numbers[seen]
 
 
-def _listed(labels: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(labels[:most])
-    return shown + (" …" if len(labels) > most else "")
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    return scipy.special.softmax(logits, axis=-1)
-
-
-def _decide(probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
-    return [labels[number] for number in probabilities.argmax(-1)]
-
-
-def _evaluate(
-    logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]
-) -> Evaluation:
-    """Accuracy, F1, MCC and loss; labels that never occur count as 0."""
-    log_probs = scipy.special.log_softmax(logits.astype(np.float64), axis=-1)
-    predicted = logits.argmax(-1)
-    per_label = figures_per_label(targets, predicted, labels)
-    scalars = {
-        "loss": float(-log_probs[np.arange(len(targets)), targets].mean()),
-        "accuracy": float(metrics.accuracy_score(targets, predicted)),
-        "macro_f1": macro_f1(per_label),
-        "mcc": _matthews(targets, predicted),
-    }
-    if "f1" in _metrics(len(labels)):
-        # As GLUE has it: of the second label.
-        scalars["f1"] = per_label[labels[1]]["f1"]
-    confusion = metrics.confusion_matrix(
-        targets, predicted, labels=range(len(labels))
-    )
-    return Evaluation(scalars, {"per_label": per_label}, confusion)
-
-
-def _metrics(num_labels: int | None) -> tuple[str, ...]:
-    always = ("loss", "accuracy", "macro_f1", "mcc")
-    return (*always, "f1") if num_labels in (2, None) else always
-
-
-def _count(targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    counts = np.bincount(targets, minlength=len(labels))
-    return dict(zip(labels, counts.tolist(), strict=True))
-
-
 def _matthews(targets: np.ndarray, predicted: np.ndarray) -> float:
+    from sklearn import metrics
+
     with warnings.catch_warnings():  # of a single class, where it is 0
         warnings.simplefilter("ignore")
         return float(metrics.matthews_corrcoef(targets, predicted))
-
-
-def _loss(logits: Any, targets: Any, weights: Any) -> Any:
-    return classification_loss(logits, targets, weights)
-
-
-SINGLE_LABEL = Problem(
-    name="single_label",
-    make_targets=_Targets,
-    loss=_loss,
-    probabilities=_probabilities,
-    decide=_decide,
-    evaluate=_evaluate,
-    metrics=_metrics,
-    count=_count,
-    default_metric="accuracy",
-    has_classes=True,
-)

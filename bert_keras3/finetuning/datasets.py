@@ -1,7 +1,7 @@
 """Where a job's examples come from: files of one's own, or a benchmark.
 
-Both kinds of task answer the same questions; the files themselves are read by
-`inputs`.
+Both answer the same questions: which parts there are, what a part's examples
+are, and which task their labels call for.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_keras3.finetuning.problem import Problem
-from bert_keras3.finetuning.problems import PROBLEMS, find_problem
-from bert_keras3.finetuning.run_folder import ClassifierSettings
-from bert_keras3.finetuning.single_label import SINGLE_LABEL
+from bert_keras3.finetuning.settings import DataSettings, FileSettings
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.tasks import TASKS, TaskType, find_task
 from bert_keras3.inputs import delimited, glue
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
-from bert_keras3.inputs.labelled_file import (
-    Description,
-    FileChoices,
-    LabelledFile,
-)
+from bert_keras3.inputs.labelled_file import Description, LabelledFile
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -37,22 +32,11 @@ _ROWS_LOOKED_AT = 1000
 # The names that benchmarks give to the metrics computed here.
 _METRICS = {"matthews_correlation": "mcc"}
 
-
-@dataclasses.dataclass(frozen=True)
-class DataChoices:
-    """What the user said of the data; None means: find it out."""
-
-    task_name: str = CSV
-    data_dir: str | None = None
-    train_file: str | None = None
-    dev_file: str | None = None
-    test_file: str | None = None
-    file: FileChoices = dataclasses.field(default_factory=FileChoices)
-    problem_type: str | None = None
-    label_separator: str | None = None
-    skip_labels: tuple[str, ...] = ()
-    labels_file: str | None = None
-    dev_fraction: float = 0.1
+_PURPOSES = {
+    "train": "train on",
+    "dev": "evaluate on",
+    "test": "predict",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +50,7 @@ class Source:
         takes_pairs: whether examples have two texts.
     """
 
-    file: LabelledFile | glue.TaskFile
+    file: LabelledFile | glue.BenchmarkFile
     label_columns: tuple[str, ...]
     columns: dict[str, Any]
     takes_pairs: bool
@@ -92,7 +76,7 @@ class Source:
         """Writes some rows as they are, as a CSV file of their own.
 
         Args:
-            chosen: numbers of rows, from 0, ascending.
+            chosen: numbers of examples, from 0, ascending.
             path: the new file.
 
         Raises:
@@ -113,7 +97,7 @@ class Source:
                     following = next(wanted, None)
 
 
-class Task(Protocol):
+class Dataset(Protocol):
     """The data of a job."""
 
     @property
@@ -122,11 +106,11 @@ class Task(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels, in the order that the task fixes, if it does."""
+        """The labels in their fixed order, if the data set has one."""
 
     @property
     def metric(self) -> str | None:
-        """The metric to select by, if the task has one."""
+        """The metric to select weights by, if the data set has one."""
 
     def has(self, split: str) -> bool:
         """Whether there is a "train", "dev" or "test" part."""
@@ -134,68 +118,72 @@ class Task(Protocol):
     def source(self, split: str) -> Source:
         """Opens a part; a UserError if it is not there or cannot be read."""
 
-    def problem(self, source: Source) -> tuple[Problem, str]:
-        """Tells the shape of the problem, and why."""
+    def task(self, source: Source) -> tuple[TaskType, str]:
+        """Tells the task, and why."""
 
 
-def find_task(
-    choices: DataChoices, trained: ClassifierSettings | None = None
-) -> Task:
-    """Finds the task that was asked for.
+def find_dataset(
+    data: DataSettings,
+    trained_on: str | None = None,
+    columns: Columns | None = None,
+) -> Dataset:
+    """Finds the data that were asked for.
 
     Args:
-        choices: what the user said.
-        trained: how the data of the trained classifier was read, if there is
-            one already.
+        data: what the user said.
+        trained_on: the name of the data set of the trained model, if there
+            is a model already.
+        columns: of the file that it was trained on, if it was a file.
 
     Returns:
-        The task.
+        The data set.
 
     Raises:
-        UserError: there is no such task, or it is not the trained one's.
+        UserError: there is none of that name, or it is not the trained one's.
     """
-    if trained is not None and choices.task_name.lower() != trained.task_name:
-        # Files of one's own can be given to whatever classifier.
-        if choices.task_name.lower() != CSV:
+    wanted = data.task_name.lower()
+    if trained_on is not None and wanted != trained_on:
+        # Files of one's own can be given to whatever model.
+        if wanted != CSV:
             raise UserError(
-                f"--task_name={choices.task_name}: the classifier in "
-                f"--output_dir was trained on {trained.task_name}"
+                f"--task_name={data.task_name}: the classifier in "
+                f"--output_dir was trained on {trained_on}"
             )
-        if choices.data_dir and not (choices.dev_file or choices.test_file):
-            return BenchmarkTask(
-                glue.find_task(trained.task_name), choices.data_dir
+        if data.data_dir and not (data.dev_file or data.test_file):
+            return BenchmarkDataset(
+                glue.find_benchmark(trained_on), data.data_dir
             )
-    if choices.task_name.lower() == CSV:
-        return FileTask(choices, trained)
-    if choices.data_dir is None:
+    if wanted == CSV:
+        return FileDataset(data, columns)
+    if data.data_dir is None:
         raise UserError(
-            f"--task_name={choices.task_name} needs --data_dir, the folder "
+            f"--task_name={data.task_name} needs --data_dir, the folder "
             "of its files"
         )
-    return BenchmarkTask(glue.find_task(choices.task_name), choices.data_dir)
+    return BenchmarkDataset(glue.find_benchmark(data.task_name), data.data_dir)
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkTask:
-    """A task of the original's, or of GLUE."""
+class BenchmarkDataset:
+    """A data set of the original's, or of GLUE."""
 
-    task: glue.Task
+    benchmark: glue.Benchmark
     data_dir: str
 
     @property
     def name(self) -> str:
         """As it is recorded with the model."""
-        return self.task.name.lower()
+        return self.benchmark.name.lower()
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels, in the order that the task fixes."""
-        return self.task.labels
+        """The labels, in the order that the benchmark fixes."""
+        return self.benchmark.labels
 
     @property
     def metric(self) -> str | None:
-        """The metric to select by."""
-        first = self.task.metrics[0]
+        """The metric to select weights by."""
+        first = self.benchmark.metrics[0]
         return _METRICS.get(first, first)
 
     def has(self, split: str) -> bool:
@@ -205,45 +193,47 @@ class BenchmarkTask:
     def source(self, split: str) -> Source:
         """Opens a part."""
         return Source(
-            glue.open_split(self.task, split, self.data_dir),
+            glue.open_split(self.benchmark, split, self.data_dir),
             label_columns=(),
             columns={},
-            takes_pairs=self.task.train.text_b is not None,
+            takes_pairs=self.benchmark.train.text_b is not None,
         )
 
-    def problem(self, source: Source) -> tuple[Problem, str]:
+    def task(self, source: Source) -> tuple[TaskType, str]:
         """All benchmarks here have one label an example."""
-        return SINGLE_LABEL, f"task {self.task.name}"
+        return SingleLabel, f"task {self.benchmark.name}"
 
 
-class FileTask:
+class FileDataset:
     """CSV, TSV or JSON lines of one's own."""
-
-    def __init__(
-        self, choices: DataChoices, trained: ClassifierSettings | None = None
-    ) -> None:
-        """Finds the files; none is opened yet."""
-        self._choices = choices
-        given = {
-            "train": choices.train_file,
-            "dev": choices.dev_file,
-            "test": choices.test_file,
-        }
-        self._files: dict[str, pathlib.Path] = {}
-        if choices.data_dir is not None:
-            self._files.update(find_split_files(choices.data_dir))
-        for split, path in given.items():
-            if path:
-                self._files[split] = pathlib.Path(path)
-        self._columns = (
-            Columns.from_dict(trained.columns)
-            if trained is not None and trained.columns
-            else None
-        )
 
     name = CSV
     labels: tuple[str, ...] | None = None
     metric: str | None = None
+
+    def __init__(
+        self, data: DataSettings, columns: Columns | None = None
+    ) -> None:
+        """Finds the files; none is opened yet.
+
+        Args:
+            data: what the user said.
+            columns: of the file that the model was trained on, if it is
+                known; by default the first file opened decides.
+        """
+        self._data = data
+        self._columns = columns
+        self._files: dict[str, pathlib.Path] = {}
+        if data.data_dir is not None:
+            self._files.update(find_split_files(data.data_dir))
+        given = {
+            "train": data.train_file,
+            "dev": data.dev_file,
+            "test": data.test_file,
+        }
+        for split, path in given.items():
+            if path:
+                self._files[split] = pathlib.Path(path)
 
     def has(self, split: str) -> bool:
         """Whether there is a "train", "dev" or "test" part."""
@@ -259,35 +249,37 @@ class FileTask:
                 f"{split}.tsv"
             )
         want_label = split != "test"
-        choices = self._choices.file
         # Of a file to predict every row gets its answer.
-        skipped = frozenset(self._choices.skip_labels if want_label else ())
+        skipped = frozenset(self._data.skip_labels if want_label else ())
         if self._columns is None:
             file = LabelledFile.open(
-                path, choices, want_label=want_label, skip_labels=skipped
+                path,
+                self._data.file,
+                want_label=want_label,
+                skip_labels=skipped,
             )
             self._columns = file.columns
         else:
             file = LabelledFile.open_like(
                 path,
                 self._columns,
-                choices,
+                self._data.file,
                 want_label=want_label,
                 skip_labels=skipped,
             )
         return _as_source(file)
 
-    def problem(self, source: Source) -> tuple[Problem, str]:
+    def task(self, source: Source) -> tuple[TaskType, str]:
         """Tells it from labels out of the whole file, if it is not given.
 
         The first rows would not do: the file may be sorted by its labels.
         """
-        if self._choices.problem_type is not None:
-            return PROBLEMS[self._choices.problem_type], "as given"
+        if self._data.problem_type is not None:
+            return TASKS[self._data.problem_type], "as given"
         labels = (example.label for example in source)
-        return find_problem(
+        return find_task(
             delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
-            self._choices.label_separator,
+            self._data.label_separator,
         )
 
 
@@ -301,28 +293,18 @@ def _as_source(file: LabelledFile) -> Source:
     )
 
 
-def reopen_rows(
-    path: str | os.PathLike[str], trained: ClassifierSettings
-) -> Source:
+def reopen_rows(path: str | os.PathLike[str], columns: Columns) -> Source:
     """Opens a file that `Source.write_rows` wrote.
 
     Args:
         path: the file.
-        trained: the settings of the classifier whose run wrote it.
+        columns: of the file that its rows are from.
     """
-    columns = Columns.from_dict(trained.columns)
     # As it was written, so that nothing need be found out again.
-    written = FileChoices(
+    written = FileSettings(
         delimiter="comma",
         quoting="double",
         encoding="utf-8",
         header=columns.header,
     )
     return _as_source(LabelledFile.open_like(path, columns, written))
-
-
-_PURPOSES = {
-    "train": "train on",
-    "dev": "evaluate on",
-    "test": "predict",
-}

@@ -1,0 +1,254 @@
+"""Examples of a file → rows of features on disk, and what is odd about them.
+
+Which features an example has is decided by its task; every file is gone
+through once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bert_keras3.finetuning.datasets import Source
+from bert_keras3.finetuning.task import Examples, LabelSource, Task
+from bert_keras3.finetuning.tasks import TaskType
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store
+from bert_keras3.inputs.report import DataReport, Survey
+from bert_keras3.safekeeping.errors import UserError
+from tokenization.opening import Tokenizer
+from tokenization.packing import check_max_seq_length, pack
+from tokenization.vocab import require_special_tokens
+
+# With more unknown tokens, the vocabulary is hardly that of the texts.
+_MANY_UNKNOWN = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class TextEncoder:
+    """Turns an example's texts into one input of the model.
+
+    Attributes:
+        tokenizer: text → token ids.
+        max_seq_length: the most tokens of an input, special ones counted.
+        survey: counts the tokens that were made.
+    """
+
+    tokenizer: Tokenizer
+    max_seq_length: int
+    survey: Survey = dataclasses.field(default_factory=Survey)
+
+    def check(self, vocab_file: object, vocab_size: int) -> str | None:
+        """Checks the vocabulary against the model.
+
+        Args:
+            vocab_file: for messages.
+            vocab_size: rows of the model's word embedding table.
+
+        Returns:
+            A remark if there are more rows than tokens, else None.
+
+        Raises:
+            UserError: the vocabulary is too long, or lacks a special token;
+                `max_seq_length` leaves no room.
+        """
+        check_max_seq_length(self.max_seq_length, pair=False)
+        vocab = self.tokenizer.vocab
+        require_special_tokens(
+            vocab, str(vocab_file), self.tokenizer.special_tokens
+        )
+        highest = max(vocab.values())
+        if highest >= vocab_size:
+            raise UserError(
+                f"{vocab_file}: has {highest + 1} lines, more than the "
+                f"`vocab_size` {vocab_size} of the configuration; they are "
+                "not of the same model"
+            )
+        if highest + 1 < vocab_size:
+            return (
+                f"{vocab_file} has {highest + 1} tokens for `vocab_size` "
+                f"{vocab_size}; the last {vocab_size - highest - 1} rows of "
+                "the word embedding table are not used"
+            )
+        return None
+
+    def pack(self, example: InputExample) -> dict[str, Any]:
+        """Returns the example's input, cut to `max_seq_length`.
+
+        Args:
+            example: one text or two.
+
+        Returns:
+            `input_ids` and `segment_ids`, one number for each token.
+        """
+        encode, vocab = self.tokenizer.encode, self.tokenizer.vocab
+        ids_a = encode(example.text_a)
+        ids_b = [] if example.text_b is None else encode(example.text_b)
+        packed = pack(
+            ids_a,
+            ids_b,
+            max_seq_length=self.max_seq_length,
+            cls_id=vocab["[CLS]"],
+            sep_id=vocab["[SEP]"],
+        )
+        unknown = vocab[self.tokenizer.special_tokens[0]]
+        self.survey.add_tokens(
+            len(ids_a) + len(ids_b),
+            ids_a.count(unknown) + ids_b.count(unknown),
+            packed.num_dropped > 0,
+        )
+        return {
+            "input_ids": packed.input_ids,
+            "segment_ids": packed.segment_ids,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedFile:
+    """One file, encoded.
+
+    Attributes:
+        source: the examples as text.
+        store: their features.
+        task: with the labels of the file; without labels if it has none.
+        report: what is odd about the file.
+        is_labelled: whether there are targets.
+    """
+
+    source: Source
+    store: FeatureStore
+    task: Task
+    report: DataReport
+    is_labelled: bool
+
+    @property
+    def examples(self) -> Examples:
+        """All examples of the file."""
+        return Examples.all_of(self.source, self.store)
+
+    def lines(self, max_seq_length: int) -> list[str]:
+        """Returns what a person should know, most important first."""
+        report = self.report
+        mean_length = report.num_tokens / max(1, report.num_rows)
+        summary = (
+            f"{self.source.path}: {report.num_rows} rows, {mean_length:.1f} "
+            f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
+        )
+        lines = [summary]
+        if report.unknown_rate > _MANY_UNKNOWN:
+            lines.append(
+                "note: so many unknown tokens make a poor classifier; is the "
+                "vocabulary of another language, or the encoding a wrong "
+                "guess?"
+            )
+        if report.num_truncated:
+            lines.append(
+                f"note: {_rows(report.num_truncated, 'are')} longer than "
+                f"--max_seq_length={max_seq_length} and cut off there"
+            )
+        if report.num_empty:
+            places = ", ".join(map(str, report.empty_lines))
+            more = " …" if report.num_empty > len(report.empty_lines) else ""
+            lines.append(
+                f"note: {_rows(report.num_empty, 'have')} an empty text "
+                f"(line{'s' * (report.num_empty > 1)} {places}{more})"
+            )
+        if report.num_duplicates:
+            conflicts = (
+                f", {report.num_conflicts} of them with another label"
+                if report.num_conflicts
+                else ""
+            )
+            lines.append(
+                f"note: {_rows(report.num_duplicates, 'repeat')} an earlier "
+                f"text{conflicts}"
+            )
+        return lines
+
+    def values(self) -> dict[str, Any]:
+        """Returns the report as values that JSON has.
+
+        Counts, the labels with their frequencies, and what was decided about
+        the file and its columns.
+        """
+        report = self.report
+        description = self.source.describe()
+        values: dict[str, Any] = {
+            "file": str(self.source.path),
+            "rows": report.num_rows,
+            "tokens": report.num_tokens,
+            "unknown_rate": report.unknown_rate,
+            "truncated": report.num_truncated,
+            "empty": report.num_empty,
+            "empty_lines": list(report.empty_lines),
+            "duplicates": report.num_duplicates,
+            "duplicates_with_another_label": report.num_conflicts,
+            "mean_characters": report.mean_length,
+            "most_characters": report.longest,
+            "longest_line": report.longest_line,
+        }
+        if self.is_labelled:
+            values["problem"] = self.task.name
+            values["labels"] = self.task.count(self.examples)
+        if description is not None:
+            values["decided"] = {
+                one.what: {"value": one.value, "because": one.how}
+                for one in description.decisions
+            }
+        return values
+
+
+def _rows(number: int, verb: str) -> str:
+    """Returns "2 rows have", or "1 row has" for the same verb."""
+    if number != 1:
+        return f"{number} rows {verb}"
+    singular = {"are": "is", "have": "has", "repeat": "repeats"}
+    return f"1 row {singular[verb]}"
+
+
+def encode(
+    source: Source,
+    encoder: TextEncoder,
+    folder: pathlib.Path,
+    task_type: TaskType,
+    labels: LabelSource | None,
+) -> EncodedFile:
+    """Goes through a file once, encoding texts and labels.
+
+    Args:
+        source: the file.
+        encoder: of its texts.
+        folder: for the store; made if need be.
+        task_type: what the examples are for.
+        labels: where the labels stand; None for a file to predict.
+
+    Returns:
+        The file, encoded.
+
+    Raises:
+        UserError: an example or a label is wrong.
+    """
+    check_max_seq_length(encoder.max_seq_length, pair=source.takes_pairs)
+    folder.mkdir(parents=True, exist_ok=True)
+    survey = Survey()
+    reader = task_type.reader(
+        dataclasses.replace(encoder, survey=survey), labels
+    )
+    counts_labels = labels is not None and task_type.repeats_labels
+
+    def rows() -> Iterator[tuple[int, Mapping[str, Any]]]:
+        for number, example in enumerate(source):
+            found = list(reader.rows(example))
+            if not counts_labels:
+                example = dataclasses.replace(example, label=None)
+            survey.add(example)
+            for row in found:
+                yield number, row
+
+    store = write_feature_store(folder, reader.columns, rows())
+    task, store = reader.finish(store)
+    return EncodedFile(
+        source, store, task, survey.report(), labels is not None
+    )
