@@ -91,7 +91,7 @@ def convert_run(model_dir: pathlib.Path, folder: pathlib.Path) -> BertConfig:
     Returns:
         The sizes.
     """
-    checkpoint = checkpointing.read_checkpoint(
+    checkpoint = checkpointing.open(
         model_dir / run_folder.MODEL, model_dir / run_folder.CONFIG
     )
     if not folder.exists():

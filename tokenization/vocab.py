@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -35,6 +36,11 @@ _CASE_BY_NAME = (
     ("chinese", True),
     # The first multilingual model, since replaced by multi_cased.
     ("multilingual_l-12", True),
+)
+# What tells the name of a model from that of a folder that somebody works in.
+_MODEL_NAME = re.compile(
+    r"bert|(^|[_-])L-\d+_H-\d+|^(multi_|wwm_)?(un)?cased$|^chinese_|^multi",
+    re.IGNORECASE,
 )
 # A few capitals may have been added to a lower-cased vocabulary by hand.
 _SHARE_OF_CAPITALS = 0.01
@@ -125,13 +131,15 @@ def guess_do_lower_case(
 ) -> tuple[bool, str]:
     """Finds out whether a model was trained on lower-cased text.
 
-    Asks, in this order, `tokenizer_config.json` and `tokenizer.json` beside
-    the checkpoint, the name of its folder, and the vocabulary, whose words
-    have capitals in a cased model.
+    In this order: `tokenizer_config.json` and `tokenizer.json` beside the
+    checkpoint, the name of the model, and the vocabulary, whose words have
+    capitals in a cased model. The name is that of the file or the folder if
+    it looks like a model's; other folders say nothing, such as the one that
+    a person works in.
 
     Args:
-        checkpoint: a folder, or a file or checkpoint prefix in it; None if
-            there is none.
+        checkpoint: a folder, or a file or checkpoint prefix in it, or the
+            name of a published model; None if there is none.
         vocab: the vocabulary of the model.
 
     Returns:
@@ -141,10 +149,13 @@ def guess_do_lower_case(
         UserError: one of the JSON files cannot be read.
     """
     if checkpoint is not None:
-        path = pathlib.Path(checkpoint)
+        path = pathlib.Path(checkpoint).absolute()
         folder = path if path.is_dir() else path.parent
-        answer = _case_of_files(folder) or _case_of_name(folder.resolve().name)
-        if answer:
+        answer = _case_of_files(folder)
+        for name in (path.name, folder.resolve().name):
+            if answer is None and _MODEL_NAME.search(name):
+                answer = _case_of_name(name)
+        if answer is not None:
             return answer
     words = [token for token in vocab if not _has_punctuation(token)]
     capitals = sum(word != word.lower() for word in words)

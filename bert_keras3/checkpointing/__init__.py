@@ -1,21 +1,22 @@
 """Weights in and out: every format reads to {google_name: array}.
 
-`read` and `bert_config` open a checkpoint, `load` puts it into a model and
-reports, `locate` says which files are meant; `read_checkpoint` and `write`
-take everything that belongs to one.
+`open` takes everything that belongs to a checkpoint, `start_from` what a
+training begins with; `read`, `bert_config` and `load` are shorter ways to a
+part of it, `locate` says which files are meant, `write` writes any format.
 """
 
 from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.formats import (
-    bert_config,
-    chosen_config,
-    read,
-    read_checkpoint,
-    write,
-)
-from bert_keras3.checkpointing.loading import Mismatch, Report, load
+from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.loading import Mismatch, Report
 from bert_keras3.checkpointing.location import Location, locate
+from bert_keras3.checkpointing.opening import (
+    bert_config,
+    load,
+    read,
+    start_from,
+)
+from bert_keras3.checkpointing.opening import open_checkpoint as open  # noqa: A004
 
 __all__ = [
     "Array",
@@ -25,10 +26,10 @@ __all__ = [
     "Mismatch",
     "Report",
     "bert_config",
-    "chosen_config",
     "load",
     "locate",
+    "open",
     "read",
-    "read_checkpoint",
+    "start_from",
     "write",
 ]

@@ -1,18 +1,26 @@
-"""One trained model on its way between formats: arrays, sizes, vocabulary.
+"""A checkpoint: its weights on demand, configuration, vocabulary and case.
 
-`formats` reads and writes these; what they are called elsewhere is decided
-in the format modules.
+`opening` makes one of the files that a user names; every room takes it from
+there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing.loading import (
+    Report,
+    assign,
+    check_loadable,
+)
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
+from tokenization.opening import Tokenizer, open_tokenizer
 
 # What a checkpoint is for, by the name that Hugging Face has for it, and the
 # heads it then has to have; the first that fits is taken.
@@ -39,12 +47,17 @@ class Checkpoint:
     """Everything that belongs to one checkpoint.
 
     Attributes:
-        arrays: the weights under Google's names.
+        arrays: the weights under Google's names, read when they are asked
+            for; none where a model starts from random weights.
         config: the sizes; may carry `architectures` and `id2label`.
         vocabulary: the tokens in the order of their ids, or None.
         do_lower_case: whether text is lower-cased before it is tokenized.
         sentence_pieces: the SentencePiece model that the vocabulary is of,
             or None if it is WordPiece's.
+        source: what the user called it, for messages; "" for none.
+        weights_file: the prefix or file of the weights, if it was opened.
+        vocab_file: where the vocabulary was read from, if it was.
+        why_lower_case: why case is folded or not, in words.
     """
 
     arrays: Arrays
@@ -52,6 +65,54 @@ class Checkpoint:
     vocabulary: tuple[str, ...] | None = None
     do_lower_case: bool = True
     sentence_pieces: bytes | None = None
+    source: str = ""
+    weights_file: pathlib.Path | None = None
+    vocab_file: pathlib.Path | None = None
+    why_lower_case: str = ""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is anything to load."""
+        return bool(self.source)
+
+    def tokenizer(self) -> Tokenizer:
+        """Makes the tokenizer of the vocabulary.
+
+        Raises:
+            UserError: there is no vocabulary.
+        """
+        if self.vocab_file is None:
+            where = "give an --init_checkpoint with one beside it, or "
+            if self.weights_file is not None:
+                where = (
+                    f"{self.weights_file.parent} has no vocab.txt and no "
+                    "SentencePiece model; name one with "
+                )
+            raise UserError(f"there is no vocabulary: {where}--vocab_file")
+        return open_tokenizer(self.vocab_file, self.do_lower_case)
+
+    def load_into(
+        self, model: Any, allow_missing: Iterable[str] = ()
+    ) -> Report:
+        """Gives a model these weights; see `loading.assign`.
+
+        Raises:
+            UserError: a weight is missing or of another shape, and may not.
+        """
+        return assign(
+            model, self.arrays, self.source, allow_missing=allow_missing
+        )
+
+    def check_encoder(self, allow_missing: Iterable[str] = ()) -> None:
+        """Checks that the encoder's weights fit, before long work is done.
+
+        Raises:
+            UserError: a weight of the encoder is missing or has another
+                shape, and may not.
+        """
+        if self.has_weights:
+            shapes = names.shapes(self.config)
+            check_loadable(shapes, self.arrays, self.source, allow_missing)
 
     @property
     def family(self) -> str:

@@ -15,9 +15,10 @@ from bert_keras3.checkpointing import added_tokens, names, verification
 from bert_keras3.checkpointing.added_tokens import Added
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
-from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.location import Path
+from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -87,7 +88,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
     """
     _refuse_unless_sensible(settings)
     source = _described(
-        read_checkpoint(source_path, settings.config_file, settings.vocab_file),
+        open_checkpoint(source_path, settings.config_file, settings.vocab_file),
         settings,
     )
     _refuse_unless_fitting(source, str(source_path))
@@ -102,7 +103,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
     differences: list[float] = []
 
     def check(path: pathlib.Path) -> None:
-        written = read_checkpoint(path)
+        written = open_checkpoint(path)
         left_out.extend(n for n in result.arrays if n not in written.arrays)
         if settings.verify:
             new = set(added.ids.values()) if added else set()

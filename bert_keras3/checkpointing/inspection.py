@@ -16,9 +16,10 @@ from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.conversion import parameters
 from bert_keras3.checkpointing.early_albert import as_albert
-from bert_keras3.checkpointing.formats import FORMATS, config_at
+from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.location import Location, Path, locate
+from bert_keras3.checkpointing.opening import config_at
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -127,7 +128,7 @@ def inspect(path: Path) -> Inspection:
     arrays, notes = _open(location)
     config = None
     try:
-        config = config_at(location)
+        config = config_at(location, arrays)
     except UserError as error:
         notes.append(str(error))
     family = names.family(arrays)

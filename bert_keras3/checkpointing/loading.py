@@ -14,8 +14,6 @@ from typing import Any
 
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import Arrays
-from bert_keras3.checkpointing.formats import read
-from bert_keras3.checkpointing.location import Path
 from bert_keras3.safekeeping.errors import UserError
 
 # Of the tables; an ALBERT's is `embedding_size`.
@@ -98,8 +96,12 @@ class Report:
         return "; ".join(parts)
 
 
-def load(
-    model: Any, path: Path, *, allow_missing: Iterable[str] = ()
+def assign(
+    model: Any,
+    arrays: Arrays,
+    source: str,
+    *,
+    allow_missing: Iterable[str] = (),
 ) -> Report:
     """Gives a model the weights of a checkpoint.
 
@@ -108,7 +110,8 @@ def load(
 
     Args:
         model: a built Keras model.
-        path: see `location.locate`.
+        arrays: under Google's names.
+        source: what to call them in the report.
         allow_missing: regular expressions, matched against the beginning of
             a weight's path. Weights that one of them matches may be missing
             or of another shape; they stay as they are.
@@ -117,44 +120,43 @@ def load(
         What was loaded and what was not.
 
     Raises:
-        UserError: there is no checkpoint; another weight is missing or of
-            another shape. The model is unchanged then.
-    """
-    return assign(model, read(path), str(path), allow_missing=allow_missing)
-
-
-def assign(
-    model: Any,
-    arrays: Arrays,
-    source: str,
-    *,
-    allow_missing: Iterable[str] = (),
-) -> Report:
-    """Does what `load` does with arrays that were opened before.
-
-    Args:
-        model: a built Keras model.
-        arrays: under Google's names.
-        source: what to call them in the report.
-        allow_missing: see `load`.
-
-    Returns:
-        The report.
-
-    Raises:
-        UserError: see `load`.
+        UserError: another weight is missing or of another shape. The model
+            is unchanged then.
     """
     weights = {
         variable.path: variable
         for variable in model.weights
         if _is_weight(variable)
     }
-    report = compare(
-        {name: tuple(v.shape) for name, v in weights.items()}, arrays, source
-    )
-    _refuse_unless_allowed(report, allow_missing)
+    shapes = {name: tuple(v.shape) for name, v in weights.items()}
+    report = check_loadable(shapes, arrays, source, allow_missing)
     for name in report.loaded:
         weights[name].assign(arrays[name])
+    return report
+
+
+def check_loadable(
+    shapes: dict[str, tuple[int, ...]],
+    arrays: Arrays,
+    source: str,
+    allow_missing: Iterable[str] = (),
+) -> Report:
+    """Checks that arrays fit a model that is not made yet.
+
+    Args:
+        shapes: of the model's weights, by Google's names.
+        arrays: the checkpoint's; none is read.
+        source: what to call them in messages.
+        allow_missing: see `assign`.
+
+    Returns:
+        The report; `loaded` are the weights that can be.
+
+    Raises:
+        UserError: see `assign`.
+    """
+    report = compare(shapes, arrays, source)
+    _refuse_unless_allowed(report, allow_missing)
     return report
 
 

@@ -15,17 +15,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_keras3.finetuning.settings import DataSettings, FileSettings
+from bert_keras3.finetuning.settings import CSV, DataSettings
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.tasks import TASKS, TaskType, find_task
 from bert_keras3.inputs import delimited, glue
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
 from bert_keras3.inputs.labelled_file import Description, LabelledFile
+from bert_keras3.inputs.settings import FileSettings
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
-
-CSV = "csv"
 
 _ROWS_LOOKED_AT = 1000
 

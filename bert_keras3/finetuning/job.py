@@ -9,14 +9,12 @@ but for what only training can show.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.finetuning import checks, run_folder
 from bert_keras3.finetuning.datasets import (
     Dataset,
@@ -27,24 +25,31 @@ from bert_keras3.finetuning.datasets import (
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
 from bert_keras3.finetuning.heldout import check_fraction, hold_out
 from bert_keras3.finetuning.lora import add_lora
-from bert_keras3.finetuning.run_folder import RunFolder, RunSettings, new_model
-from bert_keras3.finetuning.settings import FinetuningSettings
-from bert_keras3.finetuning.task import Evaluation, Examples, LabelSource
-from bert_keras3.finetuning.tasks import TASKS, AnyTask, TaskType
-from bert_keras3.finetuning.training import (
-    data_checksum,
-    steps_of,
-    with_class_weights,
+from bert_keras3.finetuning.run_folder import (
+    FinetuningFolder,
+    RunSettings,
+    new_model,
 )
+from bert_keras3.finetuning.settings import FinetuningSettings
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.task import (
+    TARGETS,
+    Evaluation,
+    Examples,
+    LabelSource,
+)
+from bert_keras3.finetuning.tasks import TASKS, AnyTask, TaskType
+from bert_keras3.finetuning.training import TrainingRun, steps_of
+from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.columns import Columns
-from bert_keras3.inputs.feature_store import INPUT_MASK
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.computing import computing_in, make_deterministic
 from bert_keras3.training.predict import Predictor
+from bert_keras3.training.run_folder import EVAL_JSON, STATE
 from bert_keras3.training.screen import Screen
 from bert_keras3.training.session import Session, open_session
-from bert_keras3.training.state import read_numbers, refuse_another_training
+from bert_keras3.training.state import read_numbers
 from modeling import BertWithHeads
 
 # Lengths of batches are multiples of this where each is compiled for itself.
@@ -52,9 +57,6 @@ _LENGTH_STEP = 32
 
 # New for every task, so a checkpoint may lack them or have other ones.
 _HEAD = ("output_weights$", "output_bias$")
-
-# What a model with one head reads.
-_MODEL_INPUTS = ("input_ids", INPUT_MASK, "segment_ids")
 
 
 def run(job: FinetuningSettings, screen: Screen) -> None:
@@ -68,13 +70,17 @@ def run(job: FinetuningSettings, screen: Screen) -> None:
         UserError: something that was given is wrong; nothing that was there
             before has been overwritten.
     """
-    with open_session(job.output_dir, job.distribution, screen) as session:
-        folder = RunFolder(session.folder)
+    with open_session(job.output_dir, screen, job.distribution) as session:
+        folder = FinetuningFolder(session.output_dir)
         checks.check_flags(job)
         checks.check_folder(job, folder)
-        session.devices.check(job.training)
-        with session.own_folder():
-            scratch = folder / run_folder.SCRATCH
+        session.devices.check(
+            job.training.train_batch_size,
+            job.training.gradient_accumulation_steps,
+            job.training.computing,
+        )
+        scratch = folder / run_folder.SCRATCH
+        with session.locked():
             shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
                 _Job(job, folder, session).go()
@@ -84,7 +90,7 @@ def run(job: FinetuningSettings, screen: Screen) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Ready:
-    """A model with its weights, and the examples that it is for."""
+    """A model with its weights, and what it is to be used on."""
 
     model: BertWithHeads
     task: AnyTask
@@ -98,34 +104,40 @@ class _Job:
     """One job while it runs."""
 
     def __init__(
-        self, job: FinetuningSettings, folder: RunFolder, session: Session
+        self,
+        job: FinetuningSettings,
+        folder: FinetuningFolder,
+        session: Session,
     ) -> None:
         self._job = job
         self._folder = folder
         self._session = session
+        self._screen = session.screen
         self._say = session.screen.say
         # What was found out about each file, for the data report.
         self._report: dict[str, dict[str, Any]] = {}
 
     def go(self) -> None:
-        """Gets a model ready, and its answers."""
+        """Gets a model ready and writes what it answers."""
         job, folder = self._job, self._folder
-        given = job.encoder.init_checkpoint is not None
+        is_given = job.encoder.init_checkpoint is not None
         if job.do_train:
             ready = self._train()
-        elif not folder.holds_a_model or (job.overwrite_output_dir and given):
-            ready = self._take_checkpoint()
-        else:
+        elif folder.holds_a_model and not (
+            job.overwrite_output_dir and is_given
+        ):
             ready = self._open_folder()
+        else:
+            ready = self._take_checkpoint()
         if not self._session.devices.is_chief:
             return
-        predictor = self._predictor(ready.model)
+        predictor = self._predictor(ready.model, ready.task)
         if ready.dev is not None:
             self._evaluate(ready.task, predictor, ready.dev)
         if ready.test is not None:
             self._predict(ready.task, predictor, ready.test)
 
-    # The model is trained.
+    # Where the model comes from: a training, the folder, or a checkpoint.
 
     def _train(self) -> _Ready:
         """Trains a model, or goes on with a training that was stopped."""
@@ -149,18 +161,395 @@ class _Job:
         checks.check_metric(best_metric, task_type)
         checks.check_class_weight(training.class_weight, task_type)
 
-        file = self._encode(source, encoder, "train", task_type, dataset.labels)
+        file = self._encode("train", source, encoder, task_type, dataset.labels)
         task = file.task
         self._say(f"labels: {', '.join(task.labels)}")
         checks.check_metric(best_metric, task_type, len(task.labels))
-        settings = self._settings(dataset, task, source, checkpoint)
+        settings = self._settings(dataset.name, task, source, checkpoint)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
-        train, dev = self._split(file, sources, encoder)
-        num_steps, epoch_ends = steps_of(len(train), training)
+        examples, dev = self._split(file, sources, encoder)
+        steps_of(len(examples), training)  # whether there are any
         test = None
         if "test" in sources:
-            test = self._encode(sources["test"], encoder, "test", task_type)
+            test = self._encode(
+                "test", sources["test"], encoder, task_type
+            ).examples
 
         make_deterministic(training.seed)
-        model = self._new_model(checkpoint, task)
+        with self._session.making_model(training.computing.mixed_precision):
+            model, loaded = self._new_model(checkpoint, task)
+        self._say(loaded)
+        model.unpad = job.unpad
+        model.bert.encoder.remat = training.computing.remat
+        if training.lora_rank is not None:
+            with self._session.devices.scope():
+                add_lora(model, training.lora_rank)
+        training_run = TrainingRun(
+            job,
+            settings,
+            checkpoint.config,
+            model,
+            task,
+            examples,
+            dev,
+            best_metric,
+        )
+        identity = training_run.identity()
+        folder.begin_training(identity, overwrite=job.overwrite_output_dir)
+        folder.begin(settings, checkpoint.config, checkpoint.vocab_file)
+        folder.write_data_report(self._report)
+        if dev is not None and dev.store is examples.store:
+            source.write_rows(dev.numbers, folder / run_folder.DEV_SPLIT)
+        evaluate = None
+        if dev is not None:
+            predictor = self._predictor(model, task)
+
+            def evaluate() -> Mapping[str, float]:
+                outputs = dev.outputs(predictor, job.eval_limit, task.inputs)
+                return task.evaluate(outputs, dev).scalars
+
+        training_run.train(identity, evaluate, folder, self._session)
+        if self._session.devices.is_chief:
+            model = self._best_weights(model)
+        return _Ready(model, task, dev, test)
+
+    def _new_model(
+        self, checkpoint: Checkpoint, task: AnyTask
+    ) -> tuple[BertWithHeads, str]:
+        """Makes a model to train: encoder loaded, head random if new."""
+        model = new_model(checkpoint.config, task)
+        if not checkpoint.has_weights:
+            return model, "no --init_checkpoint: all weights are random"
+        allowed = (*_HEAD, *self._job.encoder.allow_missing)
+        return model, checkpoint.load_into(model, allowed).line()
+
+    def _best_weights(self, model: BertWithHeads) -> BertWithHeads:
+        """Returns the model with the weights that were kept."""
+        job, folder = self._job, self._folder
+        if job.training.lora_rank is None:
+            folder.load_weights(model)
+            return model
+        # What was kept is the sum: a plain model without the thin matrices.
+        with computing_in(job.training.computing.mixed_precision):
+            model = folder.load_model()
+        model.unpad = job.unpad
+        return model
+
+    def _open_folder(self) -> _Ready:
+        """Takes the model that the output folder holds."""
+        job, folder = self._job, self._folder
+        checks.check_same_model(job, folder)
+        settings = folder.read_settings()
+        given = job.encoder.init_checkpoint
+        if given not in (None, settings.init_checkpoint):
+            self._say(
+                f"note: the classifier in {folder.path} is used, not "
+                f"--init_checkpoint={given}; --overwrite_output_dir puts that "
+                "in its place"
+            )
+        columns = None
+        if settings.columns:
+            columns = Columns.from_dict(settings.columns)
+        dataset = find_dataset(job.data, settings.task_name, columns)
+        held_out = folder / run_folder.DEV_SPLIT
+        if columns and held_out.exists() and not dataset.has("dev"):
+            sources = self._sources(dataset, reopen_rows(held_out, columns))
+        else:
+            sources = self._sources(dataset)
+        encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
+        with computing_in(job.training.computing.mixed_precision):
+            model = folder.load_model()
+        ready = self._encode_for(model, settings, sources, encoder)
+        folder.write_data_report(self._report)
+        return ready
+
+    def _take_checkpoint(self) -> _Ready:
+        """Makes the folder that of a trained model read from a checkpoint."""
+        job, folder = self._job, self._folder
+        if not job.overwrite_output_dir:
+            checks.refuse_unfinished(folder, job.encoder.init_checkpoint)
+        checkpoint = self._open_checkpoint()
+        dataset = find_dataset(job.data)
+        if not job.overwrite_output_dir:
+            checks.check_same_run(folder, {})
+        labels = dataset.labels or trained_labels(
+            checkpoint, job.data.labels_file
+        )
+        encoder = self._text_encoder(checkpoint)
+        task = TASKS[job.data.problem_type or SingleLabel.name](labels)
+        with computing_in(job.training.computing.mixed_precision):
+            model = new_model(checkpoint.config, task)
+        report = checkpoint.load_into(model)
+        # Loading lets heads be missing unless told otherwise.
+        if report.missing or report.wrong_shape:
+            raise UserError(
+                f"{job.encoder.init_checkpoint}: is no classifier with "
+                f"{len(labels)} labels: {report.line()}. Train one with "
+                "--do_train, or correct --labels_file."
+            )
+        self._say(report.line())
+        self._say(f"labels: {', '.join(labels)}")
+        sources = self._sources(dataset)
+        source = next(iter(sources.values()))
+        settings = self._settings(dataset.name, task, source, checkpoint)
+        ready = self._encode_for(model, settings, sources, encoder)
+        if job.overwrite_output_dir:
+            folder.clear()
+        folder.begin(settings, checkpoint.config, checkpoint.vocab_file)
+        folder.write_data_report(self._report)
+        folder.save_model(model)
+        return ready
+
+    def _open_checkpoint(self) -> Checkpoint:
+        """Opens the files that the model starts from."""
+        encoder = self._job.encoder
+        return checkpointing.open_for_training(
+            encoder.init_checkpoint,
+            encoder.bert_config_file,
+            encoder.vocab_file,
+            encoder.do_lower_case,
+        )
+
+    def _text_encoder(self, checkpoint: Checkpoint) -> TextEncoder:
+        """Makes what turns texts into token ids for a checkpoint.
+
+        Raises:
+            UserError: the inputs would be longer than the model takes, or
+                the vocabulary does not fit it.
+        """
+        encoder = TextEncoder(
+            checkpoint.tokenizer(), self._job.encoder.longest_input
+        )
+        longest = checkpoint.config.max_position_embeddings
+        if encoder.max_seq_length > longest:
+            raise UserError(
+                f"--max_seq_length={encoder.max_seq_length}: the model has "
+                f"positions for {longest} tokens "
+                "(`max_position_embeddings`); give at most that"
+            )
+        remark = encoder.check(
+            checkpoint.vocab_file, checkpoint.config.vocab_size
+        )
+        if remark:
+            self._say(f"note: {remark}")
+        self._say(
+            f"do_lower_case: {checkpoint.do_lower_case} "
+            f"({checkpoint.why_lower_case})"
+        )
+        return encoder
+
+    def _settings(
+        self,
+        data_name: str,
+        task: AnyTask,
+        source: Source,
+        checkpoint: Checkpoint,
+    ) -> RunSettings:
+        """Returns what the folder keeps of how its data was read."""
+        return RunSettings(
+            task_name=data_name,
+            problem=task.name,
+            labels=task.labels,
+            max_seq_length=self._job.encoder.longest_input,
+            do_lower_case=checkpoint.do_lower_case,
+            columns=source.columns,
+            takes_pairs=source.takes_pairs,
+            label_separator=self._job.data.label_separator,
+            init_checkpoint=self._job.encoder.init_checkpoint,
+        )
+
+    # The files of examples.
+
+    def _sources(
+        self, dataset: Dataset, held_out: Source | None = None
+    ) -> dict[str, Source]:
+        """Opens every file that will be wanted, the training file first.
+
+        Args:
+            dataset: tells which files there are.
+            held_out: stands in for a dev file.
+        """
+        job = self._job
+        sources = {}
+        if job.do_train:
+            sources["train"] = dataset.source("train")
+        if job.do_eval and held_out is not None:
+            sources["dev"] = held_out
+        elif job.do_eval and (dataset.has("dev") or not job.do_train):
+            sources["dev"] = dataset.source("dev")
+        if job.do_predict:
+            sources["test"] = dataset.source("test")
+        return sources
+
+    def _encode(
+        self,
+        name: str,
+        source: Source,
+        encoder: TextEncoder,
+        task_type: TaskType,
+        labels: tuple[str, ...] | None = None,
+    ) -> EncodedFile:
+        """Encodes a file, and shows what is odd about it.
+
+        Args:
+            name: of the split; a "test" has no labels.
+            source: the file.
+            encoder: of its texts.
+            task_type: what the examples are for.
+            labels: the names to hold to; None to collect them.
+        """
+        label_source = None
+        if name != "test":
+            label_source = LabelSource(
+                source.path,
+                labels,
+                source.label_columns,
+                self._job.data.label_separator,
+            )
+        file = encode(
+            source,
+            encoder,
+            self._folder / run_folder.SCRATCH / name,
+            task_type,
+            label_source,
+        )
+        for line in file.lines(encoder.max_seq_length):
+            self._say(line)
+        self._report[name] = file.values()
+        if self._job.unpad:
+            share = file.store.share_of_padding(encoder.max_seq_length)
+            self._say(
+                f"nothing is computed for padding, which would be {share:.0%} "
+                f"of rows of --max_seq_length={encoder.max_seq_length} tokens"
+            )
+        if self._job.training.computing.jit_compile:
+            store = dataclasses.replace(file.store, length_step=_LENGTH_STEP)
+            file = dataclasses.replace(file, store=store)
+        return file
+
+    def _encode_for(
+        self,
+        model: BertWithHeads,
+        settings: RunSettings,
+        sources: Mapping[str, Source],
+        encoder: TextEncoder,
+    ) -> _Ready:
+        """Encodes what a model that is there already is to be used on."""
+        task = settings.task
+        found = {
+            name: self._encode(
+                name, source, encoder, type(task), settings.labels
+            ).examples
+            for name, source in sources.items()
+        }
+        model.unpad = self._job.unpad
+        return _Ready(model, task, found.get("dev"), found.get("test"))
+
+    def _split(
+        self,
+        file: EncodedFile,
+        sources: Mapping[str, Source],
+        encoder: TextEncoder,
+    ) -> tuple[Examples, Examples | None]:
+        """Returns what to train on, and what to evaluate on, if anything."""
+        job, examples = self._job, file.examples
+        if not job.do_eval:
+            return examples, None
+        if "dev" not in sources:
+            train, dev = hold_out(
+                examples, file.task, job.data.dev_fraction, job.training.seed
+            )
+            self._report["train"]["held_out"] = len(dev)
+            self._say(
+                f"held out {len(dev)} of {len(examples)} rows "
+                f"for evaluation; they are in {run_folder.DEV_SPLIT}"
+            )
+            return train, dev
+        dev_file = self._encode(
+            "dev", sources["dev"], encoder, type(file.task), file.task.labels
+        )
+        common = num_shared(file.report, dev_file.report)
+        self._report["dev"]["texts_shared_with_train"] = common
+        if common:
+            self._say(
+                f"note: texts of {dev_file.source.path} that are also in "
+                f"{file.source.path}: {common}; the evaluation flatters"
+            )
+        return examples, dev_file.examples
+
+    def _show(self, source: Source) -> None:
+        """Shows what was found out about a file, with its first rows."""
+        description = source.describe()
+        if description is None:
+            return
+        self._screen.table(
+            ("what", "is", "because of"),
+            description.decisions,
+            title=str(source.path),
+        )
+        self._screen.table(
+            ("id", "text", "second text", "label"),
+            [
+                (one.guid, one.text_a, one.text_b or "", one.label or "")
+                for one in description.first
+            ],
+        )
+
+    # What the model answers.
+
+    def _predictor(self, model: BertWithHeads, task: AnyTask) -> Predictor:
+        return Predictor(
+            model,
+            per_token=task.per_token,
+            concurrency=self._job.concurrency,
+            jit_compile=self._job.training.computing.jit_compile,
+        )
+
+    def _evaluate(
+        self, task: AnyTask, predictor: Predictor, dev: Examples
+    ) -> None:
+        """Writes and shows how the model does on labelled examples."""
+        outputs = dev.outputs(predictor, self._job.eval_limit, task.inputs)
+        evaluation = task.evaluate(outputs, dev)
+        context = {"global_step": self._steps_done(), "examples": len(dev)}
+        self._folder.write_evaluation(evaluation, task.labels, context)
+        self._show_evaluation(evaluation, len(dev))
+        self._say(f"written: {self._folder / EVAL_JSON}")
+
+    def _steps_done(self) -> int:
+        numbers = read_numbers(self._folder / STATE)
+        if numbers is None:
+            return 0
+        return int(numbers["best_step"] or numbers["step"])
+
+    def _show_evaluation(self, evaluation: Evaluation, count: int) -> None:
+        self._say(
+            f"evaluation of {count} examples: "
+            + ", ".join(
+                f"{name} {value:.4f}"
+                for name, value in evaluation.scalars.items()
+            )
+        )
+        per_label = evaluation.details.get("per_label", {})
+        if per_label:
+            names = ("precision", "recall", "f1")
+            self._screen.table(
+                ("label", *names, "examples"),
+                [
+                    (
+                        label,
+                        *(f"{figures[name]:.3f}" for name in names),
+                        int(figures["support"]),
+                    )
+                    for label, figures in per_label.items()
+                ],
+            )
+
+    def _predict(
+        self, task: AnyTask, predictor: Predictor, test: Examples
+    ) -> None:
+        """Writes what the model says of every example of a file."""
+        outputs = test.outputs(predictor, self._job.predict_limit, task.inputs)
+        path = task.write_predictions(self._folder.path, outputs, test)
+        self._say(f"predicted {len(test)} rows: {path}")

@@ -1,29 +1,127 @@
 """Trains a model on encoded examples and keeps the best weights.
 
-The original's number of steps, weights per example, and the evaluations
-between the steps; the loop itself is `training.fit`.
+The original's number of steps, weights per example, and what makes one
+training another; the loop itself is `training.fit`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from bert_keras3.finetuning.settings import TrainingSettings
-from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
-    TARGETS,
-    Examples,
-)
+from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.settings import FinetuningSettings, TuningSettings
+from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, TARGETS, Examples
+from bert_keras3.finetuning.tasks import AnyTask
+from bert_keras3.inputs.batches import training_batches
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.identity import checksum
+from bert_keras3.training import session
+from bert_keras3.training.session import Plan, Session
+from modeling import BertConfig, BertWithHeads
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRun:
+    """One training: which model learns what, and how."""
+
+    job: FinetuningSettings
+    settings: RunSettings
+    config: BertConfig
+    model: BertWithHeads
+    """Its first weights assigned."""
+    task: AnyTask
+    examples: Examples
+    """To train on."""
+    dev: Examples | None
+    """To evaluate on meanwhile, if there is anything."""
+    best_metric: str
+    """The metric of an evaluation that decides which weights are kept."""
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what makes this training what it is.
+
+        Values that JSON has; checksums of what is large.
+        """
+        data = [
+            self.examples.store.arrays["input_ids"],
+            self.examples.store.offsets,
+        ]
+        for part in (self.examples, self.dev):
+            if part is not None:
+                data += [part.rows, *_targets(part)]
+        return {
+            **session.identity_of(self.job.training, self.model, data),
+            "task_name": self.settings.task_name,
+            "labels": list(self.settings.labels),
+            "max_seq_length": self.settings.max_seq_length,
+            "do_lower_case": self.settings.do_lower_case,
+            "config": self.config.to_dict(),
+            "best_metric": self.best_metric,
+        }
+
+    def train(
+        self,
+        identity: Mapping[str, Any],
+        evaluate: Callable[[], Mapping[str, float]] | None,
+        folder: FinetuningFolder,
+        opened: Session,
+    ) -> None:
+        """Trains, or goes on with a training that was stopped.
+
+        Args:
+            identity: what `identity` returned.
+            evaluate: returns metrics of the present weights.
+            folder: where weights, state and log are kept.
+            opened: in whose scope the model was made.
+
+        Raises:
+            UserError: the folder holds a training with other settings.
+            StoppedError: a signal came; the state is saved.
+        """
+        training = self.job.training
+        examples = self.examples
+        if training.class_weight is not None:
+            examples = with_class_weights(
+                examples, len(self.task.labels), training.class_weight
+            )
+        num_steps, epoch_ends = steps_of(len(examples), training)
+        session.train(
+            Plan(
+                model=self.model,
+                loss=self._loss,
+                batches=training_batches(
+                    examples.store,
+                    examples.rows,
+                    batch_size=training.train_batch_size,
+                    seed=training.seed,
+                    grouped=self.task.grouped,
+                ),
+                identity=identity,
+                save_weights=lambda optimizer: folder.save_model(self.model),
+                num_train_steps=num_steps,
+                num_warmup_steps=int(num_steps * training.warmup_proportion),
+                per_token=examples.store.per_token,
+                evaluate=evaluate,
+                epoch_ends=epoch_ends,
+                best_metric=self.best_metric,
+                patience=training.early_stopping_patience,
+                concurrency=self.job.concurrency,
+            ),
+            training,
+            folder.files,
+            opened,
+        )
+
+    def _loss(self, model: Any, features: Any, training: bool) -> Any:
+        return self.task.loss(model(features, training=training), features)
 
 
 def steps_of(
-    num_examples: int, training: TrainingSettings
+    num_examples: int, training: TuningSettings
 ) -> tuple[int, tuple[int, ...]]:
     """Returns how many steps there are, and after which an epoch ends.
 
@@ -53,24 +151,21 @@ def with_class_weights(
 ) -> Examples:
     """Adds a column with a weight for each example, by its label.
 
-    "balanced" weighs a label by examples / (labels · examples with this
-    label), as scikit-learn does.
-
     Args:
         examples: to train on; their targets are label numbers.
         num_labels: how many there are, C.
-        class_weight: "balanced".
+        class_weight: see `example_weights`.
 
     Returns:
-        The examples with a column of weights, float32; other examples of the
-        file have 1.
+        The examples with the column, float32; it is 1 for other examples of
+        their file.
     """
     weights = np.ones(len(examples.store), np.float32)
     weights[examples.rows] = example_weights(
         examples.column(TARGETS), num_labels, class_weight
     )
     store = examples.store.with_column(
-        EXAMPLE_WEIGHTS, Column(weights.dtype.name), weights
+        EXAMPLE_WEIGHTS, Column("float32"), weights
     )
     return Examples(examples.source, store, examples.numbers)
 
@@ -78,7 +173,19 @@ def with_class_weights(
 def example_weights(
     targets: np.ndarray, num_labels: int, class_weight: str
 ) -> np.ndarray:
-    """Returns the weight of each target's label, float32 [N]."""
+    """Returns a weight for each example, by its label.
+
+    "balanced" weighs a label by examples / (labels · examples with this
+    label), as scikit-learn does.
+
+    Args:
+        targets: label numbers [N].
+        num_labels: how many there are, C.
+        class_weight: "balanced".
+
+    Returns:
+        float32 [N].
+    """
     from sklearn.utils.class_weight import compute_class_weight
 
     numbers = np.unique(targets)
@@ -89,22 +196,10 @@ def example_weights(
     return weights[targets]
 
 
-def data_checksum(train: Examples, dev: Examples | None) -> int:
-    """Returns a checksum of what is trained and evaluated on."""
-    return checksum(
-        train.store.arrays["input_ids"],
-        train.store.offsets,
-        train.rows,
-        *_targets(train),
-        *(() if dev is None else (dev.rows, *_targets(dev))),
-    )
-
-
 def _targets(examples: Examples) -> list[np.ndarray]:
-    """Returns the columns that are no inputs, of these examples."""
-    columns = examples.store.columns
+    """Returns the columns of these examples that are no inputs."""
     return [
         examples.column(name)
-        for name in columns
-        if name not in (*INPUT_COLUMNS, EXAMPLE_WEIGHTS)
+        for name in examples.store.columns
+        if name not in INPUT_COLUMNS
     ]

@@ -17,7 +17,8 @@ from bert_keras3.checkpointing.added_tokens import (
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Settings, convert
-from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -125,7 +126,7 @@ def test_in_all_formats(
         Settings(to, words=["covid", "coron", "covidron"], verify=True),
     )
     assert outcome.difference == 0.0
-    result = read_checkpoint(tmp_path / "out")
+    result = open_checkpoint(tmp_path / "out")
     assert result.config.vocab_size == 12
     assert result.vocabulary is not None
     assert result.vocabulary[11] == "covidron"

@@ -20,8 +20,9 @@ from bert_keras3.checkpointing import (
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Outcome, Settings, convert
-from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.huggingface_config import read_json
+from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -128,7 +129,7 @@ def test_a_single_keras_file(
     start = source(("cls/", "output_"))
     for name in ("a.keras", "a.weights.h5"):
         convert(start, tmp_path / name, Settings("keras"))
-        found = read_checkpoint(tmp_path / name)
+        found = open_checkpoint(tmp_path / name)
         assert set(found.arrays) == set(checkpointing.read(start))
         assert found.config == checkpointing.bert_config(start)
     with pytest.raises(UserError, match=r"b\.keras: is the name of a Keras"):
@@ -186,7 +187,7 @@ def test_heads_and_labels_are_written(
     )
     assert config["architectures"] == ["BertForTokenClassification"]
     assert config["label2id"] == {"x": 0, "y": 1, "z": 2}
-    assert read_checkpoint(tmp_path / "b").labels == ("x", "y", "z")
+    assert open_checkpoint(tmp_path / "b").labels == ("x", "y", "z")
     with pytest.raises(UserError, match="has 1 lines, the checkpoint 3 cl"):
         config_of("c", labels=["x"])
     with pytest.raises(UserError, match="the checkpoint lacks span"):
@@ -216,7 +217,7 @@ def test_activation_keeps_its_numbers(
     here: str,
     there: str,
 ) -> None:
-    checkpoint = read_checkpoint(source())
+    checkpoint = open_checkpoint(source())
     config = BertConfig.from_dict(
         {**checkpoint.config.to_dict(), "hidden_act": here}
     )
@@ -356,7 +357,7 @@ def test_a_wrong_conversion_is_found(
 
 
 def test_fixed_inputs(sound: pathlib.Path) -> None:
-    checkpoint = read_checkpoint(sound)
+    checkpoint = open_checkpoint(sound)
     inputs = verification.fixed_inputs(checkpoint, avoid={5, 6})
     assert inputs["input_ids"].shape == (4, 16)
     assert not np.isin(inputs["input_ids"], [5, 6]).any()

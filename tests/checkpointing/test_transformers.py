@@ -19,7 +19,8 @@ from bert_keras3.checkpointing import names, verification
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from bert_keras3.checkpointing.conversion import Settings, convert
-from bert_keras3.checkpointing.formats import read_checkpoint, write
+from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
 from tokenization.sentence_pieces import SentencePieceTokenizer
@@ -168,7 +169,7 @@ def run(root: pathlib.Path, cases: list[dict[str, Any]]) -> None:
 
 def assert_equal_outputs(folder: pathlib.Path, architecture: str) -> None:
     theirs = np.load(folder / "theirs.npz")
-    checkpoint = read_checkpoint(folder)
+    checkpoint = open_checkpoint(folder)
     assert checkpoint.architecture == architecture
     inputs = verification.fixed_inputs(checkpoint)
     ours = verification.outputs(checkpoint, inputs, "the folder")
@@ -201,7 +202,7 @@ def test_we_compute_what_transformers_does(
     root: pathlib.Path, architecture: str
 ) -> None:
     folder = root / f"{architecture}-theirs"
-    unknown = [name for name in read_checkpoint(folder).arrays if "." in name]
+    unknown = [name for name in open_checkpoint(folder).arrays if "." in name]
     assert unknown == []
     assert_equal_outputs(folder, architecture)
 

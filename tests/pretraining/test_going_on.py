@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing.formats import read_checkpoint
+from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
@@ -40,7 +40,7 @@ def test_the_first_weights_answer_as_the_other_formats_did(
 ):
     """A folder of Hugging Face's, and a Keras file that stands alone."""
     given = tmp_path / name
-    checkpointing.write(given, read_checkpoint(trained), format=form)
+    checkpointing.write(given, open_checkpoint(trained), format=form)
     going_on = from_checkpoint(job, given, num_train_steps=2)
     if given.is_file():
         going_on = dataclasses.replace(

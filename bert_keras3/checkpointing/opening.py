@@ -1,0 +1,223 @@
+"""Opens a checkpoint once: where it lies, what it is, what belongs to it.
+
+    checkpoint = open_checkpoint("uncased_L-12_H-768_A-12")
+    checkpoint.config, checkpoint.tokenizer(), checkpoint.load_into(model)
+
+The path is located and the index of the weights parsed once; arrays are read
+from disk when they are asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from bert_keras3.checkpointing import google, keras_weights, names
+from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.early_albert import as_albert, config_as_albert
+from bert_keras3.checkpointing.formats import FORMATS
+from bert_keras3.checkpointing.loading import Report, assign
+from bert_keras3.checkpointing.location import Location, Path, locate
+from bert_keras3.checkpointing.vocabulary import read_vocabulary
+from bert_keras3.safekeeping.errors import UserError
+from modeling.config import BertConfig
+from tokenization.vocab import guess_do_lower_case, is_sentence_pieces
+
+
+def open_checkpoint(
+    path: Path,
+    config_file: Path | None = None,
+    vocab_file: Path | None = None,
+    do_lower_case: bool | None = None,
+) -> Checkpoint:
+    """Opens a checkpoint of any format with everything that lies beside it.
+
+    Args:
+        path: see `location.locate`.
+        config_file: the configuration, in the place of the one beside the
+            weights; it is read as that of their format, which decides what
+            "gelu" means.
+        vocab_file: the vocabulary, likewise.
+        do_lower_case: whether text is lower-cased; by default as the files
+            beside the weights, their name or the vocabulary tell.
+
+    Returns:
+        The checkpoint. The arrays have Google's names; those of an early
+        Chinese ALBERT the names of Google's ALBERT.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged, or a file that
+            belongs to it cannot be read.
+    """
+    location = locate(path)
+    arrays = FORMATS[location.format].read(location.weights)
+    checkpoint = Checkpoint(
+        as_albert(arrays),
+        _config_of(location, arrays, config_file),
+        source=str(path),
+        weights_file=location.weights,
+    )
+    return _with_vocabulary(
+        checkpoint, vocab_file or location.vocab_file, do_lower_case
+    )
+
+
+def start_from(
+    path: Path | None,
+    config_file: Path | None = None,
+    vocab_file: Path | None = None,
+    do_lower_case: bool | None = None,
+) -> Checkpoint:
+    """Opens what a training starts from: a checkpoint, or random weights.
+
+    Args:
+        path: see `location.locate`; None for random weights.
+        config_file: as for `open_checkpoint`; needed without a path.
+        vocab_file: see there.
+        do_lower_case: see there.
+
+    Returns:
+        The checkpoint, without arrays where weights are random.
+
+    Raises:
+        UserError: as for `open_checkpoint`, or there is no configuration.
+    """
+    if path is not None:
+        return open_checkpoint(path, config_file, vocab_file, do_lower_case)
+    if config_file is None:
+        raise UserError(
+            "there is no model: give an --init_checkpoint, or a "
+            "--bert_config_file and a --vocab_file to start from random "
+            "weights"
+        )
+    config = BertConfig.from_json_file(config_file)
+    return _with_vocabulary(
+        Checkpoint(Arrays({}), config), vocab_file, do_lower_case
+    )
+
+
+def read(path: Path) -> Arrays:
+    """Opens the weights of a checkpoint alone; see `open_checkpoint`."""
+    location = locate(path)
+    return as_albert(FORMATS[location.format].read(location.weights))
+
+
+def load(
+    model: Any, path: Path, *, allow_missing: Iterable[str] = ()
+) -> Report:
+    """Gives a model the weights of a checkpoint.
+
+    Args:
+        model: a built Keras model.
+        path: see `location.locate`.
+        allow_missing: see `loading.assign`.
+
+    Returns:
+        What was loaded and what was not.
+
+    Raises:
+        UserError: there is no checkpoint; another weight is missing or of
+            another shape. The model is unchanged then.
+    """
+    return assign(model, read(path), str(path), allow_missing=allow_missing)
+
+
+def bert_config(path: Path) -> BertConfig:
+    """Reads the configuration that lies beside a checkpoint.
+
+    Args:
+        path: see `location.locate`.
+
+    Returns:
+        The configuration. "gelu" of a Hugging Face folder is the erf form
+        and is called "gelu_erf" here; Google's is the tanh form. A Keras
+        file may carry its own, which counts more than one beside it.
+
+    Raises:
+        UserError: there is none, or it cannot be read or computed.
+    """
+    location = locate(path)
+    is_google = location.format == "google"
+    return config_at(
+        location,
+        google.read_index(location.weights) if is_google else Arrays({}),
+    )
+
+
+def config_at(location: Location, arrays: Arrays) -> BertConfig:
+    """Reads the configuration of weights that were opened before.
+
+    Raises:
+        UserError: there is none, or it cannot be read or computed.
+    """
+    if location.format == "keras":
+        inside = keras_weights.config(location.weights)
+        if inside is not None:
+            return inside
+    if location.config_file is None:
+        raise UserError(
+            f"{location.weights.parent}: there is no bert_config.json or "
+            f"config.json beside {location.weights.name}; put it there, or "
+            "name it with --bert_config_file"
+        )
+    return _read_config(location, arrays, location.config_file)
+
+
+def _config_of(
+    location: Location, arrays: Arrays, given: Path | None
+) -> BertConfig:
+    beside = location.config_file
+    if given is None or (
+        beside is not None
+        and beside.exists()
+        and pathlib.Path(given).exists()
+        and beside.samefile(given)
+    ):
+        return config_at(location, arrays)
+    return _read_config(location, arrays, pathlib.Path(given))
+
+
+def _read_config(
+    location: Location, arrays: Arrays, file: pathlib.Path
+) -> BertConfig:
+    """Reads a configuration as that of the weights."""
+    config = FORMATS[location.format].read_config(file)
+    if (
+        location.format == "google"
+        and config.num_hidden_groups is None
+        and names.family(arrays) == "albert_zh"
+    ):
+        return config_as_albert(config, str(file))
+    return config
+
+
+def _with_vocabulary(
+    checkpoint: Checkpoint,
+    vocab_file: Path | None,
+    do_lower_case: bool | None,
+) -> Checkpoint:
+    """Adds the vocabulary, and whether text is lower-cased for it."""
+    file = None if vocab_file is None else pathlib.Path(vocab_file)
+    vocabulary: tuple[str, ...] = ()
+    sentence_pieces = None
+    if file is not None:
+        vocabulary = read_vocabulary(file)
+        if is_sentence_pieces(file):
+            sentence_pieces = file.read_bytes()
+    why = "as given"
+    if do_lower_case is None:
+        do_lower_case, why = guess_do_lower_case(
+            checkpoint.weights_file,
+            {token: number for number, token in enumerate(vocabulary)},
+        )
+    return dataclasses.replace(
+        checkpoint,
+        vocabulary=None if file is None else vocabulary,
+        do_lower_case=do_lower_case,
+        sentence_pieces=sentence_pieces,
+        vocab_file=file,
+        why_lower_case=why,
+    )
