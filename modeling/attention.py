@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -44,6 +47,30 @@ def create_attention_mask_from_input_mask(
 def key_mask(to_mask: Any) -> Any:
     """[B, T] → float32 [B, 1, T], which broadcasts over the queries."""
     return ops.cast(ops.expand_dims(to_mask, 1), "float32")
+
+
+_RECORDER: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
+    "attention_maps", default=None
+)
+
+
+@contextlib.contextmanager
+def recorded_attention(wanted: bool = True) -> Iterator[list[Any]]:
+    """Collects the attention maps that are computed in the block.
+
+    Args:
+        wanted: whether to do so.
+
+    Yields:
+        A list that gets float [B, N, F, T] from each attention layer, the
+        probabilities before dropout.
+    """
+    maps: list[Any] = []
+    token = _RECORDER.set(maps if wanted else None)
+    try:
+        yield maps
+    finally:
+        _RECORDER.reset(token)
 
 
 class AttentionLayer(keras.layers.Layer):
@@ -115,9 +142,11 @@ class AttentionLayer(keras.layers.Layer):
         if attention_mask is not None:
             mask = ops.cast(ops.expand_dims(attention_mask, 1), scores.dtype)
             scores += (1.0 - mask) * MASKED_SCORE
-        probabilities = self.dropout(
-            ops.softmax(scores, axis=-1), training=training
-        )
+        probabilities = ops.softmax(scores, axis=-1)
+        recorder = _RECORDER.get()
+        if recorder is not None:
+            recorder.append(probabilities)
+        probabilities = self.dropout(probabilities, training=training)
         return from_rows.join_heads(ops.matmul(probabilities, value))
 
     def _split_heads(self, matrix: Any, rows: Rows) -> Any:

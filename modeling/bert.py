@@ -7,14 +7,17 @@ What is asked of these vectors is in `heads`; where weights come from is
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from modeling.activations import get_activation
-from modeling.attention import key_mask
+from modeling.attention import key_mask, recorded_attention
 from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
 from modeling.encoder import Stack, TransformerEncoder, separate_layers
@@ -46,6 +49,48 @@ class Pooler(keras.layers.Layer):
     def call(self, first_token: Any) -> Any:
         """[B, D] → [B, D]."""
         return self.dense(first_token)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What `BertModel.encode` computed.
+
+    Attributes:
+        rows: where in the batch the rows of `tokens` are; `rows.spread` puts
+            what was computed for them where it belongs, [R, W] → [B, S, W].
+        first_and_positions: float [B, 1 + P, D], the last layer's vectors of
+            the first token and of the positions.
+        pooler: makes the pooled output.
+        tokens: float [R, D], the last layer's vectors of all tokens; None if
+            they were not wanted.
+        layers: float [R, D] for each layer, first layer first, likewise.
+        attention: float [B, N, S, S] for each layer, the probabilities with
+            which each token (third axis) attends to each other; 0 where the
+            third axis is padding. Likewise.
+    """
+
+    rows: Rows
+    first_and_positions: Any
+    pooler: Pooler
+    tokens: Any = None
+    layers: Sequence[Any] | None = None
+    attention: Sequence[Any] | None = None
+
+    @functools.cached_property
+    def pooled_output(self) -> Any:
+        """Float [B, D]: tanh(dense(first token))."""
+        return self.pooler(self.first_and_positions[:, 0])
+
+    @property
+    def vectors(self) -> Any:
+        """Float [B·P, D], the vectors of the positions, in their order."""
+        width = self.first_and_positions.shape[-1]
+        return ops.reshape(self.first_and_positions[:, 1:], (-1, width))
+
+    @property
+    def sequence_output(self) -> Any:
+        """Float [B, S, D], the vectors of all tokens; 0 at padding."""
+        return self.rows.spread(self.tokens)
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -176,117 +221,67 @@ class BertModel(keras.Model):
             "all_encoder_layers": all_encoder_layers,
         }
 
-    def pooled_output(
+    def encode(
         self,
         inputs: Any,
-        training: bool | None = None,
         *,
-        unpad: bool = True,
-    ) -> Any:
-        """Computes the pooled output and nothing that it does not need.
-
-        The numbers of `call` without the work on padding, and in the last
-        layer on all but the first token.
-
-        Args:
-            inputs: as for `call`.
-            training: whether dropout is on.
-            unpad: whether padding is left out. Without, no shape depends on a
-                value, which some runtimes of exported graphs ask for.
-
-        Returns:
-            float [B, D].
-        """
-        return self.outputs_at(inputs, training=training, unpad=unpad)[
-            "pooled_output"
-        ]
-
-    def outputs_at(
-        self,
-        inputs: Any,
         positions: Any = None,
-        *,
+        tokens: bool = False,
+        layers: bool = False,
+        attention: bool = False,
         training: bool | None = None,
         unpad: bool = True,
-    ) -> dict[str, Any]:
-        """Computes what is said of some positions, and nothing beyond.
+    ) -> Encoded:
+        """Computes what a caller wants of the encoder, and nothing beyond.
 
-        The numbers of `call` without the work on padding, and in the last
-        layer on all but these positions and the first tokens. Made for the
-        masked words of pretraining.
+        The numbers of `call` without the work on padding and, in the last
+        layer, on tokens that are not wanted: without `tokens` it computes
+        the first token of each sequence and the positions alone.
 
         Args:
             inputs: as for `call`.
             positions: int32 [B, P], each below S, tokens or padding; None
                 for none.
+            tokens: whether all tokens are wanted.
+            layers: whether those of every layer are; implies `tokens`.
+            attention: whether the attention maps of every layer are; implies
+                `tokens`. Not with rematerialization.
             training: whether dropout is on.
-            unpad: as for `pooled_output`.
+            unpad: whether padding is left out. Without, no shape depends on a
+                value, which some runtimes of exported graphs ask for.
 
         Returns:
-            `vectors` [B·P, D], the rows of the sequence output in the order
-            of the positions, and `pooled_output` [B, D].
+            What is wanted, by name.
         """
         matrix, mask, rows = self._embed_rows(
             inputs, positions, training, unpad=unpad
         )
-        asked = ops.zeros((rows.batch, 1), "int32")
+        tokens = tokens or layers or attention
+        wanted = ops.zeros((rows.batch, 1), "int32")
         if positions is not None:
-            asked = ops.concatenate(
-                [asked, ops.cast(positions, "int32")], axis=1
+            wanted = ops.concatenate(
+                [wanted, ops.cast(positions, "int32")], axis=1
             )
-        vectors = self.encoder.rows_output(
-            matrix, mask, rows, asked, training=training
-        )
+        with recorded_attention(attention) as maps:
+            outputs = self.encoder.encode_rows(
+                matrix,
+                mask,
+                rows,
+                None if tokens else wanted,
+                training=training,
+            )
+        vectors = rows.at(outputs[-1], wanted) if tokens else outputs[-1]
+        # [B·(1 + P), D] -> [B, 1 + P, D]
         width = self.config.hidden_size
         vectors = ops.reshape(vectors, (rows.batch, -1, width))
-        return {
-            "vectors": ops.reshape(vectors[:, 1:], (-1, width)),
-            "pooled_output": self.pooler(vectors[:, 0]),
-        }
-
-    def real_outputs(
-        self, inputs: Any, training: bool | None = None
-    ) -> dict[str, Any]:
-        """Computes the outputs of all real tokens without those of padding.
-
-        Args:
-            inputs: as for `call`.
-            training: whether dropout is on.
-
-        Returns:
-            `sequence_output` [B, S, D], as `call` has it where the mask is 1
-            (and at all positions of a sequence that is all padding), 0 where
-            there is padding; `pooled_output` [B, D].
-        """
-        matrix, rows = self.sequence_rows(inputs, training=training)
-        return {
-            "sequence_output": rows.spread(matrix),
-            "pooled_output": self.pool_rows(matrix, rows),
-        }
-
-    def sequence_rows(
-        self, inputs: Any, training: bool | None = None
-    ) -> tuple[Any, Rows]:
-        """Computes the real tokens' vectors as the rows of one matrix.
-
-        For heads that ask something of every token: they work on the matrix,
-        and `rows.spread` puts their answers where they belong.
-
-        Args:
-            inputs: as for `call`.
-            training: whether dropout is on.
-
-        Returns:
-            (matrix, rows): float [R, D], and what tells the place of each.
-        """
-        matrix, mask, rows = self._embed_rows(inputs, None, training)
-        matrix = self.encoder.rows_output(matrix, mask, rows, training=training)
-        return matrix, rows
-
-    def pool_rows(self, matrix: Any, rows: Rows) -> Any:
-        """What `sequence_rows` returns → the pooled output [B, D]."""
-        first = ops.zeros((rows.batch, 1), "int32")
-        return self.pooler(rows.at(matrix, first))
+        return Encoded(
+            rows,
+            vectors,
+            self.pooler,
+            tokens=outputs[-1] if tokens else None,
+            layers=outputs if layers else None,
+            attention=[rows.clear_queries(one) for one in maps] or None,
+        )
 
     def _embed_rows(
         self,

@@ -149,51 +149,57 @@ class TransformerEncoder(keras.layers.Layer):
             return rematerialized(layer, call)(matrix)
         return call(matrix)
 
-    def rows_output(
+    def encode_rows(
         self,
         matrix: Any,
         attention_mask: Any,
         rows: Rows,
         positions: Any = None,
         training: bool | None = None,
-    ) -> Any:
-        """Computes the last layer's output, for some positions if so asked.
+    ) -> list[Any]:
+        """Runs all layers on rows, the last one for some positions alone.
 
         The same numbers as `call`'s, but no layer works on positions without
-        a row, and the last one on none but those asked for.
+        a row, and the last one on none but those wanted.
 
         Args:
             matrix: float [R, input size].
             attention_mask: [B, 1, S].
-            rows: tells where in the batch the rows are.
-            positions: int32 [B, P], what the last layer is asked for; None
-                for all rows.
+            rows: where in the batch the rows are.
+            positions: int32 [B, P], for which the last layer is computed;
+                None for all rows.
             training: whether dropout is on.
 
         Returns:
-            float [B·P, D], or [R, D] without `positions`.
+            float [R, D] for each layer that was run; the last is [B·P, D] if
+            there are `positions`.
         """
         # A scope such as `__call__` would give: graphs that are exported tell
         # their products apart by it.
         with keras.name_scope(self.name):
             matrix = self._mapped(matrix)
             *others, last = self._run.order
+            outputs = []
             for layer in others:
                 matrix = self._pass(
                     layer, matrix, attention_mask, rows, training
                 )
+                outputs.append(matrix)
             queries = query_rows = None
             if positions is not None:
                 queries = rows.at(matrix, positions)
                 query_rows = AllRows(rows.batch, ops.shape(positions)[1])
-            return last(
-                matrix,
-                attention_mask,
-                rows=rows,
-                queries=queries,
-                query_rows=query_rows,
-                training=training,
+            outputs.append(
+                last(
+                    matrix,
+                    attention_mask,
+                    rows=rows,
+                    queries=queries,
+                    query_rows=query_rows,
+                    training=training,
+                )
             )
+            return outputs
 
 
 def transformer_model(

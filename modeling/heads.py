@@ -6,6 +6,8 @@ The weights are named as in Google's checkpoints; what the answers cost is in
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
@@ -165,59 +167,88 @@ class NextSentence(keras.layers.Layer):
         )
 
 
-class PreTrainingHeads(keras.layers.Layer):
-    """The container `cls`: masked words and, if asked, next sentence."""
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """One kind of head: which vectors it reads, what it makes of them.
+
+    Attributes:
+        reads: `POOLED`, the pooled output [B, D], or `TOKENS`, the vectors
+            of all tokens.
+        outputs: names of what it makes; where there are two, each has one of
+            the last axis' two numbers.
+        in_cls: whether its weights are in the scope `cls`.
+    """
+
+    reads: str
+    outputs: tuple[str, ...]
+    in_cls: bool = True
+
+
+POOLED = "pooled_output"
+TOKENS = "sequence_output"
+
+# In the order in which their weights are made.
+HEADS: Mapping[str, Head] = {
+    "masked_lm": Head(TOKENS, ("masked_lm_logits",)),
+    "next_sentence": Head(POOLED, ("next_sentence_logits",)),
+    "span": Head(TOKENS, ("start_logits", "end_logits")),
+    "labels": Head(POOLED, ("logits",), in_cls=False),
+    "token_labels": Head(TOKENS, ("logits",), in_cls=False),
+}
+
+
+class ClsHeads(keras.layers.Layer):
+    """The container `cls`: the heads whose weights are in that scope."""
 
     def __init__(
-        self, config: BertConfig, next_sentence: bool = True, **kwargs: Any
+        self, config: BertConfig, heads: Collection[str], **kwargs: Any
     ) -> None:
+        """Makes the layers of some heads.
+
+        Args:
+            config: of the encoder.
+            heads: names of rows of `HEADS`; those of other scopes are left
+                out.
+            **kwargs: of `keras.layers.Layer`.
+        """
         super().__init__(**{"name": "cls", **kwargs})
-        self.predictions = MaskedLanguageModel(config, name="predictions")
-        self.seq_relationship = (
-            NextSentence(config, name="seq_relationship")
-            if next_sentence
-            else None
-        )
+        self.masked_lm: Any = None
+        self.next_sentence: Any = None
+        self.span: Any = None
+        if "masked_lm" in heads:
+            self.masked_lm = MaskedLanguageModel(config, name="predictions")
+        if "next_sentence" in heads:
+            self.next_sentence = NextSentence(config, name="seq_relationship")
+        if "span" in heads:
+            # Two outputs for each token, made like the two for a sequence.
+            self.span = NextSentence(config, name="squad")
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights."""
-        self.predictions.build()
-        if self.seq_relationship is not None:
-            self.seq_relationship.build()
+        for head in (self.masked_lm, self.next_sentence, self.span):
+            if head is not None:
+                head.build()
 
-    def call(
-        self, outputs: dict[str, Any], positions: Any, embedding_table: Any
-    ) -> dict[str, Any]:
-        """A `BertModel`'s outputs, int32 [B, P], [V, E] → both logits.
-
-        Returns:
-            `masked_lm_logits` [B·P, V] and, if asked, `next_sentence_logits`
-            [B, 2].
-        """
-        return self.of_vectors(
-            gather_indexes(outputs["sequence_output"], positions),
-            outputs["pooled_output"],
-            embedding_table,
-        )
-
-    def of_vectors(
-        self, vectors: Any, pooled_output: Any, embedding_table: Any
-    ) -> dict[str, Any]:
-        """Does what `call` does with vectors that are picked out already.
+    def call(self, vectors: dict[str, Any], embedding_table: Any) -> Any:
+        """Vectors that each head reads → what it makes of them.
 
         Args:
-            vectors: float [B·P, D].
-            pooled_output: float [B, D].
-            embedding_table: [V, D].
+            vectors: by the name of the head: float [R, D] or [B, S, D] for
+                `masked_lm` and `span`, [B, D] for `next_sentence`.
+            embedding_table: [V, E].
 
         Returns:
-            As `call`.
+            By the name of the head: [..., V] or [..., 2].
         """
-        logits = {
-            "masked_lm_logits": self.predictions(vectors, embedding_table)
-        }
-        if self.seq_relationship is not None:
-            logits["next_sentence_logits"] = self.seq_relationship(
-                pooled_output
+        logits = {}
+        if self.masked_lm is not None:
+            logits["masked_lm"] = self.masked_lm(
+                vectors["masked_lm"], embedding_table
             )
+        if self.next_sentence is not None:
+            logits["next_sentence"] = self.next_sentence(
+                vectors["next_sentence"]
+            )
+        if self.span is not None:
+            logits["span"] = self.span(vectors["span"])
         return logits

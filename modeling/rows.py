@@ -40,6 +40,9 @@ class Rows(Protocol):
     def spread(self, matrix: Any) -> Any:
         """[R, W] → [B, S, W]; 0 at positions that have no row."""
 
+    def clear_queries(self, maps: Any) -> Any:
+        """[B, N, S, T] → the same with 0 for positions that have no row."""
+
 
 class AllRows:
     """Every position, padding too, as in the original: R = B·S."""
@@ -68,6 +71,10 @@ class AllRows:
     def spread(self, matrix: Any) -> Any:
         """[B·S, W] → [B, S, W]."""
         return ops.reshape(matrix, (self.batch, self.length, matrix.shape[-1]))
+
+    def clear_queries(self, maps: Any) -> Any:
+        """Every position has a row."""
+        return maps
 
 
 class RealRows:
@@ -188,6 +195,11 @@ class RealRows:
         return ops.reshape(
             self._spread(matrix), (self.batch, self.length, matrix.shape[-1])
         )
+
+    def clear_queries(self, maps: Any) -> Any:
+        """Multiplies with 1 or 0."""
+        kept = ops.reshape(self._kept, (self.batch, 1, self.length, 1))
+        return maps * ops.cast(kept, maps.dtype)
 
     def _spread(self, matrix: Any) -> Any:
         return ops.scatter(

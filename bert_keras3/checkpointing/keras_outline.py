@@ -11,7 +11,7 @@ import json
 import pathlib
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -53,7 +53,7 @@ def write_file(path: pathlib.Path, checkpoint: Checkpoint) -> None:
         checkpoint: what to write; a BERT or an ALBERT.
     """
     small = _small(checkpoint.config)
-    outline = _model(checkpoint, small, min(checkpoint.num_labels, 1))
+    outline = _model(checkpoint, small, checkpoint.labels[:1])
     if path.suffix != ".keras":
         outline.save_weights(path)
         _fill(path, checkpoint)
@@ -78,21 +78,18 @@ def model_of(checkpoint: Checkpoint) -> Any:
     Returns:
         A `BertModel` or `BertWithHeads` with random weights.
     """
-    return _model(checkpoint, checkpoint.config, checkpoint.num_labels)
+    return _model(checkpoint, checkpoint.config, checkpoint.labels)
 
 
-def _model(checkpoint: Checkpoint, config: BertConfig, num_labels: int) -> Any:
+def _model(
+    checkpoint: Checkpoint, config: BertConfig, labels: Sequence[str]
+) -> Any:
     heads = [head for head in checkpoint.heads if head != "pooler"]
     if not heads:
         return BertModel(config)
-    return BertWithHeads(
-        config,
-        heads,
-        num_labels,
-        labels_per_token=checkpoint.architecture.endswith(
-            "ForTokenClassification"
-        ),
-    )
+    if checkpoint.architecture.endswith("ForTokenClassification"):
+        heads = ["token_labels" if one == "labels" else one for one in heads]
+    return BertWithHeads(config, heads, labels, encoder_outputs=True)
 
 
 def _small(config: BertConfig) -> BertConfig:
@@ -156,7 +153,7 @@ def _set_sizes(path: pathlib.Path, checkpoint: Checkpoint) -> None:
     arguments: dict[str, Any] = description["config"]
     real: Mapping[str, Any] = {
         "config": checkpoint.config.to_dict(),
-        "num_labels": checkpoint.num_labels,
+        "labels": list(checkpoint.labels),
     }
     arguments.update({k: v for k, v in real.items() if k in arguments})
     path.write_text(json.dumps(description), encoding="utf-8")

@@ -137,10 +137,12 @@ def _find_config(saved: Any) -> dict[str, Any] | None:
         inner = saved.get("config")
         if isinstance(inner, dict) and "num_hidden_layers" in inner:
             labels = saved.get("labels")
-            if isinstance(labels, list):
-                named = {str(n): label for n, label in enumerate(labels)}
-                return {**inner, "id2label": named}
-            return inner
+            named = dict(enumerate(labels if isinstance(labels, list) else ()))
+            # Made of the numbers, where nobody has named them.
+            if all(label == f"LABEL_{n}" for n, label in named.items()):
+                return inner
+            id2label = {str(n): label for n, label in named.items()}
+            return {**inner, "id2label": id2label}
         saved = list(saved.values())
     if isinstance(saved, list):
         for part in saved:

@@ -249,6 +249,4 @@ def encode(
 
     store = write_feature_store(folder, reader.columns, rows())
     task, store = reader.finish(store)
-    return EncodedFile(
-        source, store, task, survey.report(), labels is not None
-    )
+    return EncodedFile(source, store, task, survey.report(), labels is not None)

@@ -33,14 +33,12 @@ from bert_keras3.finetuning.run_folder import (
 from bert_keras3.finetuning.settings import FinetuningSettings
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.task import (
-    TARGETS,
     Evaluation,
     Examples,
     LabelSource,
 )
 from bert_keras3.finetuning.tasks import TASKS, AnyTask, TaskType
 from bert_keras3.finetuning.training import TrainingRun, steps_of
-from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError

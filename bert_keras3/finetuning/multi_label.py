@@ -1,8 +1,8 @@
 """Each example has any number of labels: one sigmoid for each of them.
 
-    labels = ("late", "rude", "dirty")
-    logits [[2.0, -1.0, 0.5]] → probabilities [[0.88, 0.27, 0.62]]
-      → "late|dirty"
+labels = ("late", "rude", "dirty")
+logits [[2.0, -1.0, 0.5]] → probabilities [[0.88, 0.27, 0.62]]
+→ "late|dirty"
 """
 
 from __future__ import annotations

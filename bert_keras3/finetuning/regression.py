@@ -1,6 +1,6 @@
 """Each example has a number: one output, squared error.
 
-    logits [[3.7]] → value 3.7
+logits [[3.7]] → value 3.7
 """
 
 from __future__ import annotations

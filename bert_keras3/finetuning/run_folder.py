@@ -45,9 +45,7 @@ SCRATCH = ".encoded"
 _OF_A_RUN = (SETTINGS, STATE, MODEL)
 
 RESULT_FILES = tuple(
-    dict.fromkeys(
-        name for task in TASKS.values() for name in task.result_files
-    )
+    dict.fromkeys(name for task in TASKS.values() for name in task.result_files)
 )
 """The files of predictions, of whatever task."""
 

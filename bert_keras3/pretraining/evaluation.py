@@ -10,9 +10,10 @@ import numpy as np
 from keras import ops
 
 from bert_keras3.inputs import records
-from bert_keras3.pretraining.model import SENTENCE_QUESTIONS, BertForPreTraining
+from bert_keras3.pretraining.objective import SENTENCE_QUESTIONS
 from bert_keras3.pretraining.supply import Supply
 from bert_keras3.training.predict import Predictor
+from modeling.bert_with_heads import BertWithHeads
 from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
 
 # The columns of `example_figures`.
@@ -20,7 +21,7 @@ _MASKED, _MASKED_RIGHT, _MASKED_LOSS, _RIGHT, _LOSS = range(5)
 
 
 def example_figures(
-    model: BertForPreTraining, features: Mapping[str, Any]
+    model: BertWithHeads, features: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Sums up each example; the outputs for a `training.predict.Predictor`.
 
@@ -33,7 +34,7 @@ def example_figures(
         masked tokens, then whether the pair was classified right and its loss
         (both 0 without that question).
     """
-    logits = model(features, training=False)
+    logits = model(dict(features), training=False)
     ids = features[records.MASKED_LM_IDS]
     weights = ops.cast(features[records.MASKED_LM_WEIGHTS], "float32")
     words = logits["masked_lm_logits"]

@@ -227,7 +227,9 @@ def early(tmp_path: pathlib.Path) -> tuple[pathlib.Path, Arrays]:
 
 def early_outputs(path: pathlib.Path, arrays: Arrays) -> dict[str, Any]:
     model = BertWithHeads(
-        checkpointing.bert_config(path), ["masked_lm", "next_sentence"]
+        checkpointing.bert_config(path),
+        ["masked_lm", "next_sentence"],
+        encoder_outputs=True,
     )
     report = checkpointing.load(model, path)
     assert not report.missing + report.unused

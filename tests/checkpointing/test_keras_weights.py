@@ -16,31 +16,17 @@ import pytest
 from bert_keras3 import checkpointing
 from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
+from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
-from modeling.heads import PreTrainingHeads, SequenceClassifier
-
-
-class Everything(keras.Model):
-    """An encoder with all the heads that `modeling` has."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(name="everything")
-        self.config = config
-        self.bert = BertModel(config)
-        self.heads = PreTrainingHeads(config)
-        self.heads.build()
-        self.classifier = SequenceClassifier(3, config.hidden_size)
-        self.built = True
-
-    def get_config(self) -> dict[str, Any]:
-        return {"config": self.config.to_dict()}
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
 def test_names_are_the_paths_of_the_weights(
     tmp_path: pathlib.Path, config: BertConfig, name: str
 ) -> None:
-    model = Everything(config)
+    model = BertWithHeads(
+        config, ["masked_lm", "next_sentence", "span", "labels"], "abc"
+    )
     for variable in model.weights:  # LayerNorms and biases start out alike
         variable.assign(np.random.default_rng(1).normal(size=variable.shape))
     path = tmp_path / name

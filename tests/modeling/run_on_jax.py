@@ -39,7 +39,7 @@ def main(given: str, computed: str) -> None:
     )
     outputs = {
         "pooled_output": model(inputs)["pooled_output"],
-        "unpadded_pooled_output": model.pooled_output(inputs),
+        "unpadded_pooled_output": model.encode(inputs).pooled_output,
         "compiled_sequence_output": compiled["sequence_output"],
         "compiled_pooled_output": compiled["pooled_output"],
     }

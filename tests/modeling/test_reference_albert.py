@@ -15,7 +15,6 @@ import pytest
 import tensorflow as tf
 
 from modeling import BertConfig, BertModel, BertWithHeads
-from modeling.heads import PreTrainingHeads
 from modeling.losses import masked_lm_loss, next_sentence_loss
 
 REFERENCE = pathlib.Path(__file__).parent / "reference_albert"
@@ -33,10 +32,10 @@ class Case:
             self.arrays = dict(file)
         values = json.loads(str(self.arrays["config"]))
         self.config = BertConfig.from_dict(values)
-        self.model = BertModel(self.config)
-        self.heads = PreTrainingHeads(self.config)
-        self.heads.build()
-        self.weights = self.model.weights + self.heads.weights
+        heads = ["masked_lm", "next_sentence"]
+        self.with_heads = BertWithHeads(self.config, heads)
+        self.model = self.with_heads.bert
+        self.weights = self.with_heads.weights
         for weight in self.weights:
             weight.assign(self.arrays[f"weight/{weight.path}"])
 
@@ -75,18 +74,18 @@ def test_outputs_without_work_on_the_padding(case: Case) -> None:
     inputs, expected = case.part("input"), case.part("output")
     whole = np.asarray(case.model(inputs)["sequence_output"])
     np.testing.assert_allclose(
-        case.model.pooled_output(inputs),
+        case.model.encode(inputs).pooled_output,
         expected["pooled_output"],
         atol=TOLERANCE,
     )
     mask = inputs["input_mask"][..., None]
     np.testing.assert_allclose(
-        case.model.real_outputs(inputs)["sequence_output"],
+        case.model.encode(inputs, tokens=True).sequence_output,
         whole * mask,
         atol=TOLERANCE,
     )
     positions = inputs["masked_lm_positions"]
-    at_positions = case.model.outputs_at(inputs, positions)["vectors"]
+    at_positions = case.model.encode(inputs, positions=positions).vectors
     np.testing.assert_allclose(
         at_positions,
         whole[np.arange(len(whole))[:, None], positions].reshape(
@@ -99,11 +98,7 @@ def test_outputs_without_work_on_the_padding(case: Case) -> None:
 def test_heads_losses_and_gradients(case: Case) -> None:
     inputs, expected = case.part("input"), case.part("output")
     with tf.GradientTape() as tape:
-        logits = case.heads(
-            case.model(inputs),
-            inputs["masked_lm_positions"],
-            case.model.get_embedding_table(),
-        )
+        logits = case.with_heads(inputs)
         masked_lm = masked_lm_loss(
             logits["masked_lm_logits"],
             inputs["masked_lm_ids"],

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from modeling import BertConfig, BertModel, BertWithHeads
-from modeling.heads import PreTrainingHeads, gather_indexes
+from modeling.heads import gather_indexes
 from modeling.losses import masked_lm_loss, next_sentence_loss
 from modeling.rows import AllRows, RealRows
 
@@ -85,7 +85,7 @@ def inputs():
 @pytest.mark.parametrize("unpad", [True, False])
 def test_pooled_output_equals_that_of_the_plain_path(model, inputs, unpad):
     plain = model(inputs)["pooled_output"]
-    fast = model.pooled_output(inputs, unpad=unpad)
+    fast = model.encode(inputs, unpad=unpad).pooled_output
     some_token = inputs["input_mask"].any(1)
     np.testing.assert_allclose(fast[some_token], plain[some_token], atol=1e-6)
     # Scores near -10000 are rounded to 1e-3 in float32.
@@ -96,15 +96,15 @@ def test_without_a_mask_too(model, inputs):
     ids = inputs["input_ids"]
     plain = model(ids)
     np.testing.assert_allclose(
-        model.pooled_output(ids), plain["pooled_output"], atol=1e-6
+        model.encode(ids).pooled_output, plain["pooled_output"], atol=1e-6
     )
     np.testing.assert_allclose(
-        model.real_outputs(ids)["sequence_output"],
+        model.encode(ids, tokens=True).sequence_output,
         plain["sequence_output"],
         atol=1e-6,
     )
     np.testing.assert_allclose(
-        model.outputs_at(ids, POSITIONS)["vectors"],
+        model.encode(ids, positions=POSITIONS).vectors,
         gather_indexes(plain["sequence_output"], POSITIONS),
         atol=1e-6,
     )
@@ -117,30 +117,32 @@ def test_vectors_at_positions_equal_those_of_the_plain_path(
 ):
     inputs["input_mask"][3, 0] = 1
     plain = model(inputs, training=training)
-    fast = model.outputs_at(inputs, POSITIONS, training=training, unpad=unpad)
+    fast = model.encode(
+        inputs, positions=POSITIONS, training=training, unpad=unpad
+    )
     # Padding that is asked for, too.
     np.testing.assert_allclose(
-        fast["vectors"],
+        fast.vectors,
         gather_indexes(plain["sequence_output"], POSITIONS),
         atol=1e-6,
     )
     np.testing.assert_allclose(
-        fast["pooled_output"], plain["pooled_output"], atol=1e-6
+        fast.pooled_output, plain["pooled_output"], atol=1e-6
     )
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("labels_per_token", [False, True])
+@pytest.mark.parametrize("labels", ["labels", "token_labels"])
 def test_every_head_gets_the_numbers_of_the_plain_path(
-    config, inputs, labels_per_token, training
+    config, inputs, labels, training
 ):
     inputs["input_mask"][3, 0] = 1
-    heads = ("masked_lm", "next_sentence", "span", "labels")
-    model = BertWithHeads(config, heads, 3, labels_per_token)
-    if model.classifier is not None:
-        model.classifier.dropout.rate = 0.0
+    heads = ("masked_lm", "next_sentence", "span", labels)
+    model = BertWithHeads(config, heads, "abc", encoder_outputs=True)
+    model.classifier.dropout.rate = 0.0
     plain = model(inputs, training=training)
-    fast = model.real_outputs(inputs, training=training)
+    model.unpad = True
+    fast = model(inputs, training=training)
     assert fast.keys() == plain.keys()
     real = inputs["input_mask"].astype(bool)
     real[:, 0] = True
@@ -188,61 +190,100 @@ def test_gradients_equal_those_of_the_plain_path(config, inputs, sharing):
     assert_equal_gradients(
         model.trainable_variables,
         lambda: loss(model(inputs, training=True)["pooled_output"]),
-        lambda: loss(model.pooled_output(inputs, training=True)),
+        lambda: loss(model.encode(inputs, training=True).pooled_output),
     )
 
 
-def test_gradients_of_pretraining_equal_those_of_the_plain_path(
-    config, model, inputs
-):
+def test_gradients_of_pretraining_equal_those_of_the_plain_path(config, inputs):
     inputs["input_mask"][3, 0] = 1
-    heads = PreTrainingHeads(config)
-    heads.build()
-    table = model.get_embedding_table()
+    model = BertWithHeads(config, ["masked_lm", "next_sentence"])
+    inputs["masked_lm_positions"] = POSITIONS
     ids = np.arange(24).reshape(6, 4)
     weights = np.array([[1, 1, 1, 0]] * 6, np.float32)
 
-    def loss(vectors, pooled_output):
-        word_logits = heads.predictions(vectors, tf.convert_to_tensor(table))
-        pair_logits = heads.seq_relationship(pooled_output)
-        return masked_lm_loss(word_logits, ids, weights) + next_sentence_loss(
-            pair_logits, np.array([0, 1, 0, 1, 1, 0])
-        )
-
-    def plain():
-        outputs = model(inputs, training=True)
-        return loss(
-            gather_indexes(outputs["sequence_output"], POSITIONS),
-            outputs["pooled_output"],
+    def loss(unpad):
+        model.unpad = unpad
+        logits = model(inputs, training=True)
+        return masked_lm_loss(
+            logits["masked_lm_logits"], ids, weights
+        ) + next_sentence_loss(
+            logits["next_sentence_logits"], np.array([0, 1, 0, 1, 1, 0])
         )
 
     assert_equal_gradients(
-        [*model.trainable_variables, *heads.trainable_variables],
-        plain,
-        lambda: loss(**model.outputs_at(inputs, POSITIONS, training=True)),
+        model.trainable_variables, lambda: loss(False), lambda: loss(True)
     )
 
 
-@pytest.mark.parametrize("head", ["span", "labels", "masked_lm"])
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ("span", "end_logits"),
+        ("token_labels", "logits"),
+        ("masked_lm", "masked_lm_logits"),
+    ],
+)
 def test_gradients_of_heads_for_every_token_equal_those_of_the_plain_path(
-    config, inputs, head
+    config, inputs, head, name
 ):
     inputs["input_mask"][3, 0] = 1
-    model = BertWithHeads(config, [head], 3, labels_per_token=True)
+    model = BertWithHeads(config, [head], "abc")
     if model.classifier is not None:
         model.classifier.dropout.rate = 0.0
-    names = {"span": "end_logits", "labels": "logits"}
-    name = names.get(head, "masked_lm_logits")
 
-    def loss(outputs):
+    def loss(unpad):
+        model.unpad = unpad
+        outputs = model(inputs, training=True)
         of_real = tf.boolean_mask(outputs[name], inputs["input_mask"])
         return tf.reduce_sum(tf.sin(3.0 * of_real))
 
     assert_equal_gradients(
-        model.trainable_variables,
-        lambda: loss(model(inputs, training=True)),
-        lambda: loss(model.real_outputs(inputs, training=True)),
+        model.trainable_variables, lambda: loss(False), lambda: loss(True)
     )
+
+
+@pytest.mark.parametrize("unpad", [True, False])
+def test_layers_and_attention_maps_are_those_of_the_plain_path(
+    config, inputs, unpad
+):
+    model = BertModel(config)
+    inputs["input_mask"][3, 0] = 1
+    plain = model(inputs)
+    encoded = model.encode(inputs, layers=True, attention=True, unpad=unpad)
+    real = inputs["input_mask"].astype(bool)
+    real[:, 0] = True
+    assert len(encoded.layers) == len(encoded.attention) == 3
+    for layer, expected in zip(
+        encoded.layers, plain["all_encoder_layers"], strict=True
+    ):
+        np.testing.assert_allclose(
+            encoded.rows.spread(layer)[real], expected[real], atol=1e-6
+        )
+    first = model.encoder.transformer_layers[0].attention.self_attention
+    hidden = plain["embedding_output"]
+    # [B, S, N·H] -> [B, N, S, H]
+    query, key = (
+        tf.transpose(tf.reshape(dense(hidden), (6, 12, 4, 8)), (0, 2, 1, 3))
+        for dense in (first.query, first.key)
+    )
+    scores = tf.matmul(query, key, transpose_b=True) / np.sqrt(8.0)
+    scores -= 10000.0 * (1 - inputs["input_mask"][:, None, None, :])
+    expected = tf.nn.softmax(scores).numpy()
+    maps = encoded.attention[0].numpy()
+    for batch, head in np.ndindex(6, 4):
+        np.testing.assert_allclose(
+            maps[batch, head][real[batch]],
+            expected[batch, head][real[batch]],
+            atol=1e-6,
+        )
+    if unpad:
+        assert not maps.transpose(0, 2, 1, 3)[~real].any()
+
+
+def test_nothing_is_recorded_unless_attention_is_wanted(model, inputs):
+    assert model.encode(inputs, tokens=True).attention is None
+    assert model.encode(inputs).tokens is None
+    assert model.encode(inputs, tokens=True).layers is None
 
 
 @pytest.mark.slow
@@ -252,7 +293,9 @@ def test_dropout_has_the_same_statistics_as_on_the_plain_path(config, inputs):
     model = BertModel(config)
     inputs = {name: array[:2] for name, array in inputs.items()}
     plain = tf.function(lambda: model(inputs, training=True)["pooled_output"])
-    fast = tf.function(lambda: model.pooled_output(inputs, training=True))
+    fast = tf.function(
+        lambda: model.encode(inputs, training=True).pooled_output
+    )
     number = 300
     one = np.array([plain() for _ in range(number)])
     other = np.array([fast() for _ in range(number)])

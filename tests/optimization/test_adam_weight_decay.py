@@ -12,8 +12,7 @@ from bert_keras3.optimization import (
     WarmupPolynomialDecay,
     create_optimizer,
 )
-from modeling import BertConfig, BertModel
-from modeling.heads import PreTrainingHeads, SequenceClassifier
+from modeling import BertConfig, BertWithHeads
 from modeling.losses import (
     classification_loss,
     masked_lm_loss,
@@ -26,17 +25,18 @@ class _Trained:
 
     def __init__(self, folder, reference, pretraining):
         config = BertConfig.from_json_file(folder / "bert_config.json")
-        config = config.without_dropout()
-        self.model = BertModel(config)
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
         self.reference = reference
         self.pretraining = pretraining
         if pretraining:
-            self.head = PreTrainingHeads(config)
-            self.head.build()
+            self.model = BertWithHeads(config, ["masked_lm", "next_sentence"])
         else:
-            self.head = SequenceClassifier(3, config.hidden_size)
-            self.head.dropout.rate = 0.0
-            self.head.output_weights.assign(reference["initial/output_weights"])
+            self.model = BertWithHeads(config, ["labels"], labels="abc")
+            head = self.model.classifier
+            head.dropout.rate = 0.0
+            head.output_weights.assign(reference["initial/output_weights"])
+        # As the original computes it.
+        self.model.unpad = False
         reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
         for weight in self.weights:
             if reader.has_tensor(weight.path):
@@ -44,25 +44,18 @@ class _Trained:
 
     @property
     def weights(self):
-        return self.model.trainable_weights + self.head.trainable_weights
+        return self.model.trainable_weights
 
     def loss(self):
         given = self.reference
-        outputs = self.model(
-            {
-                name: given[name]
-                for name in ("input_ids", "input_mask", "segment_ids")
-            },
-            training=True,
+        names = ["input_ids", "input_mask", "segment_ids"]
+        if self.pretraining:
+            names.append("masked_lm_positions")
+        logits = self.model(
+            {name: given[name] for name in names}, training=True
         )
         if not self.pretraining:
-            logits = self.head(outputs["pooled_output"], training=True)
-            return classification_loss(logits, given["labels"])
-        logits = self.head(
-            outputs,
-            given["masked_lm_positions"],
-            self.model.get_embedding_table(),
-        )
+            return classification_loss(logits["logits"], given["labels"])
         return masked_lm_loss(
             logits["masked_lm_logits"],
             given["masked_lm_ids"],
