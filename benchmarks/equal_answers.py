@@ -76,12 +76,12 @@ def main() -> None:
     parser.add_argument("--test_file", required=True)
     flags = parser.parse_args()
     entry.load_tensorflow()
-    from bert_keras3.finetuning.run_folder import RunFolder
+    from bert_keras3.finetuning.run_folder import FinetuningFolder
     from bert_keras3.finetuning.sources import DataChoices, find_task
     from bert_keras3.serving import Predictor, export
 
     with tempfile.TemporaryDirectory() as scratch:
-        folder = RunFolder(pathlib.Path(scratch) / "run")
+        folder = FinetuningFolder(pathlib.Path(scratch) / "run")
         shutil.copytree(flags.model_dir, folder.path)
         task = find_task(
             DataChoices(test_file=flags.test_file), folder.read_settings()

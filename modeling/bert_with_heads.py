@@ -116,6 +116,7 @@ class BertWithHeads(keras.Model):
             `end_logits` [B, S]. What belongs to padding is 0 if nothing is
             computed for it.
         """
+        place: Callable[[Any], Any] = _as_it_is
         positions = None
         if isinstance(inputs, dict):
             positions = inputs.get(MASKED_LM_POSITIONS)
@@ -126,7 +127,6 @@ class BertWithHeads(keras.Model):
             masked = tokens
             if positions is not None:
                 masked = gather_indexes(tokens, positions)
-            place = _as_it_is
         else:
             encoded = self.bert.encode(
                 inputs,

@@ -339,9 +339,11 @@ def train(checkpoint, tmp_path):
 
 
 def weights_in(out: pathlib.Path) -> list[np.ndarray]:
-    from bert_keras3.finetuning.run_folder import RunFolder
+    from bert_keras3.finetuning.run_folder import FinetuningFolder
 
-    return [weight.numpy() for weight in RunFolder(out).load_model().weights]
+    return [
+        weight.numpy() for weight in FinetuningFolder(out).load_model().weights
+    ]
 
 
 def assert_same_bits(ours: pathlib.Path, theirs: pathlib.Path) -> None:

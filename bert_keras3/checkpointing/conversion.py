@@ -16,6 +16,7 @@ from bert_keras3.checkpointing.added_tokens import Added
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.location import Path
 from bert_keras3.checkpointing.opening import open_checkpoint
@@ -33,6 +34,7 @@ class Settings:
         architecture: what the checkpoint is for, where its weights leave
             that open; one of `checkpoint.ARCHITECTURES`.
         labels: names of the classes, in the order of their numbers.
+        labels_file: file of these names, one a line, instead.
         words: new words for the vocabulary.
         verify: run source and result and compare.
         config_file: of the source, where it does not lie beside it.
@@ -43,6 +45,7 @@ class Settings:
     with_optimizer: bool = False
     architecture: str | None = None
     labels: Sequence[str] = ()
+    labels_file: Path | None = None
     words: Sequence[str] = ()
     verify: bool = False
     config_file: Path | None = None
@@ -144,33 +147,23 @@ def parameters(arrays: Arrays, *, slots: bool = False) -> int:
     )
 
 
-def read_labels(path: pathlib.Path) -> list[str]:
-    """Reads names of classes, one a line.
-
-    Raises:
-        UserError: the file cannot be read or is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as labels: {error}") from error
-    return [line.strip() for line in text.split("\n") if line.strip()]
-
-
 def _described(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
     """Adds to the configuration what the user says about the heads."""
     extra: dict[str, object] = {}
     if settings.architecture:
         _refuse_unless_possible(settings.architecture, checkpoint.heads)
         extra["architectures"] = [settings.architecture]
-    if settings.labels:
-        if len(settings.labels) != checkpoint.num_labels:
+    labels = settings.labels
+    if settings.labels_file is not None:
+        labels = read_labels(settings.labels_file, checkpoint.num_labels)
+    if labels:
+        if len(labels) != checkpoint.num_labels:
             raise UserError(
-                f"--labels: has {len(settings.labels)} lines, the checkpoint "
+                f"--labels: has {len(labels)} lines, the checkpoint "
                 f"{checkpoint.num_labels} classes"
             )
         extra["id2label"] = {
-            str(number): label for number, label in enumerate(settings.labels)
+            str(number): label for number, label in enumerate(labels)
         }
     if not extra:
         return checkpoint

@@ -176,13 +176,8 @@ def _show(inspection: Inspection) -> None:
 
 def _convert() -> None:
     from bert_keras3.checkpointing.added_tokens import read_words
-    from bert_keras3.checkpointing.conversion import (
-        Settings,
-        convert,
-        read_labels,
-    )
+    from bert_keras3.checkpointing.conversion import Settings, convert
 
-    labels = FLAGS.labels_file and read_labels(pathlib.Path(FLAGS.labels_file))
     words = FLAGS.add_tokens and read_words(pathlib.Path(FLAGS.add_tokens))
     outcome = convert(
         FLAGS.input,
@@ -191,7 +186,7 @@ def _convert() -> None:
             format=FLAGS.format,
             with_optimizer=FLAGS.with_optimizer,
             architecture=FLAGS.architecture,
-            labels=labels or (),
+            labels_file=FLAGS.labels_file,
             words=words or (),
             verify=FLAGS.verify,
             config_file=FLAGS.bert_config_file,

@@ -211,12 +211,14 @@ def main() -> None:
     """Hands the flags to `finetuning.job`."""
     entry.load_tensorflow(training_flags.threads(FLAGS))
     from bert_keras3.commands.screen import Screen
-    from bert_keras3.finetuning.choices import Job
-    from bert_keras3.finetuning.encoder_files import EncoderChoices
     from bert_keras3.finetuning.job import run
-    from bert_keras3.finetuning.sources import DataChoices
-    from bert_keras3.finetuning.train import TrainingChoices
-    from bert_keras3.inputs.labelled_file import FileChoices
+    from bert_keras3.finetuning.settings import (
+        DataChoices,
+        EncoderChoices,
+        Job,
+        TrainingChoices,
+    )
+    from bert_keras3.inputs.settings import FileChoices
     from bert_keras3.safekeeping.errors import UserError
 
     if FLAGS.output_dir is None:

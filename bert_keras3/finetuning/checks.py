@@ -13,23 +13,36 @@ from typing import Any
 
 from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.datasets import CSV
-from bert_keras3.finetuning.run_folder import RunFolder, RunSettings
-from bert_keras3.finetuning.settings import DataSettings, FinetuningSettings
-from bert_keras3.finetuning.tasks import TaskType
+from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.settings import CSV, DataChoices, Job
+from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.settings import check_ranges
-from bert_keras3.training.distributions import check_not_distributed
-from bert_keras3.training.settings import check_training
+from bert_keras3.safekeeping.ranges import Range, check_range
+from bert_keras3.training.devices import check_not_distributed
+from bert_keras3.training.session import check_training, refuse_evaluation
 from modeling import BertConfig
 from tokenization.opening import read_tokens
 
-# What only an evaluation can answer.
-_NEED_AN_EVALUATION = ("best_metric", "eval_steps", "early_stopping_patience")
+_TRAINING_RANGES = (
+    Range("train_batch_size", 1),
+    Range("num_train_epochs", 0),
+    Range("warmup_proportion", 0, 1),
+    Range("gradient_accumulation_steps", 1),
+    Range("seed", 0, 2**32 - 1),
+    Range("eval_steps", 1),
+    Range("early_stopping_patience", 1),
+    Range("save_checkpoints_steps", 1),
+    Range("lora_rank", 1),
+)
+_JOB_RANGES = (
+    Range("eval_batch_size", 1),
+    Range("predict_batch_size", 1),
+    Range("batch_tokens", 1),
+)
 
 
-def check_flags(job: FinetuningSettings) -> None:
+def check_flags(job: Job) -> None:
     """Checks flags against their ranges and against each other.
 
     Raises:
@@ -46,19 +59,18 @@ def check_flags(job: FinetuningSettings) -> None:
         _check_training(job)
     else:
         check_not_distributed(job.distribution)
-    check_ranges(job)
+    for allowed in _JOB_RANGES:
+        check_range(getattr(job, allowed.name), allowed)
 
 
-def _check_training(job: FinetuningSettings) -> None:
+def _check_training(job: Job) -> None:
     training = job.training
-    check_training(training)
-    for name in _NEED_AN_EVALUATION:
-        value = getattr(training, name)
-        if value is not None and not job.do_eval:
-            raise UserError(
-                f"--{name}={value} asks for evaluations while training; add "
-                "--do_eval, or leave it out"
-            )
+    for allowed in _TRAINING_RANGES:
+        check_range(getattr(training, allowed.name), allowed)
+    check_training(training, do_eval=job.do_eval)
+    if not job.do_eval:
+        for name in ("best_metric", "early_stopping_patience"):
+            refuse_evaluation(name, getattr(training, name))
     if training.lazy_embeddings and training.lora_rank is not None:
         raise UserError(
             "--lazy_embeddings and --lora_rank: with LoRA the word embedding "
@@ -66,8 +78,8 @@ def _check_training(job: FinetuningSettings) -> None:
         )
 
 
-def _check_data(data: DataSettings, *, do_train: bool) -> None:
-    check_ranges(data)
+def _check_data(data: DataChoices, *, do_train: bool) -> None:
+    check_range(data.dev_fraction, Range("dev_fraction", 0, 1))
     if data.labels_file is not None and do_train:
         raise UserError(
             f"--labels_file={data.labels_file} names the labels of a "
@@ -99,18 +111,14 @@ def _check_data(data: DataSettings, *, do_train: bool) -> None:
 # The output folder.
 
 
-def check_folder(job: FinetuningSettings, folder: RunFolder) -> None:
+def check_folder(job: Job, folder: FinetuningFolder) -> None:
     """Checks that the output folder is one that the job can work in.
 
     Raises:
         UserError: it is a file; a file that is read would be replaced; there
             is no model to use.
     """
-    if folder.path.exists() and not folder.path.is_dir():
-        raise UserError(
-            f"--output_dir={folder.path}: is a file; give a folder, which "
-            "need not exist yet"
-        )
+    folder.run.check_is_folder()
     _check_inputs_stay(job, folder)
     if job.do_train or job.encoder.init_checkpoint is not None:
         return
@@ -120,7 +128,7 @@ def check_folder(job: FinetuningSettings, folder: RunFolder) -> None:
             f"{folder.path}; add --do_train, or leave it out"
         )
     if not folder.holds_a_model:
-        unfinished = folder.holds_a_run
+        unfinished = folder.run.holds_a_run
         raise UserError(
             f"{folder.path}: has no trained classifier"
             + (" yet; finish its training" if unfinished else ". Train one")
@@ -129,7 +137,7 @@ def check_folder(job: FinetuningSettings, folder: RunFolder) -> None:
         )
 
 
-def _check_inputs_stay(job: FinetuningSettings, folder: RunFolder) -> None:
+def _check_inputs_stay(job: Job, folder: FinetuningFolder) -> None:
     """Checks that a job reads none of the files that it replaces."""
     if not folder.path.exists():
         return
@@ -138,7 +146,7 @@ def _check_inputs_stay(job: FinetuningSettings, folder: RunFolder) -> None:
         # Which task it is may not be known yet.
         replaced = run_folder.RESULT_FILES
     if job.overwrite_output_dir:
-        replaced = run_folder.WRITTEN
+        replaced = run_folder.FILES.all
         _refuse_checkpoint_inside(job, folder)
     read = {
         "train_file": job.data.train_file,
@@ -161,9 +169,7 @@ def _check_inputs_stay(job: FinetuningSettings, folder: RunFolder) -> None:
                 )
 
 
-def _refuse_checkpoint_inside(
-    job: FinetuningSettings, folder: RunFolder
-) -> None:
+def _refuse_checkpoint_inside(job: Job, folder: FinetuningFolder) -> None:
     given = job.encoder.init_checkpoint
     if given is None:
         return
@@ -176,7 +182,7 @@ def _refuse_checkpoint_inside(
         )
 
 
-def check_same_run(folder: RunFolder, known: Mapping[str, Any]) -> None:
+def check_same_run(folder: FinetuningFolder, known: Mapping[str, Any]) -> None:
     """Checks what is known of a job's settings yet against the folder's.
 
     Args:
@@ -187,8 +193,8 @@ def check_same_run(folder: RunFolder, known: Mapping[str, Any]) -> None:
         UserError: the folder holds a run of another task, or results that
             are of no run.
     """
-    if not folder.holds_a_run:
-        _refuse_foreign_files(folder)
+    if not folder.run.holds_a_run:
+        folder.run.refuse_foreign_files()
         return
     earlier = folder.read_settings()
     for name in ("task_name", "problem", "labels"):
@@ -202,23 +208,15 @@ def check_same_run(folder: RunFolder, known: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_foreign_files(folder: RunFolder) -> None:
-    for name in run_folder.WRITTEN:
-        if (folder / name).exists():
-            raise UserError(
-                f"{folder / name}: is there already, and of no run "
-                "of this program. Give another --output_dir, or "
-                "--overwrite_output_dir to replace it."
-            )
-
-
-def refuse_unfinished(folder: RunFolder, init_checkpoint: str | None) -> None:
+def refuse_unfinished(
+    folder: FinetuningFolder, init_checkpoint: str | None
+) -> None:
     """Checks that no unfinished training would be replaced by a checkpoint.
 
     Raises:
         UserError: the folder holds one.
     """
-    if folder.holds_a_run:
+    if folder.run.holds_a_run:
         raise UserError(
             f"{folder.path}: holds a training that has saved no model "
             "yet. Finish it with its --do_train command, give another "
@@ -227,7 +225,7 @@ def refuse_unfinished(folder: RunFolder, init_checkpoint: str | None) -> None:
         )
 
 
-def check_same_model(job: FinetuningSettings, folder: RunFolder) -> None:
+def check_same_model(job: Job, folder: FinetuningFolder) -> None:
     """Checks that flags do not contradict the model that a folder holds.
 
     It is used as it was trained, so they could only be passed over.
@@ -263,7 +261,7 @@ def check_same_model(job: FinetuningSettings, folder: RunFolder) -> None:
 
 
 def _check_same_columns(
-    job: FinetuningSettings, folder: RunFolder, settings: RunSettings
+    job: Job, folder: FinetuningFolder, settings: RunSettings
 ) -> None:
     trained = Columns.from_dict(settings.columns)
     said = {
@@ -283,7 +281,7 @@ def _check_same_columns(
         raise _another(folder, f"--{role}_column={value}", before or "none")
 
 
-def _check_same_sizes(config_file: str, folder: RunFolder) -> None:
+def _check_same_sizes(config_file: str, folder: FinetuningFolder) -> None:
     config = BertConfig.from_json_file(config_file).to_dict()
     kept = BertConfig.from_json_file(folder / run_folder.CONFIG).to_dict()
     for name in config.keys() & kept.keys():
@@ -307,7 +305,7 @@ def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
     )
 
 
-def _another(folder: RunFolder, flag: str, before: Any) -> UserError:
+def _another(folder: FinetuningFolder, flag: str, before: Any) -> UserError:
     trained_with = "without it" if before is None else f"with {before}"
     return UserError(
         f"{flag}: the classifier in --output_dir={folder.path} was trained "
@@ -320,7 +318,7 @@ def _another(folder: RunFolder, flag: str, before: Any) -> UserError:
 
 
 def check_metric(
-    metric: str, task: TaskType, num_labels: int | None = None
+    metric: str, task: type[Task], num_labels: int | None = None
 ) -> None:
     """Checks the metric that is to decide which weights are best.
 
@@ -342,7 +340,7 @@ def check_metric(
         )
 
 
-def check_class_weight(class_weight: str | None, task: TaskType) -> None:
+def check_class_weight(class_weight: str | None, task: type[Task]) -> None:
     """Checks that there are classes to weigh, if weights are wanted.
 
     Raises:

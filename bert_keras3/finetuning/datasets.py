@@ -15,14 +15,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_keras3.finetuning.settings import CSV, DataSettings
+from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
-from bert_keras3.finetuning.tasks import TASKS, TaskType, find_task
+from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.tasks import TASKS, find_task
 from bert_keras3.inputs import delimited, glue
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
 from bert_keras3.inputs.labelled_file import Description, LabelledFile
-from bert_keras3.inputs.settings import FileSettings
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -117,12 +118,12 @@ class Dataset(Protocol):
     def source(self, split: str) -> Source:
         """Opens a part; a UserError if it is not there or cannot be read."""
 
-    def task(self, source: Source) -> tuple[TaskType, str]:
+    def task(self, source: Source) -> tuple[type[Task], str]:
         """Tells the task, and why."""
 
 
 def find_dataset(
-    data: DataSettings,
+    data: DataChoices,
     trained_on: str | None = None,
     columns: Columns | None = None,
 ) -> Dataset:
@@ -198,7 +199,7 @@ class BenchmarkDataset:
             takes_pairs=self.benchmark.train.text_b is not None,
         )
 
-    def task(self, source: Source) -> tuple[TaskType, str]:
+    def task(self, source: Source) -> tuple[type[Task], str]:
         """All benchmarks here have one label an example."""
         return SingleLabel, f"task {self.benchmark.name}"
 
@@ -211,7 +212,7 @@ class FileDataset:
     metric: str | None = None
 
     def __init__(
-        self, data: DataSettings, columns: Columns | None = None
+        self, data: DataChoices, columns: Columns | None = None
     ) -> None:
         """Finds the files; none is opened yet.
 
@@ -268,7 +269,7 @@ class FileDataset:
             )
         return _as_source(file)
 
-    def task(self, source: Source) -> tuple[TaskType, str]:
+    def task(self, source: Source) -> tuple[type[Task], str]:
         """Tells it from labels out of the whole file, if it is not given.
 
         The first rows would not do: the file may be sorted by its labels.
@@ -300,7 +301,7 @@ def reopen_rows(path: str | os.PathLike[str], columns: Columns) -> Source:
         columns: of the file that its rows are from.
     """
     # As it was written, so that nothing need be found out again.
-    written = FileSettings(
+    written = FileChoices(
         delimiter="comma",
         quoting="double",
         encoding="utf-8",

@@ -13,7 +13,6 @@ from typing import Any
 
 from bert_keras3.finetuning.datasets import Source
 from bert_keras3.finetuning.task import Examples, LabelSource, Task
-from bert_keras3.finetuning.tasks import TaskType
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store
 from bert_keras3.inputs.report import DataReport, Survey
@@ -212,7 +211,7 @@ def encode(
     source: Source,
     encoder: TextEncoder,
     folder: pathlib.Path,
-    task_type: TaskType,
+    task_type: type[Task],
     labels: LabelSource | None,
 ) -> EncodedFile:
     """Goes through a file once, encoding texts and labels.

@@ -1,10 +1,13 @@
-"""Which rows are held out of training when there is no dev file."""
+"""Which examples are held out of training when there is no dev file."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from bert_keras3.finetuning.task import TARGETS, Examples
 from bert_keras3.safekeeping.errors import UserError
 
 
@@ -23,40 +26,52 @@ def check_fraction(fraction: float) -> None:
 
 
 def hold_out(
-    targets: np.ndarray, fraction: float, seed: int, *, stratify: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Splits rows into those to train on and those to evaluate on.
+    examples: Examples, fraction: float, seed: int, *, stratify: bool
+) -> tuple[Examples, Examples]:
+    """Splits examples into those to train on and those to evaluate on.
 
-    Stratified, every label has the same share in both parts; a label with a
-    single row stays in training.
+    All rows of an example are on one side. Stratified, every label has the
+    same share in both parts; a label with a single example stays in training.
 
     Args:
-        targets: [N, …]; label numbers [N] if stratified.
-        fraction: of the rows that is held out, above 0 and below 1.
-        seed: the same seed holds out the same rows.
+        examples: of a file; with one label number each if stratified.
+        fraction: of the examples that is held out, above 0 and below 1.
+        seed: the same seed holds out the same examples.
         stratify: whether to split label by label.
 
     Returns:
-        (training rows, held-out rows), int64, each ascending.
+        (to train on, to evaluate on).
 
     Raises:
-        UserError: there are too few rows to hold any out, or `fraction`
+        UserError: there are too few examples to hold any out, or `fraction`
             leaves one part empty.
     """
     check_fraction(fraction)
-    rows = np.arange(len(targets))
+    labels = examples.column(TARGETS) if stratify else None
+    train, held_out = _split(len(examples), labels, fraction, seed)
+    return (
+        dataclasses.replace(examples, numbers=examples.numbers[train]),
+        dataclasses.replace(examples, numbers=examples.numbers[held_out]),
+    )
+
+
+def _split(
+    number: int, labels: np.ndarray | None, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which of `number` examples are trained on, which held out."""
+    rows = np.arange(number)
     splittable = rows
     strata = None
-    if stratify:
-        labels, counts = np.unique(targets, return_counts=True)
-        splittable = rows[np.isin(targets, labels[counts > 1])]
-        strata = targets[splittable]
+    if labels is not None:
+        found, counts = np.unique(labels, return_counts=True)
+        splittable = rows[np.isin(labels, found[counts > 1])]
+        strata = labels[splittable]
     num_strata = len(np.unique(strata)) if strata is not None else 1
-    # At least one row of each label, on both sides.
+    # At least one example of each label, on both sides.
     num_held_out = max(num_strata, round(fraction * len(splittable)))
     if num_held_out > len(splittable) - num_strata or not num_strata:
         raise UserError(
-            f"{len(targets)} rows are too few to hold {fraction:.0%} out with "
+            f"{number} rows are too few to hold {fraction:.0%} out with "
             "every label on both sides; give a --dev_file, or train without "
             "--do_eval"
         )

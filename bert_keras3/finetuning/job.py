@@ -15,6 +15,7 @@ from typing import Any
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.finetuning import checks, run_folder
 from bert_keras3.finetuning.datasets import (
     Dataset,
@@ -30,15 +31,12 @@ from bert_keras3.finetuning.run_folder import (
     RunSettings,
     new_model,
 )
-from bert_keras3.finetuning.settings import FinetuningSettings
+from bert_keras3.finetuning.settings import Job
 from bert_keras3.finetuning.single_label import SingleLabel
-from bert_keras3.finetuning.task import (
-    Evaluation,
-    Examples,
-    LabelSource,
-)
-from bert_keras3.finetuning.tasks import TASKS, AnyTask, TaskType
+from bert_keras3.finetuning.task import Evaluation, Examples, LabelSource, Task
+from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.training import TrainingRun, steps_of
+from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
@@ -46,7 +44,7 @@ from bert_keras3.training.computing import computing_in, make_deterministic
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.run_folder import EVAL_JSON, STATE
 from bert_keras3.training.screen import Screen
-from bert_keras3.training.session import Session, open_session
+from bert_keras3.training.session import Session, begin, open_session
 from bert_keras3.training.state import read_numbers
 from modeling import BertWithHeads
 
@@ -57,7 +55,7 @@ _LENGTH_STEP = 32
 _HEAD = ("output_weights$", "output_bias$")
 
 
-def run(job: FinetuningSettings, screen: Screen) -> None:
+def run(job: Job, screen: Screen) -> None:
     """Does a job.
 
     Args:
@@ -90,8 +88,8 @@ def run(job: FinetuningSettings, screen: Screen) -> None:
 class _Ready:
     """A model with its weights, and what it is to be used on."""
 
-    model: BertWithHeads
-    task: AnyTask
+    predictor: Predictor
+    task: Task
     dev: Examples | None
     """To evaluate on, if that is wanted."""
     test: Examples | None
@@ -103,7 +101,7 @@ class _Job:
 
     def __init__(
         self,
-        job: FinetuningSettings,
+        job: Job,
         folder: FinetuningFolder,
         session: Session,
     ) -> None:
@@ -129,11 +127,10 @@ class _Job:
             ready = self._take_checkpoint()
         if not self._session.devices.is_chief:
             return
-        predictor = self._predictor(ready.model, ready.task)
         if ready.dev is not None:
-            self._evaluate(ready.task, predictor, ready.dev)
+            self._evaluate(ready.task, ready.predictor, ready.dev)
         if ready.test is not None:
-            self._predict(ready.task, predictor, ready.test)
+            self._predict(ready.task, ready.predictor, ready.test)
 
     # Where the model comes from: a training, the folder, or a checkpoint.
 
@@ -178,7 +175,6 @@ class _Job:
         with self._session.making_model(training.computing.mixed_precision):
             model, loaded = self._new_model(checkpoint, task)
         self._say(loaded)
-        model.unpad = job.unpad
         model.bert.encoder.remat = training.computing.remat
         if training.lora_rank is not None:
             with self._session.devices.scope():
@@ -194,26 +190,31 @@ class _Job:
             best_metric,
         )
         identity = training_run.identity()
-        folder.begin_training(identity, overwrite=job.overwrite_output_dir)
-        folder.begin(settings, checkpoint.config, checkpoint.vocab_file)
+        begin(folder.run, identity, overwrite=job.overwrite_output_dir)
+        folder.begin(settings, checkpoint)
         folder.write_data_report(self._report)
         if dev is not None and dev.store is examples.store:
             source.write_rows(dev.numbers, folder / run_folder.DEV_SPLIT)
-        evaluate = None
-        if dev is not None:
-            predictor = self._predictor(model, task)
+        predictor = self._predictor(model, task)
+        limit = self._limit(job.eval_batch_size)
 
-            def evaluate() -> Mapping[str, float]:
-                outputs = dev.outputs(predictor, job.eval_limit, task.inputs)
-                return task.evaluate(outputs, dev).scalars
+        def evaluate() -> Mapping[str, float]:
+            assert dev is not None
+            outputs = dev.outputs(predictor, limit, task.inputs)
+            return task.evaluate(outputs, dev).scalars
 
-        training_run.train(identity, evaluate, folder, self._session)
+        training_run.train(
+            identity,
+            None if dev is None else evaluate,
+            folder,
+            self._session,
+        )
         if self._session.devices.is_chief:
-            model = self._best_weights(model)
-        return _Ready(model, task, dev, test)
+            predictor = self._with_best_weights(model, task, predictor)
+        return _Ready(predictor, task, dev, test)
 
     def _new_model(
-        self, checkpoint: Checkpoint, task: AnyTask
+        self, checkpoint: Checkpoint, task: Task
     ) -> tuple[BertWithHeads, str]:
         """Makes a model to train: encoder loaded, head random if new."""
         model = new_model(checkpoint.config, task)
@@ -222,17 +223,18 @@ class _Job:
         allowed = (*_HEAD, *self._job.encoder.allow_missing)
         return model, checkpoint.load_into(model, allowed).line()
 
-    def _best_weights(self, model: BertWithHeads) -> BertWithHeads:
-        """Returns the model with the weights that were kept."""
+    def _with_best_weights(
+        self, model: BertWithHeads, task: Task, predictor: Predictor
+    ) -> Predictor:
+        """Returns a predictor of the model with the weights that were kept."""
         job, folder = self._job, self._folder
         if job.training.lora_rank is None:
             folder.load_weights(model)
-            return model
+            return predictor
         # What was kept is the sum: a plain model without the thin matrices.
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
-        model.unpad = job.unpad
-        return model
+        return self._predictor(model, task)
 
     def _open_folder(self) -> _Ready:
         """Takes the model that the output folder holds."""
@@ -271,9 +273,7 @@ class _Job:
         dataset = find_dataset(job.data)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, {})
-        labels = dataset.labels or trained_labels(
-            checkpoint, job.data.labels_file
-        )
+        labels = dataset.labels or self._labels_of(checkpoint)
         encoder = self._text_encoder(checkpoint)
         task = TASKS[job.data.problem_type or SingleLabel.name](labels)
         with computing_in(job.training.computing.mixed_precision):
@@ -293,16 +293,42 @@ class _Job:
         settings = self._settings(dataset.name, task, source, checkpoint)
         ready = self._encode_for(model, settings, sources, encoder)
         if job.overwrite_output_dir:
-            folder.clear()
-        folder.begin(settings, checkpoint.config, checkpoint.vocab_file)
+            folder.run.clear()
+        folder.begin(settings, checkpoint)
         folder.write_data_report(self._report)
         folder.save_model(model)
         return ready
 
+    def _labels_of(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Returns the names of a trained classifier's labels.
+
+        Those of --labels_file; else those that a run of this program recorded
+        beside the weights, or else their numbers.
+
+        Raises:
+            UserError: the checkpoint has no classifier, or the file does not
+                fit it.
+        """
+        count = checkpoint.num_labels
+        if not count:
+            raise UserError(
+                f"{checkpoint.source}: has no `output_weights`, so it is no "
+                "trained classifier. Train one with --do_train."
+            )
+        if self._job.data.labels_file is not None:
+            return read_labels(self._job.data.labels_file, count)
+        if checkpoint.weights_file is not None:
+            beside = FinetuningFolder(checkpoint.weights_file.parent)
+            if beside.holds_a_model:
+                labels = beside.read_settings().labels
+                if len(labels) == count:
+                    return labels
+        return tuple(map(str, range(count)))
+
     def _open_checkpoint(self) -> Checkpoint:
         """Opens the files that the model starts from."""
         encoder = self._job.encoder
-        return checkpointing.open_for_training(
+        return checkpointing.start_from(
             encoder.init_checkpoint,
             encoder.bert_config_file,
             encoder.vocab_file,
@@ -340,7 +366,7 @@ class _Job:
     def _settings(
         self,
         data_name: str,
-        task: AnyTask,
+        task: Task,
         source: Source,
         checkpoint: Checkpoint,
     ) -> RunSettings:
@@ -385,7 +411,7 @@ class _Job:
         name: str,
         source: Source,
         encoder: TextEncoder,
-        task_type: TaskType,
+        task_type: type[Task],
         labels: tuple[str, ...] | None = None,
     ) -> EncodedFile:
         """Encodes a file, and shows what is odd about it.
@@ -441,8 +467,8 @@ class _Job:
             ).examples
             for name, source in sources.items()
         }
-        model.unpad = self._job.unpad
-        return _Ready(model, task, found.get("dev"), found.get("test"))
+        predictor = self._predictor(model, task)
+        return _Ready(predictor, task, found.get("dev"), found.get("test"))
 
     def _split(
         self,
@@ -456,7 +482,10 @@ class _Job:
             return examples, None
         if "dev" not in sources:
             train, dev = hold_out(
-                examples, file.task, job.data.dev_fraction, job.training.seed
+                examples,
+                job.data.dev_fraction,
+                job.training.seed,
+                stratify=file.task.has_classes,
             )
             self._report["train"]["held_out"] = len(dev)
             self._say(
@@ -496,7 +525,8 @@ class _Job:
 
     # What the model answers.
 
-    def _predictor(self, model: BertWithHeads, task: AnyTask) -> Predictor:
+    def _predictor(self, model: BertWithHeads, task: Task) -> Predictor:
+        model.unpad = self._job.unpad
         return Predictor(
             model,
             per_token=task.per_token,
@@ -504,11 +534,16 @@ class _Job:
             jit_compile=self._job.training.computing.jit_compile,
         )
 
+    def _limit(self, batch_size: int) -> BatchLimit:
+        return BatchLimit(batch_size, self._job.batch_tokens)
+
     def _evaluate(
-        self, task: AnyTask, predictor: Predictor, dev: Examples
+        self, task: Task, predictor: Predictor, dev: Examples
     ) -> None:
         """Writes and shows how the model does on labelled examples."""
-        outputs = dev.outputs(predictor, self._job.eval_limit, task.inputs)
+        outputs = dev.outputs(
+            predictor, self._limit(self._job.eval_batch_size), task.inputs
+        )
         evaluation = task.evaluate(outputs, dev)
         context = {"global_step": self._steps_done(), "examples": len(dev)}
         self._folder.write_evaluation(evaluation, task.labels, context)
@@ -545,9 +580,11 @@ class _Job:
             )
 
     def _predict(
-        self, task: AnyTask, predictor: Predictor, test: Examples
+        self, task: Task, predictor: Predictor, test: Examples
     ) -> None:
         """Writes what the model says of every example of a file."""
-        outputs = test.outputs(predictor, self._job.predict_limit, task.inputs)
+        outputs = test.outputs(
+            predictor, self._limit(self._job.predict_batch_size), task.inputs
+        )
         path = task.write_predictions(self._folder.path, outputs, test)
         self._say(f"predicted {len(test)} rows: {path}")

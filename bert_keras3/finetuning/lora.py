@@ -13,10 +13,10 @@ import os
 import keras
 from safetensors.numpy import save_file
 
-from bert_keras3.finetuning.classifier import BertClassifier
+from modeling import BertWithHeads
 
 
-def add_lora(model: BertClassifier, rank: int) -> None:
+def add_lora(model: BertWithHeads, rank: int) -> None:
     """Freezes the encoder and lets every dense layer in it learn A·B.
 
     A kernel W [I, O] becomes W + A·B with A [I, rank], random, and B [rank,
@@ -33,12 +33,12 @@ def add_lora(model: BertClassifier, rank: int) -> None:
         layer.enable_lora(rank)
 
 
-def has_lora(model: BertClassifier) -> bool:
+def has_lora(model: BertWithHeads) -> bool:
     """Returns whether `add_lora` was there."""
     return any(layer.lora_enabled for layer in _dense_layers(model))
 
 
-def save_lora(path: str | os.PathLike[str], model: BertClassifier) -> None:
+def save_lora(path: str | os.PathLike[str], model: BertWithHeads) -> None:
     """Writes what was learnt beside the frozen weights.
 
     Args:
@@ -55,7 +55,7 @@ def save_lora(path: str | os.PathLike[str], model: BertClassifier) -> None:
     )
 
 
-def _dense_layers(model: BertClassifier) -> list[keras.layers.Dense]:
+def _dense_layers(model: BertWithHeads) -> list[keras.layers.Dense]:
     return [
         layer
         for layer in model.bert._flatten_layers()

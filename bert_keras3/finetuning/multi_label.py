@@ -25,6 +25,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
+    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     TextReader,
@@ -66,6 +67,9 @@ class MultiLabel:
     has_classes: ClassVar[bool] = False
     repeats_labels: ClassVar[bool] = True
     heads: ClassVar[tuple[str, ...]] = ("labels",)
+    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
+    per_token: ClassVar[tuple[str, ...]] = ()
+    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
 
@@ -76,7 +80,8 @@ class MultiLabel:
         cls, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        return TextReader(encoder, labels and _Targets(labels), cls)
+        targets = None if labels is None else _Targets(labels)
+        return TextReader(encoder, targets, cls)
 
     @classmethod
     def metrics(cls, num_labels: int | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
+    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     TextReader,
@@ -52,6 +53,9 @@ class Regression:
     has_classes: ClassVar[bool] = False
     repeats_labels: ClassVar[bool] = False
     heads: ClassVar[tuple[str, ...]] = ("labels",)
+    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
+    per_token: ClassVar[tuple[str, ...]] = ()
+    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "value"
     score_shape: ClassVar[tuple[int, ...]] = ()
@@ -63,7 +67,8 @@ class Regression:
         cls, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        return TextReader(encoder, labels and _Targets(labels), cls)
+        targets = None if labels is None else _Targets(labels)
+        return TextReader(encoder, targets, cls)
 
     @classmethod
     def metrics(cls, num_labels: int | None) -> tuple[str, ...]:

@@ -15,14 +15,16 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bert_keras3.finetuning.task import Evaluation
-from bert_keras3.finetuning.tasks import TASKS, AnyTask
+from bert_keras3.finetuning.task import Evaluation, Task
+from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
+from bert_keras3.training.run_folder import RunFiles, RunFolder
 from tokenization.opening import Tokenizer, open_tokenizer
 from tokenization.vocab import is_sentence_pieces, load_vocab
 
 if TYPE_CHECKING:
+    from bert_keras3.checkpointing import Checkpoint
     from modeling import BertConfig, BertWithHeads
 
 MODEL = "model.keras"
@@ -31,39 +33,30 @@ CONFIG = "bert_config.json"
 VOCABULARY = "vocab.txt"
 SENTENCE_PIECES = "spiece.model"
 SETTINGS = "classifier.json"
-STATE = "training_state/state.safetensors"
-LOG = "training_log.jsonl"
-TENSORBOARD = "tensorboard"
 DATA_REPORT = "data_report.json"
 DEV_SPLIT = "dev_split.csv"
-EVAL_TEXT = "eval_results.txt"
-EVAL_JSON = "eval_results.json"
 CONFUSION = "confusion_matrix.csv"
 SCRATCH = ".encoded"
-
-# What makes a folder the folder of a run.
-_OF_A_RUN = (SETTINGS, STATE, MODEL)
 
 RESULT_FILES = tuple(
     dict.fromkeys(name for task in TASKS.values() for name in task.result_files)
 )
 """The files of predictions, of whatever task."""
 
-WRITTEN = (
-    *_OF_A_RUN,
-    CONFIG,
-    VOCABULARY,
-    LORA,
-    SENTENCE_PIECES,
-    LOG,
-    DATA_REPORT,
-    DEV_SPLIT,
-    EVAL_TEXT,
-    EVAL_JSON,
-    CONFUSION,
-    *RESULT_FILES,
+FILES = RunFiles(
+    signs=(SETTINGS, MODEL),
+    written=(
+        CONFIG,
+        VOCABULARY,
+        LORA,
+        SENTENCE_PIECES,
+        DATA_REPORT,
+        DEV_SPLIT,
+        CONFUSION,
+        *RESULT_FILES,
+    ),
+    scratch=(SCRATCH,),
 )
-"""The files that a run writes; not to be replaced if of somebody else's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,26 +78,27 @@ class RunSettings:
     """Where the weights came from, for the record."""
 
     @property
-    def task(self) -> AnyTask:
+    def task(self) -> Task:
         """The task with its labels."""
         return TASKS[self.problem](self.labels)
 
 
-class RunFolder:
-    """The files of one fine-tuning run."""
+class FinetuningFolder:
+    """The files of one fine-tuning run.
+
+    Attributes:
+        run: what every training has in its folder.
+        path: the folder.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Points at a folder, which need not exist yet."""
-        self.path = pathlib.Path(path)
+        self.run = RunFolder(path, FILES)
+        self.path = self.run.path
 
     def __truediv__(self, name: str) -> pathlib.Path:
         """Returns the path of a file in the folder."""
         return self.path / name
-
-    @property
-    def holds_a_run(self) -> bool:
-        """Whether a run has begun here."""
-        return any((self / name).exists() for name in _OF_A_RUN)
 
     @property
     def holds_a_model(self) -> bool:
@@ -117,31 +111,23 @@ class RunFolder:
         pieces = self / SENTENCE_PIECES
         return pieces if pieces.exists() else self / VOCABULARY
 
-    def clear(self) -> None:
-        """Removes the files of a run, and nothing else."""
-        for name in WRITTEN:
-            (self / name).unlink(missing_ok=True)
-        for name in (TENSORBOARD, SCRATCH):
-            shutil.rmtree(self / name, ignore_errors=True)
-
     # What is needed to predict later.
 
-    def begin(
-        self,
-        settings: RunSettings,
-        config: BertConfig,
-        vocab_file: str | os.PathLike[str],
-    ) -> None:
-        """Makes the folder, with all that a model needs but its weights."""
+    def begin(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
+        """Makes the folder, with all that a model needs but its weights.
+
+        Args:
+            settings: how data is read.
+            checkpoint: what the model starts from; with a vocabulary.
+        """
+        assert checkpoint.vocab_file is not None
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_settings(settings)
-        with atomic_write(self / CONFIG) as file:
-            file.write(config.to_json_string())
-        self._copy_vocabulary(vocab_file)
+        self.write_encoder_files(checkpoint.config, checkpoint.vocab_file)
 
     def write_settings(self, settings: RunSettings) -> None:
         """Writes how data is to be read."""
-        self._write_json(SETTINGS, dataclasses.asdict(settings))
+        self.run.write_json(SETTINGS, dataclasses.asdict(settings))
 
     def read_settings(self) -> RunSettings:
         """Reads how data is to be read.
@@ -163,7 +149,12 @@ class RunFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: is damaged: {error}") from error
 
-    def _copy_vocabulary(self, vocab_file: str | os.PathLike[str]) -> None:
+    def write_encoder_files(
+        self, config: BertConfig, vocab_file: str | os.PathLike[str]
+    ) -> None:
+        """Copies the configuration and the vocabulary beside the weights."""
+        with atomic_write(self / CONFIG) as file:
+            file.write(config.to_json_string())
         if is_sentence_pieces(vocab_file):
             with atomic_path(self / SENTENCE_PIECES) as temporary:
                 shutil.copyfile(vocab_file, temporary)
@@ -237,10 +228,10 @@ class RunFolder:
             files: {"train", "dev" or "test": `EncodedFile.values`}.
         """
         try:
-            earlier = json.loads((self / DATA_REPORT).read_text("utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+            earlier = self.run.read_json(DATA_REPORT) or {}
+        except UserError:  # it is made anew
             earlier = {}
-        self._write_json(DATA_REPORT, {**earlier, **files})
+        self.run.write_json(DATA_REPORT, {**earlier, **files})
 
     def write_evaluation(
         self, evaluation: Evaluation, labels: tuple[str, ...], context: Any
@@ -264,11 +255,8 @@ class RunFolder:
             "global_step": context["global_step"],
             "loss": scalars["loss"],
         }
-        with atomic_write(self / EVAL_TEXT) as file:
-            for name in sorted(lines):
-                file.write(f"{name} = {lines[name]}\n")
-        self._write_json(
-            EVAL_JSON,
+        self.run.write_evaluation(
+            lines,
             {
                 **evaluation.scalars,
                 **evaluation.details,
@@ -285,13 +273,8 @@ class RunFolder:
                 ):
                     writer.writerow([label, *(int(count) for count in counts)])
 
-    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        with atomic_write(self / name) as file:
-            json.dump(values, file, ensure_ascii=False, indent=2)
-            file.write("\n")
 
-
-def new_model(config: BertConfig, task: AnyTask) -> BertWithHeads:
+def new_model(config: BertConfig, task: Task) -> BertWithHeads:
     """Makes the model of a task, with random weights."""
     from modeling import BertWithHeads
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bert_keras3.inputs.settings import FileSettings
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.training.settings import TrainingSettings
 
 CSV = "csv"
@@ -19,7 +19,7 @@ DEFAULT_MAX_SEQ_LENGTH = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class DataSettings:
+class DataChoices:
     """The data; None means: find it out."""
 
     task_name: str = CSV
@@ -27,7 +27,7 @@ class DataSettings:
     train_file: str | None = None
     dev_file: str | None = None
     test_file: str | None = None
-    file: FileSettings = dataclasses.field(default_factory=FileSettings)
+    file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = None
     label_separator: str | None = None
     skip_labels: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class DataSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderSettings:
+class EncoderChoices:
     """The pretrained model; None means: find it out."""
 
     init_checkpoint: str | None = None
@@ -55,7 +55,7 @@ class EncoderSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class TuningSettings(TrainingSettings):
+class TrainingChoices(TrainingSettings):
     """How to train on labelled data."""
 
     num_train_epochs: float = 3.0
@@ -67,13 +67,13 @@ class TuningSettings(TrainingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuningSettings:
+class Job:
     """What is to be done."""
 
     output_dir: str | os.PathLike[str]
-    data: DataSettings
-    encoder: EncoderSettings
-    training: TuningSettings
+    data: DataChoices
+    encoder: EncoderChoices
+    training: TrainingChoices
     do_train: bool = False
     do_eval: bool = False
     do_predict: bool = False

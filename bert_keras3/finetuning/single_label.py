@@ -26,6 +26,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
+    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     TextReader,
@@ -60,6 +61,9 @@ class SingleLabel:
     has_classes: ClassVar[bool] = True
     repeats_labels: ClassVar[bool] = True
     heads: ClassVar[tuple[str, ...]] = ("labels",)
+    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
+    per_token: ClassVar[tuple[str, ...]] = ()
+    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
 
@@ -70,7 +74,8 @@ class SingleLabel:
         cls, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        return TextReader(encoder, labels and _Targets(labels), cls)
+        targets = None if labels is None else _Targets(labels)
+        return TextReader(encoder, targets, cls)
 
     @classmethod
     def metrics(cls, num_labels: int | None) -> tuple[str, ...]:

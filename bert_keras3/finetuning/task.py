@@ -157,8 +157,17 @@ class Task(Protocol):
     texts with other labels contradict each other."""
     heads: ClassVar[tuple[str, ...]]
     """Which heads of `modeling.BertWithHeads` the model has."""
+    inputs: ClassVar[tuple[str, ...]]
+    """The columns of a batch that the model reads."""
+    per_token: ClassVar[tuple[str, ...]]
+    """Names of the model's outputs that have a value for each token."""
+    grouped: ClassVar[bool]
+    """Whether all rows of an example must be in one batch of a training."""
     result_files: ClassVar[tuple[str, ...]]
     """Names of the files that `write_predictions` writes."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        """Takes the names of the outputs, C in all."""
 
     @property
     def labels(self) -> tuple[str, ...]:

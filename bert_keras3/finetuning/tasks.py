@@ -7,14 +7,10 @@ from collections.abc import Mapping, Sequence
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression, as_number
 from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.task import Task
 
-AnyTask = SingleLabel | MultiLabel | Regression
-TaskType = type[SingleLabel] | type[MultiLabel] | type[Regression]
-
-TASKS: Mapping[str, TaskType] = {
-    "single_label": SingleLabel,
-    "multi_label": MultiLabel,
-    "regression": Regression,
+TASKS: Mapping[str, type[Task]] = {
+    task.name: task for task in (SingleLabel, MultiLabel, Regression)
 }
 
 # More distinct whole numbers than this are a quantity, not names of classes.
@@ -24,7 +20,7 @@ _MOST_NUMBERED_CLASSES = 50
 def find_task(
     cells: Sequence[str | tuple[str, ...] | None],
     separator: str | None = None,
-) -> tuple[TaskType, str]:
+) -> tuple[type[Task], str]:
     """Tells the task from the label cells of some rows.
 
     Args:

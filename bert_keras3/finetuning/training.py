@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
-from bert_keras3.finetuning.settings import FinetuningSettings, TuningSettings
-from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, TARGETS, Examples
-from bert_keras3.finetuning.tasks import AnyTask
+from bert_keras3.finetuning.settings import Job, TrainingChoices
+from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, TARGETS, Examples, Task
 from bert_keras3.inputs.batches import training_batches
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 from bert_keras3.safekeeping.errors import UserError
@@ -28,12 +27,12 @@ from modeling import BertConfig, BertWithHeads
 class TrainingRun:
     """One training: which model learns what, and how."""
 
-    job: FinetuningSettings
+    job: Job
     settings: RunSettings
     config: BertConfig
     model: BertWithHeads
     """Its first weights assigned."""
-    task: AnyTask
+    task: Task
     examples: Examples
     """To train on."""
     dev: Examples | None
@@ -112,7 +111,7 @@ class TrainingRun:
                 concurrency=self.job.concurrency,
             ),
             training,
-            folder.files,
+            folder.run,
             opened,
         )
 
@@ -121,7 +120,7 @@ class TrainingRun:
 
 
 def steps_of(
-    num_examples: int, training: TuningSettings
+    num_examples: int, training: TrainingChoices
 ) -> tuple[int, tuple[int, ...]]:
     """Returns how many steps there are, and after which an epoch ends.
 

@@ -53,7 +53,7 @@ class Columns:
 
         Args:
             role: "text", "text_pair", "label" or "id".
-            value: as in `labelled_file.FileChoices`.
+            value: as in `settings.FileChoices`.
         """
         found = getattr(self, role)
         indices = found if role == "label" else _as_tuple(found)

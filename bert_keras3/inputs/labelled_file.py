@@ -19,34 +19,10 @@ from bert_keras3.inputs.columns import Columns, matching_columns, same_name
 from bert_keras3.inputs.delimited import Row
 from bert_keras3.inputs.dialects import Decision, Dialect
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 Label: TypeAlias = str | tuple[str, ...] | None
-
-
-@dataclasses.dataclass(frozen=True)
-class FileChoices:
-    """What the user said about a file; None means: find it out.
-
-    Attributes:
-        delimiter: see `dialect_search.sniff`, as the next three.
-        quoting: a key of `dialects.QUOTINGS`.
-        encoding: a Python codec.
-        header: whether the first row holds names.
-        text: a column's name or number, counted from 1, as the next three.
-        text_pair: or "none".
-        label: or "none"; several, with commas between, for multi-label data.
-        id: or "none".
-    """
-
-    delimiter: str | None = None
-    quoting: str | None = None
-    encoding: str | None = None
-    header: bool | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    id: str | None = None
 
 
 class Description(NamedTuple):

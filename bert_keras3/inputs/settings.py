@@ -6,7 +6,7 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class FileSettings:
+class FileChoices:
     """How a file is written, and which columns are what.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.optimization import OPTIMIZERS
 from bert_keras3.pretraining.checkpoint_files import GOOGLE
-from bert_keras3.pretraining.model import SENTENCE_QUESTIONS
+from bert_keras3.pretraining.objective import SENTENCE_QUESTIONS
 from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import masking
 from bert_keras3.pretraining_data.masking import MaskingSettings

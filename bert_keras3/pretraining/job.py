@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.pretraining.batches import TrainingMasks
 from bert_keras3.pretraining.checkpoint_files import (
     CHECKPOINTS,
@@ -21,17 +22,14 @@ from bert_keras3.pretraining.checkpoint_files import (
 )
 from bert_keras3.pretraining.checks import check_job
 from bert_keras3.pretraining.evaluation import Evaluation, example_figures
-from bert_keras3.pretraining.model import BertForPreTraining, loss
+from bert_keras3.pretraining.objective import loss, new_model
 from bert_keras3.pretraining.settings import (
     WITHOUT_EFFECT,
     Job,
     ModelChoices,
 )
-from bert_keras3.pretraining.starting_point import (
-    StartingPoint,
-    find_starting_point,
-)
 from bert_keras3.pretraining.supply import PER_TOKEN, Supply, open_supply
+from bert_keras3.pretraining_data.masking import MASK, Vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training import session
 from bert_keras3.training.computing import make_deterministic
@@ -46,6 +44,12 @@ from bert_keras3.training.run_folder import (
 from bert_keras3.training.screen import Screen
 from bert_keras3.training.session import Session
 from bert_keras3.training.state import checksum, read_numbers
+from modeling import BertWithHeads
+from tokenization.opening import read_tokens
+from tokenization.vocab import require_special_tokens
+
+# A checkpoint that was made for something else has no such heads.
+_HEADS = "cls/"
 
 SETTINGS = "pretraining.json"
 FILES = RunFiles(signs=(SETTINGS,), kept=CHECKPOINTS)
@@ -81,17 +85,22 @@ def run(job: Job, screen: Screen) -> None:
 def _run(job: Job, folder: RunFolder, session: Session) -> None:
     """Does a job whose flags and folder are as they should be."""
     screen, computing = session.screen, job.training.computing
-    start = find_starting_point(_model_choices(job, folder, screen))
+    start = _open_checkpoint(_model_choices(job, folder, screen))
     _check_length(job, start)
     to_train, to_evaluate = _open_records(job, start, screen)
     make_deterministic(job.training.seed)
     with session.making_model(computing.mixed_precision):
-        model, report = start.make_model(
+        model = new_model(
+            start.config,
             job.sentence_objective,
             lazy_embeddings=job.training.lazy_embeddings,
         )
+        loaded = "no --init_checkpoint: all weights are random"
+        if start.has_weights:
+            allowed = (_HEADS, *job.model.allow_missing)
+            loaded = start.load_into(model, allowed).line()
     model.bert.encoder.remat = computing.remat
-    screen.say(report)
+    screen.say(loaded)
     evaluation = None
     if to_evaluate is not None:
         predictor = Predictor(
@@ -153,7 +162,32 @@ def _model_choices(job: Job, folder: RunFolder, screen: Screen) -> ModelChoices:
     )
 
 
-def _check_length(job: Job, start: StartingPoint) -> None:
+def _open_checkpoint(choices: ModelChoices) -> Checkpoint:
+    """Opens what the model begins with.
+
+    Raises:
+        UserError: a file is not there or cannot be read, or the vocabulary
+            has more tokens than the model has rows.
+    """
+    if choices.init_checkpoint is None and choices.bert_config_file is None:
+        raise UserError(
+            "there is no model: give a --bert_config_file to start from "
+            "random weights, or an --init_checkpoint to go on from"
+        )
+    start = checkpointing.start_from(
+        choices.init_checkpoint, choices.bert_config_file, choices.vocab_file
+    )
+    tokens = start.vocabulary
+    if tokens is not None and len(tokens) > start.config.vocab_size:
+        raise UserError(
+            f"{start.vocab_file}: has {len(tokens)} tokens, and the model "
+            f"rows for {start.config.vocab_size} (vocab_size); use the "
+            "configuration and the vocabulary that belong together"
+        )
+    return start
+
+
+def _check_length(job: Job, start: Checkpoint) -> None:
     longest = start.config.max_position_embeddings
     if job.max_seq_length > longest:
         raise UserError(
@@ -168,7 +202,7 @@ def _check_length(job: Job, start: StartingPoint) -> None:
 
 
 def _open_records(
-    job: Job, start: StartingPoint, screen: Screen
+    job: Job, start: Checkpoint, screen: Screen
 ) -> tuple[Supply | None, Supply | None]:
     """Returns what is trained on and what is evaluated, if anything.
 
@@ -198,10 +232,10 @@ def _open_records(
     return to_train, to_evaluate
 
 
-def _open(job: Job, flag: str, pattern: str, start: StartingPoint) -> Supply:
+def _open(job: Job, flag: str, pattern: str, start: Checkpoint) -> Supply:
     masks = None
     if job.masking is not None:
-        masks = TrainingMasks(job.masking, start.masking_vocabulary())
+        masks = TrainingMasks(job.masking, _masking_vocabulary(start))
     return open_supply(
         flag,
         pattern,
@@ -211,6 +245,22 @@ def _open(job: Job, flag: str, pattern: str, start: StartingPoint) -> Supply:
         masks=masks,
         skip_corrupt=job.skip_corrupt,
     )
+
+
+def _masking_vocabulary(start: Checkpoint) -> Vocabulary:
+    """Returns what masks are drawn with.
+
+    Raises:
+        UserError: there is no vocabulary, or it lacks a special token.
+    """
+    if start.vocab_file is None:
+        raise UserError(
+            "--masking: masks drawn while training need the vocabulary; "
+            "name it with --vocab_file"
+        )
+    entries = read_tokens(start.vocab_file)
+    require_special_tokens(entries, start.vocab_file, ("[CLS]", "[SEP]", MASK))
+    return Vocabulary.of(entries)
 
 
 # Training.
@@ -223,8 +273,8 @@ class _Training:
     job: Job
     folder: RunFolder
     session: Session
-    start: StartingPoint
-    model: BertForPreTraining
+    start: Checkpoint
+    model: BertWithHeads
     supply: Supply
 
     def run(self, evaluation: Evaluation | None) -> None:
@@ -237,7 +287,7 @@ class _Training:
         files = CheckpointFiles(
             folder.path,
             self.start.config,
-            self.start.tokens,
+            self.start.vocabulary,
             self.start.sentence_pieces,
             self.start.do_lower_case,
             format=choices.checkpoint_format,
@@ -300,7 +350,7 @@ class _Training:
                 [self.supply.identity()],
                 without_effect=WITHOUT_EFFECT,
             ),
-            "sentence_objective": self.model.sentence_objective,
+            "sentence_objective": self.job.sentence_objective,
             "max_seq_length": self.supply.max_seq_length,
             "max_predictions_per_seq": self.supply.max_predictions_per_seq,
             "masking": masking,

@@ -102,7 +102,7 @@ def loss(
         to the loss of the batch.
     """
     weights = ops.reshape(features[records.MASKED_LM_WEIGHTS], (-1,))
-    # Places that are not used would cost a product with the word embedding table each.
+    # Each that is not used would cost a product with the whole vocabulary.
     used = ops.where(weights > 0)[0]
     logits = model(dict(features), training=training, used=used)
     ids = ops.reshape(features[records.MASKED_LM_IDS], (-1,))

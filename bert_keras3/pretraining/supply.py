@@ -15,7 +15,10 @@ from bert_keras3.inputs import records
 from bert_keras3.inputs.records import Records
 from bert_keras3.pretraining import batches
 from bert_keras3.pretraining.batches import TrainingMasks
-from bert_keras3.pretraining.model import MOVED_WORDS, PREDICTIONS_PER_EXAMPLE
+from bert_keras3.pretraining.objective import (
+    MOVED_WORDS,
+    PREDICTIONS_PER_EXAMPLE,
+)
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.losses import NO_PREDICTIONS

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bert_keras3.finetuning.multi_label import LabelSetPrediction
+from bert_keras3.finetuning.regression import ValuePrediction
+from bert_keras3.finetuning.single_label import Prediction
 from bert_keras3.serving.formats import FORMATS
-from bert_keras3.serving.predictions import (
-    LabelSetPrediction,
-    Prediction,
-    ValuePrediction,
-)
 from bert_keras3.serving.predictor import Predictor
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""What a classifier is, told to whoever uses it after the export.
+"""What an exported model is: its task and labels, and how it takes text.
 
 Made of a run's settings without what concerns the training machine alone, its
-paths above all. A SavedModel carries it as a signature (`saved_model`), the
-formats that take ids as a file (`id_formats`), which is read here.
+paths above all. A SavedModel carries it as a signature, the formats that take
+token ids as a file.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.predictions import READINGS
 
 if TYPE_CHECKING:  # what reads it should not need Keras
-    from bert_keras3.finetuning.run_folder import ClassifierSettings
+    from bert_keras3.finetuning.run_folder import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Description:
     """How an exported classifier takes text and what it answers."""
 
     problem: str
-    """single_label, multi_label or regression."""
+    """The task, a key of `finetuning.tasks.TASKS`."""
     labels: tuple[str, ...]
     """Names in the order of the probabilities, C in all."""
     max_seq_length: int
@@ -35,8 +36,13 @@ class Description:
     takes_pairs: bool
     """Whether the input is a pair of texts."""
 
+    @property
+    def task(self) -> Task:
+        """The task with its labels."""
+        return TASKS[self.problem](self.labels)
+
     @classmethod
-    def of(cls, settings: ClassifierSettings) -> Description:
+    def of(cls, settings: RunSettings) -> Description:
         """Takes over what a run's settings say."""
         return cls(
             **{
@@ -82,9 +88,9 @@ class Description:
         Raises:
             ValueError: one is found.
         """
-        if self.problem not in READINGS:
+        if self.problem not in TASKS:
             raise ValueError(
-                f"problem is {self.problem!r}; known are {', '.join(READINGS)}"
+                f"problem is {self.problem!r}; known are {', '.join(TASKS)}"
             )
         if (
             not isinstance(self.labels, (tuple, list))

@@ -11,11 +11,11 @@ import os
 import pathlib
 
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.data import TextEncoder
-from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.encoding import TextEncoder
+from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
-from bert_keras3.serving.answers import ANSWERS
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
 from bert_keras3.serving.id_formats import check_installed, write_id_format
@@ -53,7 +53,7 @@ def export(
     if format_name != SAVED_MODEL:
         check_installed(format_name)
     target = new_version(export_dir, version)
-    folder = RunFolder(model_dir)
+    folder = FinetuningFolder(model_dir)
     description = _describe(folder)
     model = folder.load_model()
     vocab_file = folder.vocab_file
@@ -85,7 +85,7 @@ def export(
     return target
 
 
-def _describe(folder: RunFolder) -> Description:
+def _describe(folder: FinetuningFolder) -> Description:
     """Returns the description of a run folder that lacks nothing."""
     needed = {
         run_folder.MODEL: "the weights",
@@ -110,9 +110,9 @@ def _describe(folder: RunFolder) -> Description:
             f"{path}: names no labels; put their names back, in the order in "
             "which the model was trained, or train again"
         )
-    if settings.problem not in ANSWERS:
+    if settings.problem not in TASKS:
         raise UserError(
             f"{path}: names the problem {settings.problem!r}; known are "
-            f"{', '.join(ANSWERS)}"
+            f"{', '.join(TASKS)}"
         )
     return Description.of(settings)

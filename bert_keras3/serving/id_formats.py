@@ -1,4 +1,4 @@
-"""LiteRT and ONNX files of a classifier: token ids in, numbers out.
+"""LiteRT and ONNX files of a model: token ids in, scores out.
 
 Written by Keras' own exporters. Neither runtime has the tokenizer's
 operations, so the vocabulary and the description lie beside the model.
@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 import shutil
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +20,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_keras3.finetuning.classifier import BertClassifier
+from bert_keras3.finetuning.task import Task
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.answers import ANSWERS
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import (
     DESCRIPTION_FILE,
@@ -31,6 +31,7 @@ from bert_keras3.serving.formats import (
     ONNX,
 )
 from bert_keras3.serving.quantization import litert_options, quantize_onnx
+from modeling import BertWithHeads
 from modeling.activations import gelu_erf, get_activation
 
 # Packages that the exporters want, from the extra named like the format.
@@ -41,32 +42,32 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 
 
 class _Scores(keras.Model):
-    """The classifier, with probabilities (or values) instead of logits."""
+    """The model, with the task's scores instead of its outputs."""
 
-    def __init__(self, classifier: BertClassifier, problem: str) -> None:
+    def __init__(self, model: BertWithHeads, task: Task) -> None:
         super().__init__(name="scores")
-        self.classifier = classifier
-        self._scores = ANSWERS[problem].scores
+        self.model = model
+        # In a namespace, since Keras would wrap a dataclass' tuples.
+        self._answer = types.SimpleNamespace(task=task)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Ids [N, S] → the outputs of `Answers.scores`.
+        """Ids [N, S] → {`Task.score_name`: scores [N, …]}.
 
         Padding is computed, too: the runtimes know that form of BERT, and not
         every operation of the other. The last layer computes the first tokens
         alone.
         """
-        pooled_output = self.classifier.bert.pooled_output(
-            inputs, training=training, unpad=False
-        )
-        logits = self.classifier.head(pooled_output, training=training)
-        return self._scores(logits)
+        task = self._answer.task
+        encoded = self.model.bert.encode(inputs, training=training, unpad=False)
+        outputs = self.model.pooled_logits(encoded, training=training)
+        return {task.score_name: task.scores(outputs)}
 
 
 def write_id_format(
     format_name: str,
     folder: str | os.PathLike[str],
-    model: BertClassifier,
+    model: BertWithHeads,
     vocab_file: str | os.PathLike[str],
     description: Description,
     quantize: str | None = None,
@@ -91,7 +92,7 @@ def write_id_format(
     check_installed(format_name)
     folder = pathlib.Path(folder)
     _WRITERS[format_name](
-        folder / MODEL_FILES[format_name], model, description.problem, quantize
+        folder / MODEL_FILES[format_name], model, description.task, quantize
     )
     shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
     (folder / DESCRIPTION_FILE).write_text(description.to_json(), "utf-8")
@@ -121,8 +122,8 @@ def check_installed(format_name: str) -> None:
 
 def _write(
     path: pathlib.Path,
-    model: BertClassifier,
-    problem: str,
+    model: BertWithHeads,
+    task: Task,
     format_name: str,
     **options: Any,
 ) -> None:
@@ -131,7 +132,7 @@ def _write(
     }
     with warnings.catch_warnings():  # what the converters tell each other
         warnings.simplefilter("ignore")
-        _Scores(model, problem).export(
+        _Scores(model, task).export(
             path,
             format=format_name,
             input_signature=[ids],
@@ -142,8 +143,8 @@ def _write(
 
 def _write_litert(
     path: pathlib.Path,
-    model: BertClassifier,
-    problem: str,
+    model: BertWithHeads,
+    task: Task,
     quantize: str | None,
 ) -> None:
     # Keras would allow TensorFlow's own operations, too, and the file would
@@ -151,7 +152,7 @@ def _write_litert(
     _write(
         path,
         model,
-        problem,
+        task,
         LITERT,
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         **({} if quantize is None else litert_options()),
@@ -160,14 +161,14 @@ def _write_litert(
 
 def _write_onnx(
     path: pathlib.Path,
-    model: BertClassifier,
-    problem: str,
+    model: BertWithHeads,
+    task: Task,
     quantize: str | None,
 ) -> None:
     import onnx
 
     # The first that has an operation for LayerNorm.
-    _write(path, _with_plain_erf(model), problem, ONNX, opset_version=17)
+    _write(path, _with_plain_erf(model), task, ONNX, opset_version=17)
     # tf2onnx leaves an operation that it does not know in the file.
     onnx.checker.check_model(path)
     if quantize is not None:
@@ -175,14 +176,14 @@ def _write_onnx(
 
 
 _WRITERS: dict[
-    str, Callable[[pathlib.Path, BertClassifier, str, str | None], None]
+    str, Callable[[pathlib.Path, BertWithHeads, Task, str | None], None]
 ] = {
     LITERT: _write_litert,
     ONNX: _write_onnx,
 }
 
 
-def _with_plain_erf(model: BertClassifier) -> BertClassifier:
+def _with_plain_erf(model: BertWithHeads) -> BertWithHeads:
     """Returns the model with an exact GELU that ONNX has the operations for.
 
     TensorFlow computes it by erfc, which ONNX lacks.
@@ -192,7 +193,7 @@ def _with_plain_erf(model: BertClassifier) -> BertClassifier:
         return model
     config = copy.copy(config)
     config.hidden_act = _gelu_by_erf
-    twin = BertClassifier(config, model.labels)
+    twin = BertWithHeads(config, model.heads, model.labels)
     twin.set_weights(model.get_weights())
     return twin
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.predictions import READINGS, AnyPrediction
 from bert_keras3.serving.runtimes.opening import open_runtime
 from bert_keras3.serving.runtimes.runtime import Row
 from bert_keras3.training.concurrency import in_flight
@@ -54,14 +53,12 @@ class Predictor:
         self._runtime = open_runtime(export_dir)
         self.description = self._runtime.description
         self._num_texts = 2 if self.description.takes_pairs else 1
-        self._read = READINGS[self.description.problem].read
+        self._task = self.description.task
         # The first calls are slow.
         for _ in range(2):
             self._runtime.answer([(b"",) * self._num_texts])
 
-    def predict(
-        self, texts: Sequence[Text | tuple[Text, Text]]
-    ) -> list[AnyPrediction]:
+    def predict(self, texts: Sequence[Text | tuple[Text, Text]]) -> list[Any]:
         """Answers texts, or pairs of texts.
 
         Texts of similarly many tokens are computed together; the answers do
@@ -90,7 +87,7 @@ class Predictor:
             return []
         if len(rows) <= self._batch_size:
             return self._told(self._runtime.answer(rows))
-        answers: list[AnyPrediction] = []
+        answers: list[Any] = []
         for first in range(0, len(rows), _PACKED_AT_ONCE):
             answers += self._answer_by_length(
                 rows[first : first + _PACKED_AT_ONCE]
@@ -115,7 +112,7 @@ class Predictor:
             for text in texts
         )
 
-    def _answer_by_length(self, rows: Sequence[Row]) -> list[AnyPrediction]:
+    def _answer_by_length(self, rows: Sequence[Row]) -> list[Any]:
         """Makes all ids first, and batches of those of similar length."""
         answers: list[Any] = [None] * len(rows)
         packed = self._runtime.ids(rows)
@@ -141,8 +138,8 @@ class Predictor:
                 answers[number] = answer
         return answers
 
-    def _told(self, scores: np.ndarray) -> list[AnyPrediction]:
-        return self._read(scores, self.description.labels)
+    def _told(self, scores: np.ndarray) -> list[Any]:
+        return self._task.predictions(scores)
 
 
 def _shown(item: Any) -> str:

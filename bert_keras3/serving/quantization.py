@@ -16,14 +16,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.safekeeping.errors import UserError
+from modeling import BertWithHeads
 
 INT8 = "int8"
 MODES = (INT8,)
 
 
-def quantize_dense_layers(model: BertClassifier) -> None:
+def quantize_dense_layers(model: BertWithHeads) -> None:
     """Makes every dense layer of a model compute in int8, Keras' way.
 
     A kernel gets a scale for each output, the activations one for each row.

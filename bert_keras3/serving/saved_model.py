@@ -1,7 +1,7 @@
-"""A classifier with its tokenizer as a SavedModel: strings in, labels out.
+"""A model with its tokenizer as a SavedModel: strings in, answers out.
 
-Puts together `tokenization.in_graph`, the classifier and `answers`; in which
-folder the result is put is `exporter`'s matter.
+strings ─ tokenization.in_graph ─▶ token ids ─ model ─▶ outputs
+─ Task.scores, Task.decisions ─▶ answers
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_keras3.finetuning.classifier import BertClassifier
-from bert_keras3.serving.answers import Tensors, all_outputs
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import ID_INPUTS
-from modeling.config import BertConfig
+from modeling import BertConfig, BertWithHeads
 from tokenization.in_graph import GraphTokenizer
+
+Tensors = dict[str, tf.Tensor]
 
 STRINGS = "serving_default"
 IDS = "tokenized"
@@ -30,7 +30,7 @@ TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
 
 def write_saved_model(
     folder: str | os.PathLike[str],
-    model: BertClassifier,
+    model: BertWithHeads,
     tokenizer: GraphTokenizer,
     description: Description,
 ) -> None:
@@ -38,19 +38,20 @@ def write_saved_model(
 
     Its signatures are `serving_default` (`text`, or `text_a` and `text_b`:
     string [N]) and `tokenized` (`input_ids`, `input_mask`, `segment_ids`:
-    int32 [N, S]), whose outputs are those of `answers.all_outputs`; `packed`,
+    int32 [N, S]), whose outputs are the task's scores and decisions; `packed`,
     from the inputs of the first to those of the second; and `metadata`, which
     has no input and tells the fields of `Description`.
 
     Args:
         folder: existing and empty, or not existing.
-        model: the classifier.
+        model: with its weights.
         tokenizer: with the vocabulary that it was trained with.
         description: of it.
 
     Raises:
         UserError: `max_seq_length` leaves no room for the texts.
     """
+    task = description.task
     root = tf.Module()
     # The bare variables: a Keras model would come with all that it can do
     # beside, and would be asked for when loading.
@@ -60,8 +61,8 @@ def write_saved_model(
         inputs = {
             name: _at_least_one_column(ids) for name, ids in inputs.items()
         }
-        logits = model(inputs, training=False)
-        return all_outputs(description.problem, logits, description.labels)
+        scores = task.scores(model(inputs, training=False))
+        return {**task.decisions(scores), task.score_name: scores}
 
     def packed(**texts: tf.Tensor) -> Tensors:
         ids = [tokenizer(text) for text in _checked_texts(texts).values()]

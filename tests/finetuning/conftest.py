@@ -8,11 +8,13 @@ import pathlib
 
 import pytest
 
-from bert_keras3.finetuning.choices import Job
-from bert_keras3.finetuning.encoder_files import EncoderChoices
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.sources import DataChoices
-from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.finetuning.settings import (
+    DataChoices,
+    EncoderChoices,
+    Job,
+    TrainingChoices,
+)
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -13,12 +13,14 @@ import pytest
 from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.choices import Job
-from bert_keras3.finetuning.encoder_files import EncoderChoices
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.run_folder import RunFolder
-from bert_keras3.finetuning.sources import DataChoices
-from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.settings import (
+    DataChoices,
+    EncoderChoices,
+    Job,
+    TrainingChoices,
+)
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.exporter import export
 from modeling import BertConfig, BertModel
@@ -77,7 +79,7 @@ def finished(albert, tmp_path_factory, train_rows, write_csv, screen_once):
         do_predict=True,
     )
     run(job, screen_once)
-    return RunFolder(job.output_dir)
+    return FinetuningFolder(job.output_dir)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def screen_once():
     return Silent()
 
 
-def test_it_learns_and_predicts(finished: RunFolder, train_rows) -> None:
+def test_it_learns_and_predicts(finished: FinetuningFolder, train_rows) -> None:
     with open(finished / run_folder.PREDICTIONS, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     right = [
@@ -103,7 +105,7 @@ def test_it_learns_and_predicts(finished: RunFolder, train_rows) -> None:
     assert np.mean(right) > 0.8
 
 
-def test_the_folder_keeps_what_it_needs(finished: RunFolder) -> None:
+def test_the_folder_keeps_what_it_needs(finished: FinetuningFolder) -> None:
     assert finished.vocab_file.name == "spiece.model"
     assert finished.vocab_file.read_bytes() == PIECES.read_bytes()
     tokenizer = finished.load_tokenizer()
@@ -114,13 +116,15 @@ def test_the_folder_keeps_what_it_needs(finished: RunFolder) -> None:
 
 
 def test_an_export_for_strings_is_refused(
-    finished: RunFolder, tmp_path: pathlib.Path
+    finished: FinetuningFolder, tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises(UserError, match=r"no SentencePiece .*--format=litert"):
         export(finished.path, tmp_path / "served")
     assert not (tmp_path / "served").exists()
 
 
-def test_ids_are_exported(finished: RunFolder, tmp_path: pathlib.Path) -> None:
+def test_ids_are_exported(
+    finished: FinetuningFolder, tmp_path: pathlib.Path
+) -> None:
     folder = export(finished.path, tmp_path / "ids", format_name="litert")
     assert (folder / "spiece.model").read_bytes() == PIECES.read_bytes()

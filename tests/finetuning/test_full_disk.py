@@ -14,12 +14,15 @@ import pytest
 
 from bert_keras3.finetuning import results, run_folder
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.training import state
 
 
 def weights_of(folder):
-    return [weight.numpy() for weight in RunFolder(folder).load_model().weights]
+    return [
+        weight.numpy()
+        for weight in FinetuningFolder(folder).load_model().weights
+    ]
 
 
 def assert_same_bits(ours, theirs):
@@ -33,7 +36,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
 ):
     """Twice: while the second model is saved, and while a state is."""
     with monkeypatch.context() as patch:
-        full_at_call(patch, RunFolder, "save_model", 2)
+        full_at_call(patch, FinetuningFolder, "save_model", 2)
         with pytest.raises(OSError) as caught:  # noqa: PT011 - its number counts
             run(job, screen)
     assert caught.value.errno == errno.EFBIG

@@ -13,13 +13,12 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.choices import Job
-from bert_keras3.finetuning.encoder_files import EncoderChoices
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.multi_label import MULTI_LABEL
 from bert_keras3.finetuning.problem import LabelSource
 from bert_keras3.finetuning.regression import REGRESSION
-from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.settings import EncoderChoices, Job
 from bert_keras3.finetuning.single_label import ordered_labels
 from bert_keras3.finetuning.sources import DataChoices, find_task
 from bert_keras3.finetuning.train import TrainingChoices, example_weights
@@ -28,7 +27,10 @@ from bert_keras3.training.callbacks import TrainingLog
 
 
 def weights_of(folder):
-    return [weight.numpy() for weight in RunFolder(folder).load_model().weights]
+    return [
+        weight.numpy()
+        for weight in FinetuningFolder(folder).load_model().weights
+    ]
 
 
 def figures_of(folder):
@@ -70,7 +72,7 @@ def test_it_learns_and_says_what_it_did(finished):
 
 def test_the_weights_file_holds_the_model_once(finished):
     out = finished[0].output_dir
-    parameters = RunFolder(out).load_model().count_params()
+    parameters = FinetuningFolder(out).load_model().count_params()
     # The file of so small a model is mostly HDF5's own.
     assert (out / run_folder.MODEL).stat().st_size < 4 * parameters + 120_000
     assert (out / run_folder.STATE).stat().st_size > 3 * 4 * parameters
@@ -93,7 +95,7 @@ def test_lazy_embeddings_leave_words_without_a_text_alone(
     before = checkpointing.read(checkpoint)[name]
     after = next(
         weight.numpy()
-        for weight in RunFolder(job.output_dir).load_model().weights
+        for weight in FinetuningFolder(job.output_dir).load_model().weights
         if weight.path == name
     )
     moved = (before != after).any(axis=1)
@@ -511,7 +513,7 @@ def test_pairs_with_several_labels(job, screen, tmp_path, write_csv):
     figures = figures_of(job.output_dir)
     assert figures["labels"] == ["a", "b"]
     assert set(figures) >= {"micro_f1", "macro_f1", "accuracy", "loss"}
-    assert RunFolder(job.output_dir).read_settings().takes_pairs
+    assert FinetuningFolder(job.output_dir).read_settings().takes_pairs
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from bert_keras3 import checkpointing
 from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.finetuning.lora import add_lora
-from bert_keras3.finetuning.run_folder import LORA, MODEL, RunFolder
+from bert_keras3.finetuning.run_folder import LORA, MODEL, FinetuningFolder
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training.step import TrainStep
 from modeling import BertConfig
@@ -86,7 +86,7 @@ def test_what_is_decayed(trained):
 
 def test_the_sum_is_a_plain_model_with_the_same_answers(trained, tmp_path):
     model, before, _ = trained
-    folder = RunFolder(tmp_path)
+    folder = FinetuningFolder(tmp_path)
     folder.save_model(model)
     plain = BertClassifier(CONFIG, ("no", "yes"))
     folder.load_weights(plain)
@@ -99,7 +99,7 @@ def test_the_sum_is_a_plain_model_with_the_same_answers(trained, tmp_path):
 
 def test_what_was_learnt_lies_beside(trained, tmp_path):
     model, before, _ = trained
-    folder = RunFolder(tmp_path)
+    folder = FinetuningFolder(tmp_path)
     folder.save_model(model)
     with safe_open(tmp_path / LORA, framework="numpy") as file:
         told = json.loads(file.metadata()["lora"])

@@ -19,11 +19,10 @@ from bert_keras3.finetuning.checks import (
     check_metric,
     check_training,
 )
-from bert_keras3.finetuning.choices import Job
 from bert_keras3.finetuning.data import TextEncoder
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.problems import PROBLEMS
-from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.finetuning.settings import Job, TrainingChoices
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.full import FullTokenizer
 

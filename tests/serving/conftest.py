@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning.run_folder import ClassifierSettings, RunFolder
+from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -48,7 +48,7 @@ def make_run(
     seed: int = 0,
     hidden_size: int = 16,
     pieces: pathlib.Path | None = None,
-) -> RunFolder:
+) -> FinetuningFolder:
     """A run folder with random weights, as a training leaves it.
 
     Its vocabulary is the words above or a SentencePiece model of 400 pieces.
@@ -76,7 +76,7 @@ def make_run(
         np.random.default_rng(seed).normal(size=(len(labels), hidden_size))
     )
     folder.mkdir(parents=True)
-    run = RunFolder(folder)
+    run = FinetuningFolder(folder)
     if pieces is None:
         vocab_file = folder / "vocab.txt"
         vocab_file.write_text(
@@ -85,7 +85,7 @@ def make_run(
     run.write_encoder_files(config, pieces or vocab_file)
     run.save_model(model)
     run.write_settings(
-        ClassifierSettings(
+        RunSettings(
             task_name="csv",
             problem=problem,
             labels=labels,
@@ -107,21 +107,21 @@ def make_run(
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory) -> dict[str, RunFolder]:
+def runs(tmp_path_factory) -> dict[str, FinetuningFolder]:
     """A run of every problem, {name of `RUNS`: folder}."""
     top = tmp_path_factory.mktemp("runs")
     return {name: make_run(top / name, name) for name in RUNS}
 
 
 @pytest.fixture(scope="session")
-def wide_run(tmp_path_factory) -> RunFolder:
+def wide_run(tmp_path_factory) -> FinetuningFolder:
     """A run whose kernels are large enough to be worth int8."""
     folder = tmp_path_factory.mktemp("wide") / "single"
     return make_run(folder, "single", hidden_size=128)
 
 
 @pytest.fixture(scope="session")
-def piece_run(tmp_path_factory, root) -> RunFolder:
+def piece_run(tmp_path_factory, root) -> FinetuningFolder:
     """A run with ALBERT's kind of vocabulary."""
     return make_run(
         tmp_path_factory.mktemp("pieces") / "single",

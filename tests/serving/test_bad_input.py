@@ -8,7 +8,7 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from bert_keras3.finetuning.run_folder import RunFolder
+from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving import Predictor, export
 from bert_keras3.serving.formats import ID_INPUTS
@@ -167,8 +167,10 @@ def test_no_saved_model(tmp_path):
 
 
 @pytest.fixture
-def run(runs, tmp_path) -> RunFolder:
-    return RunFolder(shutil.copytree(runs["single"].path, tmp_path / "run"))
+def run(runs, tmp_path) -> FinetuningFolder:
+    return FinetuningFolder(
+        shutil.copytree(runs["single"].path, tmp_path / "run")
+    )
 
 
 def refused(run, tmp_path, match):
@@ -193,7 +195,7 @@ def test_a_missing_file_is_named(run, tmp_path, file, match):
 
 def test_an_empty_folder_lacks_everything(tmp_path):
     refused(
-        RunFolder(tmp_path),
+        FinetuningFolder(tmp_path),
         tmp_path,
         "lacks model.keras.* bert_config.json.* vocab.txt.* classifier.json",
     )

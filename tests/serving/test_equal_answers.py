@@ -10,13 +10,15 @@ import pytest
 import tensorflow as tf
 
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.choices import Job
-from bert_keras3.finetuning.encoder_files import EncoderChoices
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.problems import PROBLEMS
-from bert_keras3.finetuning.run_folder import RunFolder
-from bert_keras3.finetuning.sources import DataChoices
-from bert_keras3.finetuning.train import TrainingChoices
+from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.settings import (
+    DataChoices,
+    EncoderChoices,
+    Job,
+    TrainingChoices,
+)
 from bert_keras3.serving import Predictor, export
 from tokenization.packing import pack, pad
 
@@ -98,7 +100,7 @@ def read_texts(path, takes_pairs):
 
 @pytest.mark.parametrize("name", ["single", "pairs", "several", "number"])
 def test_the_three_agree(name, runs, predictors, nasty_file, tmp_path):
-    folder = RunFolder(tmp_path / "run")
+    folder = FinetuningFolder(tmp_path / "run")
     shutil.copytree(runs[name].path, folder.path)
     predictor = predictors[name]
     takes_pairs = predictor.description.takes_pairs
@@ -158,7 +160,7 @@ def test_real_rows(shared, tmp_path):
     import keras
 
     from bert_keras3.finetuning.classifier import BertClassifier
-    from bert_keras3.finetuning.run_folder import ClassifierSettings
+    from bert_keras3.finetuning.run_folder import RunSettings
     from modeling import BertConfig
 
     rows = [
@@ -180,12 +182,12 @@ def test_real_rows(shared, tmp_path):
         initializer_range=0.1,
     )
     keras.utils.set_random_seed(1)
-    folder = RunFolder(tmp_path / "run")
+    folder = FinetuningFolder(tmp_path / "run")
     folder.path.mkdir()
     folder.write_encoder_files(config, vocab_file)
     folder.save_model(BertClassifier(config, ("0", "1")))
     folder.write_settings(
-        ClassifierSettings(
+        RunSettings(
             task_name="csv",
             problem="single_label",
             labels=("0", "1"),

@@ -14,7 +14,6 @@ import numpy as np
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
-from bert_keras3.serving.predictions import READINGS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
 from tokenization.opening import Tokenizer, open_tokenizer
 from tokenization.packing import Packed, pack, pad
@@ -60,9 +59,7 @@ class IdRuntime(Runtime):
                 f"{DESCRIPTION_FILE} and the vocabulary beside it: {error}; "
                 "export it again"
             ) from error
-        labels = self.description.labels
-        per_label = READINGS[self.description.problem].per_label
-        wanted = (1, len(labels)) if per_label else (1,)
+        wanted = (1, *self.description.task.score_shape)
         if tried.shape != wanted:
             raise UserError(
                 f"{model_file}: answers with the shape {tried.shape} where "

@@ -17,7 +17,6 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401
 
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.predictions import READINGS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
 from bert_keras3.serving.saved_model import (
     IDS,
@@ -36,7 +35,7 @@ class SavedModelRuntime(Runtime):
         """Takes what `tf.saved_model.load` returned."""
         self._loaded = loaded  # the signatures live as long as it does
         self.description = read_description(loaded)
-        self._output = READINGS[self.description.problem].output
+        self._output = self.description.task.score_name
         # Unlike the other libraries, TensorFlow leaves cores idle.
         self.concurrency = suitable_concurrency()
 
