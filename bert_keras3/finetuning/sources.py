@@ -20,13 +20,9 @@ from bert_keras3.finetuning.problems import PROBLEMS, find_problem
 from bert_keras3.finetuning.run_folder import ClassifierSettings
 from bert_keras3.finetuning.single_label import SINGLE_LABEL
 from bert_keras3.inputs import delimited, glue
-from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.columns import Columns, FileChoices
 from bert_keras3.inputs.examples import InputExample, find_split_files
-from bert_keras3.inputs.labelled_file import (
-    Description,
-    FileChoices,
-    LabelledFile,
-)
+from bert_keras3.inputs.labelled_file import Description, LabelledFile
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -66,7 +62,7 @@ class Source:
         takes_pairs: whether examples have two texts.
     """
 
-    file: LabelledFile | glue.TaskFile
+    file: LabelledFile | glue.BenchmarkFile
     label_columns: tuple[str, ...]
     columns: dict[str, Any]
     takes_pairs: bool
@@ -163,7 +159,7 @@ def find_task(
             )
         if choices.data_dir and not (choices.dev_file or choices.test_file):
             return BenchmarkTask(
-                glue.find_task(trained.task_name), choices.data_dir
+                glue.find_benchmark(trained.task_name), choices.data_dir
             )
     if choices.task_name.lower() == CSV:
         return FileTask(choices, trained)
@@ -172,14 +168,16 @@ def find_task(
             f"--task_name={choices.task_name} needs --data_dir, the folder "
             "of its files"
         )
-    return BenchmarkTask(glue.find_task(choices.task_name), choices.data_dir)
+    return BenchmarkTask(
+        glue.find_benchmark(choices.task_name), choices.data_dir
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkTask:
     """A task of the original's, or of GLUE."""
 
-    task: glue.Task
+    task: glue.Benchmark
     data_dir: str
 
     @property

@@ -1,7 +1,7 @@
 """Which column of a file is the text, which the label, which the id.
 
-What is found out about a new file is `column_search`'s matter; here a later
-file gets the columns of the training file. `labelled_file` reads by them.
+In a new file that is found out by `column_search`; a later file has the
+columns of the training file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,36 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.inputs.dialects import Decision, Dialect
+from bert_keras3.inputs.delimited import Decision, Dialect
 from bert_keras3.safekeeping.errors import UserError
 
 NO_COLUMN = "none"
 """The value that says: this file has no such column."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FileChoices:
+    """What the user said about a file; None means: find it out.
+
+    Attributes:
+        delimiter: see `dialect_search.sniff`, as the next three.
+        quoting: a key of `delimited.QUOTINGS`.
+        encoding: a Python codec.
+        header: whether the first row holds names.
+        text: a column's name or number, counted from 1, as the next three.
+        text_pair: or "none".
+        label: or "none"; several, with commas between, for multi-label data.
+        id: or "none".
+    """
+
+    delimiter: str | None = None
+    quoting: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +78,7 @@ class Columns:
 
         Args:
             role: "text", "text_pair", "label" or "id".
-            value: as in `labelled_file.FileChoices`.
+            value: as in `FileChoices`.
         """
         found = getattr(self, role)
         indices = found if role == "label" else _as_tuple(found)

@@ -1,8 +1,4 @@
-"""How a file is written, found out from the file itself: its dialect.
-
-How bytes become text is `encodings`' matter; the rows are read by
-`delimited`, and `column_search` says what their cells are.
-"""
+"""How a file is written, found out from the file itself: its dialect."""
 
 from __future__ import annotations
 
@@ -13,16 +9,18 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bert_keras3.inputs import examples, json_lines
-from bert_keras3.inputs.delimited import rows
-from bert_keras3.inputs.dialects import (
+from bert_keras3.inputs import examples
+from bert_keras3.inputs.delimited import (
     DELIMITERS,
+    JSON_SUFFIXES,
     QUOTINGS,
     Decision,
     Dialect,
     delimiter_name,
     is_blank,
+    json_records,
     reader,
+    rows,
 )
 from bert_keras3.inputs.encodings import decoded_lines, excerpt, find_encoding
 from bert_keras3.safekeeping.errors import UserError
@@ -59,7 +57,7 @@ def sniff(
 
     Args:
         path: a delimited file, or one JSON object a line where the name ends
-            in one of `json_lines.SUFFIXES`.
+            in one of `JSON_SUFFIXES`.
         delimiter: one character, a key of `DELIMITERS`, or `none` for a file
             of one column.
         quoting: a key of `QUOTINGS`.
@@ -82,7 +80,7 @@ def sniff(
     _check_file(path)
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
-    if path.suffix.lower() in json_lines.SUFFIXES:
+    if path.suffix.lower() in JSON_SUFFIXES:
         return _json_dialect(path, encoding, decided)
 
     head = _head(path, encoding)
@@ -320,7 +318,7 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
 def _json_dialect(
     path: pathlib.Path, encoding: str, decided: list[Decision]
 ) -> Dialect:
-    records = itertools.islice(json_lines.records(path, encoding), _HEAD_LINES)
+    records = itertools.islice(json_records(path, encoding), _HEAD_LINES)
     names: dict[str, None] = {}
     for _, record in records:
         names.update(dict.fromkeys(record))

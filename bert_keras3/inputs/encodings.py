@@ -1,7 +1,4 @@
-"""How the bytes of a file become text: its encoding, or where it is damaged.
-
-What stands in the lines is `delimited`'s and `json_lines`' matter.
-"""
+"""How the bytes of a file become text: its encoding, or where it is damaged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The sentence-level benchmarks by name: which file, column and label is what.
 
-A task is one row of `TASKS`; the reading is done by `delimited`, the metrics
-that a row names are computed where the problem shapes are.
+Each is one row of `BENCHMARKS`; `delimited` reads the files.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ SPLITS = ("train", "dev", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """One part of a task: tab-separated, quotes are part of the text.
+    """One part of a benchmark: tab-separated, quotes are part of the text.
 
     Columns are indices as Python has them: −1 is the last.
 
     Attributes:
         files: paths in the data folder; the first that exists is read.
-            `{language}` stands for the language of a multilingual task.
+            `{language}` stands for the language of a multilingual benchmark.
         text_a: column of the text, or the first of two.
         text_b: column of the second text, if any.
         label: column of the label; None where the labels are not published.
@@ -47,7 +46,7 @@ class Split:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Benchmark:
     """One benchmark.
 
     Attributes:
@@ -58,7 +57,7 @@ class Task:
         dev: the part to evaluate on.
         test: the part to predict.
         renamed_labels: spellings in the files that mean one of `labels`.
-        language: which rows of a multilingual task are read; the original
+        language: which rows of a multilingual benchmark are read; the original
             has Chinese.
     """
 
@@ -72,8 +71,8 @@ class Task:
     language: str = ""
 
 
-TASKS = (
-    Task(
+BENCHMARKS = (
+    Benchmark(
         name="CoLA",
         labels=("0", "1"),
         metrics=("matthews_correlation",),
@@ -81,7 +80,7 @@ TASKS = (
         dev=Split(("dev.tsv",), 3, label=1, header=False),
         test=Split(("test.tsv",), 1),
     ),
-    Task(
+    Benchmark(
         name="MRPC",
         labels=("0", "1"),
         metrics=("accuracy", "f1"),
@@ -90,7 +89,7 @@ TASKS = (
         dev=Split(("dev.tsv", "msr_paraphrase_test.txt"), 3, 4, 0),
         test=Split(("test.tsv", "msr_paraphrase_test.txt"), 3, 4),
     ),
-    Task(
+    Benchmark(
         name="MNLI",
         labels=("contradiction", "entailment", "neutral"),
         metrics=("accuracy",),
@@ -100,7 +99,7 @@ TASKS = (
         ),
         test=Split(("test_matched.tsv",), 8, 9, guid=0),
     ),
-    Task(
+    Benchmark(
         name="XNLI",
         labels=("contradiction", "entailment", "neutral"),
         metrics=("accuracy",),
@@ -111,7 +110,7 @@ TASKS = (
         renamed_labels={"contradictory": "contradiction"},
         language="zh",
     ),
-    Task(
+    Benchmark(
         name="SST-2",
         labels=("0", "1"),
         metrics=("accuracy",),
@@ -119,7 +118,7 @@ TASKS = (
         dev=Split(("dev.tsv",), 0, label=1),
         test=Split(("test.tsv",), 1, guid=0),
     ),
-    Task(
+    Benchmark(
         name="RTE",
         labels=("entailment", "not_entailment"),
         metrics=("accuracy",),
@@ -130,22 +129,22 @@ TASKS = (
 )
 
 
-def find_task(name: str) -> Task:
-    """The task of a name, in any case.
+def find_benchmark(name: str) -> Benchmark:
+    """The benchmark of a name, in any case.
 
     Args:
         name: such as `mrpc`.
 
     Returns:
-        The row of `TASKS`.
+        The row of `BENCHMARKS`.
 
     Raises:
         UserError: there is none of that name.
     """
-    for task in TASKS:
-        if task.name.lower() == name.lower():
-            return task
-    names = ", ".join(task.name for task in TASKS)
+    for benchmark in BENCHMARKS:
+        if benchmark.name.lower() == name.lower():
+            return benchmark
+    names = ", ".join(benchmark.name for benchmark in BENCHMARKS)
     raise UserError(
         f"--task_name={name}: there is no such task; give one of {names}, or "
         "csv for a file of your own."
@@ -153,16 +152,16 @@ def find_task(name: str) -> Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskFile:
-    """One part of a task in a folder: an iterable of examples.
+class BenchmarkFile:
+    """One part of a benchmark in a folder: an iterable of examples.
 
     Attributes:
-        task: a row of `TASKS`.
+        benchmark: a row of `BENCHMARKS`.
         split: one of `SPLITS`.
-        data_dir: the folder that holds the task's files.
+        data_dir: the folder that holds the benchmark's files.
     """
 
-    task: Task
+    benchmark: Benchmark
     split: str
     data_dir: pathlib.Path
 
@@ -174,7 +173,7 @@ class TaskFile:
             UserError: it is not there.
         """
         names = [
-            name.format(language=self.task.language)
+            name.format(language=self.benchmark.language)
             for name in self._split.files
         ]
         for name in names:
@@ -182,7 +181,7 @@ class TaskFile:
                 return self.data_dir / name
         raise UserError(
             f"--data_dir={self.data_dir} has no {' or '.join(names)}, the "
-            f"{self.split} part of {self.task.name}."
+            f"{self.split} part of {self.benchmark.name}."
         )
 
     def __iter__(self) -> Iterator[InputExample]:
@@ -193,7 +192,7 @@ class TaskFile:
 
         Raises:
             UserError: no such file, a row with another number of cells than
-                the first, a label that the task does not have.
+                the first, a label that the benchmark does not have.
         """
         split, path = self._split, self.path
         dialect = dialect_search.sniff(
@@ -207,7 +206,7 @@ class TaskFile:
             cells = row.cells
             if (
                 split.language is not None
-                and cells[split.language] != self.task.language
+                and cells[split.language] != self.benchmark.language
             ):
                 continue
             guid = str(number) if split.guid is None else cells[split.guid]
@@ -222,9 +221,9 @@ class TaskFile:
     @property
     def _split(self) -> Split:
         return {
-            "train": self.task.train,
-            "dev": self.task.dev,
-            "test": self.task.test,
+            "train": self.benchmark.train,
+            "dev": self.benchmark.dev,
+            "test": self.benchmark.test,
         }[self.split]
 
     def _check_width(self, path: pathlib.Path, width: int) -> None:
@@ -234,7 +233,8 @@ class TaskFile:
         if last >= width:
             raise UserError(
                 f"{path} has {width} columns; the {self.split} part of "
-                f"{self.task.name} has at least {last + 1}, with tabs between."
+                f"{self.benchmark.name} has at least {last + 1}, with tabs "
+                "between."
             )
 
     def _label(self, path: pathlib.Path, row: delimited.Row) -> str | None:
@@ -242,24 +242,24 @@ class TaskFile:
         if column is None:
             return None
         cell = row.cells[column]
-        label = self.task.renamed_labels.get(cell, cell)
-        if label not in self.task.labels:
+        label = self.benchmark.renamed_labels.get(cell, cell)
+        if label not in self.benchmark.labels:
             raise UserError(
-                f"{path}, line {row.line}: {self.task.name} has no label "
-                f"{cell!r}, only {', '.join(self.task.labels)}."
+                f"{path}, line {row.line}: {self.benchmark.name} has no label "
+                f"{cell!r}, only {', '.join(self.benchmark.labels)}."
             )
         return label
 
 
 def open_split(
-    task: Task, split: str, data_dir: str | os.PathLike[str]
-) -> TaskFile:
-    """One part of a task, as an iterable of examples.
+    benchmark: Benchmark, split: str, data_dir: str | os.PathLike[str]
+) -> BenchmarkFile:
+    """One part of a benchmark, as an iterable of examples.
 
     Args:
-        task: a row of `TASKS`.
+        benchmark: a row of `BENCHMARKS`.
         split: one of `SPLITS`.
-        data_dir: the folder that holds the task's files.
+        data_dir: the folder that holds the benchmark's files.
 
     Returns:
         The part; its file is known to be there.
@@ -267,7 +267,7 @@ def open_split(
     Raises:
         UserError: the folder or the file is not there.
     """
-    opened = TaskFile(task, split, pathlib.Path(data_dir))
+    opened = BenchmarkFile(benchmark, split, pathlib.Path(data_dir))
     if not opened.data_dir.is_dir():
         raise UserError(f"--data_dir={data_dir}: there is no such folder.")
     _ = opened.path

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from bert_keras3.inputs.examples import InputExample
-from bert_keras3.inputs.glue import TASKS, find_task, open_split
+from bert_keras3.inputs.glue import BENCHMARKS, find_benchmark, open_split
 from bert_keras3.safekeeping.errors import UserError
 
 
@@ -18,7 +18,7 @@ def read(
     path = folder / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(content, encoding="utf-8")
-    return list(open_split(find_task(task), split, folder))
+    return list(open_split(find_benchmark(task), split, folder))
 
 
 def test_cola(tmp_path: pathlib.Path) -> None:
@@ -52,7 +52,7 @@ def test_mrpc(tmp_path: pathlib.Path) -> None:
 def test_mrpc_as_the_corpus_comes(shared: pathlib.Path) -> None:
     folder = shared / "datasets/mrpc"
     counts = {
-        split: len(list(open_split(find_task("mrpc"), split, folder)))
+        split: len(list(open_split(find_benchmark("mrpc"), split, folder)))
         for split in ("train", "dev", "test")
     }
     assert counts == {"train": 4076, "dev": 1725, "test": 1725}
@@ -116,7 +116,7 @@ def test_published_files(
     shutil.copy(shared / "datasets" / source, tmp_path / "dev.tsv")
     labels = [
         example.label
-        for example in open_split(find_task(task), "dev", tmp_path)
+        for example in open_split(find_benchmark(task), "dev", tmp_path)
     ]
     assert {label: labels.count(label) for label in counts} == counts
     assert len(labels) == sum(counts.values())
@@ -134,7 +134,7 @@ def test_the_test_parts_of_sst_2_and_rte(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_original_tasks_keep_their_labels_and_metrics() -> None:
-    assert [(t.name, t.labels, t.metrics) for t in TASKS[:4]] == [
+    assert [(t.name, t.labels, t.metrics) for t in BENCHMARKS[:4]] == [
         ("CoLA", ("0", "1"), ("matthews_correlation",)),
         ("MRPC", ("0", "1"), ("accuracy", "f1")),
         ("MNLI", ("contradiction", "entailment", "neutral"), ("accuracy",)),
@@ -144,11 +144,11 @@ def test_the_original_tasks_keep_their_labels_and_metrics() -> None:
 
 def test_an_unknown_task() -> None:
     with pytest.raises(UserError, match="--task_name=glue: there is no such"):
-        find_task("glue")
+        find_benchmark("glue")
 
 
 def test_missing_folders_and_files(tmp_path: pathlib.Path) -> None:
-    task = find_task("mrpc")
+    task = find_benchmark("mrpc")
     with pytest.raises(UserError, match="there is no such folder"):
         open_split(task, "train", tmp_path / "none")
     with pytest.raises(UserError) as caught:
