@@ -58,15 +58,6 @@ def test_pairs_are_one_text_each() -> None:
     assert report.empty_lines == (9,)
 
 
-def test_labels_of_several_columns_are_counted_apart() -> None:
-    report = survey(
-        [
-            InputExample("1", "a", None, ("1", "0")),
-            InputExample("2", "b", None, ("1", "1")),
-        ]
-    )
-
-
 def test_only_the_first_empty_lines_are_named() -> None:
     report = survey([InputExample("", "", line=n) for n in range(1, 100)])
     assert report.num_empty == 99
