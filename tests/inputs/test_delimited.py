@@ -385,6 +385,26 @@ def test_text_after_a_closing_quote(write: Write) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "delimiter"),
+    [
+        # Both delimiters stand once or twice in every line.
+        ("a good film;4,5", ";"),
+        ("1,slow; but good", ","),
+        ("1;slow, but good", ";"),
+        ("slow, but good\t1", "\t"),
+        ("a good film,drama|comedy", ","),
+        ("slow, but good|1", "|"),
+        ("1, slow; but good", ","),
+        ("9,5;a good film;19,90", ";"),
+    ],
+)
+def test_of_two_delimiters_one_is_punctuation(
+    write: Write, line: str, delimiter: str
+) -> None:
+    assert sniff(write(f"{line}\n" * 8)).delimiter == delimiter
+
+
 def test_a_cell_that_runs_to_the_end_of_a_large_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
