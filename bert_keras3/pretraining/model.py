@@ -1,7 +1,6 @@
 """The encoder with its pretraining heads, and what its answers cost.
 
-Where batches come from is `supply`'s matter, figures to report are
-`evaluation`'s, and what the heads compute is in `modeling.heads`.
+What the heads compute is in `modeling.heads`.
 """
 
 from __future__ import annotations

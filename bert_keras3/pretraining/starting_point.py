@@ -1,7 +1,6 @@
 """What a pretraining begins with: configuration, vocabulary, weights.
 
-What is not named is looked for beside the checkpoint; the formats are
-`checkpointing`'s matter, what the records must be is `supply`'s.
+What is not named is looked for beside the checkpoint.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def find_starting_point(choices: ModelChoices) -> StartingPoint:
     checkpoint = choices.init_checkpoint
     vocab_file = None
     if checkpoint is not None:
-        # Opened now, so that a damaged one is told before data is read.
+        # Opened now, so that a damaged one is found before data is read.
         checkpointing.read(checkpoint)
         config = checkpointing.chosen_config(
             checkpoint, choices.bert_config_file

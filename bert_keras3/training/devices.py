@@ -55,7 +55,7 @@ class Devices:
         return self.cluster is None or self.cluster.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns the context in which model and optimiser are made."""
+        """Returns the context in which model and optimizer are made."""
         if self.strategy is None:
             return contextlib.nullcontext()
         scope: contextlib.AbstractContextManager[Any] = self.strategy.scope()
