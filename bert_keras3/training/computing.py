@@ -58,7 +58,7 @@ def default_precision() -> str:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seeds Python, NumPy and TensorFlow and asks for repeatable kernels.
+    """Seeds Python, NumPy and TensorFlow and chooses repeatable kernels.
 
     Two runs on one machine then give the same bits. To be called before a
     model is made.

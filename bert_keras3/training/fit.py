@@ -22,7 +22,7 @@ from bert_keras3.training.concurrency import Batch
 from bert_keras3.training.devices import ONE_DEVICE, Devices
 from bert_keras3.training.state import differences, refuse_another
 from bert_keras3.training.step import LossFunction, StepSettings, TrainStep
-from bert_keras3.training.stopping import AskedError, Stop, stop_on_signals
+from bert_keras3.training.stopping import InterruptError, Stop, stop_on_signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +194,7 @@ def fit(
             listeners.on_train_begin(numbers)
             with (
                 stop_on_signals(devices.cluster is None) as stop,
-                contextlib.suppress(AskedError),
+                contextlib.suppress(InterruptError),
             ):
                 loop = _Loop(training, settings, progress, listeners, stop)
                 loop.run(train_step, save_state)

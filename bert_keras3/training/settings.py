@@ -1,4 +1,4 @@
-"""What every training has to be told, whatever it trains.
+"""The settings of every training, whatever it trains.
 
 Each kind of training adds fields of its own. No library is loaded here, so
 that flags can be defined from these fields at once.
