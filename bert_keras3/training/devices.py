@@ -175,7 +175,7 @@ class Devices:
     def align(
         self, variables: Sequence[Any], random_states: Sequence[Any]
     ) -> None:
-        """Gives all workers the chief's variables, each device its random state.
+        """Gives every worker the chief's variables, each device its own seed.
 
         Args:
             variables: Keras variables, in the same order everywhere.
