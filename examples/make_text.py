@@ -17,8 +17,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from bert_keras3.inputs.columns import FileChoices
 from bert_keras3.inputs.labelled_file import LabelledFile
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.files import atomic_write
 
 # Behind these a sentence ends; in Latin script a space has to follow.

@@ -216,7 +216,7 @@ def main() -> None:
     from bert_keras3.finetuning.job import run
     from bert_keras3.finetuning.sources import DataChoices
     from bert_keras3.finetuning.train import TrainingChoices
-    from bert_keras3.inputs.columns import FileChoices
+    from bert_keras3.inputs.settings import FileChoices
     from bert_keras3.safekeeping.errors import UserError
 
     if FLAGS.output_dir is None:

@@ -20,9 +20,10 @@ from bert_keras3.finetuning.problems import PROBLEMS, find_problem
 from bert_keras3.finetuning.run_folder import ClassifierSettings
 from bert_keras3.finetuning.single_label import SINGLE_LABEL
 from bert_keras3.inputs import delimited, glue
-from bert_keras3.inputs.columns import Columns, FileChoices
+from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
 from bert_keras3.inputs.labelled_file import Description, LabelledFile
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 

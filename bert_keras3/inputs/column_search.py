@@ -14,11 +14,11 @@ from bert_keras3.inputs import examples
 from bert_keras3.inputs.columns import (
     NO_COLUMN,
     Columns,
-    FileChoices,
     columns_of,
     same_name,
 )
 from bert_keras3.inputs.delimited import Dialect, Row
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 # A text is taken for the text when it is this much longer than the next.

@@ -19,31 +19,6 @@ NO_COLUMN = "none"
 
 
 @dataclasses.dataclass(frozen=True)
-class FileChoices:
-    """What the user said about a file; None means: find it out.
-
-    Attributes:
-        delimiter: see `dialect_search.sniff`, as the next three.
-        quoting: a key of `delimited.QUOTINGS`.
-        encoding: a Python codec.
-        header: whether the first row holds names.
-        text: a column's name or number, counted from 1, as the next three.
-        text_pair: or "none".
-        label: or "none"; several, with commas between, for multi-label data.
-        id: or "none".
-    """
-
-    delimiter: str | None = None
-    quoting: str | None = None
-    encoding: str | None = None
-    header: bool | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    id: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Columns:
     """The columns of a file that matter, as indices counted from 0.
 
@@ -78,7 +53,7 @@ class Columns:
 
         Args:
             role: "text", "text_pair", "label" or "id".
-            value: as in `FileChoices`.
+            value: as in `settings.FileChoices`.
         """
         found = getattr(self, role)
         indices = found if role == "label" else _as_tuple(found)

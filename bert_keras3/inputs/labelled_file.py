@@ -17,12 +17,12 @@ from bert_keras3.inputs import delimited, dialect_search
 from bert_keras3.inputs.column_search import find_columns
 from bert_keras3.inputs.columns import (
     Columns,
-    FileChoices,
     matching_columns,
     same_name,
 )
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 Label: TypeAlias = str | tuple[str, ...] | None

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bert_keras3.inputs.columns import Columns, FileChoices
+from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
 from bert_keras3.inputs.labelled_file import LabelledFile
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
