@@ -1,6 +1,7 @@
 """The encoder with its pretraining heads, and what its answers cost.
 
-What the heads compute is in `modeling.heads`.
+Where batches come from is `supply`'s matter, figures to report are
+`evaluation`'s, and what the heads compute is in `modeling.heads`.
 """
 
 from __future__ import annotations
