@@ -96,6 +96,6 @@ def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
     if choices.with_optimizer and choices.checkpoint_format != GOOGLE:
         raise UserError(
             f"--with_optimizer: --checkpoint_format="
-            f"{choices.checkpoint_format} has no place for the optimizer's "
+            f"{choices.checkpoint_format} has no place for the optimiser's "
             "slots; only google has"
         )
