@@ -70,13 +70,13 @@ def make_ours(
         lean: without work on padding, else as the original computes.
     """
     from bert_keras3.optimization import create_optimizer
+    from bert_keras3.pretraining.checked_records import PER_TOKEN
     from bert_keras3.pretraining.model import (
         BertForPreTraining,
         loss,
         plain_loss,
     )
-    from bert_keras3.pretraining.supply import PER_TOKEN
-    from bert_keras3.training.step import TrainStep
+    from bert_keras3.training.step import StepSettings, TrainStep
     from modeling.config import BertConfig
 
     model = BertForPreTraining(
@@ -87,8 +87,7 @@ def make_ours(
         model,
         loss if lean else plain_loss,
         create_optimizer(RATE, STEPS_OF_TRAINING, 0),
-        concurrency=concurrency,
-        per_token=PER_TOKEN,
+        StepSettings(concurrency=concurrency, per_token=PER_TOKEN),
     )
     return lambda batch: float(step(batch)["loss"])
 
@@ -126,10 +125,10 @@ def read_batches(arguments: argparse.Namespace) -> list[Batch]:
 
     dataset = batches.dataset(
         records.open_records(arguments.records),
-        max_seq_length=arguments.max_seq_length,
-        max_predictions_per_seq=arguments.max_predictions_per_seq,
-        batch_size=arguments.batch_size,
-        seed=1,
+        batches.RecordForm(
+            arguments.max_seq_length, arguments.max_predictions_per_seq
+        ),
+        batches.BatchOrder(arguments.batch_size, seed=1),
     )
     return list(dataset.take(arguments.steps).as_numpy_iterator())
 

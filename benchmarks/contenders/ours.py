@@ -27,7 +27,7 @@ from bert_keras3 import checkpointing
 from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training.predict import Predictor
-from bert_keras3.training.step import TrainStep
+from bert_keras3.training.step import StepSettings, TrainStep
 from modeling import BertModel
 from modeling.losses import classification_loss
 
@@ -67,7 +67,7 @@ def train(
     Args:
         material: what is given.
         remat: whether layers are computed again in the backward pass.
-        concurrency: as in `TrainStep`; by default as the scripts choose.
+        concurrency: as in `StepSettings`; by default as the scripts choose.
     """
     model = BertClassifier(
         checkpointing.bert_config(material.weights), ("no", "yes")
@@ -82,7 +82,9 @@ def train(
             model(features, training=training), features["targets"]
         ),
         create_optimizer(1e-5, 1000, 0),
-        concurrency=concurrency or suitable_concurrency(),
-        per_token=("input_ids", "input_mask", "segment_ids"),
+        StepSettings(
+            concurrency=concurrency or suitable_concurrency(),
+            per_token=("input_ids", "input_mask", "segment_ids"),
+        ),
     )
     return lambda batch: np.asarray(step(batch)["loss"])

@@ -81,7 +81,7 @@ def training_batches(
     columns: Sequence[str] | None = None,
     grouped: bool = False,
 ) -> Callable[[int], Iterator[dict[str, np.ndarray]]]:
-    """Returns what `training.fit` asks for: step → batches from there on.
+    """Returns a function for `training.fit`: step → batches from there on.
 
     The batches cut one endless stream, epoch after epoch, each in an order of
     its own; a batch may span two epochs, as in the original.

@@ -1,7 +1,6 @@
 """Finds the columns of a file by their names and by what is in them.
 
-What a column means to a reader is told by `columns`, which names are looked
-for by `examples`.
+The names that are looked for are in `examples`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,14 @@ import os
 from collections.abc import Callable, Sequence
 
 from bert_keras3.inputs import examples
-from bert_keras3.inputs.columns import NO_COLUMN, Columns, columns_of, same_name
-from bert_keras3.inputs.delimited import Row
-from bert_keras3.inputs.dialects import Dialect
+from bert_keras3.inputs.columns import (
+    NO_COLUMN,
+    Columns,
+    columns_of,
+    same_name,
+)
+from bert_keras3.inputs.delimited import Dialect, Row
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 # A text is taken for the text when it is this much longer than the next.
@@ -31,24 +35,18 @@ def find_columns(
     sample_rows: Sequence[Row],
     *,
     path: str | os.PathLike[str],
-    text: str | None = None,
-    text_pair: str | None = None,
-    label: str | None = None,
-    id: str | None = None,  # noqa: A002 - the flag's name
+    choices: FileChoices,
     want_label: bool = True,
 ) -> Columns:
     """Finds the columns by their names, and failing that by their contents.
 
-    A pair of texts is found by names alone, and only if `text` is not given.
+    A pair of texts is found by names alone, and only if no text is given.
 
     Args:
         dialect: of the file.
         sample_rows: rows of the file, as `delimited.sample` gives them.
         path: of the file, for messages.
-        text: a column's name or number, counted from 1, as the next three.
-        text_pair: or "none".
-        label: or "none"; several, with commas between, for multi-label data.
-        id: or "none".
+        choices: the columns that the user named.
         want_label: whether a file without a label column is an error.
 
     Returns:
@@ -59,15 +57,16 @@ def find_columns(
             are equally likely. The message names the flag that settles it.
     """
     search = _Search(path, dialect, sample_rows)
-    search.set_given("text", text)
-    search.set_given("text_pair", text_pair)
+    label = choices.label
+    search.set_given("text", choices.text)
+    search.set_given("text_pair", choices.text_pair)
     search.set_given("label", label)
-    search.set_given("id", id)
-    if text is None and text_pair is None:
+    search.set_given("id", choices.id)
+    if choices.text is None and choices.text_pair is None:
         search.find_pair()
     if label is None:
         search.find_label_by_name(tie_is_error=want_label)
-    if id is None:
+    if choices.id is None:
         search.find_id()
     if not search.found["text"]:
         search.find_text()

@@ -1,7 +1,7 @@
 """Which column of a file is the text, which the label, which the id.
 
-What is found out about a new file is `column_search`'s matter; here a later
-file gets the columns of the training file. `labelled_file` reads by them.
+In a new file that is found out by `column_search`; a later file has the
+columns of the training file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.inputs.dialects import Decision, Dialect
+from bert_keras3.inputs.delimited import Decision, Dialect
 from bert_keras3.safekeeping.errors import UserError
 
 NO_COLUMN = "none"

@@ -1,25 +1,21 @@
-"""One file of records: its rows, streamed.
+"""Files of rows: how they may be written, and their rows, streamed.
 
-How the file is written is found out in `dialect_search`, what its columns
-mean in `columns`. A file of JSON objects is read as rows of the same shape.
+Which dialect a file has is found out in `dialect_search`, what its columns
+mean in `columns`. A file of JSON objects, one a line, is read as rows of the
+same shape.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
+import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from bert_keras3.inputs import json_lines
-from bert_keras3.inputs.dialects import (
-    Dialect,
-    delimiter_name,
-    is_blank,
-    reader,
-)
 from bert_keras3.inputs.encodings import (
     decoded_lines,
     excerpt,
@@ -27,6 +23,88 @@ from bert_keras3.inputs.encodings import (
     undecodable,
 )
 from bert_keras3.safekeeping.errors import UserError
+
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+"""Endings of the names of files with one JSON object a line."""
+
+DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""The delimiters that are tried, under the names that flags may use."""
+
+QUOTINGS: dict[str, dict[str, Any]] = {
+    "double": {"strict": True, "skipinitialspace": True},
+    "backslash": {"strict": True, "skipinitialspace": True, "escapechar": "\\"},
+    "none": {"quoting": csv.QUOTE_NONE},
+}
+"""How a cell may hold the delimiter: csv options under the flag's values.
+
+`double`: a quote inside quotes is written twice; `backslash`: or after a
+backslash; `none`: a quote is a letter like any other.
+"""
+
+# A noncharacter: what the csv module splits at in a file of one column.
+_NO_DELIMITER = "\uffff"
+
+# A longer cell is a quote that nobody closed, not a text.
+_LONGEST_CELL = 1 << 24
+
+
+class Decision(NamedTuple):
+    """Something found out about a file: what, its value, and how."""
+
+    what: str
+    value: str
+    how: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How the bytes of one file become rows.
+
+    Attributes:
+        delimiter: one character; "" in a file of one column.
+        quoting: a key of `QUOTINGS`.
+        encoding: a Python codec that decodes the whole file.
+        header: whether the first row holds the columns' names.
+        columns: the names; `column 1`… where there is no header.
+        form: `delimited`, or `json` for one JSON object a line.
+        decisions: what was decided and how, for display.
+    """
+
+    delimiter: str
+    quoting: str
+    encoding: str
+    header: bool
+    columns: tuple[str, ...]
+    form: str = "delimited"
+    decisions: tuple[Decision, ...] = dataclasses.field(
+        default=(), compare=False
+    )
+
+
+def delimiter_name(delimiter: str) -> str:
+    """A delimiter in words, as flags and messages call it."""
+    names = {character: name for name, character in DELIMITERS.items()}
+    return names.get(delimiter, delimiter or "none")
+
+
+def reader(lines: Iterable[str], delimiter: str, quoting: str) -> Any:
+    """Returns the csv module's reader.
+
+    Args:
+        lines: of text, with their ends.
+        delimiter: one character, or "" for one column.
+        quoting: a key of `QUOTINGS`.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    return csv.reader(
+        lines, delimiter=delimiter or _NO_DELIMITER, **QUOTINGS[quoting]
+    )
+
+
+def is_blank(cells: Sequence[str]) -> bool:
+    """Whether a row is a line with nothing in it."""
+    return not cells or (len(cells) == 1 and not cells[0].strip())
+
 
 Item = TypeVar("Item")
 
@@ -172,8 +250,50 @@ def _broken_quote(
 
 
 def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
-    for line, record in json_lines.records(path, dialect.encoding):
-        cells = [
-            json_lines.as_cell(record.get(name)) for name in dialect.columns
-        ]
+    for line, record in json_records(path, dialect.encoding):
+        cells = [_as_cell(record.get(name)) for name in dialect.columns]
         yield Row(line, cells)
+
+
+def json_records(
+    path: pathlib.Path, encoding: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Streams the objects of a file; blank lines are passed over.
+
+    Args:
+        path: the file.
+        encoding: a Python codec.
+
+    Yields:
+        (number of the line, counted from 1, the object).
+
+    Raises:
+        UserError: a line that is no JSON object.
+        UnicodeDecodeError: bytes that are not of this encoding.
+    """
+    for number, line in enumerate(decoded_lines(path, encoding), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line.rstrip())
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{path}, line {number}, column {error.colno}: {error.msg}; "
+                f"each line must be one JSON object, this one starts "
+                f"{excerpt(line.rstrip())}."
+            ) from None
+        if not isinstance(record, dict):
+            raise UserError(
+                f"{path}, line {number}: each line must be one JSON object "
+                f"({{…}}), this one starts {excerpt(line.rstrip())}."
+            )
+        yield number, record
+
+
+def _as_cell(value: Any) -> str:
+    """A JSON value as a cell: absent and null are empty, 3 is `3`."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

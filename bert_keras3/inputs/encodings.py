@@ -1,7 +1,4 @@
-"""How the bytes of a file become text: its encoding, or where it is damaged.
-
-What stands in the lines is `delimited`'s and `json_lines`' matter.
-"""
+"""How the bytes of a file become text: its encoding, or where it is damaged."""
 
 from __future__ import annotations
 
@@ -114,7 +111,7 @@ def line_encoding(path: pathlib.Path, encoding: str) -> str:
     """Returns the codec that decodes each line of a file by itself.
 
     Which is not always the one that decodes the file: a mark at its
-    beginning tells in which order the bytes are everywhere.
+    beginning says in which order the bytes are everywhere.
 
     Args:
         path: of the file.
@@ -131,7 +128,7 @@ def line_encoding(path: pathlib.Path, encoding: str) -> str:
 
 
 def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
-    """Returns the error that tells of a fault, with the bytes found there."""
+    """Returns the error for a fault, with the bytes found there."""
     with open(path, "rb") as file:
         file.seek(fault.offset)
         found = file.read(4)

@@ -1,7 +1,7 @@
 """Arrays as serialised `tf.train.Example`s, whole columns at once.
 
-Without TensorFlow and without an object for each row; what the keys are is
-told by `records`.
+Without TensorFlow and without an object for each row; the keys are in
+`records`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sentence-level benchmarks by name: which file, column and label is what.
 
-A benchmark is one row of `BENCHMARKS`.
+Each is one row of `BENCHMARKS`; `delimited` reads the files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Split:
 
     Attributes:
         files: paths in the data folder; the first that exists is read.
-            `{language}` stands for the language of a multilingual task.
+            `{language}` stands for the language of a multilingual benchmark.
         text_a: column of the text, or the first of two.
         text_b: column of the second text, if any.
         label: column of the label; None where the labels are not published.
@@ -57,7 +57,7 @@ class Benchmark:
         dev: the part to evaluate on.
         test: the part to predict.
         renamed_labels: spellings in the files that mean one of `labels`.
-        language: which rows of a multilingual task are read; the original
+        language: which rows of a multilingual benchmark are read; the original
             has Chinese.
     """
 
@@ -130,7 +130,7 @@ BENCHMARKS = (
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The task of a name, in any case.
+    """The benchmark of a name, in any case.
 
     Args:
         name: such as `mrpc`.
@@ -141,10 +141,10 @@ def find_benchmark(name: str) -> Benchmark:
     Raises:
         UserError: there is none of that name.
     """
-    for one in BENCHMARKS:
-        if one.name.lower() == name.lower():
-            return one
-    names = ", ".join(one.name for one in BENCHMARKS)
+    for benchmark in BENCHMARKS:
+        if benchmark.name.lower() == name.lower():
+            return benchmark
+    names = ", ".join(benchmark.name for benchmark in BENCHMARKS)
     raise UserError(
         f"--task_name={name}: there is no such task; give one of {names}, or "
         "csv for a file of your own."
@@ -192,7 +192,7 @@ class BenchmarkFile:
 
         Raises:
             UserError: no such file, a row with another number of cells than
-                the first, a label that the task does not have.
+                the first, a label that the benchmark does not have.
         """
         split, path = self._split, self.path
         dialect = dialect_search.sniff(

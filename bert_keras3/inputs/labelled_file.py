@@ -1,7 +1,7 @@
 """A file of labelled texts, bound to its dialect and columns.
 
 Turns the rows of `delimited` into examples; what the labels mean is decided
-by the caller, what is odd about the texts is counted in `report`.
+by the caller.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import NamedTuple, TypeAlias
 
 from bert_keras3.inputs import delimited, dialect_search
 from bert_keras3.inputs.column_search import find_columns
-from bert_keras3.inputs.columns import Columns, matching_columns, same_name
-from bert_keras3.inputs.delimited import Row
-from bert_keras3.inputs.dialects import Decision, Dialect
+from bert_keras3.inputs.columns import (
+    Columns,
+    matching_columns,
+    same_name,
+)
+from bert_keras3.inputs.delimited import Decision, Dialect, Row
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
@@ -66,7 +69,7 @@ class LabelledFile:
     ) -> LabelledFile:
         """Finds out everything about a file that `choices` leaves open.
 
-        Reads the whole file, so that a broken row is told at once.
+        Reads the whole file, so that a broken row is found at once.
 
         Args:
             path: the file.
@@ -89,10 +92,7 @@ class LabelledFile:
             dialect,
             delimited.sample(path, dialect),
             path=path,
-            text=choices.text,
-            text_pair=choices.text_pair,
-            label=choices.label,
-            id=choices.id,
+            choices=choices,
             want_label=want_label,
         )
         return cls(path, dialect, columns, skip_labels)

@@ -1,9 +1,6 @@
 """TFRecord files of examples: their keys, how they are written and read.
 
-The one home of the keys; the framing with its checksums is in
-`record_framing`, the encoding of arrays in `example_encoding`. What the
-numbers mean is left to `pretraining.instances`, batches for training to
-`pretraining.batches`.
+Arrays become the bytes of a record in `example_encoding`.
 """
 
 from __future__ import annotations
@@ -13,22 +10,16 @@ import dataclasses
 import glob
 import gzip
 import os
+import struct
 import tempfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
+import google_crc32c
 import numpy as np
 
-from bert_keras3.inputs.record_framing import (
-    CHECKSUM_SIZE,
-    HEADER_SIZE,
-    Damage,
-    frame,
-    length_at,
-    scan,
-)
 from bert_keras3.safekeeping.errors import UserError
 
 INPUT_IDS = "input_ids"
@@ -42,15 +33,19 @@ NEXT_SENTENCE_LABELS = "next_sentence_labels"
 # an entity or word outside of entities, begins.
 WORD_STARTS = "word_starts"
 ENTITY_STARTS = "entity_starts"
-# Of the original's classifier.
-LABEL_IDS = "label_ids"
-IS_REAL_EXAMPLE = "is_real_example"
 
 COMPRESSIONS = ("none", "GZIP")
 
 _INT64 = np.dtype(np.int64)
 _FLOAT32 = np.dtype("<f4")
 _GZIP_MAGIC = b"\x1f\x8b"
+
+# Behind the data and behind its length stands a checksum of four bytes.
+_LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_CHECKSUM_SIZE = _CHECKSUM.size
+# Bytes in front of a record's data.
+_HEADER_SIZE = _LENGTH.size + _CHECKSUM_SIZE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +81,6 @@ def unmasked_columns(
     return columns
 
 
-def classifier_columns(max_seq_length: int) -> dict[str, Column]:
-    """Returns the columns of the original's classifier records."""
-    return _input_columns(max_seq_length) | {
-        LABEL_IDS: Column(1),
-        IS_REAL_EXAMPLE: Column(1),
-    }
-
-
 def _input_columns(max_seq_length: int) -> dict[str, Column]:
     return {
         key: Column(max_seq_length)
@@ -124,7 +111,7 @@ def open_writer(
             file = stack.enter_context(
                 gzip.GzipFile("", "wb", 6, file, mtime=0)  # type: ignore[arg-type]
             )
-        yield lambda record: file.write(frame(record))
+        yield lambda record: file.write(_frame(record))
 
 
 class CorruptRecordError(UserError):
@@ -178,7 +165,7 @@ class Records:
         for number, data in enumerate(self._maps):
             rows = np.flatnonzero(self.files == number)
             ends = self.offsets[rows] + self.lengths[rows]
-            places = ends[:, None] + np.arange(CHECKSUM_SIZE)
+            places = ends[:, None] + np.arange(_CHECKSUM_SIZE)
             sums[rows] = data[places].view("<u4")[:, 0]
         return sums
 
@@ -236,8 +223,8 @@ def open_records(
         data, whole = _map(path, skip_corrupt)
         maps.append(data)
         num_corrupt += not whole
-        for place in scan(data):
-            if isinstance(place, Damage):
+        for place in _scan(data):
+            if isinstance(place, _Damage):
                 if not skip_corrupt:
                     raise CorruptRecordError(path, place.offset, place.what)
                 num_corrupt += 1
@@ -265,7 +252,7 @@ def _map(path: str, skip_corrupt: bool) -> tuple[np.ndarray, bool]:
     with contextlib.ExitStack() as stack:
         file: IO[bytes] = stack.enter_context(open(path, "rb"))
         whole = True
-        if _is_gzip(file.read(HEADER_SIZE)):
+        if _is_gzip(file.read(_HEADER_SIZE)):
             file = stack.enter_context(tempfile.TemporaryFile())
             whole = _unpack(path, file, skip_corrupt)
             file.flush()
@@ -278,7 +265,7 @@ def _is_gzip(head: bytes) -> bool:
     # A plain record of that very length would begin so, too, and have a
     # header that agrees.
     return head.startswith(_GZIP_MAGIC) and (
-        length_at(memoryview(head), 0) is None
+        _length_at(memoryview(head), 0) is None
     )
 
 
@@ -295,3 +282,91 @@ def _unpack(path: str, file: IO[bytes], skip_corrupt: bool) -> bool:
                 ) from error
             return False
     return True
+
+
+# How records lie in a file.
+
+
+def _checksum(data: bytes) -> int:
+    """Returns the CRC-32C of `data`, rotated and shifted as TFRecord does."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _frame(record: bytes) -> bytes:
+    """Returns a record with its length and checksums, as it is in a file."""
+    length = _LENGTH.pack(len(record))
+    return b"".join(
+        (
+            length,
+            _CHECKSUM.pack(_checksum(length)),
+            record,
+            _CHECKSUM.pack(_checksum(record)),
+        )
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Damage:
+    """Something in a file that is no whole record, and where it begins."""
+
+    offset: int
+    what: str
+
+
+def _scan(data: np.ndarray) -> Iterator[tuple[int, int] | _Damage]:
+    """Finds the records in a file's bytes.
+
+    Args:
+        data: uint8 [bytes of the file].
+
+    Yields:
+        (offset, length) of each record's data, in bytes; `_Damage` for what
+        is none. The search goes on behind it.
+    """
+    view = memoryview(data)  # type: ignore[arg-type]
+    position = 0
+    while position < len(view):
+        length = _length_at(view, position)
+        end = position + _HEADER_SIZE + (length or 0) + _CHECKSUM_SIZE
+        if length is None or end > len(view):
+            cut = length is not None or len(view) - position < _HEADER_SIZE
+            yield _Damage(
+                position, "a truncated record" if cut else "a corrupt length"
+            )
+            position = _next_header(view, position + 1)
+            continue
+        start = position + _HEADER_SIZE
+        content = bytes(view[start : start + length])
+        (expected,) = _CHECKSUM.unpack_from(view, end - _CHECKSUM_SIZE)
+        if _checksum(content) == expected:
+            yield start, length
+        else:
+            yield _Damage(position, "a record with a wrong checksum")
+        position = end
+
+
+def _length_at(view: memoryview, position: int) -> int | None:
+    """Returns the length that a header states; None if there is no header."""
+    if position + _HEADER_SIZE > len(view):
+        return None
+    packed = bytes(view[position : position + _LENGTH.size])
+    (expected,) = _CHECKSUM.unpack_from(view, position + _LENGTH.size)
+    if _checksum(packed) != expected:
+        return None
+    return int(_LENGTH.unpack(packed)[0])
+
+
+def _next_header(view: memoryview, position: int) -> int:
+    """Returns where the next header is that agrees with its checksum."""
+    last = len(view) - _HEADER_SIZE
+    while position <= last:
+        # Lengths are far below 2 to the 40th, so three bytes in a row are 0.
+        if not any(view[position + 5 : position + 8]):
+            length = _length_at(view, position)
+            if length is not None and (
+                position + _HEADER_SIZE + length + _CHECKSUM_SIZE <= len(view)
+            ):
+                return position
+        position += 1
+    return len(view)

@@ -1,16 +1,14 @@
-"""What is odd about a data set: repeated, empty and long texts, rare labels.
+"""What is odd about a data set: repeated, empty, long and cut texts.
 
-Counts while examples stream past, in a few bytes a row; what is shown of it,
-and when, is the scripts' matter.
+Counts while examples stream past, in a few bytes a row.
 """
 
 from __future__ import annotations
 
 import array
-import collections
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -29,11 +27,10 @@ class DataReport:
         empty_lines: the lines where the first ten of those start.
         num_duplicates: examples whose text or pair has been seen before.
         num_conflicts: how often a text seen before has a new label.
-        label_counts: for each label column, how often each label occurs.
         mean_length: of the texts, in characters; both texts of a pair.
         longest: the longest of them.
         longest_line: where it starts.
-        num_tokens: word pieces, as counted by the caller.
+        num_tokens: tokens, as counted by the caller.
         num_unknown: those of them that are [UNK].
         num_truncated: examples that were cut to fit.
         fingerprints: uint64 [num_rows - num_duplicates], sorted; one number
@@ -45,7 +42,6 @@ class DataReport:
     empty_lines: tuple[int, ...]
     num_duplicates: int
     num_conflicts: int
-    label_counts: tuple[Mapping[str, int], ...]
     mean_length: float
     longest: int
     longest_line: int
@@ -56,7 +52,7 @@ class DataReport:
 
     @property
     def unknown_rate(self) -> float:
-        """The share of word pieces that are [UNK]."""
+        """The share of tokens that are [UNK]."""
         return self.num_unknown / max(1, self.num_tokens)
 
 
@@ -70,7 +66,6 @@ class Survey:
     def __init__(self) -> None:
         self._texts = array.array("Q")
         self._labelled_texts = array.array("Q")
-        self._labels: list[collections.Counter[str]] = []
         self._num_empty = 0
         self._empty_lines: list[int] = []
         self._characters = 0
@@ -79,19 +74,6 @@ class Survey:
         self._num_tokens = 0
         self._num_unknown = 0
         self._num_truncated = 0
-
-    def watch(self, examples: Iterable[InputExample]) -> Iterator[InputExample]:
-        """Passes examples on unchanged and counts them.
-
-        Args:
-            examples: any number.
-
-        Yields:
-            The same examples.
-        """
-        for example in examples:
-            self.add(example)
-            yield example
 
     def add(self, example: InputExample) -> None:
         """Counts one example."""
@@ -113,10 +95,6 @@ class Survey:
             self._num_empty += 1
             if len(self._empty_lines) < _LINES_KEPT:
                 self._empty_lines.append(example.line)
-        while len(self._labels) < len(labels):
-            self._labels.append(collections.Counter())
-        for counter, label in zip(self._labels, labels, strict=False):
-            counter[label] += 1
 
         # Python's own hash differs from run to run.
         digest = hashlib.blake2b(_joined(texts), digest_size=8)
@@ -128,7 +106,7 @@ class Survey:
         """Counts what the tokenizer made of one example.
 
         Args:
-            tokens: number of word pieces before truncation.
+            tokens: number of tokens before truncation.
             unknown: how many of them are [UNK].
             truncated: whether some were cut off.
         """
@@ -147,7 +125,6 @@ class Survey:
             empty_lines=tuple(self._empty_lines),
             num_duplicates=num_rows - len(different),
             num_conflicts=num_labelled - len(different),
-            label_counts=tuple(dict(counter) for counter in self._labels),
             mean_length=self._characters / max(1, num_rows),
             longest=self._longest,
             longest_line=self._longest_line,

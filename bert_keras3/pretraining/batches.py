@@ -1,8 +1,7 @@
 """Records to batches for training, with masks drawn on the way if need be.
 
 Batch number i is a function of the seed and i alone, so that a training goes
-on at any step as if it had never stopped. Files are found and checked by
-`inputs.records`; how masks are drawn is decided in `masking`.
+on at any step as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class TrainingMasks:
 
         Args:
             batch: B records without masks.
-            keys: uint64 [B], the streams of chance.
+            keys: uint64 [B], seeds of a random stream each.
         """
         ids = batch[records.INPUT_IDS]
         lengths = batch[records.INPUT_MASK].sum(axis=1)
@@ -90,53 +89,89 @@ class TrainingMasks:
         }
 
 
-def dataset(
-    found: Records,
-    *,
-    max_seq_length: int,
-    max_predictions_per_seq: int,
-    batch_size: int,
-    seed: int | None = None,
-    mask_seed: int = 0,
-    first_step: int = 0,
-    repeat: bool = True,
-    masks: TrainingMasks | None = None,
-) -> Any:
+@dataclasses.dataclass(frozen=True)
+class RecordForm:
+    """What each record has to hold.
+
+    Attributes:
+        max_seq_length: S, of the records.
+        max_predictions_per_seq: P, of the records, or of the masks.
+        masks: draws masks for records that have none.
+
+    Raises:
+        ValueError: `masks` has another max_predictions_per_seq.
+    """
+
+    max_seq_length: int
+    max_predictions_per_seq: int
+    masks: TrainingMasks | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that there is one P."""
+        if self.masks is not None and (
+            self.masks.settings.max_predictions_per_seq
+            != self.max_predictions_per_seq
+        ):
+            raise ValueError("two values of max_predictions_per_seq")
+
+    @property
+    def masked(self) -> dict[str, Column]:
+        """The columns of a batch."""
+        return records.masked_columns(
+            self.max_seq_length, self.max_predictions_per_seq
+        )
+
+    @property
+    def stored(self) -> dict[str, Column]:
+        """The columns of a record on disk."""
+        if self.masks is None:
+            return self.masked
+        return self.masks.columns(self.max_seq_length)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOrder:
+    """Which records make which batch.
+
+    Attributes:
+        batch_size: B; in a single epoch the last batch may be smaller.
+        seed: of the order, a whole shuffle for each epoch; None: file order.
+        mask_seed: of the masks; a fixed one makes evaluations comparable.
+        first_step: number of the first batch.
+        repeat: go on for ever, batches reaching from one epoch into the next;
+            else one epoch.
+    """
+
+    batch_size: int
+    seed: int | None = None
+    mask_seed: int = 0
+    first_step: int = 0
+    repeat: bool = True
+
+
+def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     """Returns a `tf.data.Dataset` of batches for pretraining.
 
     Args:
         found: what to read, from `records.open_records`.
-        max_seq_length: S, of the records.
-        max_predictions_per_seq: P, of the records, or of the masks.
-        batch_size: B; in a single pass the last batch may be smaller.
-        seed: of the order, a whole shuffle for each pass; None: file order.
-        mask_seed: of `masks`; a fixed one makes evaluations comparable.
-        first_step: number of the first batch.
-        repeat: go on for ever, batches reaching from one pass into the next;
-            else one pass.
-        masks: draw masks for records that have none.
+        form: what the records hold.
+        order: which of them make a batch.
 
     Returns:
         Dicts of int32 and float32 [B, length] under the original's keys.
 
     Raises:
         UserError: the records have other columns or lengths.
-        ValueError: `masks` has another max_predictions_per_seq.
     """
     import tensorflow as tf
 
-    masked = records.masked_columns(max_seq_length, max_predictions_per_seq)
-    columns = masks.columns(max_seq_length) if masks else masked
-    if masks and (
-        masks.settings.max_predictions_per_seq != max_predictions_per_seq
-    ):
-        raise ValueError("two values of max_predictions_per_seq")
+    masks, masked, columns = form.masks, form.masked, form.stored
     check_columns(found, columns)
     spec = {
         key: tf.io.FixedLenFeature([column.length], column.dtype)
         for key, column in columns.items()
     }
-    rows_of_step = _order(len(found), batch_size, seed, repeat)
+    rows_of_step = _rows_of_step(len(found), order)
 
     def read(step: np.ndarray) -> np.ndarray:
         return np.array([found[row] for row in rows_of_step(int(step))], object)
@@ -155,7 +190,9 @@ def dataset(
 
         def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
             keys = streams.bits(
-                np.array([streams.key(mask_seed, int(number))], np.uint64),
+                np.array(
+                    [streams.key(order.mask_seed, int(number))], np.uint64
+                ),
                 len(values[0]),
             )
             drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
@@ -174,8 +211,10 @@ def dataset(
         batch = parse(step)
         return draw_masks(step, batch) if masks else batch
 
-    last = np.iinfo(np.int64).max if repeat else -(-len(found) // batch_size)
-    steps = tf.data.Dataset.range(first_step, last)
+    last = np.iinfo(np.int64).max
+    if not order.repeat:
+        last = -(-len(found) // order.batch_size)
+    steps = tf.data.Dataset.range(order.first_step, last)
     return steps.map(
         make, num_parallel_calls=_PARALLEL, deterministic=True
     ).prefetch(tf.data.AUTOTUNE)
@@ -238,18 +277,19 @@ def _lengths(record: bytes, path: str) -> dict[str, int]:
     }
 
 
-def _order(
-    num_records: int, batch_size: int, seed: int | None, repeat: bool
+def _rows_of_step(
+    num_records: int, order: BatchOrder
 ) -> Callable[[int], list[int]]:
     """Returns a function: number of a batch → its records."""
-    # Two batches may be read at once, from two passes at the most.
+    batch_size, seed = order.batch_size, order.seed
+    # Two batches may be read at once, from two epochs at the most.
     shuffled = functools.lru_cache(maxsize=2)(
         lambda epoch: epoch_order(num_records, epoch, seed or 0)
     )
 
     def rows_of_step(step: int) -> list[int]:
         places = range(step * batch_size, (step + 1) * batch_size)
-        if not repeat:
+        if not order.repeat:
             places = range(places.start, min(places.stop, num_records))
         if seed is None:
             return [place % num_records for place in places]

@@ -58,7 +58,7 @@ class CheckpointFiles:
         format: one of `checkpointing.formats.FORMATS`. Google's are
             `model.ckpt-N`, N being the step; of others there is one, the
             latest.
-        with_optimizer: add the optimiser's slots and `global_step`, as the
+        with_optimizer: add the optimizer's slots and `global_step`, as the
             original does; Google's format alone has a place for them.
         keep: how many of Google's are kept.
     """
@@ -158,10 +158,10 @@ class CheckpointFiles:
 def slots(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, np.ndarray]:
-    """Returns the optimiser's moments under the original's names.
+    """Returns the optimizer's moments under the original's names.
 
     Args:
-        model: trained by the optimiser.
+        model: trained by the optimizer.
         optimizer: built.
 
     Returns:

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from bert_keras3.inputs import records
+from bert_keras3.pretraining.checked_records import CheckedRecords
 from bert_keras3.pretraining.objective import SENTENCE_QUESTIONS
-from bert_keras3.pretraining.supply import Supply
 from bert_keras3.training.predict import Predictor
 from modeling.bert_with_heads import BertWithHeads
 from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
@@ -71,14 +71,14 @@ class Evaluation:
 
     Attributes:
         predictor: computes `example_figures`.
-        supply: the records.
+        records: what is evaluated.
         batch_size: examples of a batch.
         max_steps: batches at most.
         sentence_objective: one of `SENTENCE_QUESTIONS`.
     """
 
     predictor: Predictor
-    supply: Supply
+    records: CheckedRecords
     batch_size: int
     max_steps: int
     sentence_objective: str
@@ -86,11 +86,11 @@ class Evaluation:
     @property
     def num_examples(self) -> int:
         """How many records are evaluated."""
-        return min(len(self.supply), self.batch_size * self.max_steps)
+        return min(len(self.records), self.batch_size * self.max_steps)
 
     def __call__(self) -> dict[str, float]:
         """Returns the metrics."""
-        batches = self.supply.evaluation_batches(
+        batches = self.records.evaluation_batches(
             self.batch_size, self.max_steps
         )
         figures = self.predictor(batches, self.num_examples)["figures"]
@@ -100,7 +100,7 @@ class Evaluation:
 def metrics(
     figures: np.ndarray, batch_size: int, sentence_objective: str
 ) -> dict[str, float]:
-    """Returns the original's metrics of a pass over records.
+    """Returns the original's metrics of some records.
 
     Args:
         figures: [N, 5] of `example_figures`, in the order of the records.
@@ -108,11 +108,11 @@ def metrics(
         sentence_objective: one of `SENTENCE_QUESTIONS`.
 
     Returns:
-        `masked_lm_accuracy` and `masked_lm_loss` over all masked words;
+        `masked_lm_accuracy` and `masked_lm_loss` over all masked tokens;
         the same of the pairs, called `next_sentence_…` as in the original or
         `sentence_order_…`; and `loss`, the mean over the batches of what is
         trained on (equal to the sum of the two losses only where all batches
-        have equally many masked words).
+        have equally many masked tokens).
     """
     sums = figures.astype(np.float64)
     masked = sums[:, _MASKED].sum()

@@ -15,7 +15,12 @@ import keras
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.pretraining.batches import TrainingMasks
+from bert_keras3.pretraining.batches import RecordForm, TrainingMasks
+from bert_keras3.pretraining.checked_records import (
+    PER_TOKEN,
+    CheckedRecords,
+    open_checked_records,
+)
 from bert_keras3.pretraining.checkpoint_files import (
     CHECKPOINTS,
     CheckpointFiles,
@@ -28,10 +33,8 @@ from bert_keras3.pretraining.settings import (
     Job,
     ModelChoices,
 )
-from bert_keras3.pretraining.supply import PER_TOKEN, Supply, open_supply
 from bert_keras3.pretraining_data.masking import MASK, Vocabulary
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training import session
 from bert_keras3.training.computing import make_deterministic
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.run_folder import (
@@ -42,7 +45,14 @@ from bert_keras3.training.run_folder import (
     RunFolder,
 )
 from bert_keras3.training.screen import Screen
-from bert_keras3.training.session import Session
+from bert_keras3.training.session import (
+    Plan,
+    Session,
+    begin,
+    identity_of,
+    open_session,
+    train,
+)
 from bert_keras3.training.state import checksum, read_numbers
 from modeling import BertWithHeads
 from tokenization.opening import read_tokens
@@ -67,19 +77,17 @@ def run(job: Job, screen: Screen) -> None:
             before has been overwritten.
     """
     check_job(job)
-    with session.open_session(
-        job.output_dir, screen, job.distribution
-    ) as opened:
-        opened.devices.check(
+    with open_session(job.output_dir, screen, job.distribution) as session:
+        session.devices.check(
             job.training.train_batch_size,
             job.training.gradient_accumulation_steps,
             job.training.computing,
         )
-        folder = RunFolder(opened.output_dir, FILES)
+        folder = RunFolder(session.output_dir, FILES)
         _check_folder(job, folder)
         # Others may evaluate what is there while it is trained.
-        with opened.locked() if job.do_train else contextlib.nullcontext():
-            _run(job, folder, opened)
+        with session.locked() if job.do_train else contextlib.nullcontext():
+            _run(job, folder, session)
 
 
 def _run(job: Job, folder: RunFolder, session: Session) -> None:
@@ -120,7 +128,7 @@ def _run(job: Job, folder: RunFolder, session: Session) -> None:
         training = _Training(job, folder, session, start, model, to_train)
         training.run(evaluation)
     if evaluation is not None and session.devices.is_chief:
-        common = evaluation.supply.num_also_in(to_train) if to_train else 0
+        common = evaluation.records.num_also_in(to_train) if to_train else 0
         _write_evaluation(job, folder, evaluation, common, screen)
 
 
@@ -203,7 +211,7 @@ def _check_length(job: Job, start: Checkpoint) -> None:
 
 def _open_records(
     job: Job, start: Checkpoint, screen: Screen
-) -> tuple[Supply | None, Supply | None]:
+) -> tuple[CheckedRecords | None, CheckedRecords | None]:
     """Returns what is trained on and what is evaluated, if anything.
 
     Says so if the same records are both.
@@ -232,18 +240,15 @@ def _open_records(
     return to_train, to_evaluate
 
 
-def _open(job: Job, flag: str, pattern: str, start: Checkpoint) -> Supply:
+def _open(
+    job: Job, flag: str, pattern: str, start: Checkpoint
+) -> CheckedRecords:
     masks = None
     if job.masking is not None:
         masks = TrainingMasks(job.masking, _masking_vocabulary(start))
-    return open_supply(
-        flag,
-        pattern,
-        start.config,
-        max_seq_length=job.max_seq_length,
-        max_predictions_per_seq=job.max_predictions_per_seq,
-        masks=masks,
-        skip_corrupt=job.skip_corrupt,
+    form = RecordForm(job.max_seq_length, job.max_predictions_per_seq, masks)
+    return open_checked_records(
+        flag, pattern, start.config, form, skip_corrupt=job.skip_corrupt
     )
 
 
@@ -275,7 +280,7 @@ class _Training:
     session: Session
     start: Checkpoint
     model: BertWithHeads
-    supply: Supply
+    records: CheckedRecords
 
     def run(self, evaluation: Evaluation | None) -> None:
         """Trains to the last step; the last weights are the result.
@@ -295,7 +300,7 @@ class _Training:
             keep=choices.keep_checkpoint_max,
         )
         identity = self.identity()
-        session.begin(folder, identity, overwrite=job.overwrite_output_dir)
+        begin(folder, identity, overwrite=job.overwrite_output_dir)
         if job.overwrite_output_dir:
             files.remove_all()
         folder.write_json(SETTINGS, dataclasses.asdict(job))
@@ -309,11 +314,11 @@ class _Training:
         def save(optimizer: keras.optimizers.Optimizer) -> None:
             files.save(self.model, optimizer)
 
-        result = session.train(
-            session.Plan(
+        result = train(
+            Plan(
                 self.model,
                 loss,
-                self.supply.training_batches(
+                self.records.training_batches(
                     choices.train_batch_size,
                     choices.seed,
                     lazily=choices.lazy_embeddings,
@@ -337,22 +342,21 @@ class _Training:
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes this training what it is."""
-        masking = None
-        masks = self.supply.masks
-        if masks is not None:
-            masking = dataclasses.asdict(masks.settings)
+        form, masking = self.records.form, None
+        if form.masks is not None:
+            masking = dataclasses.asdict(form.masks.settings)
             masking["ngram_weights"] = list(masking["ngram_weights"])
-            masking["vocabulary"] = checksum(masks.vocabulary.ids)
+            masking["vocabulary"] = checksum(form.masks.vocabulary.ids)
         return {
-            **session.identity_of(
+            **identity_of(
                 self.job.training,
                 self.model,
-                [self.supply.identity()],
+                [self.records.identity()],
                 without_effect=WITHOUT_EFFECT,
             ),
             "sentence_objective": self.job.sentence_objective,
-            "max_seq_length": self.supply.max_seq_length,
-            "max_predictions_per_seq": self.supply.max_predictions_per_seq,
+            "max_seq_length": form.max_seq_length,
+            "max_predictions_per_seq": form.max_predictions_per_seq,
             "masking": masking,
             "config": self.start.config.to_dict(),
         }
@@ -378,10 +382,10 @@ def _write_evaluation(
             **found,
             "global_step": steps_done,
             "examples": evaluation.num_examples,
-            "examples_left_out": len(evaluation.supply)
+            "examples_left_out": len(evaluation.records)
             - evaluation.num_examples,
             "examples_also_trained_on": num_trained_on,
-            "eval_files": list(evaluation.supply.found.paths),
+            "eval_files": list(evaluation.records.found.paths),
             **({"before": before} if before else {}),
         },
     )

@@ -58,7 +58,7 @@ def default_precision() -> str:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seeds Python, NumPy and TensorFlow and asks for repeatable kernels.
+    """Seeds Python, NumPy and TensorFlow and chooses repeatable kernels.
 
     Two runs on one machine then give the same bits. To be called before a
     model is made.
@@ -88,7 +88,7 @@ def computing_in(precision: str) -> Iterator[None]:
 def loss_scaled(
     optimizer: keras.optimizers.Optimizer, precision: str
 ) -> keras.optimizers.Optimizer:
-    """Returns the optimiser for gradients of this precision.
+    """Returns the optimizer for gradients of this precision.
 
     Those of float16 are multiplied with a factor before they are computed,
     and divided by it before they are clipped and applied; a step in which one

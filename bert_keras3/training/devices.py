@@ -55,7 +55,7 @@ class Devices:
         return self.cluster is None or self.cluster.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns the context in which model and optimiser are made."""
+        """Returns the context in which model and optimizer are made."""
         if self.strategy is None:
             return contextlib.nullcontext()
         scope: contextlib.AbstractContextManager[Any] = self.strategy.scope()
@@ -79,7 +79,7 @@ class Devices:
 
         Args:
             batch_size: examples of the batch of all devices together.
-            num_parts: parts that each device passes its examples through in.
+            num_parts: micro-batches that each device cuts its share into.
             computing: how to compute.
 
         Raises:
@@ -175,7 +175,7 @@ class Devices:
     def align(
         self, variables: Sequence[Any], random_states: Sequence[Any]
     ) -> None:
-        """Gives all workers the chief's variables, each device its chance.
+        """Gives every worker the chief's variables, each device its own seed.
 
         Args:
             variables: Keras variables, in the same order everywhere.

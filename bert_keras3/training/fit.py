@@ -21,8 +21,8 @@ from bert_keras3.training import state
 from bert_keras3.training.concurrency import Batch
 from bert_keras3.training.devices import ONE_DEVICE, Devices
 from bert_keras3.training.state import differences, refuse_another
-from bert_keras3.training.step import LossFunction, TrainStep
-from bert_keras3.training.stopping import AskedError, Stop, stop_on_signals
+from bert_keras3.training.step import LossFunction, StepSettings, TrainStep
+from bert_keras3.training.stopping import InterruptError, Stop, stop_on_signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +37,8 @@ class FitSettings:
     """Also evaluate whenever this many steps more are done."""
     save_steps: int = 1000
     """Save the state whenever this many steps more are done."""
-    micro_batches: int = 1
-    """Micro-batches that each batch is passed through in."""
-    concurrency: int = 1
-    """Parts of each batch that are computed at the same time."""
-    jit_compile: bool = False
-    """Let XLA compile the steps, once for each shape that a batch has."""
-    per_token: tuple[str, ...] = ()
-    """Names of the arrays of a batch that have a value for each token."""
+    step: StepSettings = dataclasses.field(default_factory=StepSettings)
+    """How a batch is computed."""
     best_metric: str | None = None
     """The metric of an evaluation that decides which weights are best; None:
     the last weights are."""
@@ -169,11 +163,8 @@ def fit(
         model,
         training.loss,
         optimizer,
-        settings.micro_batches,
+        settings.step,
         devices,
-        concurrency=settings.concurrency,
-        jit_compile=settings.jit_compile,
-        per_token=settings.per_token,
     )
     progress = _Progress()
     if devices.is_chief:
@@ -203,7 +194,7 @@ def fit(
             listeners.on_train_begin(numbers)
             with (
                 stop_on_signals(devices.cluster is None) as stop,
-                contextlib.suppress(AskedError),
+                contextlib.suppress(InterruptError),
             ):
                 loop = _Loop(training, settings, progress, listeners, stop)
                 loop.run(train_step, save_state)

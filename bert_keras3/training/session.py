@@ -1,6 +1,6 @@
 """What every training job does around its steps.
 
-It opens devices and the output folder, makes the optimiser and what is shown
+It opens devices and the output folder, makes the optimizer and what is shown
 meanwhile, says what makes one training differ from another, and reports how
 it ended. What is trained on what is a `Plan`; the loop is in `fit`.
 """
@@ -39,7 +39,11 @@ from bert_keras3.training.run_folder import LOG, STATE, TENSORBOARD, RunFolder
 from bert_keras3.training.screen import NoScreen, Screen
 from bert_keras3.training.settings import WITHOUT_EFFECT, TrainingSettings
 from bert_keras3.training.state import checksum, refuse_another_training
-from bert_keras3.training.step import LossFunction, check_micro_batches
+from bert_keras3.training.step import (
+    LossFunction,
+    StepSettings,
+    check_micro_batches,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,10 +284,12 @@ def train(
             epoch_ends=plan.epoch_ends,
             eval_steps=settings.eval_steps,
             save_steps=settings.save_checkpoints_steps,
-            micro_batches=settings.gradient_accumulation_steps,
-            concurrency=plan.concurrency,
-            jit_compile=settings.computing.jit_compile,
-            per_token=plan.per_token,
+            step=StepSettings(
+                settings.gradient_accumulation_steps,
+                plan.concurrency,
+                settings.computing.jit_compile,
+                plan.per_token,
+            ),
             best_metric=plan.best_metric,
             patience=plan.patience,
         ),

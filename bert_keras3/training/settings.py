@@ -1,4 +1,4 @@
-"""What every training has to be told, whatever it trains.
+"""The settings of every training, whatever it trains.
 
 Each kind of training adds fields of its own. No library is loaded here, so
 that flags can be defined from these fields at once.
@@ -37,7 +37,7 @@ class TrainingSettings:
     """How to train."""
 
     train_batch_size: int = 32
-    """Examples of an optimiser step."""
+    """Examples of an optimizer step."""
     learning_rate: float = 5e-5
     """The highest, at the end of warm-up."""
     optimizer: str = "adam_weight_decay"

@@ -158,7 +158,7 @@ def _is_random(variable: Any) -> bool:
 
 
 def _as_os_error(path: Path, error: SafetensorError) -> OSError:
-    """Returns what the library meant: it tells of a full disk in words."""
+    """Returns the error that the library gives as text: of a full disk."""
     number = re.search(r"\(os error (\d+)\)", str(error))
     if number is None:
         return OSError(f"{path}: {error}")

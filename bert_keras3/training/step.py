@@ -5,8 +5,9 @@ Which batches it is run on, and what happens between them, is in `fit`.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -52,15 +53,29 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> None:
         )
 
 
-class TrainStep:
-    """Calls a loss, differentiates it and applies the optimiser.
+@dataclasses.dataclass(frozen=True)
+class StepSettings:
+    """How one batch is computed; the result is the same to rounding."""
 
-    With `micro_batches` above 1 each batch is passed through in that many
-    micro-batches, one after the other, and updated once: the memory is that
-    of a micro-batch, the result that of the whole (to rounding, and but for
-    dropout). The same holds for several devices, which take a share of each
-    batch, and for `concurrency` above 1, so many parts at the same time on
-    one device.
+    micro_batches: int = 1
+    """Into how many each batch is cut; they are passed through one after the
+    other and update the weights once, so that the memory is that of a
+    micro-batch."""
+    concurrency: int = 1
+    """Into how many parts a batch, or a micro-batch, is cut to compute them
+    at the same time on one device."""
+    jit_compile: bool = False
+    """Let XLA compile the step, once for each shape that a batch has; on one
+    device alone."""
+    per_token: tuple[str, ...] = ()
+    """Names of the arrays of a batch that have a value for each token; see
+    `concurrency.split`."""
+
+
+class TrainStep:
+    """Calls a loss, differentiates it and applies the optimizer.
+
+    Of several devices each takes a share of every batch.
     """
 
     def __init__(
@@ -68,36 +83,23 @@ class TrainStep:
         model: keras.Model,
         loss: LossFunction,
         optimizer: keras.optimizers.Optimizer,
-        micro_batches: int = 1,
+        settings: StepSettings | None = None,
         devices: Devices = ONE_DEVICE,
-        *,
-        concurrency: int = 1,
-        jit_compile: bool = False,
-        per_token: Collection[str] = (),
     ) -> None:
-        """Makes the optimiser's slots; graphs are traced at the first call.
+        """Makes the optimizer's slots; graphs are traced at the first call.
 
         Args:
             model: built.
             loss: see `LossFunction`.
             optimizer: not yet built, or built on this model's weights.
-            micro_batches: into how many every batch is cut.
-            devices: in whose scope model and optimiser were made.
-            concurrency: into how many parts a batch, or a micro-batch, is
-                cut to compute them at the same time; several devices do not.
-            jit_compile: let XLA compile the step, once for each shape that a
-                batch has; not with several devices.
-            per_token: names of the arrays of a batch that have a value for
-                each token; see `concurrency.split`.
+            settings: how a batch is computed; by default as a whole.
+            devices: in whose scope model and optimizer were made.
         """
         self._model = model
         self._loss = loss
         self._optimizer = optimizer
-        self._micro_batches = micro_batches
-        self._concurrency = concurrency
-        self._jit_compile = jit_compile
-        self._per_token = per_token
-        if jit_compile:
+        self._settings = settings or StepSettings()
+        if self._settings.jit_compile:
             for layer in model._flatten_layers():
                 if isinstance(layer, Dropout):
                     layer.compiled = True
@@ -120,7 +122,7 @@ class TrainStep:
         """
         if self._devices.strategy is not None:
             return self._on_several(batch)
-        if self._micro_batches > 1:
+        if self._settings.micro_batches > 1:
             return self._accumulate(batch)
         logs: dict[str, tf.Tensor] = self._run(self._take_step, batch)
         return logs
@@ -134,7 +136,9 @@ class TrainStep:
         size = num_examples(batch)
         parts = [
             (dict(part), np.float32(share * num_examples(part) / size))
-            for part in split(batch, self._concurrency, self._per_token)
+            for part in split(
+                batch, self._settings.concurrency, self._settings.per_token
+            )
         ]
         key = function.__name__, len(parts)
         if key not in self._graphs:
@@ -142,7 +146,7 @@ class TrainStep:
             self._graphs[key] = tf.function(
                 function,
                 input_signature=[[spec] * len(parts)],
-                jit_compile=self._jit_compile,
+                jit_compile=self._settings.jit_compile,
             )
         return self._graphs[key](parts)
 
@@ -162,7 +166,9 @@ class TrainStep:
     def _on_several(self, batch: Batch) -> dict[str, Any]:
         if self._on_all is None:
             self._on_all = self._devices.graph(
-                self._take_parts, any_length_spec(batch), self._micro_batches
+                self._take_parts,
+                any_length_spec(batch),
+                self._settings.micro_batches,
             )
         loss, learning_rate = self._on_all(batch)
         return {"loss": loss, "learning_rate": learning_rate}
@@ -207,7 +213,7 @@ class TrainStep:
         size = num_examples(batch)
         total_loss: Any = 0.0
         total: list[Any] = []
-        for part in consecutive_parts(batch, self._micro_batches):
+        for part in consecutive_parts(batch, self._settings.micro_batches):
             loss, gradients = self._run(
                 self._differentiate_all, part, num_examples(part) / size
             )
@@ -238,7 +244,7 @@ def _taken_apart(gradient: Any) -> Any:
 
 
 def _sums(gradients: Sequence[Sequence[Any]]) -> list[Any]:
-    """Adds up the gradients of several parts, weight by weight."""
+    """Adds up the gradients of several parts of a batch, weight by weight."""
     return [
         functools.reduce(_sum, of_weight)
         for of_weight in zip(*gradients, strict=True)

@@ -1,7 +1,4 @@
-"""Whether the user has asked a training to stop: Ctrl-C, or SIGTERM.
-
-What is kept then is told in `fit`, the exit code in `console.entry`.
-"""
+"""Whether the user wants a training to stop: Ctrl-C, or SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class AskedError(KeyboardInterrupt):
-    """The user asks to stop, while that is possible at any moment."""
+class InterruptError(KeyboardInterrupt):
+    """The user wants to stop, while that is possible at any moment."""
 
 
 class Stop:
@@ -51,7 +48,7 @@ class Stop:
         """Does not wait for the end of the block.
 
         Raises:
-            AskedError: a signal came.
+            InterruptError: a signal came.
         """
         self._at_once = True
         try:
@@ -64,7 +61,7 @@ class Stop:
         # The next one finds what it would have found without a training.
         self.leave()
         if self._at_once:
-            raise AskedError
+            raise InterruptError
 
 
 @contextlib.contextmanager
@@ -79,7 +76,7 @@ def stop_on_signals(wanted: bool = True) -> Iterator[Stop]:
         wanted: whether to do so.
 
     Yields:
-        What tells whether a signal came.
+        Whether a signal came.
     """
     stop = Stop()
     if wanted and threading.current_thread() is threading.main_thread():

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_keras3.inputs import delimited, dialects, encodings
-from bert_keras3.inputs.delimited import Row, rows
+from bert_keras3.inputs import delimited, encodings
+from bert_keras3.inputs.delimited import Dialect, Row, rows
 from bert_keras3.inputs.dialect_search import sniff
-from bert_keras3.inputs.dialects import Dialect
 from bert_keras3.safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
@@ -386,10 +385,30 @@ def test_text_after_a_closing_quote(write: Write) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "delimiter"),
+    [
+        # Both delimiters stand once or twice in every line.
+        ("a good film;4,5", ";"),
+        ("1,slow; but good", ","),
+        ("1;slow, but good", ";"),
+        ("slow, but good\t1", "\t"),
+        ("a good film,drama|comedy", ","),
+        ("slow, but good|1", "|"),
+        ("1, slow; but good", ","),
+        ("9,5;a good film;19,90", ";"),
+    ],
+)
+def test_of_two_delimiters_one_is_punctuation(
+    write: Write, line: str, delimiter: str
+) -> None:
+    assert sniff(write(f"{line}\n" * 8)).delimiter == delimiter
+
+
 def test_a_cell_that_runs_to_the_end_of_a_large_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialects, "_LONGEST_CELL", 1000)
+    monkeypatch.setattr(delimited, "_LONGEST_CELL", 1000)
     path = write('a,b\n1,"x, y"\n2,"' + "z, z\n" * 1000)
     assert "line 3: a quote is opened and never closed" in message(path)
 

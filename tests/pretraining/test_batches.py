@@ -64,9 +64,12 @@ def first_ids(dataset: Any, number: int) -> list[list[int]]:
 
 
 def open_and_read(path: str, **how: Any) -> Any:
+    form: dict[str, Any] = {"max_seq_length": 8, "max_predictions_per_seq": 2}
+    form |= {name: how.pop(name) for name in [*how] if name in (*form, "masks")}
     return batches.dataset(
         records.open_records(path),
-        **{"max_seq_length": 8, "max_predictions_per_seq": 2} | how,
+        batches.RecordForm(**form),
+        batches.BatchOrder(**how),
     )
 
 
@@ -114,12 +117,8 @@ def test_masks_of_training(tmp_path: pathlib.Path, strategy: str) -> None:
     def read(**more: Any) -> list[dict[str, np.ndarray]]:
         found = batches.dataset(
             records.open_records(path),
-            max_seq_length=128,
-            max_predictions_per_seq=20,
-            batch_size=100,
-            repeat=False,
-            masks=TrainingMasks(how, VOCABULARY),
-            **more,
+            batches.RecordForm(128, 20, TrainingMasks(how, VOCABULARY)),
+            batches.BatchOrder(100, repeat=False, **more),
         )
         return list(found.as_numpy_iterator())
 

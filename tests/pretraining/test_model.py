@@ -66,7 +66,7 @@ def test_the_metrics_follow_from_the_originals_log_probabilities(
 ):
     model, arrays = reference
     features = features_of(case, arrays)
-    figures = np.asarray(example_figures(model, features))
+    figures = np.asarray(example_figures(model, features)["figures"])
     found = metrics(figures, len(figures), "nsp")
 
     weights = features["masked_lm_weights"].reshape(-1)

@@ -18,12 +18,12 @@ from bert_keras3.pretraining.model import (
     BertForPreTraining,
     loss,
 )
-from bert_keras3.training.step import TrainStep
+from bert_keras3.training.step import StepSettings, TrainStep
 
 
 @pytest.fixture
 def batch():
-    """Eight records of eight words with 1 to 4 masks, as `supply` has them."""
+    """Eight records of eight words with 1 to 4 masks, as in a training."""
     rng = np.random.default_rng(0)
     words = rng.integers(5, 20, (8, 8)).astype(np.int32)
     asked = rng.integers(5, 20, (8, 4)).astype(np.int32)
@@ -51,7 +51,7 @@ def moments_after_a_step(config, batch, parts, lazily):
     keras.utils.set_random_seed(0)
     model = BertForPreTraining(config.without_dropout(), lazy_embeddings=lazily)
     optimizer = create_optimizer(1e-3, 10, 0, lazy_embeddings=lazily)
-    TrainStep(model, loss, optimizer, parts)(batch)
+    TrainStep(model, loss, optimizer, StepSettings(parts))(batch)
     return {
         slot.path: slot.numpy()
         for slot in optimizer.variables

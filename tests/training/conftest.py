@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.optimization import create_optimizer
-from bert_keras3.training.step import TrainStep
+from bert_keras3.training.step import StepSettings, TrainStep
 from modeling.embeddings import EmbeddingLookup
 
 
@@ -51,8 +51,7 @@ def make():
             model,
             squared_error,
             optimizer,
-            micro_batches,
-            concurrency=concurrency,
+            StepSettings(micro_batches, concurrency),
         )
         return model, optimizer, step
 

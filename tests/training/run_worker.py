@@ -26,6 +26,7 @@ from bert_keras3.safekeeping.errors import UserError  # noqa: E402
 from bert_keras3.training.computing import make_deterministic  # noqa: E402
 from bert_keras3.training.devices import Devices, devices_of  # noqa: E402
 from bert_keras3.training.fit import FitSettings, Training, fit  # noqa: E402
+from bert_keras3.training.step import StepSettings  # noqa: E402
 from modeling.embeddings import EmbeddingLookup  # noqa: E402
 
 WORDS = 6
@@ -114,7 +115,7 @@ def train(devices: Devices, folder: pathlib.Path, options) -> None:
             STEPS,
             eval_steps=2 if "evaluate" in options else None,
             save_steps=3,
-            micro_batches=int(options.get("parts", 1)),
+            step=StepSettings(int(options.get("parts", 1))),
             best_metric="accuracy",
         ),
         folder / "state.safetensors",

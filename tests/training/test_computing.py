@@ -13,7 +13,7 @@ from bert_keras3.training import computing
 from bert_keras3.training.computing import computing_in, loss_scaled
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.settings import PRECISIONS
-from bert_keras3.training.step import TrainStep
+from bert_keras3.training.step import StepSettings, TrainStep
 from modeling import BertConfig
 from modeling.losses import classification_loss
 
@@ -56,7 +56,8 @@ def loss_of(model, features, training):
 def train(model, precision="off", micro_batches=1, steps=5, **choices):
     """Returns the losses of some steps."""
     optimizer = loss_scaled(create_optimizer(1e-3, 100, 0), precision)
-    step = TrainStep(model, loss_of, optimizer, micro_batches, **choices)
+    settings = StepSettings(micro_batches, **choices)
+    step = TrainStep(model, loss_of, optimizer, settings)
     return np.array([float(step(BATCH)["loss"]) for _ in range(steps)])
 
 
@@ -130,9 +131,7 @@ def test_the_policy_is_put_back_after_a_mistake():
 def test_float16_leaves_out_a_step_whose_gradients_overflow():
     model = make_model("float16")
     optimizer = loss_scaled(create_optimizer(1e-3, 100, 0), "float16")
-    step = TrainStep(
-        model, lambda *args: 1e4 * loss_of(*args), optimizer, jit_compile=False
-    )
+    step = TrainStep(model, lambda *args: 1e4 * loss_of(*args), optimizer)
     before = [weight.numpy() for weight in model.weights]
     scale = float(optimizer.dynamic_scale)
     step(BATCH)

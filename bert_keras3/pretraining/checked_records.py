@@ -1,8 +1,4 @@
-"""Records for one training: opened, checked against the model, in batches.
-
-How a batch is put together is `batches`' matter, what it is used for is
-`train`'s.
-"""
+"""Records for one training: opened, checked against the model, in batches."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import numpy as np
 from bert_keras3.inputs import records
 from bert_keras3.inputs.records import Records
 from bert_keras3.pretraining import batches
-from bert_keras3.pretraining.batches import TrainingMasks
+from bert_keras3.pretraining.batches import BatchOrder, RecordForm
 from bert_keras3.pretraining.objective import (
     MOVED_WORDS,
     PREDICTIONS_PER_EXAMPLE,
@@ -37,24 +33,20 @@ _TABLES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Supply:
+class CheckedRecords:
     """Records and how they are read.
 
     Attributes:
         flag: the flag that names them, for messages.
         found: the records.
         config: of the model that they are for.
-        max_seq_length: S, of the records.
-        max_predictions_per_seq: P, of the records or of the masks.
-        masks: draws masks for records that have none.
+        form: what each of them holds.
     """
 
     flag: str
     found: Records
     config: BertConfig
-    max_seq_length: int
-    max_predictions_per_seq: int
-    masks: TrainingMasks | None = None
+    form: RecordForm
 
     def __len__(self) -> int:
         """Returns the number of records."""
@@ -63,22 +55,21 @@ class Supply:
     def training_batches(
         self, batch_size: int, seed: int, *, lazily: bool = False
     ) -> Callable[[int], Iterator[Batch]]:
-        """Returns what `training.fit` asks for: step → batches from there on.
+        """Returns a function for `training.fit`: step → batches from there on.
 
-        Each pass has an order, and each batch masks, of its own; all of it
+        Each epoch has an order, and each batch masks, of its own; all of it
         follows from the seed and the step.
 
         Args:
-            batch_size: examples of a batch, B; it may span two passes.
+            batch_size: examples of a batch, B; it may span two epochs.
             seed: of order and masks.
-            lazily: also tell the words of each batch, those that it reads and
-                those that it asks for, as `MOVED_WORDS`.
+            lazily: add the different token ids of each batch, those of its
+                inputs and those to be predicted, as `MOVED_WORDS`.
         """
 
         def from_step(step: int) -> Iterator[Batch]:
-            for batch in self._read(
-                batch_size, seed=seed, mask_seed=seed, first_step=step
-            ):
+            order = BatchOrder(batch_size, seed, seed, first_step=step)
+            for batch in self._read(order):
                 words = batch[records.MASKED_LM_WEIGHTS].sum(dtype=np.float64)
                 share = (words + NO_PREDICTIONS) / batch_size
                 more = {
@@ -112,22 +103,14 @@ class Supply:
             (positions, batch).
         """
         first = 0
-        for _, batch in zip(
-            range(most), self._read(batch_size, repeat=False), strict=False
-        ):
+        in_order = self._read(BatchOrder(batch_size, repeat=False))
+        for _, batch in zip(range(most), in_order, strict=False):
             rows = len(batch[records.INPUT_IDS])
             yield np.arange(first, first + rows), batch
             first += rows
 
-    def _read(self, batch_size: int, **order: int | bool) -> Iterator[Batch]:
-        dataset = batches.dataset(
-            self.found,
-            max_seq_length=self.max_seq_length,
-            max_predictions_per_seq=self.max_predictions_per_seq,
-            batch_size=batch_size,
-            masks=self.masks,
-            **order,  # type: ignore[arg-type]
-        )
+    def _read(self, order: BatchOrder) -> Iterator[Batch]:
+        dataset = batches.dataset(self.found, self.form, order)
         for batch in dataset.as_numpy_iterator():
             check_numbers(batch, self.config, f"--{self.flag}")
             yield batch
@@ -141,7 +124,8 @@ class Supply:
             UserError: they have other columns or lengths, or numbers that
                 the model has no row for.
         """
-        next(self._read(min(len(self), 1000), repeat=False))
+        order = BatchOrder(min(len(self), 1000), repeat=False)
+        next(self._read(order))
 
     def line(self) -> str:
         """Returns how many records there are, for the user."""
@@ -153,38 +137,34 @@ class Supply:
 
     def identity(self) -> np.ndarray:
         """Returns a number for each record that tells it from others."""
-        sums = self.found.checksums().astype(np.uint64)
-        return sums << np.uint64(32) | self.found.lengths.astype(np.uint64)
+        checksums = self.found.checksums().astype(np.uint64)
+        return checksums << np.uint64(32) | self.found.lengths.astype(np.uint64)
 
-    def num_also_in(self, other: Supply) -> int:
+    def num_also_in(self, other: CheckedRecords) -> int:
         """Returns how many of these records the other has as well."""
         return int(np.isin(self.identity(), other.identity()).sum())
 
 
-def open_supply(
+def open_checked_records(
     flag: str,
     pattern: str,
     config: BertConfig,
+    form: RecordForm,
     *,
-    max_seq_length: int,
-    max_predictions_per_seq: int,
-    masks: TrainingMasks | None,
     skip_corrupt: bool,
-) -> Supply:
+) -> CheckedRecords:
     """Opens the files that a flag names.
 
     Args:
         flag: its name.
         pattern: its value.
         config: of the model.
-        max_seq_length: see `Supply`.
-        max_predictions_per_seq: see there.
-        masks: see there.
+        form: what each record has to hold.
         skip_corrupt: leave damaged records out.
 
     Raises:
         UserError: there are none, one is damaged and may not be, or they are
-            not what the flags and the model ask for.
+            not what the flags and the model need.
     """
     try:
         found = records.open_records(pattern, skip_corrupt=skip_corrupt)
@@ -192,11 +172,9 @@ def open_supply(
         raise
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from error
-    supply = Supply(
-        flag, found, config, max_seq_length, max_predictions_per_seq, masks
-    )
-    supply.check()
-    return supply
+    opened = CheckedRecords(flag, found, config, form)
+    opened.check()
+    return opened
 
 
 def check_numbers(
