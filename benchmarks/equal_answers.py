@@ -52,12 +52,11 @@ def predicted(
 
 def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
     """Returns what the reloaded model says of each row alone: [N, C]."""
-    from bert_keras3.finetuning.problems import PROBLEMS
     from tokenization.packing import pack, pad
 
     settings, model = folder.read_settings(), folder.load_model()
     tokenizer = folder.load_tokenizer()
-    logits = []
+    scores = []
     for row in rows:
         packed = pack(
             *(tokenizer.encode(text) for text in row),
@@ -65,8 +64,9 @@ def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
             cls_id=tokenizer.vocab["[CLS]"],
             sep_id=tokenizer.vocab["[SEP]"],
         )
-        logits.append(model(pad([packed]), training=False).numpy())
-    return PROBLEMS[settings.problem].probabilities(np.concatenate(logits))
+        outputs = model(pad([packed]), training=False)
+        scores.append(np.asarray(settings.task.scores(outputs)))
+    return np.concatenate(scores)
 
 
 def main() -> None:
@@ -76,20 +76,25 @@ def main() -> None:
     parser.add_argument("--test_file", required=True)
     flags = parser.parse_args()
     entry.load_tensorflow()
+    from bert_keras3.finetuning.datasets import find_dataset
     from bert_keras3.finetuning.run_folder import FinetuningFolder
-    from bert_keras3.finetuning.sources import DataChoices, find_task
+    from bert_keras3.finetuning.settings import DataChoices
+    from bert_keras3.inputs.columns import Columns
     from bert_keras3.serving import Predictor, export
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = FinetuningFolder(pathlib.Path(scratch) / "run")
         shutil.copytree(flags.model_dir, folder.path)
-        task = find_task(
-            DataChoices(test_file=flags.test_file), folder.read_settings()
+        settings = folder.read_settings()
+        dataset = find_dataset(
+            DataChoices(test_file=flags.test_file),
+            settings.task_name,
+            Columns.from_dict(settings.columns),
         )
-        pairs = folder.read_settings().takes_pairs
+        pairs = settings.takes_pairs
         rows: list[Any] = [
             (one.text_a, one.text_b or "") if pairs else (one.text_a,)
-            for one in task.source("test")
+            for one in dataset.source("test")
         ]
         labels, written = predicted(folder.path, flags.test_file)
         model = by_model(folder, rows)

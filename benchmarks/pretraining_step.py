@@ -71,17 +71,15 @@ def make_ours(
     """
     from bert_keras3.optimization import create_optimizer
     from bert_keras3.pretraining.checked_records import PER_TOKEN
-    from bert_keras3.pretraining.model import (
-        BertForPreTraining,
+    from bert_keras3.pretraining.objective import (
         loss,
+        new_model,
         plain_loss,
     )
     from bert_keras3.training.step import StepSettings, TrainStep
     from modeling.config import BertConfig
 
-    model = BertForPreTraining(
-        BertConfig.from_json_file(arguments.bert_config_file)
-    )
+    model = new_model(BertConfig.from_json_file(arguments.bert_config_file))
 
     step = TrainStep(
         model,

@@ -24,11 +24,10 @@ import numpy as np
 
 from benchmarks.material import Batch, Material
 from bert_keras3 import checkpointing
-from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.step import StepSettings, TrainStep
-from modeling import BertModel
+from modeling import BertModel, BertWithHeads
 from modeling.losses import classification_loss
 
 PACKAGES = ("tensorflow", "keras")
@@ -40,7 +39,9 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     checkpointing.load(model, material.weights)
     predictor = Predictor(
         model,
-        lambda model, features: {"pooled": model.pooled_output(features)},
+        lambda model, features: {
+            "pooled": model.encode(features).pooled_output
+        },
     )
 
     def run(batch: Batch) -> np.ndarray:
@@ -69,8 +70,8 @@ def train(
         remat: whether layers are computed again in the backward pass.
         concurrency: as in `StepSettings`; by default as the scripts choose.
     """
-    model = BertClassifier(
-        checkpointing.bert_config(material.weights), ("no", "yes")
+    model = BertWithHeads(
+        checkpointing.bert_config(material.weights), ["labels"], ("no", "yes")
     )
     checkpointing.load(
         model, material.weights, allow_missing=("output_weights", "output_bias")
@@ -79,7 +80,8 @@ def train(
     step = TrainStep(
         model,
         lambda model, features, training: classification_loss(
-            model(features, training=training), features["targets"]
+            model(features, training=training)["logits"],
+            features["targets"],
         ),
         create_optimizer(1e-5, 1000, 0),
         StepSettings(

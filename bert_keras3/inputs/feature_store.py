@@ -145,7 +145,8 @@ class FeatureStore:
 
         Args:
             rows: B numbers of rows.
-            columns: names of those that are wanted; None: all.
+            columns: names of those that are wanted; None: all. `input_mask`
+                may be among them: a batch always has it.
 
         Returns:
             `input_mask`, int32 [B, S], 1 where there is a token, and each
@@ -159,6 +160,8 @@ class FeatureStore:
         tokens = ranges(self.offsets[rows], lengths)
         batch = {INPUT_MASK: is_token.astype(np.int32)}
         for name in self.columns if columns is None else columns:
+            if name == INPUT_MASK:
+                continue
             column, values = self.columns[name], self.arrays[name]
             if column.per_token:
                 padded = np.full(

@@ -12,7 +12,6 @@ import pytest
 
 from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
-from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import (
@@ -21,6 +20,7 @@ from bert_keras3.finetuning.settings import (
     Job,
     TrainingChoices,
 )
+from bert_keras3.finetuning.texts import PREDICTIONS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.exporter import export
 from modeling import BertConfig, BertModel
@@ -95,7 +95,7 @@ def screen_once():
 
 
 def test_it_learns_and_predicts(finished: FinetuningFolder, train_rows) -> None:
-    with open(finished / run_folder.PREDICTIONS, encoding="utf-8") as file:
+    with open(finished / PREDICTIONS, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     right = [
         row["label"] == label

@@ -12,10 +12,12 @@ import shutil
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning import results, run_folder
+from bert_keras3.finetuning import single_label
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.texts import PREDICTIONS
 from bert_keras3.training import state
+from bert_keras3.training.run_folder import STATE
 
 
 def weights_of(folder):
@@ -41,7 +43,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
             run(job, screen)
     assert caught.value.errno == errno.EFBIG
     first_model = weights_of(job.output_dir)
-    assert state.read_numbers(job.output_dir / run_folder.STATE)["step"] >= 3
+    assert state.read_numbers(job.output_dir / STATE)["step"] >= 3
 
     with monkeypatch.context() as patch:
         full_at_call(patch, state, "save", 2)
@@ -81,11 +83,11 @@ def test_a_full_disk_while_predictions_are_written(
         test_file=finished[0].data.train_file,
     )
     run(predict, screen)
-    before = (out / run_folder.PREDICTIONS).read_bytes()
+    before = (out / PREDICTIONS).read_bytes()
     many = tmp_path / "many.csv"
     many.write_text("id,text,label\n" + "a,good film,praise\n" * 600)
-    full_at_call(monkeypatch, results, "write_predictions", 1)
+    full_at_call(monkeypatch, single_label, "write_text_predictions", 1)
     with pytest.raises(OSError) as caught:  # noqa: PT011
         run(change(predict, test_file=str(many)), screen)
     assert caught.value.errno == errno.EFBIG
-    assert (out / run_folder.PREDICTIONS).read_bytes() == before
+    assert (out / PREDICTIONS).read_bytes() == before

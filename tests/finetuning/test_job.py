@@ -13,17 +13,26 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.datasets import find_dataset
+from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.multi_label import MULTI_LABEL
-from bert_keras3.finetuning.problem import LabelSource
-from bert_keras3.finetuning.regression import REGRESSION
+from bert_keras3.finetuning.multi_label import MultiLabel
+from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.run_folder import FinetuningFolder
-from bert_keras3.finetuning.settings import EncoderChoices, Job
-from bert_keras3.finetuning.single_label import ordered_labels
-from bert_keras3.finetuning.sources import DataChoices, find_task
-from bert_keras3.finetuning.train import TrainingChoices, example_weights
+from bert_keras3.finetuning.settings import (
+    DataChoices,
+    EncoderChoices,
+    Job,
+    TrainingChoices,
+)
+from bert_keras3.finetuning.task import TARGETS, Examples, LabelSource
+from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV, ordered_labels
+from bert_keras3.finetuning.training import example_weights
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.feature_store import write_feature_store
 from bert_keras3.training.callbacks import TrainingLog
+from bert_keras3.training.run_folder import EVAL_JSON, EVAL_TEXT, LOG, STATE
+from tokenization.full import FullTokenizer
 
 
 def weights_of(folder):
@@ -34,7 +43,7 @@ def weights_of(folder):
 
 
 def figures_of(folder):
-    return json.loads((folder / run_folder.EVAL_JSON).read_text("utf-8"))
+    return json.loads((folder / EVAL_JSON).read_text("utf-8"))
 
 
 def read_csv(path):
@@ -53,7 +62,7 @@ def test_it_learns_and_says_what_it_did(finished):
     assert figures["accuracy"] == 1.0
     assert figures["per_label"]["praise"]["support"] == 4
     assert figures["labels"] == ["blame", "praise"]
-    lines = (job.output_dir / run_folder.EVAL_TEXT).read_text().splitlines()
+    lines = (job.output_dir / EVAL_TEXT).read_text().splitlines()
     assert lines[0] == "eval_accuracy = 1.0"
     assert f"global_step = {figures['global_step']}" in lines
     assert read_csv(job.output_dir / run_folder.CONFUSION) == [
@@ -75,7 +84,7 @@ def test_the_weights_file_holds_the_model_once(finished):
     parameters = FinetuningFolder(out).load_model().count_params()
     # The file of so small a model is mostly HDF5's own.
     assert (out / run_folder.MODEL).stat().st_size < 4 * parameters + 120_000
-    assert (out / run_folder.STATE).stat().st_size > 3 * 4 * parameters
+    assert (out / STATE).stat().st_size > 3 * 4 * parameters
 
 
 @pytest.mark.slow
@@ -180,7 +189,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
 
 
 def read_log(job):
-    text = (job.output_dir / run_folder.LOG).read_text("utf-8")
+    text = (job.output_dir / LOG).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -328,8 +337,8 @@ def predicted(finished, change, screen, tmp_path):
             ),
             screen,
         )
-        tsv = (out / run_folder.TEST_TSV).read_text("utf-8").splitlines()
-        header, *rows = read_csv(out / run_folder.PREDICTIONS)
+        tsv = (out / TEST_TSV).read_text("utf-8").splitlines()
+        header, *rows = read_csv(out / PREDICTIONS)
         assert header == [
             *("id", "label", "probability_blame", "probability_praise"),
         ]
@@ -380,7 +389,7 @@ def test_flags_that_say_what_the_folder_says_are_no_mistake(
         id="1",
     )
     run(job, screen)
-    rows = read_csv(job.output_dir / run_folder.PREDICTIONS)[1:]
+    rows = read_csv(job.output_dir / PREDICTIONS)[1:]
     assert [tuple(row[:2]) for row in rows] == expected == [("1", "blame")]
 
 
@@ -413,22 +422,32 @@ def test_the_problem_is_told_from_the_whole_file(tmp_path, write_csv):
         [(str(n), f"film {n}", str(max(0, n - 2500) / 8)) for n in range(3000)],
         header=("id", "text", "score"),
     )
-    task = find_task(DataChoices(train_file=str(path)))
-    assert task.problem(task.source("train"))[0] is REGRESSION
+    dataset = find_dataset(DataChoices(train_file=str(path)))
+    assert dataset.task(dataset.source("train"))[0] is Regression
 
 
-def test_several_labels_take_few_bytes_a_row():
-    source = LabelSource("a.csv", separator=";")
-    targets = MULTI_LABEL.make_targets(source)
-    for cell in ("b;a", "", "c", " a ;"):
-        targets.add(InputExample("1", "text", label=cell))
-    labels, array = targets.finish()
-    assert labels == ("a", "b", "c")
-    np.testing.assert_array_equal(
-        array, [[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]]
+def test_several_labels_take_few_bytes_a_row(checkpoint, tmp_path):
+    tokenizer = FullTokenizer(checkpoint / "vocab.txt", True)
+    reader = MultiLabel.reader(
+        TextEncoder(tokenizer, max_seq_length=16),
+        LabelSource("a.csv", separator=";"),
     )
-    assert array.dtype == np.uint8
-    assert MULTI_LABEL.count(array, labels) == {"a": 2, "b": 1, "c": 1}
+    rows = [
+        (number, row)
+        for number, cell in enumerate(("b;a", "", "c", " a ;"))
+        for row in reader.rows(InputExample("1", "good", label=cell))
+    ]
+    task, store = reader.finish(
+        write_feature_store(tmp_path / "store", reader.columns, rows)
+    )
+    assert task.labels == ("a", "b", "c")
+    targets = store.arrays[TARGETS]
+    np.testing.assert_array_equal(
+        targets, [[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]]
+    )
+    assert targets.dtype == np.uint8
+    examples = Examples.all_of(None, store)
+    assert task.count(examples) == {"a": 2, "b": 1, "c": 1}
 
 
 def test_labels_go_with_the_weights(finished, change, tmp_path, screen):
@@ -534,7 +553,7 @@ def test_regression(job, screen, tmp_path, write_csv):
     )
     run(regression, screen)
     assert "regression (labels are numbers with fractions)" in screen.text
-    with open(tmp_path / "scores" / run_folder.PREDICTIONS, newline="") as file:
+    with open(tmp_path / "scores" / PREDICTIONS, newline="") as file:
         header, first, second, *_ = csv.reader(file)
     assert header == ["id", "label"]
     assert float(first[1]) > float(second[1])
@@ -565,9 +584,9 @@ def test_a_trained_classifier_is_evaluated_as_it_is(
         do_predict=True,
     )
     run(as_it_is, screen)
-    figures = json.loads((tmp_path / "out" / run_folder.EVAL_JSON).read_text())
+    figures = json.loads((tmp_path / "out" / EVAL_JSON).read_text())
     assert figures["accuracy"] == 1.0
-    with open(tmp_path / "out" / run_folder.PREDICTIONS, newline="") as file:
+    with open(tmp_path / "out" / PREDICTIONS, newline="") as file:
         header, *predicted = csv.reader(file)
     assert header[2:] == [f"probability_{name}" for name in names]
     for row, one in zip(predicted, expected, strict=True):

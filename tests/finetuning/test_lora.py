@@ -9,12 +9,11 @@ import pytest
 from safetensors import safe_open
 
 from bert_keras3 import checkpointing
-from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.run_folder import LORA, MODEL, FinetuningFolder
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training.step import TrainStep
-from modeling import BertConfig
+from modeling import BertConfig, BertWithHeads
 from modeling.losses import classification_loss
 
 CONFIG = BertConfig(
@@ -36,16 +35,19 @@ RANK = 4
 @pytest.fixture(scope="module")
 def trained():
     """A model after some steps, its values before, and its optimiser."""
-    model = BertClassifier(CONFIG, ("no", "yes"))
-    logits = model(INPUTS).numpy()
+    model = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
+    logits = model(INPUTS)["logits"].numpy()
     add_lora(model, RANK)
-    np.testing.assert_array_equal(model(INPUTS), logits)  # nothing yet
+    np.testing.assert_array_equal(
+        model(INPUTS)["logits"], logits
+    )  # nothing yet
     before = {one.path: one.numpy() for one in model.weights}
     optimizer = create_optimizer(1e-2, 100, 0)
     step = TrainStep(
         model,
         lambda model, features, training: classification_loss(
-            model(features, training=training), features["targets"]
+            model(features, training=training)["logits"],
+            features["targets"],
         ),
         optimizer,
     )
@@ -88,9 +90,11 @@ def test_the_sum_is_a_plain_model_with_the_same_answers(trained, tmp_path):
     model, before, _ = trained
     folder = FinetuningFolder(tmp_path)
     folder.save_model(model)
-    plain = BertClassifier(CONFIG, ("no", "yes"))
+    plain = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
     folder.load_weights(plain)
-    np.testing.assert_allclose(plain(INPUTS), model(INPUTS), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        plain(INPUTS)["logits"], model(INPUTS)["logits"], rtol=0, atol=1e-6
+    )
     # Whoever reads or converts the file finds Google's names and no others.
     assert set(checkpointing.read(tmp_path / MODEL)) == {
         path for path in before if "lora" not in path
@@ -104,7 +108,8 @@ def test_what_was_learnt_lies_beside(trained, tmp_path):
     with safe_open(tmp_path / LORA, framework="numpy") as file:
         told = json.loads(file.metadata()["lora"])
         learnt = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    folder.load_weights(plain := BertClassifier(CONFIG, ("no", "yes")))
+    plain = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
+    folder.load_weights(plain)
     name = "bert/encoder/layer_0/attention/self/query"
     change = learnt[f"{name}/lora_kernel_a"] @ learnt[f"{name}/lora_kernel_b"]
     expected = before[f"{name}/kernel"] + told["alpha"] / told["rank"] * change

@@ -6,24 +6,24 @@ Each case is tried in the folder of a finished run, and with
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.checks import (
-    TRAINING_RANGES,
-    check_metric,
-    check_training,
-)
-from bert_keras3.finetuning.data import TextEncoder
+from bert_keras3.finetuning.checks import check_metric
+from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.problems import PROBLEMS
 from bert_keras3.finetuning.settings import Job, TrainingChoices
+from bert_keras3.finetuning.task import TARGETS, Examples
+from bert_keras3.finetuning.tasks import TASKS
+from bert_keras3.finetuning.texts import PREDICTIONS
+from bert_keras3.inputs.feature_store import Column, write_feature_store
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.run_folder import EVAL_TEXT
 from tokenization.full import FullTokenizer
 
 
@@ -167,7 +167,7 @@ def test_no_whole_step(told):
 
 def test_a_batch_may_be_larger_than_the_data(finished):
     """A batch then takes rows of the following passes in, as ever."""
-    from bert_keras3.finetuning.train import steps_of
+    from bert_keras3.finetuning.training import steps_of
 
     choices = TrainingChoices(train_batch_size=64, num_train_epochs=4)
     assert steps_of(32, choices) == (2, (1, 2))
@@ -335,13 +335,11 @@ def test_a_folder_of_a_training_with_other_settings(told, flags, told_of):
 
 def test_a_folder_with_results_of_another_program(job, screen):
     job.output_dir.mkdir()
-    results = job.output_dir / run_folder.EVAL_TEXT
+    results = job.output_dir / EVAL_TEXT
     results.write_text("eval_accuracy = 0.9\n", encoding="utf-8")
     with pytest.raises(UserError, match="is there already, and of no run"):
         run(job, screen)
-    assert snapshot(job.output_dir) == {
-        run_folder.EVAL_TEXT: b"eval_accuracy = 0.9\n"
-    }
+    assert snapshot(job.output_dir) == {EVAL_TEXT: b"eval_accuracy = 0.9\n"}
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "predictions.csv"])
@@ -372,7 +370,7 @@ def test_what_is_read_is_not_removed_first(told, tmp_path):
 
 
 def test_predictions_do_not_replace_what_is_predicted(told, tmp_path, finished):
-    path = tmp_path / "finished" / run_folder.PREDICTIONS
+    path = tmp_path / "finished" / PREDICTIONS
     shutil.copytree(finished[0].output_dir, path.parent)
     path.write_text("id,text\n1,good\n", encoding="utf-8")
     message = told(
@@ -460,22 +458,23 @@ def test_metrics_that_do_not_exist(told, tmp_path, write_csv, screen):
     )
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
-def test_the_metrics_named_are_those_there_are(problem):
-    import numpy as np
-
-    for num_labels in (2, 3):
-        if problem.has_classes:
-            targets = np.arange(6) % num_labels
-        elif problem.has_probabilities:
-            targets = np.eye(num_labels, dtype=np.uint8)[[0, 1, 1, 0]]
-        else:
-            targets = np.linspace(0, 1, 4, dtype=np.float32)
-        logits = np.ones((len(targets), num_labels), np.float32)
-        labels = tuple("abc"[:num_labels])
-        scalars = problem.evaluate(logits, targets, labels).scalars
-        assert set(problem.metrics(num_labels)) == set(scalars)
-        check_metric(problem.default_metric, problem, num_labels)
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_metrics_named_are_those_there_are(task, num_labels, tmp_path):
+    targets = {
+        "single_label": np.arange(6) % num_labels,
+        "multi_label": np.eye(num_labels, dtype=np.uint8)[[0, 1, 1, 0]],
+        "regression": np.linspace(0, 1, 4, dtype=np.float32),
+    }[task.name]
+    rows = [(n, {TARGETS: target}) for n, target in enumerate(targets)]
+    column = Column(targets.dtype.name, shape=targets.shape[1:])
+    store = write_feature_store(tmp_path / "store", {TARGETS: column}, rows)
+    outputs = {"logits": np.ones((len(targets), num_labels), np.float32)}
+    evaluation = task(tuple("abc"[:num_labels])).evaluate(
+        outputs, Examples.all_of(None, store)
+    )
+    assert set(task.metrics(num_labels)) == set(evaluation.scalars)
+    check_metric(task.default_metric, task, num_labels)
 
 
 def test_class_weights_need_classes(told, tmp_path, write_csv):
@@ -513,26 +512,31 @@ def test_more_parts_than_examples(told):
     )
 
 
-@pytest.mark.parametrize("allowed", TRAINING_RANGES, ids=lambda one: one.name)
-def test_numbers_out_of_range(allowed):
-    wrong = [allowed.least - 1, float("nan"), float("inf")]
-    if allowed.most is not None:
-        wrong.append(allowed.most + 1)
-    for value in wrong:
-        choices = dataclasses.replace(
-            TrainingChoices(), **{allowed.name: value}
-        )
-        with pytest.raises(UserError, match=f"--{allowed.name}={value}: give"):
-            check_training(choices, do_eval=True)
+@pytest.mark.parametrize(
+    ("name", "too_small", "too_large"),
+    [
+        ("train_batch_size", 0, None),
+        ("num_train_epochs", -1, None),
+        ("warmup_proportion", -1, 2),
+        ("gradient_accumulation_steps", 0, None),
+        ("seed", -1, 2**32),
+        ("eval_steps", 0, None),
+        ("early_stopping_patience", 0, None),
+        ("save_checkpoints_steps", 0, None),
+        ("lora_rank", 0, None),
+    ],
+)
+def test_numbers_out_of_range(told, name, too_small, too_large):
+    for value in (too_small, float("nan"), float("inf"), too_large):
+        if value is not None:
+            assert f"--{name}={value}: give" in told(**{name: value})
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-5, float("nan"), 1.0, 5.0])
-def test_rates_that_teach_nothing(rate):
-    choices = dataclasses.replace(TrainingChoices(), learning_rate=rate)
-    with pytest.raises(UserError) as caught:
-        check_training(choices, do_eval=True)
+def test_rates_that_teach_nothing(told, rate):
     assert_in_order(
-        str(caught.value), f"--learning_rate={rate}: give", "1e-5 to 1e-4"
+        told(learning_rate=rate),
+        *(f"--learning_rate={rate}: give", "1e-5 to 1e-4"),
     )
 
 

@@ -7,10 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.finetuning.job import run
-from modeling import BertConfig
+from bert_keras3.finetuning.texts import TEST_TSV
+from modeling import BertConfig, BertWithHeads
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def answers(finished, change, tmp_path, write_csv):
             **flags,
         )
         run(job, screen)
-        rows = np.loadtxt(out / run_folder.TEST_TSV)
+        rows = np.loadtxt(out / TEST_TSV)
         shutil.rmtree(out)
         return rows
 
@@ -73,12 +72,12 @@ def test_the_classifier_is_the_same_in_training_and_without(training):
         intermediate_size=32,
         initializer_range=0.2,
     )
-    model = BertClassifier(config.without_dropout(), ("no", "yes"))
-    model.head.dropout.rate = 0.0
+    model = BertWithHeads(config.without_dropout(), ["labels"], ("no", "yes"))
+    model.classifier.dropout.rate = 0.0
     ids = np.random.default_rng(0).integers(0, 50, (3, 7)).astype(np.int32)
     mask = (np.arange(7) < [[7], [1], [4]]).astype(np.int32)
     inputs = {"input_ids": ids, "input_mask": mask}
-    fast = model(inputs, training=training)
+    fast = model(inputs, training=training)["logits"]
     model.unpad = False
-    plain = model(inputs, training=training)
+    plain = model(inputs, training=training)["logits"]
     np.testing.assert_allclose(fast, plain, atol=1e-6)

@@ -83,13 +83,13 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path, config):
     import keras
 
     from bert_keras3.optimization import create_optimizer
-    from bert_keras3.pretraining.model import BertForPreTraining
+    from bert_keras3.pretraining.objective import new_model
 
     left = tmp_path / ".checkpoint.tmp" / "model.ckpt-9.data-00000-of-00001"
     left.parent.mkdir()
     left.write_bytes(b"half")
     keras.utils.set_random_seed(0)
-    model = BertForPreTraining(config)
+    model = new_model(config)
     optimizer = create_optimizer(1e-3, 10, 0)
     optimizer.build(model.trainable_variables)
     CheckpointFiles(tmp_path, config).save(model, optimizer)

@@ -13,13 +13,13 @@ from bert_keras3 import checkpointing
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
+from bert_keras3.pretraining.objective import new_model
 from bert_keras3.pretraining.settings import ModelChoices
-from bert_keras3.pretraining.starting_point import find_starting_point
 from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.training import run_folder
 from bert_keras3.training.screen import NoScreen
 from bert_keras3.training.settings import Computing
-from modeling import BertConfig
+from modeling import BertConfig, BertWithHeads
 from tokenization import guess_do_lower_case
 
 
@@ -209,19 +209,17 @@ def test_a_cased_model_stays_cased(config, tmp_path):
     vocab_file.write_text("\n".join(words) + "\n")
     config_file = tmp_path / "bert_config.json"
     config_file.write_text(config.to_json_string())
-    start = find_starting_point(
-        ModelChoices(None, str(config_file), str(vocab_file))
-    )
+    start = checkpointing.start_from(None, str(config_file), str(vocab_file))
     assert start.do_lower_case is False
     files = CheckpointFiles(
         tmp_path / "out",
         config,
-        start.tokens,
+        start.vocabulary,
         do_lower_case=start.do_lower_case,
         format="huggingface",
     )
     files.folder.mkdir()
-    model, _ = start.make_model("nsp")
+    model = new_model(config, "nsp")
     optimizer = create_optimizer(1e-3, 10, 0)
     optimizer.build(model.trainable_variables)
     files.save(model, optimizer)
@@ -230,11 +228,10 @@ def test_a_cased_model_stays_cased(config, tmp_path):
 
 
 def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
-    from bert_keras3.finetuning.encoder_files import EncoderChoices, find_files
-
-    files = find_files(EncoderChoices(init_checkpoint=str(trained)))
-    classifier, report = files.make_classifier(("good", "bad"))
-    assert "missing: output_weights, output_bias" in report
+    checkpoint = checkpointing.start_from(str(trained), None, None)
+    classifier = BertWithHeads(checkpoint.config, ["labels"], ("good", "bad"))
+    report = checkpoint.load_into(classifier, ("output_",))
+    assert "missing: output_weights, output_bias" in report.line()
     np.testing.assert_array_equal(
         classifier.bert.get_embedding_table(),
         checkpointing.read(trained)["bert/embeddings/word_embeddings"],

@@ -12,11 +12,11 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.optimization import create_optimizer
-from bert_keras3.pretraining.model import (
+from bert_keras3.pretraining.objective import (
     MOVED_WORDS,
     PREDICTIONS_PER_EXAMPLE,
-    BertForPreTraining,
     loss,
+    new_model,
 )
 from bert_keras3.training.step import StepSettings, TrainStep
 
@@ -49,7 +49,7 @@ def batch():
 def moments_after_a_step(config, batch, parts, lazily):
     """Returns {path: array}: m is a tenth of the gradient as clipped."""
     keras.utils.set_random_seed(0)
-    model = BertForPreTraining(config.without_dropout(), lazy_embeddings=lazily)
+    model = new_model(config.without_dropout(), lazy_embeddings=lazily)
     optimizer = create_optimizer(1e-3, 10, 0, lazy_embeddings=lazily)
     TrainStep(model, loss, optimizer, StepSettings(parts))(batch)
     return {

@@ -16,7 +16,7 @@ from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.model import BertForPreTraining
+from bert_keras3.pretraining.objective import new_model
 from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.documents import Sentence
@@ -29,7 +29,7 @@ from bert_keras3.pretraining_data.sentence_pieces import (
 from bert_keras3.pretraining_data.settings import Settings, resolve
 from bert_keras3.pretraining_data.words import WORD
 from bert_keras3.safekeeping.errors import UserError
-from modeling import BertConfig
+from modeling import BertConfig, BertWithHeads
 from tokenization.sentence_pieces import SentencePieceTokenizer
 
 PIECES = (
@@ -180,7 +180,7 @@ def albert(tmp_path):
         type_vocab_size=2,
     )
     keras.utils.set_random_seed(0)
-    model = BertForPreTraining(config, "sop")
+    model = new_model(config, "sop")
     weights = {weight.path: np.asarray(weight) for weight in model.weights}
     tensor_bundle.write(folder / "model.ckpt-best", in_memory(weights))
     (folder / "albert_config.json").write_text(config.to_json_string())
@@ -224,8 +224,7 @@ def test_an_albert_goes_on_learning(settings, albert, job, lines, drawn):
     table = "bert/embeddings/word_embeddings"
     assert (before[table] != after[table]).any()
 
-    from bert_keras3.finetuning.encoder_files import EncoderChoices, find_files
-
-    files = find_files(EncoderChoices(init_checkpoint=str(out)))
-    _, report = files.make_classifier(("good", "bad"))
-    assert "missing: output_weights, output_bias" in report
+    checkpoint = checkpointing.start_from(str(out), None, None)
+    classifier = BertWithHeads(checkpoint.config, ["labels"], ("good", "bad"))
+    report = checkpoint.load_into(classifier, ("output_",))
+    assert "missing: output_weights, output_bias" in report.line()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
-from modeling import BertConfig
+from modeling import BertConfig, BertWithHeads
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
@@ -55,8 +55,6 @@ def make_run(
     """
     import keras
 
-    from bert_keras3.finetuning.classifier import BertClassifier
-
     problem, labels, takes_pairs = RUNS[name]
     config = BertConfig(
         vocab_size=400 if pieces else len(SPECIAL + WORDS),
@@ -70,9 +68,9 @@ def make_run(
         initializer_range=0.5,
     )
     keras.utils.set_random_seed(seed)
-    model = BertClassifier(config, labels)
+    model = BertWithHeads(config, ["labels"], labels)
     # So that the labels are told apart.
-    model.head.output_weights.assign(
+    model.classifier.output_weights.assign(
         np.random.default_rng(seed).normal(size=(len(labels), hidden_size))
     )
     folder.mkdir(parents=True)

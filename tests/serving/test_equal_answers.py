@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.problems import PROBLEMS
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import (
     DataChoices,
@@ -19,6 +17,7 @@ from bert_keras3.finetuning.settings import (
     Job,
     TrainingChoices,
 )
+from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV
 from bert_keras3.serving import Predictor, export
 from tokenization.packing import pack, pad
 
@@ -47,9 +46,9 @@ def predicted(folder, test_file):
         ),
         Silence(),
     )
-    with open(folder / run_folder.PREDICTIONS, encoding="utf-8") as file:
+    with open(folder / PREDICTIONS, encoding="utf-8") as file:
         labels = [row["label"] for row in csv.DictReader(file)]
-    return labels, np.loadtxt(folder / run_folder.TEST_TSV, ndmin=2)
+    return labels, np.loadtxt(folder / TEST_TSV, ndmin=2)
 
 
 def by_model(folder, rows, batch_size=1):
@@ -65,11 +64,13 @@ def by_model(folder, rows, batch_size=1):
         )
         for row in rows
     ]
-    logits = [
-        model(pad(inputs[first : first + batch_size]), training=False).numpy()
+    scores = [
+        settings.task.scores(
+            model(pad(inputs[first : first + batch_size]), training=False)
+        )
         for first in range(0, len(inputs), batch_size)
     ]
-    return PROBLEMS[settings.problem].probabilities(np.concatenate(logits))
+    return np.concatenate(scores).reshape(len(rows), -1)
 
 
 def numbers(predictions):
@@ -159,9 +160,8 @@ def test_real_rows(shared, tmp_path):
     """All of a published dev file, with a real vocabulary."""
     import keras
 
-    from bert_keras3.finetuning.classifier import BertClassifier
     from bert_keras3.finetuning.run_folder import RunSettings
-    from modeling import BertConfig
+    from modeling import BertConfig, BertWithHeads
 
     rows = [
         line.rsplit("\t", 1)[0]
@@ -185,7 +185,7 @@ def test_real_rows(shared, tmp_path):
     folder = FinetuningFolder(tmp_path / "run")
     folder.path.mkdir()
     folder.write_encoder_files(config, vocab_file)
-    folder.save_model(BertClassifier(config, ("0", "1")))
+    folder.save_model(BertWithHeads(config, ["labels"], ("0", "1")))
     folder.write_settings(
         RunSettings(
             task_name="csv",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.serving import LabelSetPrediction, Prediction, ValuePrediction
 
 
@@ -100,10 +101,9 @@ def test_what_the_outputs_say(loaded, predictors):
 
 
 def test_several_labels_are_joined_in_their_order():
-    from bert_keras3.serving.answers import all_outputs
-
+    task = MultiLabel(("a", "b", "c"))
     logits = tf.constant([[9.0, -9, 9], [-9, -9, -9], [0, 9, -9]])
-    outputs = all_outputs("multi_label", logits, ("a", "b", "c"))
+    outputs = task.decisions(task.scores({"logits": logits}))
     assert outputs["label"].numpy().tolist() == [b"a|c", b"", b"a|b"]
     assert outputs["is_label"].numpy().astype(int).tolist() == [
         [1, 0, 1],

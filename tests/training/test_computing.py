@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_keras3.finetuning.classifier import BertClassifier
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training import computing
 from bert_keras3.training.computing import computing_in, loss_scaled
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.settings import PRECISIONS
 from bert_keras3.training.step import StepSettings, TrainStep
-from modeling import BertConfig
+from modeling import BertConfig, BertWithHeads
 from modeling.losses import classification_loss
 
 CONFIG = BertConfig(
@@ -41,7 +40,7 @@ TOLERANCES = {"off": 1e-6, "bfloat16": 2e-2, "float16": 2e-3}
 def make_model(precision="off", dropout=0.0):
     keras.utils.set_random_seed(1)
     with computing_in(precision):
-        model = BertClassifier(CONFIG, ("no", "yes"))
+        model = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = dropout
@@ -49,7 +48,7 @@ def make_model(precision="off", dropout=0.0):
 
 
 def loss_of(model, features, training):
-    logits = model(features, training=training)
+    logits = model(features, training=training)["logits"]
     return classification_loss(logits, features["targets"])
 
 
