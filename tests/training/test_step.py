@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.step import StepSettings, TrainStep
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,42 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(
         assert float(parted_logs["learning_rate"]) == float(
             logs["learning_rate"]
         )
+    for ours, theirs in zip(weights_of(parted), weights_of(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def loss_of_examples(model, features, training):
+    """The squared error of each example's sum of outputs, on average."""
+    outputs = model(features, training=training)
+    sums = tf.math.segment_sum(outputs, features["example"])
+    first = tf.math.segment_min(features["y"], features["example"])
+    return tf.reduce_mean(tf.square(sums - first))
+
+
+@pytest.mark.parametrize(
+    ("micro_batches", "concurrency"), [(2, 1), (4, 1), (1, 2), (2, 2)]
+)
+def test_examples_of_several_rows_count_once_however_parted(
+    make, weights_of, micro_batches, concurrency
+):
+    """Four examples of 3, 1, 2 and 2 rows; each has one target."""
+    example = np.array([0, 0, 0, 1, 2, 2, 3, 3], np.int32)
+    rng = np.random.default_rng(1)
+    batch = {
+        "ids": rng.integers(0, 4, (8, 3)).astype(np.int32),
+        "y": rng.normal(size=(4, 2)).astype(np.float32)[example],
+        "example": example,
+    }
+    whole, parted = make()[0], make()[0]
+    losses = []
+    for model, settings in (
+        (whole, StepSettings()),
+        (parted, StepSettings(micro_batches, concurrency)),
+    ):
+        optimizer = create_optimizer(0.1, 20, 0)
+        step = TrainStep(model, loss_of_examples, optimizer, settings)
+        losses.append([float(step(batch)["loss"]) for _ in range(3)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     for ours, theirs in zip(weights_of(parted), weights_of(whole), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
 
