@@ -345,7 +345,7 @@ class BertModel(keras.Model):
         return self._output("embedding_output")
 
     def get_embedding_table(self) -> Any:
-        """Returns the word table, a weight [V, E]."""
+        """Returns the word embedding table, a weight [V, E]."""
         return self.word_embeddings.table
 
     def get_config(self) -> dict[str, Any]:

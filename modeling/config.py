@@ -73,7 +73,7 @@ class BertConfig:
         """Makes a configuration; the defaults are the paper's base model.
 
         Args:
-            vocab_size: number of rows of the word table.
+            vocab_size: number of rows of the word embedding table.
             hidden_size: width of every token's vector.
             num_hidden_layers: number of transformer layers.
             num_attention_heads: number of attention heads of a layer; must

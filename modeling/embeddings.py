@@ -44,7 +44,7 @@ def look_up(table: Any, ids: Any, *, use_one_hot: bool) -> Any:
 
 
 class EmbeddingLookup(keras.layers.Layer):
-    """The word table, one weight [V, D] under the name given."""
+    """The word embedding table, one weight [V, D] under the name given."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ def embedding_lookup(
     word_embedding_name: str = "word_embeddings",
     use_one_hot_embeddings: bool = False,
 ) -> tuple[Any, Any]:
-    """Looks up ids in a new word table (original: `embedding_lookup`).
+    """Looks up ids in a new embedding table (original: `embedding_lookup`).
 
     Args:
         input_ids: int32 [B, S] or [B, S, M].

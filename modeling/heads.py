@@ -108,7 +108,7 @@ class _Transform(keras.layers.Layer):
 
 
 class MaskedLanguageModel(keras.layers.Layer):
-    """Logits over the vocabulary, with the word table as output weights.
+    """Logits over the vocabulary; the word embeddings are the output weights.
 
     Original: `get_masked_lm_output`. The table is handed to the call, so it
     stays one weight.
@@ -127,7 +127,7 @@ class MaskedLanguageModel(keras.layers.Layer):
         )
 
     def call(self, vectors: Any, embedding_table: Any) -> Any:
-        """Float [R, D] and the word table [V, E] → logits [R, V]."""
+        """Float [R, D] and the word embedding table [V, E] → logits [R, V]."""
         return linear(
             self.transform(vectors),
             embedding_table,

@@ -113,7 +113,8 @@ def add_tokens(
         cut into before; all others are unchanged.
 
     Raises:
-        UserError: the checkpoint has no WordPiece vocabulary or no word table.
+        UserError: the checkpoint has no WordPiece vocabulary or no word
+            embedding table.
     """
     vocabulary = checkpoint.vocabulary
     if vocabulary is None:

@@ -1,8 +1,8 @@
 """The early Chinese ALBERT (brightmart/albert_zh) as what it computes.
 
-Its word table is a product of two and its one layer has BERT's names. The
-product is a word table of the hidden size, and the layer one that Google's
-ALBERT has under other names; so no model of its own is needed.
+Its word embedding table is a product of two and its one layer has BERT's
+names. The product is a table of the hidden size, and the layer one that
+Google's ALBERT has under other names; so no model of its own is needed.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _drop_mapping_to_itself(
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Fills a folder as transformers' `save_pretrained` does.
 
-    `model.safetensors` with the tied word table once, `config.json`, and
+    `model.safetensors` with the tied word embeddings once, `config.json`, and
     with a vocabulary `vocab.txt` or `spiece.model`, `tokenizer_config.json` and
     `special_tokens_map.json`.
 

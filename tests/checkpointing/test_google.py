@@ -60,7 +60,7 @@ def test_one_byte_wrong_names_the_tensor(google_folder: Writer) -> None:
     folder = google_folder(ARRAYS)
     data = folder / "bert_model.ckpt.data-00000-of-00001"
     content = bytearray(data.read_bytes())
-    content[25] ^= 1  # 24 bytes of the word table come first
+    content[25] ^= 1  # 24 bytes of the word embedding table come first
     data.write_bytes(content)
     arrays = checkpointing.read(folder)
     assert arrays["global_step"] == 20
@@ -133,7 +133,7 @@ def forged(index: bytes, old: bytes, new: bytes) -> bytes:
     ("old", "new", "message"),
     [
         # The field numbers and values of BundleEntryProto: dtype 1, shape 2,
-        # offset 4, size 5; the word table is 2 × 3 floats, 24 bytes.
+        # offset 4, size 5; the word embedding table is 2 × 3 floats, 24 bytes.
         (
             bytes([0x12, 8, 0x12, 2, 8, 2, 0x12, 2, 8, 3]),
             bytes([0x12, 8, 0x12, 2, 8, 2, 0x12, 2, 8, 99]),

@@ -140,7 +140,7 @@ def test_something_else(google_folder: Writer) -> None:
         (
             "albert_tiny_MarsRoger",
             "albert_zh",
-            # The word table is factorised; everything else has width 312.
+            # The word embeddings are factorised; the rest has width 312.
             21_128 * 128
             + 128 * 312
             + 514 * 312

@@ -438,7 +438,7 @@ def test_several_labels_take_few_bytes_a_row(checkpoint, tmp_path):
         for row in reader.rows(InputExample("1", "good", label=cell))
     ]
     task, store = reader.finish(
-        write_feature_store(tmp_path / "store", reader.columns, rows)
+        write_feature_store(tmp_path, reader.columns, rows)
     )
     assert task.labels == ("a", "b", "c")
     targets = store.arrays[TARGETS]

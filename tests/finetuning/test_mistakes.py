@@ -277,7 +277,7 @@ def test_a_shorter_vocabulary_is_told_and_not_refused(checkpoint):
     assert (
         encoder.check(path, vocab_size=30)
         == f"{path} has 24 tokens for `vocab_size` 30; the last 6 rows of the "
-        "word table are not used"
+        "word embedding table are not used"
     )
 
 
@@ -468,7 +468,7 @@ def test_the_metrics_named_are_those_there_are(task, num_labels, tmp_path):
     }[task.name]
     rows = [(n, {TARGETS: target}) for n, target in enumerate(targets)]
     column = Column(targets.dtype.name, shape=targets.shape[1:])
-    store = write_feature_store(tmp_path / "store", {TARGETS: column}, rows)
+    store = write_feature_store(tmp_path, {TARGETS: column}, rows)
     outputs = {"logits": np.ones((len(targets), num_labels), np.float32)}
     evaluation = task(tuple("abc"[:num_labels])).evaluate(
         outputs, Examples.all_of(None, store)

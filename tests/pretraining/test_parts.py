@@ -1,7 +1,7 @@
 """A batch in parts: the gradients that are clipped are those of the whole.
 
-The word table is read from and multiplied with, so its gradient has two
-sources; most words come up in several parts.
+The word embedding table is read from and multiplied with, so its gradient has
+two sources; most words come up in several parts.
 """
 
 from __future__ import annotations

@@ -107,13 +107,13 @@ def test_compiled_near_float32(plain, precision):
 
 def test_computes_in_16_bits_and_keeps_32(halved, tmp_path):
     precision, model, _ = halved
-    assert model(INPUTS).dtype == precision
+    assert model(INPUTS)["logits"].dtype == precision
     assert {weight.dtype for weight in model.weights} == {"float32"}
     # What is written is what a float32 model writes: it cannot be told apart.
     model.save(tmp_path / "model.keras")
     assert keras.config.dtype_policy().name == "float32"
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded(INPUTS).dtype == "float32"
+    assert loaded(INPUTS)["logits"].dtype == "float32"
     assert [one.path for one in loaded.weights] == [
         one.path for one in model.weights
     ]

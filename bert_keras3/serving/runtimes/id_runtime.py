@@ -49,7 +49,7 @@ class IdRuntime(Runtime):
         self._cls_id, self._sep_id = vocab["[CLS]"], vocab["[SEP]"]
         try:
             self._compute = load(str(model_file))
-            # The last token is not there in a smaller model's word table.
+            # A smaller model has no embedding of the last token.
             tried = self.scores(
                 self._padded([self._pack([max(vocab.values())])])
             )
