@@ -11,7 +11,7 @@ class FileChoices:
 
     Attributes:
         delimiter: see `dialect_search.sniff`, as the next three.
-        quoting: a key of `dialects.QUOTINGS`.
+        quoting: a key of `delimited.QUOTINGS`.
         encoding: a Python codec.
         header: whether the first row holds names.
         text: a column's name or number, counted from 1, as the next three.

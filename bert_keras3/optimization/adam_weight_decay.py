@@ -46,8 +46,9 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     by slice, as it comes from the tape, so a word that occurs twice in a batch
     adds its two gradients' squares and not the square of their sum. The update
     itself uses the sum. (In pretraining the word embedding table is the
-    output layer as well, and its gradient comes as a sum.) Of `lazy_rows`, which the original
-    has not, the sum counts, however many parts or devices made the slices.
+    output layer as well, and its gradient comes as a sum.) Of `lazy_rows`,
+    which the original has not, the sum counts, however many parts or devices
+    made the slices.
     """
 
     def __init__(
