@@ -75,9 +75,9 @@ def run_ours(
     from bert_keras3.pretraining_data.settings import Settings
 
     settings = Settings(
-        (arguments.text_file,),
-        (output,),
-        arguments.vocab_file,
+        input_files=(arguments.text_file,),
+        output_files=(output,),
+        vocab_file=arguments.vocab_file,
         dupe_factor=arguments.dupe_factor,
         random_streams=streams,
         num_workers=workers,

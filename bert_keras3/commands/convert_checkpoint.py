@@ -10,103 +10,141 @@ https:// address of one, or the name of a model that Google has published.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from typing import TYPE_CHECKING
 
-from absl import flags
-
-from bert_keras3.commands import entry
+from bert_keras3.commands import entry, flags
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import flag
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing.conversion import Outcome
     from bert_keras3.checkpointing.inspection import Inspection
 
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What is converted to what, or inspected."""
+
+    input: str | None = flag(
+        None,
+        "Checkpoint to convert: a Google checkpoint, a Hugging Face folder, "
+        "a .keras or .h5 file, a .zip file or an https:// address of one of "
+        "these, or the name of a model that Google published.",
+        group="What to do",
+    )
+    output: str | None = flag(
+        None,
+        "Folder to write, which must not exist yet; with --format=keras also "
+        "a file name that ends in .keras or .weights.h5.",
+        group="What to do",
+    )
+    format: str | None = flag(
+        None,
+        "Format to write.",
+        group="What to do",
+        choices=("google", "huggingface", "keras"),
+    )
+    inspect: str | None = flag(
+        None,
+        "Checkpoint to describe instead of converting one: its format, "
+        "sizes, heads and vocabulary.",
+        group="What to do",
+    )
+    task: str | None = flag(
+        None,
+        "With --inspect: list the weights that this task would miss or not "
+        "use.",
+        group="What to do",
+        choices=(
+            "features",
+            "pretraining",
+            "classification",
+            "tagging",
+            "question_answering",
+        ),
+    )
+    json: bool = flag(
+        False,
+        "With --inspect: print JSON instead of tables.",
+        group="What to do",
+    )
+    verify: bool = flag(
+        False,
+        "Run the same inputs through the original and the converted model; "
+        "if an output differs by more than 1e-5, nothing is written.",
+        group="What to do",
+    )
+    bert_config_file: str | None = flag(
+        None,
+        "JSON file with the sizes of the model (bert_config.json). By "
+        "default the one beside --input.",
+        group="Model",
+        aliases=("albert_config_file",),
+    )
+    vocab_file: str | None = flag(
+        None,
+        "Vocabulary of the model. By default the one beside --input.",
+        group="Model",
+        aliases=("spm_model_file",),
+    )
+    with_optimizer: bool = flag(
+        False,
+        "Keep the optimizer's moments and the number of steps done "
+        "(--format=google only). By default they are left out.",
+        group="Model",
+    )
+    architecture: str | None = flag(
+        None,
+        "Name of the architecture to write into config.json, where the "
+        "weights fit several: classifiers of texts and of tokens have the "
+        "same. By default the one that the input names, else the first that "
+        "fits.",
+        group="Model",
+        choices=(
+            "BertForQuestionAnswering",
+            "BertForSequenceClassification",
+            "BertForTokenClassification",
+            "BertForPreTraining",
+            "BertForMaskedLM",
+            "BertForNextSentencePrediction",
+            "BertModel",
+            "AlbertForQuestionAnswering",
+            "AlbertForSequenceClassification",
+            "AlbertForTokenClassification",
+            "AlbertForPreTraining",
+            "AlbertForMaskedLM",
+            "AlbertModel",
+        ),
+    )
+    labels_file: str | None = flag(
+        None,
+        "File with the names of the classes, one a line, in the order of the "
+        "model's outputs.",
+        group="Model",
+    )
+    add_tokens: str | None = flag(
+        None,
+        "File with new words for the vocabulary, one a line.",
+        group="Vocabulary",
+    )
+    report_text: str | None = flag(
+        None,
+        "Text file; for it the average number of tokens of a word before and "
+        "after --add_tokens is reported.",
+        group="Vocabulary",
+    )
+
+
 FLAGS = flags.FLAGS
-
-# Converting.
-flags.DEFINE_string("input", None, "Checkpoint to convert.")
-flags.DEFINE_string(
-    "output",
-    None,
-    "Folder to write, which does not exist yet; with --format=keras also a "
-    "file that ends in .keras or .weights.h5.",
-)
-flags.DEFINE_enum(
-    "format", None, ["google", "huggingface", "keras"], "What to write."
-)
-flags.DEFINE_string(
-    "bert_config_file", None, "Configuration, if not beside the input."
-)
-flags.DEFINE_string("vocab_file", None, "Vocabulary, if not beside the input.")
-flags.DEFINE_bool(
-    "with_optimizer",
-    False,
-    "Keep the optimiser's slots and global_step (--format=google only).",
-)
-flags.DEFINE_bool(
-    "verify",
-    False,
-    "Run fixed inputs through input and result; if any output differs by more "
-    "than 1e-5, nothing is written.",
-)
-flags.DEFINE_enum(
-    "architecture",
-    None,
-    [
-        "BertForQuestionAnswering",
-        "BertForSequenceClassification",
-        "BertForTokenClassification",
-        "BertForPreTraining",
-        "BertForMaskedLM",
-        "BertForNextSentencePrediction",
-        "BertModel",
-        "AlbertForQuestionAnswering",
-        "AlbertForSequenceClassification",
-        "AlbertForTokenClassification",
-        "AlbertForPreTraining",
-        "AlbertForMaskedLM",
-        "AlbertModel",
-    ],
-    "What the weights are for, where they leave it open: classifiers of "
-    "sequences and of tokens have the same ones.",
-)
-flags.DEFINE_string(
-    "labels_file", None, "Names of the classes, one a line, in their order."
-)
-
-# New words.
-flags.DEFINE_string(
-    "add_tokens", None, "File with new words for the vocabulary, one a line."
-)
-flags.DEFINE_string(
-    "report_text",
-    None,
-    "Text file: how many pieces a word of it has before and after "
-    "--add_tokens.",
-)
-
-# Looking.
-flags.DEFINE_string("inspect", None, "Checkpoint to describe.")
-flags.DEFINE_enum(
-    "task",
-    None,
-    [
-        "features",
-        "pretraining",
-        "classification",
-        "tagging",
-        "question_answering",
-    ],
-    "With --inspect: list what this task would miss or not use.",
-)
-flags.DEFINE_bool("json", False, "With --inspect: print JSON.")
+COMMAND = flags.Command(__doc__, Conversion)
 
 
 def main() -> None:
     """Inspects or converts, as the flags say."""
-    from bert_keras3.safekeeping.errors import UserError
-
+    COMMAND.read(Conversion)
     wanted = {name: FLAGS[name].value for name in ("input", "output", "format")}
     if FLAGS.inspect is not None:
         if any(wanted.values()):
@@ -238,4 +276,4 @@ def _tell(outcome: Outcome) -> None:
 
 def command() -> None:
     """Runs the script with the arguments of the process."""
-    entry.run(main)
+    entry.run(main, COMMAND)

@@ -15,8 +15,7 @@ import tempfile
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags
-
+from bert_keras3.commands.flags import Command
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.safekeeping.files import wanted_path
 
@@ -49,12 +48,13 @@ _DISK_TROUBLES = {
 }
 
 
-def run(main: Callable[[], None]) -> NoReturn:
+def run(main: Callable[[], None], command: Command) -> NoReturn:
     """Parses the flags, runs a script's `main` and exits.
 
     Args:
         main: reads its flags itself; imports what is heavy itself, too, so
             that `--help` answers at once.
+        command: whose flags are parsed.
     """
 
     def without_rest(rest: list[str]) -> None:
@@ -65,25 +65,27 @@ def run(main: Callable[[], None]) -> NoReturn:
             )
         main()
 
-    run_with_rest(without_rest)
+    run_with_rest(without_rest, command)
 
 
-def run_with_rest(main: Callable[[list[str]], None]) -> NoReturn:
+def run_with_rest(
+    main: Callable[[list[str]], None], command: Command
+) -> NoReturn:
     """Does the same for a script that takes more than flags.
 
     Args:
         main: gets the arguments from the first that is no flag on.
+        command: whose flags are parsed.
     """
     set_up_environment()
-    rest = _parse_flags()
-    exit_after(lambda: main(rest))
+    exit_after(lambda: main(command.parse(sys.argv)))
 
 
 def exit_after(main: Callable[[], None]) -> NoReturn:
     """Does something and ends the program as every script ends.
 
     Args:
-        main: what is to be done; flags are its own matter.
+        main: what is to be done.
     """
     try:
         main()
@@ -146,16 +148,6 @@ def load_tensorflow(threads: int | None = None) -> None:
         finally:
             os.dup2(saved, _STDERR)
             os.close(saved)
-
-
-def _parse_flags() -> list[str]:
-    app.define_help_flags()
-    try:
-        return list(flags.FLAGS(sys.argv)[1:])
-    except flags.Error as error:
-        _exit_with(f"{error} (--help lists the flags)")
-    except SystemExit:  # --help has been answered
-        sys.exit(0)
 
 
 def _exit_with(message: str) -> NoReturn:

@@ -2,69 +2,95 @@ r"""Starts the workers of one training on this machine.
 
     python start_workers.py --num_workers=2 run_classifier.py --do_train \
         --distribution=multi_worker --train_file=… --output_dir=out
+    start_workers --num_workers=2 run_classifier --do_train \
+        --distribution=multi_worker --train_file=… --output_dir=out
 
-Flags before the script are of this one, all others are the script's.
+The first starts a script by its path, the second an installed command. All
+flags behind the name of the script or command are passed on to it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+import shutil
 import sys
 
-from absl import flags
-
-from bert_keras3.commands import entry
-
-FLAGS = flags.FLAGS
-
-# What follows the script's name is the script's.
-FLAGS.set_gnu_getopt(False)
+from bert_keras3.commands import entry, flags
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import flag
 
 # A file of flags may say so as well.
 _SHARED = r" --?(distribution[ =]multi_worker|flagfile)"
 
-flags.DEFINE_integer("num_workers", 2, "How many processes.", lower_bound=1)
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """How many there are."""
+
+    num_workers: int = flag(
+        2,
+        "Number of processes to start on this machine.",
+        group="What to do",
+        least=1,
+    )
+
+
+COMMAND = flags.Command(__doc__, Workers)
+
+
+def find_script(name: str) -> list[str]:
+    """Returns how a script or an installed command is started.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if os.path.isfile(name):
+        return [sys.executable, name]
+    # Where pip puts commands, whether or not the shell looks there.
+    beside = os.path.join(os.path.dirname(sys.executable), name)
+    installed = shutil.which(beside) or shutil.which(name)
+    if installed is not None:
+        return [installed]
+    raise UserError(
+        f"{name}: there is no such script; name run_classifier.py or "
+        "run_pretraining.py, with its path if it is not in this folder, or "
+        "an installed command such as run_classifier"
+    )
 
 
 def check_command(command: list[str]) -> None:
     """Checks that the workers would share one training.
 
     Raises:
-        UserError: there is no such script, or each would do all of the work
-            and write over the others' files.
+        UserError: each would do all of the work and write over the others'
+            files.
     """
-    from bert_keras3.safekeeping.errors import UserError
-
-    script = command[0]
-    if not os.path.isfile(script):
-        raise UserError(
-            f"{script}: there is no such script; name run_classifier.py or "
-            "run_pretraining.py, with its path if it is not in this folder"
-        )
     if not re.search(_SHARED, " ".join(command)):
         raise UserError(
-            f"{script}: without --distribution=multi_worker every worker "
+            f"{command[0]}: without --distribution=multi_worker every worker "
             "would do the whole job, in one folder; add it"
         )
 
 
 def main(command: list[str]) -> None:
     """Hands the flags to `training.cluster`."""
-    from bert_keras3.safekeeping.errors import UserError
     from bert_keras3.training.cluster import run_workers
 
+    num_workers = COMMAND.read(Workers).num_workers
     if not command:
         raise UserError(
             "there is nothing to start: name a script and its flags, such as "
             "run_classifier.py --do_train --distribution=multi_worker …"
         )
+    program = find_script(command[0])
     check_command(command)
-    status = run_workers([sys.executable, *command], FLAGS.num_workers)
+    status = run_workers([*program, *command[1:]], num_workers)
     # A worker that was killed by signal n has −n; shells say 128 + n.
     sys.exit(status if status >= 0 else 128 - status)
 
 
 def command() -> None:
     """Runs the script with the arguments of the process."""
-    entry.run_with_rest(main)
+    entry.run_with_rest(main, COMMAND)

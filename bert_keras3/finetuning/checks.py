@@ -18,28 +18,11 @@ from bert_keras3.finetuning.settings import CSV, DataChoices, Job
 from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.ranges import Range, check_range
+from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training.devices import check_not_distributed
 from bert_keras3.training.session import check_training, refuse_evaluation
 from modeling import BertConfig
 from tokenization.opening import read_tokens
-
-_TRAINING_RANGES = (
-    Range("train_batch_size", 1),
-    Range("num_train_epochs", 0),
-    Range("warmup_proportion", 0, 1),
-    Range("gradient_accumulation_steps", 1),
-    Range("seed", 0, 2**32 - 1),
-    Range("eval_steps", 1),
-    Range("early_stopping_patience", 1),
-    Range("save_checkpoints_steps", 1),
-    Range("lora_rank", 1),
-)
-_JOB_RANGES = (
-    Range("eval_batch_size", 1),
-    Range("predict_batch_size", 1),
-    Range("batch_tokens", 1),
-)
 
 
 def check_flags(job: Job) -> None:
@@ -59,14 +42,12 @@ def check_flags(job: Job) -> None:
         _check_training(job)
     else:
         check_not_distributed(job.distribution)
-    for allowed in _JOB_RANGES:
-        check_range(getattr(job, allowed.name), allowed)
+    check_ranges(job)
 
 
 def _check_training(job: Job) -> None:
     training = job.training
-    for allowed in _TRAINING_RANGES:
-        check_range(getattr(training, allowed.name), allowed)
+    check_ranges(training)
     check_training(training, do_eval=job.do_eval)
     if not job.do_eval:
         for name in ("best_metric", "early_stopping_patience"):
@@ -79,7 +60,7 @@ def _check_training(job: Job) -> None:
 
 
 def _check_data(data: DataChoices, *, do_train: bool) -> None:
-    check_range(data.dev_fraction, Range("dev_fraction", 0, 1))
+    check_ranges(data)
     if data.labels_file is not None and do_train:
         raise UserError(
             f"--labels_file={data.labels_file} names the labels of a "

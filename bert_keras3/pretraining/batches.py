@@ -17,7 +17,8 @@ from bert_keras3.inputs import records
 from bert_keras3.inputs.batches import epoch_order
 from bert_keras3.inputs.records import Column, Records
 from bert_keras3.pretraining_data import masking, streams
-from bert_keras3.pretraining_data.masking import MaskingSettings, Vocabulary
+from bert_keras3.pretraining_data.masking import Vocabulary
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 

@@ -28,11 +28,7 @@ from bert_keras3.pretraining.checkpoint_files import (
 from bert_keras3.pretraining.checks import check_job
 from bert_keras3.pretraining.evaluation import Evaluation, example_figures
 from bert_keras3.pretraining.objective import loss, new_model
-from bert_keras3.pretraining.settings import (
-    WITHOUT_EFFECT,
-    Job,
-    ModelChoices,
-)
+from bert_keras3.pretraining.settings import WITHOUT_EFFECT, Job
 from bert_keras3.pretraining_data.masking import MASK, Vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.computing import make_deterministic
@@ -53,6 +49,7 @@ from bert_keras3.training.session import (
     open_session,
     train,
 )
+from bert_keras3.training.settings import ModelChoices
 from bert_keras3.training.state import checksum, read_numbers
 from modeling import BertWithHeads
 from tokenization.opening import read_tokens

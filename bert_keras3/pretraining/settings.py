@@ -1,36 +1,55 @@
-"""What a pretraining has to be told, as the flags of its script say it."""
+"""What a pretraining job is told.
+
+No library is loaded here, so that flags can be defined from these fields at
+once.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 
-from bert_keras3.pretraining_data.masking import MaskingSettings
-from bert_keras3.training.settings import TrainingSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelChoices:
-    """Which model to begin with; None means: find it out."""
-
-    init_checkpoint: str | None = None
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    allow_missing: tuple[str, ...] = ()
+from bert_keras3.pretraining_data.settings import MaskingSettings
+from bert_keras3.safekeeping.settings import flag
+from bert_keras3.training.settings import (
+    JobSettings,
+    ModelChoices,
+    TrainingSettings,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingChoices(TrainingSettings):
     """How to train."""
 
-    num_train_steps: int = 100_000
-    num_warmup_steps: int = 10_000
-    keep_checkpoint_max: int = 5
-    """How many of Google's checkpoints are kept."""
-    checkpoint_format: str = "google"
-    """A key of `checkpointing.formats.FORMATS`."""
-    with_optimizer: bool = False
-    """Put the optimizer's moments into the checkpoints."""
+    num_train_steps: int = flag(
+        100_000, "Number of training steps in all.", group="Training", least=1
+    )
+    num_warmup_steps: int = flag(
+        10_000,
+        "Number of steps in which the learning rate rises linearly from 0.",
+        group="Training",
+        least=0,
+    )
+    keep_checkpoint_max: int = flag(
+        5,
+        "Number of the run's newest checkpoints that are kept.",
+        group="Training",
+        least=1,
+    )
+    checkpoint_format: str = flag(
+        "google",
+        "Format of the checkpoints. google: model.ckpt-STEP, one for each "
+        "save; keras and huggingface: the newest alone.",
+        group="Training",
+        choices=("google", "keras", "huggingface"),
+    )
+    with_optimizer: bool = flag(
+        False,
+        "Write the optimizer's moments into the checkpoints, as the original "
+        "does (--checkpoint_format=google only). A stopped training "
+        "continues without them.",
+        group="Training",
+    )
 
 
 WITHOUT_EFFECT = (
@@ -43,30 +62,59 @@ WITHOUT_EFFECT = (
 change none in any training."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(JobSettings):
     """What is to be done."""
 
-    output_dir: str | os.PathLike[str]
+    input_file: str | None = flag(
+        None,
+        "TFRecord files to train on, written by create_pretraining_data: "
+        "paths or patterns such as 'records/*.tfrecord', separated by commas.",
+        group="Data",
+    )
+    eval_file: str | None = flag(
+        None,
+        "TFRecord files to evaluate on: paths or patterns, separated by "
+        "commas. By default those of --input_file.",
+        group="Data",
+    )
+    max_seq_length: int = flag(
+        128,
+        "Number of tokens of a record; must be that which "
+        "create_pretraining_data was given.",
+        group="Data",
+    )
+    max_predictions_per_seq: int = flag(
+        20,
+        "Number of places for masked tokens in a record; must be that which "
+        "create_pretraining_data was given. With --masking, the largest "
+        "number of tokens that are masked in an input.",
+        group="Data",
+    )
+    sentence_objective: str = flag(
+        "nsp",
+        "What is predicted of pairs of texts; must be what "
+        "create_pretraining_data was given. nsp: whether the second follows "
+        "the first (next sentence prediction); sop: whether they are in "
+        "order (sentence order prediction); none: nothing.",
+        group="Data",
+        choices=("nsp", "sop", "none"),
+    )
+    skip_corrupt: bool = flag(
+        False,
+        "Leave damaged records out and report their number. By default the "
+        "first of them ends the program.",
+        group="Data",
+    )
     model: ModelChoices
-    input_file: str | None = None
     training: TrainingChoices = dataclasses.field(
         default_factory=TrainingChoices
     )
-    eval_file: str | None = None
-    sentence_objective: str = "nsp"
-    max_seq_length: int = 128
-    max_predictions_per_seq: int = 20
     masking: MaskingSettings | None = None
     """How masks are drawn for records that have none; None: they have."""
-    skip_corrupt: bool = False
-    do_train: bool = False
-    do_eval: bool = False
-    eval_batch_size: int = 8
-    max_eval_steps: int = 100
-    overwrite_output_dir: bool = False
-    distribution: str = "off"
-    """Which devices train: a key of `training.devices.DISTRIBUTIONS`."""
-    concurrency: int = 1
-    """Parts of a training batch, and batches of an evaluation, that are
-    computed at the same time."""
+    max_eval_steps: int = flag(
+        100,
+        "Largest number of batches of an evaluation.",
+        group="Evaluation and prediction",
+        least=1,
+    )

@@ -22,11 +22,8 @@ from bert_keras3.pretraining_data import documents
 from bert_keras3.pretraining_data.beam_pipeline import BeamWorkers
 from bert_keras3.pretraining_data.documents import Range
 from bert_keras3.pretraining_data.sentence_pieces import PieceEncoder
-from bert_keras3.pretraining_data.words import (
-    WORD,
-    SentenceEncoder,
-    WordSettings,
-)
+from bert_keras3.pretraining_data.settings import WordSettings
+from bert_keras3.pretraining_data.words import WORD, SentenceEncoder
 from bert_keras3.pretraining_data.workers import Workers
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write

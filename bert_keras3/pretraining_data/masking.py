@@ -13,6 +13,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bert_keras3.pretraining_data import streams
+from bert_keras3.pretraining_data.settings import (
+    NGRAM_WEIGHTS,
+    MaskingSettings,
+)
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 
@@ -22,27 +26,9 @@ MASK = "[MASK]"
 MASKED = 0.8
 KEPT_OF_REST = 0.5
 
-# How often 1, 2, 3 and 4 words are hidden together: MacBERT (Cui et al. 2020,
-# section 3.2). ALBERT's (Lan et al. 2020, section 4.1) would be 1, 1/2, 1/3.
-NGRAM_WEIGHTS = (0.4, 0.3, 0.2, 0.1)
-
 # Tells the draws of one instance apart.
 _UNITS, _PRIORITIES, _REPLACEMENTS = range(3)
 _POSITION_BITS = np.uint64(16)
-
-
-@dataclasses.dataclass(frozen=True)
-class MaskingSettings:
-    """How masks are drawn."""
-
-    strategy: str = "token"
-    """One of `STRATEGIES`."""
-    masked_lm_prob: float = 0.15
-    """Which part of the tokens, [CLS] and [SEP] counted, is chosen."""
-    max_predictions_per_seq: int = 20
-    """The most that are chosen in one input."""
-    ngram_weights: tuple[float, ...] = NGRAM_WEIGHTS
-    """How often 1, 2, … words make a unit; need not add up to 1."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,11 +21,11 @@ from bert_keras3.pretraining_data.masking import (
     KEPT_OF_REST,
     MASKED,
     Masked,
-    MaskingSettings,
     Vocabulary,
     number_to_predict,
 )
 from bert_keras3.pretraining_data.segments import Numbers, Segments
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import WORD
 from tokenization.packing import NUM_SPECIAL_PAIR
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from bert_keras3.pretraining_data import corpus, masking
 from bert_keras3.pretraining_data.beam_pipeline import BeamWorkers, require_beam
+from bert_keras3.pretraining_data.checks import check, resolve
 from bert_keras3.pretraining_data.corpus import Corpus, CorpusSettings
 from bert_keras3.pretraining_data.masking import Vocabulary
 from bert_keras3.pretraining_data.progress import Progress
@@ -21,8 +22,6 @@ from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
     ORIGINAL,
     Settings,
-    check,
-    resolve,
 )
 from bert_keras3.pretraining_data.work_folder import work_folder
 from bert_keras3.pretraining_data.workers import WorkerLostError, Workers
@@ -75,7 +74,7 @@ def prepare(
             there is no text, or one document where two are needed.
     """
     streams = resolve(settings)
-    check(settings, streams)
+    check(settings)
     if settings.runner is not None:
         require_beam(settings.runner)
     tokenizer = open_tokenizer(settings.vocab_file)

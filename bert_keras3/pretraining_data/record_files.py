@@ -17,6 +17,7 @@ from bert_keras3.inputs import records
 from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining_data import original, shards
 from bert_keras3.pretraining_data.beam_pipeline import BeamWorkers
+from bert_keras3.pretraining_data.checks import has_entities
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import Vocabulary
 from bert_keras3.pretraining_data.progress import Progress
@@ -24,7 +25,6 @@ from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
     ORIGINAL,
     Settings,
-    has_entities,
 )
 from bert_keras3.pretraining_data.shards import Piece, ShardSettings
 from bert_keras3.pretraining_data.workers import Workers

@@ -1,300 +1,277 @@
-"""What is to be made of which text, and whether that can be.
+"""What the commands that read raw text are told.
 
-The flags of `create_pretraining_data.py` become one `Settings` here; they are
-checked against each other before a file is read. The job itself is in
-`preparation`.
+No library is loaded here, so that flags can be defined from these fields at
+once. What of it contradicts what is found out in `checks`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
-from collections.abc import Sequence
 
-from bert_keras3.inputs import records
-from bert_keras3.pretraining_data import documents, masking, original
-from bert_keras3.pretraining_data.masking import MaskingSettings
-from bert_keras3.pretraining_data.segments import OBJECTIVES
-from bert_keras3.pretraining_data.words import SEGMENTERS, WordSettings
-from bert_keras3.safekeeping.errors import UserError
-from tokenization import packing
-from tokenization.vocab import is_sentence_pieces
+from bert_keras3.safekeeping.settings import flag
 
 ORIGINAL = "original"
 INDEPENDENT = "independent"
-RANDOM_STREAMS = (ORIGINAL, INDEPENDENT)
+
+# How often 1, 2, 3 and 4 words are masked together: MacBERT (Cui et al. 2020,
+# section 3.2). ALBERT's (Lan et al. 2020, section 4.1) would be 1, 1/2, 1/3.
+NGRAM_WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class WordSettings:
+    """What makes words and entities, beside `##`."""
+
+    segmenter: str = flag(
+        "none",
+        "What joins Chinese characters to words for whole-word masking; "
+        "jieba needs the package jieba (the extra chinese). With none, each "
+        "character is a word.",
+        group="Words and masks",
+        choices=("none", "jieba"),
+    )
+    word_list: str | None = flag(
+        None,
+        "Text file with a word on each line. Where one of them occurs in the "
+        "text, the longest is masked as one word.",
+        group="Words and masks",
+    )
+    entity_list: str | None = flag(
+        None,
+        "Text file with an entity on each line, such as a name of several "
+        "words; with --masking=entity its words are masked together.",
+        group="Words and masks",
+    )
+
+    @property
+    def plain(self) -> bool:
+        """Whether `##` alone tells the words."""
+        return self == WordSettings()
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskingSettings:
+    """How masks are drawn."""
+
+    strategy: str = flag(
+        "token",
+        "What is masked together: token (single WordPiece tokens), "
+        "whole_word, ngram (1 to 4 words in a row), entity, or none. "
+        "create_pretraining_data masks single tokens by default, and "
+        "--masking=none leaves it to run_pretraining; run_pretraining draws "
+        "new masks in every epoch if this is given, and by default takes "
+        "those of the records.",
+        group="Words and masks",
+        name="masking",
+        choices=("token", "whole_word", "ngram", "entity", "none"),
+        found_out=True,
+    )
+    masked_lm_prob: float = flag(
+        0.15,
+        "Share of an input's tokens that are masked, [CLS] and [SEP] "
+        "counted. Above 0, at most 1.",
+        group="Words and masks",
+    )
+    max_predictions_per_seq: int = flag(
+        20,
+        "Largest number of tokens that are masked in an input; usually "
+        "--max_seq_length times --masked_lm_prob.",
+        group="Words and masks",
+    )
+    ngram_weights: tuple[float, ...] = flag(
+        NGRAM_WEIGHTS,
+        "With --masking=ngram: how often 1, 2, 3, … words are masked "
+        "together, relative to each other; numbers separated by commas.",
+        group="Words and masks",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSettings:
+    """How text is read, by all commands that do."""
+
+    do_lower_case: bool = flag(
+        True,
+        "Whether to lower-case the text and drop accents, as uncased models "
+        "need it; false for cased models.",
+        group="Data",
+    )
+    encoding: str | None = flag(
+        None,
+        "Character encoding of the text files, by its name in Python, such "
+        "as utf-8 or gb18030. By default it is detected for each file.",
+        group="Data",
+    )
+    num_workers: int = flag(
+        1,
+        "Number of processes that work at the same time.",
+        group="Speed and memory",
+        least=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(TextSettings):
     """What is made of which text."""
 
     input_files: tuple[str, ...]
     """The text, in order."""
     output_files: tuple[str, ...]
     """Where the records go; they are dealt out evenly."""
-    vocab_file: str
-    """The vocabulary."""
-    do_lower_case: bool = True
-    """Whether the model is uncased."""
+    vocab_file: str = flag(
+        help="Vocabulary of the model: a vocab.txt, or a SentencePiece .model "
+        "file as ALBERT has it.",
+        group="Data",
+        aliases=("spm_model_file",),
+    )
     words: WordSettings = dataclasses.field(default_factory=WordSettings)
     """What makes words and entities."""
     masking: MaskingSettings = dataclasses.field(
         default_factory=MaskingSettings
     )
     """How masks are drawn."""
-    sentence_objective: str = "nsp"
-    """What is asked of pairs of sentences."""
-    max_seq_length: int = 128
-    """Tokens of an input, special ones counted."""
-    short_seq_prob: float = 0.1
-    """How often a document is cut to a shorter length."""
-    dupe_factor: int = 10
-    """How often each document is gone through."""
-    random_seed: int = 12345
-    """Equal seeds, equal files."""
-    random_streams: str | None = None
-    """One of `RANDOM_STREAMS`; None: `resolve` decides."""
-    num_workers: int = 1
-    """Processes."""
-    compression: str = "none"
-    """One of `records.COMPRESSIONS`."""
-    runner: str | None = None
-    """Of Apache Beam, to work instead of processes."""
-    runner_options: tuple[str, ...] = ()
-    """Options of its pipelines."""
-    encoding: str | None = None
-    """Of the text; None: found out for each file."""
-
-
-def strategy(masking_flag: str | None, do_whole_word_mask: bool) -> str:
-    """Returns what --masking and the original's flag say together.
-
-    Raises:
-        UserError: they contradict each other.
-    """
-    if do_whole_word_mask and masking_flag not in (None, "whole_word"):
-        raise UserError(
-            f"--do_whole_word_mask and --masking={masking_flag} contradict "
-            "each other; leave one of them out"
-        )
-    return masking_flag or ("whole_word" if do_whole_word_mask else "token")
-
-
-def weights(texts: Sequence[str]) -> tuple[float, ...]:
-    """Returns the numbers of --ngram_weights.
-
-    Raises:
-        UserError: one is no number.
-    """
-    try:
-        return tuple(map(float, texts))
-    except ValueError as error:
-        raise UserError(
-            f"--ngram_weights={','.join(texts)}: {error}; give numbers with "
-            "commas between"
-        ) from error
-
-
-def output_paths(output_file: str, num_shards: int | None) -> tuple[str, ...]:
-    """Returns the files that --output_file and --num_shards name.
-
-    Raises:
-        UserError: several files and a number of shards, or see
-            `shard_paths`.
-    """
-    paths = tuple(
-        filter(None, (path.strip() for path in output_file.split(",")))
+    sentence_objective: str = flag(
+        "nsp",
+        "What is to be predicted of pairs of texts. nsp: whether the second "
+        "follows the first (next sentence prediction); sop: whether they are "
+        "in order (sentence order prediction); none: nothing, each input is "
+        "one text of whole sentences.",
+        group="Inputs of the model",
+        choices=("nsp", "sop", "none"),
     )
-    if num_shards is None and paths:
-        return paths
-    if len(paths) != 1 or num_shards is None:
-        raise UserError(
-            f"--output_file={output_file} with --num_shards={num_shards}: "
-            "give one file name, which gets the numbers of the shards"
-        )
-    return shard_paths(paths[0], num_shards)
-
-
-def shard_paths(output_file: str, num_shards: int) -> tuple[str, ...]:
-    """Returns `name-00000-of-00010.tfrecord` and so on for `name.tfrecord`.
-
-    Raises:
-        UserError: there are files of that name in another number of shards,
-            which a pattern would mix with the new ones.
-    """
-    root, ending = os.path.splitext(output_file)
-    pattern = re.compile(
-        re.escape(os.path.basename(root)) + r"-\d{5}-of-(\d{5})" + ending
+    max_seq_length: int = flag(
+        128,
+        "Number of tokens of an input, special tokens included.",
+        group="Inputs of the model",
     )
-    folder = os.path.dirname(output_file) or "."
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-        match = pattern.fullmatch(name)
-        if match and int(match[1]) != num_shards:
-            raise UserError(
-                f"{os.path.join(folder, name)} is there already, one of "
-                f"{int(match[1])} shards; with --num_shards={num_shards} both "
-                "would be taken for one data set: remove the old ones or give "
-                "another --output_file"
-            )
-    return tuple(
-        f"{root}-{number:05}-of-{num_shards:05}{ending}"
-        for number in range(num_shards)
+    short_seq_prob: float = flag(
+        0.1,
+        "Probability that an input is made shorter than --max_seq_length, "
+        "so that the model sees short inputs too. From 0 to 1.",
+        group="Inputs of the model",
+    )
+    dupe_factor: int = flag(
+        10,
+        "How many times each document is used, with other masks and other "
+        "pairs each time.",
+        group="Words and masks",
+        least=1,
+    )
+    random_seed: int = flag(
+        12345,
+        "Seed of all random numbers. The same seed gives the same files.",
+        group="Words and masks",
+    )
+    random_streams: str | None = flag(
+        None,
+        "Order in which random numbers are drawn. original: that of the "
+        "original script, whose records come out one by one, by one process; "
+        "independent: the same records for any number of processes. By "
+        "default original if there is one process and no flag asks for what "
+        "the original does not have, else independent.",
+        group="Words and masks",
+        choices=(ORIGINAL, INDEPENDENT),
+    )
+    compression: str = flag(
+        "none",
+        "Compression of the TFRecord files.",
+        group="Data",
+        choices=("none", "GZIP"),
+    )
+    runner: str | None = flag(
+        None,
+        "Runner of Apache Beam, such as DirectRunner or FlinkRunner, that "
+        "does the work instead of processes of this machine. All its workers "
+        "must see the folders of the text and of the output.",
+        group="Devices",
+    )
+    runner_options: tuple[str, ...] = flag(
+        (),
+        "Options of the Apache Beam pipeline, separated by commas, such as "
+        "--direct_num_workers=4.",
+        group="Devices",
     )
 
 
-def beyond_the_original(settings: Settings) -> list[str]:
-    """Returns which flags ask for what the original does not have."""
-    asked = {
-        f"--masking={settings.masking.strategy}": (
-            settings.masking.strategy not in original.STRATEGIES
-        ),
-        f"--sentence_objective={settings.sentence_objective}": (
-            settings.sentence_objective != "nsp"
-        ),
-        f"--segmenter={settings.words.segmenter}": (
-            settings.words.segmenter != "none"
-        ),
-        f"--word_list={settings.words.word_list}": bool(
-            settings.words.word_list
-        ),
-        f"--entity_list={settings.words.entity_list}": bool(
-            settings.words.entity_list
-        ),
-    }
-    asked[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
-        settings.vocab_file
+@dataclasses.dataclass(frozen=True)
+class TextFlags:
+    """Which text is read, by all commands that do."""
+
+    input_file: str = flag(
+        help="Text files: paths or patterns such as 'corpus/*.txt', "
+        "separated by commas. A sentence on each line, an empty line between "
+        "documents; .jsonl files have a document on each line.",
+        group="What to do",
     )
-    asked |= {
-        f"--input_file={path}": True
-        for path in settings.input_files
-        if path.endswith(documents.JSON_LINES)
-    }
-    return [flag for flag, is_beyond in asked.items() if is_beyond]
 
 
-def resolve(settings: Settings) -> str:
-    """Returns which streams of chance a job uses.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordFlags(TextFlags):
+    """From which `Settings` are made: files, and the original's masking."""
 
-    Those that were asked for; else the original's, if this process works
-    alone and nothing is asked for that the original does not have.
-
-    Raises:
-        UserError: the original's streams were asked for, and something else
-            that they cannot give.
-    """
-    beyond = beyond_the_original(settings)
-    if settings.runner is not None:
-        beyond.append(f"--runner={settings.runner}")
-    if settings.random_streams is None:
-        is_plain = settings.num_workers == 1 and not beyond
-        return ORIGINAL if is_plain else INDEPENDENT
-    if settings.random_streams == ORIGINAL and beyond:
-        raise UserError(
-            f"--random_streams=original does not go with {', '.join(beyond)}: "
-            "the original has nothing like it; use "
-            "--random_streams=independent"
-        )
-    return settings.random_streams
+    output_file: str = flag(
+        help="TFRecord file to write. Several, separated by commas, get the "
+        "records in turn.",
+        group="What to do",
+    )
+    num_shards: int | None = flag(
+        None,
+        "Number of files to write; out.tfrecord then becomes "
+        "out-00000-of-00010.tfrecord and so on. By default one file.",
+        group="Data",
+        least=1,
+    )
+    do_whole_word_mask: bool = flag(
+        False, "The same as --masking=whole_word.", group="Words and masks"
+    )
 
 
-def check(settings: Settings, streams: str) -> None:
-    """Checks what can be known before a file is read.
+@dataclasses.dataclass(frozen=True)
+class VocabularySettings:
+    """What a vocabulary is to be like."""
 
-    Raises:
-        UserError: a number is out of its range, or two flags contradict each
-            other.
-    """
-    has_pairs = settings.sentence_objective != "none"
-    packing.check_max_seq_length(settings.max_seq_length, has_pairs)
-    masking.check_settings(settings.masking, settings.max_seq_length)
-    for flag, value, allowed in (
-        ("sentence_objective", settings.sentence_objective, OBJECTIVES),
-        (
-            "masking",
-            settings.masking.strategy,
-            (*masking.STRATEGIES, masking.NO_MASKS),
-        ),
-        ("segmenter", settings.words.segmenter, SEGMENTERS),
-        ("compression", settings.compression, records.COMPRESSIONS),
-        ("random_streams", streams, RANDOM_STREAMS),
-    ):
-        if value not in allowed:
-            raise UserError(
-                f"--{flag}={value} is not known; use {', '.join(allowed)}"
-            )
-    if settings.runner is not None and settings.num_workers > 1:
-        raise UserError(
-            f"--num_workers={settings.num_workers}: with "
-            f"--runner={settings.runner} the runner decides that; leave it "
-            "out, and see --runner_options"
-        )
-    if settings.runner_options and settings.runner is None:
-        raise UserError(
-            f"--runner_options={','.join(settings.runner_options)}: there is "
-            "no --runner; add it, or leave them out"
-        )
-    for flag, number in (
-        ("dupe_factor", settings.dupe_factor),
-        ("num_workers", settings.num_workers),
-    ):
-        if number < 1:
-            raise UserError(f"--{flag}={number}: use at least 1")
-    if not 0 <= settings.short_seq_prob <= 1:
-        raise UserError(
-            f"--short_seq_prob={settings.short_seq_prob} is not a probability;"
-            " use 0 to 1"
-        )
-    outputs = settings.output_files
-    twice = sorted({path for path in outputs if outputs.count(path) > 1})
-    if twice:
-        raise UserError(f"--output_file names {', '.join(twice)} twice")
-    for path in outputs:
-        if os.path.isdir(path):
-            raise UserError(
-                f"--output_file={path}: is a folder; name a file in it"
-            )
-    both = {os.path.realpath(path) for path in settings.input_files} & {
-        os.path.realpath(path) for path in settings.output_files
-    }
-    if both:
-        raise UserError(
-            f"{both.pop()} is both input and output; give another --output_file"
-        )
-    if is_sentence_pieces(settings.vocab_file):
-        _check_for_sentence_pieces(settings)
-    if settings.masking.strategy == "entity" and not has_entities(settings):
-        raise UserError(
-            "--masking=entity: there are no entities; give --entity_list, or "
-            f"{documents.JSON_LINES} files that have them"
-        )
+    vocab_size: int = flag(
+        30522,
+        "Number of entries of a new vocabulary, all included.",
+        group="Vocabulary",
+        least=1,
+    )
+    special_tokens: tuple[str, ...] = flag(
+        ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        "First entries of a new vocabulary, separated by commas.",
+        group="Vocabulary",
+    )
+    num_unused: int = flag(
+        100,
+        "Number of entries [unused0], [unused1], … after the special tokens "
+        "of a new vocabulary; words can be put in their place later.",
+        group="Vocabulary",
+        least=0,
+    )
+    min_frequency: int = flag(
+        2,
+        "Characters, pieces and words that occur less often are left out.",
+        group="Vocabulary",
+        least=1,
+    )
 
 
-def _check_for_sentence_pieces(settings: Settings) -> None:
-    """Checks that words are wanted as the pieces tell them.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocabularyFlags(TextFlags):
+    """Which vocabulary is made of which text."""
 
-    Raises:
-        UserError: they are to come from elsewhere.
-    """
-    words = settings.words
-    for flag, is_asked in (
-        (f"--segmenter={words.segmenter}", words.segmenter != "none"),
-        (f"--word_list={words.word_list}", bool(words.word_list)),
-        (f"--entity_list={words.entity_list}", bool(words.entity_list)),
-        ("--masking=entity", settings.masking.strategy == "entity"),
-    ):
-        if is_asked:
-            raise UserError(
-                f"{flag} does not go with --vocab_file="
-                f"{settings.vocab_file}: in a SentencePiece vocabulary the "
-                "pieces themselves tell words; leave it out, or give a "
-                "WordPiece vocabulary (vocab.txt)"
-            )
-
-
-def has_entities(settings: Settings) -> bool:
-    """Returns whether there is a list of entities, or text that has them."""
-    return bool(settings.words.entity_list) or any(
-        path.endswith(documents.JSON_LINES) for path in settings.input_files
+    output_file: str = flag(
+        help="Vocabulary to write, with an entry on each line.",
+        group="What to do",
+    )
+    base_vocab_file: str | None = flag(
+        None,
+        "Vocabulary of a trained model, in which new words of the text take "
+        "the place of [unused] entries. By default a new vocabulary is "
+        "learned.",
+        group="What to do",
+    )
+    text: TextSettings = dataclasses.field(default_factory=TextSettings)
+    vocabulary: VocabularySettings = dataclasses.field(
+        default_factory=VocabularySettings
     )

@@ -19,7 +19,8 @@ from bert_keras3.inputs import records
 from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining_data import instances, masking, segments, streams
 from bert_keras3.pretraining_data.corpus import Corpus
-from bert_keras3.pretraining_data.masking import MaskingSettings, Vocabulary
+from bert_keras3.pretraining_data.masking import Vocabulary
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.safekeeping.files import atomic_path
 
 # Instances that are shuffled among one another, 48 bytes each.

@@ -7,12 +7,12 @@ Hugging Face's `tokenizers`, given in an order that leaves nothing to chance.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bert_keras3.pretraining_data import documents
 from bert_keras3.pretraining_data.documents import Range
+from bert_keras3.pretraining_data.settings import VocabularySettings
 from bert_keras3.pretraining_data.workers import Workers
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, WordpieceTokenizer, load_vocab
@@ -29,20 +29,6 @@ _RANGE_SIZE = 8 << 20
 _WORDS_AT_ONCE = 1000
 
 Counts = Mapping[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class VocabularySettings:
-    """What a vocabulary is to be like."""
-
-    vocab_size: int = 30522
-    """Entries in all."""
-    special_tokens: tuple[str, ...] = SPECIAL_TOKENS
-    """The first entries."""
-    num_unused: int = 100
-    """Entries `[unused0]` and so on behind these, to be given away later."""
-    min_frequency: int = 2
-    """Characters and pairs of pieces that are rarer are left out."""
 
 
 def unused(number: int) -> str:

@@ -7,7 +7,6 @@ of the words are masked is decided in `masking`.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import re
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from bert_keras3.pretraining_data.documents import Sentence
+from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, FullTokenizer, characters
 from tokenization.wordpiece import CONTINUATION
@@ -24,8 +24,6 @@ from tokenization.wordpiece import CONTINUATION
 WORD = 1
 ENTITY = 2
 
-SEGMENTERS = ("none", "jieba")
-
 # How many whitespace words the pieces are remembered for.
 _REMEMBERED = 1 << 16
 
@@ -33,23 +31,6 @@ _REMEMBERED = 1 << 16
 _SPACE = re.compile(r"[^\S\x0b\x0c\x1c-\x1f\x85]+")
 
 Segmenter = Callable[[str], Iterable[str]]
-
-
-@dataclasses.dataclass(frozen=True)
-class WordSettings:
-    """What makes words and entities, beside `##`."""
-
-    segmenter: str = "none"
-    """Puts ideographs together; one of `SEGMENTERS`."""
-    word_list: str | None = None
-    """File of words, one a line; the longest that fits is a word."""
-    entity_list: str | None = None
-    """File of entities, one a line."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether `##` alone tells the words."""
-        return self == WordSettings()
 
 
 class Phrases:

@@ -25,7 +25,7 @@ def work_folder(settings: Settings, streams: str) -> pathlib.Path:
 
     Args:
         settings: of the job.
-        streams: one of `settings.RANDOM_STREAMS`.
+        streams: `ORIGINAL` or `INDEPENDENT` of `settings`.
 
     Raises:
         UserError: the folder holds something else.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import signal
@@ -9,21 +10,34 @@ import sys
 
 import pytest
 
-from bert_keras3.commands import entry
+from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import StoppedError, UserError
+from bert_keras3.safekeeping.settings import flag
+
+
+@dataclasses.dataclass(frozen=True)
+class Some:
+    """Settings of one flag."""
+
+    steps: int = flag(1, "How many.", group="Training")
 
 
 @pytest.fixture
-def end(monkeypatch, capsys):
+def command(monkeypatch):
+    """A command with flags of its own."""
+    values = type(flags.FLAGS)()
+    monkeypatch.setattr(flags, "FLAGS", values)
+    return flags.Command("Does nothing.", Some)
+
+
+@pytest.fixture
+def end(monkeypatch, capsys, command):
     """A function of a `main` and arguments → (exit code, stderr)."""
 
     def ended(main, *arguments):
-        values = entry.flags.FlagValues()
-        entry.flags.DEFINE_integer("steps", 1, "How many.", flag_values=values)
-        monkeypatch.setattr(entry.flags, "FLAGS", values)
         monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
         with pytest.raises(SystemExit) as caught:
-            entry.run(main)
+            entry.run(main, command)
         return caught.value.code, capsys.readouterr().err
 
     return ended
@@ -94,13 +108,12 @@ def test_a_renaming_is_told_by_the_name_that_was_asked_for(end):
     assert end(raising(error))[1].startswith("error: out: there is a folder")
 
 
-def test_faults_of_the_program_keep_their_traceback(monkeypatch):
-    monkeypatch.setattr(entry.flags, "FLAGS", entry.flags.FlagValues())
+def test_faults_of_the_program_keep_their_traceback(monkeypatch, command):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     with pytest.raises(ZeroDivisionError):
-        entry.run(raising(ZeroDivisionError()))
+        entry.run(raising(ZeroDivisionError()), command)
     with pytest.raises(OSError, match="odd"):
-        entry.run(raising(OSError(errno.EIO, "odd")))
+        entry.run(raising(OSError(errno.EIO, "odd")), command)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ import pytest
 from bert_keras3.inputs import records
 from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.settings import Job, ModelChoices, TrainingChoices
+from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import preparation
-from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -12,11 +12,8 @@ from bert_keras3.inputs import records
 from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining import batches
 from bert_keras3.pretraining.batches import TrainingMasks
-from bert_keras3.pretraining_data.masking import (
-    STRATEGIES,
-    MaskingSettings,
-    Vocabulary,
-)
+from bert_keras3.pretraining_data.masking import STRATEGIES, Vocabulary
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
 
 VOCABULARY = Vocabulary(2, 3, 4, np.arange(500, dtype=np.int32))

@@ -15,9 +15,8 @@ from bert_keras3 import checkpointing
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data import preparation
-from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.training import run_folder, state
 
 pytest.importorskip("resource")
@@ -113,9 +112,9 @@ def test_a_full_disk_while_records_are_made(
     (tmp_path / "text.txt").write_text(text)
     out = tmp_path / "out.tfrecord"
     settings = Settings(
-        (str(tmp_path / "text.txt"),),
-        (str(out),),
-        str(vocab_file),
+        input_files=(str(tmp_path / "text.txt"),),
+        output_files=(str(out),),
+        vocab_file=str(vocab_file),
         masking=MaskingSettings(max_predictions_per_seq=4),
         max_seq_length=24,
         random_streams=streams,

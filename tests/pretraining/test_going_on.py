@@ -10,12 +10,11 @@ import pytest
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
-from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.training import run_folder
+from bert_keras3.training.settings import ModelChoices
 
 pytestmark = pytest.mark.slow
 
@@ -68,9 +67,9 @@ def domain(tmp_path, text, vocab_file):
         path = str(tmp_path / name)
         preparation.prepare(
             Settings(
-                (str(tmp_path / "domain.txt"),),
-                (path,),
-                str(vocab_file),
+                input_files=(str(tmp_path / "domain.txt"),),
+                output_files=(path,),
+                vocab_file=str(vocab_file),
                 masking=MaskingSettings(max_predictions_per_seq=4),
                 max_seq_length=24,
                 random_seed=seed,

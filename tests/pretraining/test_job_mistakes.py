@@ -14,10 +14,10 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.settings import ModelChoices
-from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.settings import ModelChoices
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes] | None:
         ({"gradient_accumulation_steps": 9}, "=9.*at most 8"),
         ({"max_eval_steps": 0}, "--max_eval_steps=0"),
         ({"sentence_objective": "next"}, "use nsp, sop, none"),
-        ({"checkpoint_format": "npz"}, "use google, huggingface, keras"),
+        ({"checkpoint_format": "npz"}, "use google, keras, huggingface"),
         (
             {"checkpoint_format": "keras", "with_optimizer": True},
             "no place for the optimiser's",

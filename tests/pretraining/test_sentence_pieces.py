@@ -17,18 +17,18 @@ from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.objective import new_model
-from bert_keras3.pretraining.settings import ModelChoices
 from bert_keras3.pretraining_data import preparation
+from bert_keras3.pretraining_data.checks import resolve
 from bert_keras3.pretraining_data.documents import Sentence
-from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.sentence_pieces import (
     PieceEncoder,
     begins_word,
 )
-from bert_keras3.pretraining_data.settings import Settings, resolve
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.pretraining_data.words import WORD
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig, BertWithHeads
 from tokenization.sentence_pieces import SentencePieceTokenizer
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.pretraining_data import preparation
-from bert_keras3.pretraining_data.masking import MaskingSettings
+from bert_keras3.pretraining_data.checks import resolve
 from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import Settings, resolve
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y".split()  # noqa: SIM905
@@ -35,9 +35,11 @@ def settings(tmp_path) -> Settings:
         files[-1].write_text("\n\n".join(documents), "utf-8")
     (tmp_path / "vocab.txt").write_text("\n".join(VOCAB) + "\n", "utf-8")
     return Settings(
-        tuple(map(str, files)),
-        tuple(str(tmp_path / f"out-{number}.tfrecord") for number in range(2)),
-        str(tmp_path / "vocab.txt"),
+        input_files=tuple(map(str, files)),
+        output_files=tuple(
+            str(tmp_path / f"out-{number}.tfrecord") for number in range(2)
+        ),
+        vocab_file=str(tmp_path / "vocab.txt"),
         masking=MaskingSettings(max_predictions_per_seq=5),
         max_seq_length=32,
         dupe_factor=3,

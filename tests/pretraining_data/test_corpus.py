@@ -14,7 +14,8 @@ import pytest
 
 from bert_keras3.pretraining_data import corpus
 from bert_keras3.pretraining_data.corpus import Corpus, CorpusSettings
-from bert_keras3.pretraining_data.words import ENTITY, WORD, WordSettings
+from bert_keras3.pretraining_data.settings import WordSettings
+from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.pretraining_data.workers import Workers
 from bert_keras3.safekeeping.errors import UserError
 

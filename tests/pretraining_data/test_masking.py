@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_keras3.pretraining_data import masking
-from bert_keras3.pretraining_data.masking import MaskingSettings, Vocabulary
+from bert_keras3.pretraining_data.masking import Vocabulary
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 

@@ -17,9 +17,8 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining_data import original, preparation
-from bert_keras3.pretraining_data.masking import MaskingSettings
 from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import Settings
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 
 # Words of one and of several pieces, ideographs, and what the tokenizer drops.
 VOCAB = [
@@ -118,9 +117,9 @@ def test_records_are_the_original_ones(
     most = int(flags.pop("max_predictions_per_seq"))
     preparation.prepare(
         Settings(
-            files,
-            outputs,
-            vocab,
+            input_files=files,
+            output_files=outputs,
+            vocab_file=vocab,
             masking=MaskingSettings(strategy, max_predictions_per_seq=most),
             **flags,  # type: ignore[arg-type]
         ),
@@ -140,9 +139,9 @@ def test_reference_records(
     output = tmp_path / "out.tfrecord"
     preparation.prepare(
         Settings(
-            (str(shared / "datasets/sample_text.txt"),),
-            (str(output),),
-            str(shared / "vocabularies/bert-base-uncased-vocab.txt"),
+            input_files=(str(shared / "datasets/sample_text.txt"),),
+            output_files=(str(output),),
+            vocab_file=str(shared / "vocabularies/bert-base-uncased-vocab.txt"),
             masking=MaskingSettings(strategy),
             dupe_factor=5,
         ),

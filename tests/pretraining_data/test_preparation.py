@@ -14,16 +14,18 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining_data import preparation, record_files, shards
-from bert_keras3.pretraining_data.masking import MaskingSettings
-from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.settings import (
-    Settings,
+from bert_keras3.pretraining_data.checks import (
     output_paths,
     resolve,
     shard_paths,
     strategy,
 )
-from bert_keras3.pretraining_data.words import WordSettings
+from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data.settings import (
+    MaskingSettings,
+    Settings,
+    WordSettings,
+)
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y 日 月 海".split()  # noqa: SIM905
@@ -45,9 +47,9 @@ def text(tmp_path: pathlib.Path) -> Settings:
     (tmp_path / "text.txt").write_text("\n\n".join(documents), "utf-8")
     (tmp_path / "vocab.txt").write_text("\n".join(VOCAB) + "\n", "utf-8")
     return Settings(
-        (str(tmp_path / "text.txt"),),
-        (str(tmp_path / "out.tfrecord"),),
-        str(tmp_path / "vocab.txt"),
+        input_files=(str(tmp_path / "text.txt"),),
+        output_files=(str(tmp_path / "out.tfrecord"),),
+        vocab_file=str(tmp_path / "vocab.txt"),
         masking=MaskingSettings(max_predictions_per_seq=5),
         max_seq_length=32,
         dupe_factor=3,

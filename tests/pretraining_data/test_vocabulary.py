@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from bert_keras3.pretraining_data import vocabulary
-from bert_keras3.pretraining_data.vocabulary import VocabularySettings
+from bert_keras3.pretraining_data.settings import VocabularySettings
 from bert_keras3.pretraining_data.workers import Workers
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer, load_vocab

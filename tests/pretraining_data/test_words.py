@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_keras3.pretraining_data.documents import Sentence
+from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.pretraining_data.words import (
     ENTITY,
     WORD,
     Phrases,
     SentenceEncoder,
-    WordSettings,
 )
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer

@@ -1,0 +1,375 @@
+"""Flags from settings: defined, read back, explained by `--help`.
+
+A command names the dataclasses that it is told; each of their fields that
+`safekeeping.settings.flag` describes becomes one absl flag, those of nested
+dataclasses too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import shutil
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from absl import flags
+
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import (
+    GROUPS,
+    Flag,
+    allowed_range,
+    check_value,
+    flag_of,
+)
+
+FLAGS = flags.FLAGS
+
+_T = TypeVar("_T")
+
+_TRUE = ("true", "t", "yes", "y", "1")
+_FALSE = ("false", "f", "no", "n", "0")
+
+# Where the output is no terminal.
+_WIDTH = 80
+_INDENT = "  "
+_DEFINE: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+}
+_PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+
+class Command:
+    """One command: its documentation and its flags, defined when made.
+
+    Args:
+        doc: the docstring of the command's file.
+        *groups: the dataclasses that the command is told.
+    """
+
+    def __init__(self, doc: str | None, *groups: type) -> None:
+        self.doc = doc or ""
+        self._flags: dict[str, _Definition] = {}
+        for group in groups:
+            for definition in _definitions(group):
+                # Of two settings with one flag, the first describes it.
+                self._flags.setdefault(definition.name, definition)
+        for definition in self._flags.values():
+            definition.define()
+
+    def read(self, kind: type[_T], **given: Any) -> _T:
+        """Makes settings from the flags.
+
+        Args:
+            kind: the dataclass.
+            **given: values for its fields instead of flags.
+
+        Raises:
+            UserError: a flag that is needed is missing, or a value is out of
+                its range.
+        """
+        values = dict(given)
+        types_of_fields = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            if field.name in given:
+                continue
+            about = flag_of(field)
+            declared = types_of_fields[field.name]
+            if about is not None:
+                value = _Definition(about, declared, field.default).value()
+                if value is not None or not about.found_out:
+                    values[field.name] = value
+            elif dataclasses.is_dataclass(declared):
+                values[field.name] = self.read(typing.cast(type, declared))
+        return kind(**values)
+
+    def parse(self, arguments: Sequence[str]) -> list[str]:
+        """Parses the arguments of the process, its name first.
+
+        Answers `--help` and its like, which end the program.
+
+        Returns:
+            The arguments from the first that is no flag on.
+
+        Raises:
+            UserError: there is no such flag, or a value is no value of it.
+        """
+        name, *rest = arguments
+        try:
+            rest = FLAGS.read_flags_from_files(rest, force_gnu=False)
+            rest = [*_joined(rest)]
+            self._answer_help(rest)
+            return list(FLAGS([name, *rest])[1:])
+        except flags.UnrecognizedFlagError as error:
+            near = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
+            hint = f"did you mean --{near[0]}? " if near else ""
+            raise UserError(
+                f"--{error.flagname} is no flag; {hint}(--help lists the flags)"
+            ) from error
+        except flags.Error as error:
+            raise UserError(f"{error} (--help lists the flags)") from error
+
+    # --help.
+
+    def _answer_help(self, arguments: Sequence[str]) -> None:
+        """Shows the help that is asked for, if any, and ends the program."""
+        for argument in _flags_among(arguments):
+            name, _, value = argument.lstrip("-").partition("=")
+            if name in ("help", "h", "?", "helpshort", "helpfull"):
+                if value.lower() in _FALSE:
+                    continue
+                wanted = "" if value.lower() in _TRUE else value
+                print(self.help(wanted, everything=name == "helpfull"))
+                sys.exit(0)
+            if name == "helpxml":
+                FLAGS.write_help_in_xml_format(sys.stdout)
+                sys.exit(0)
+
+    def help(
+        self, wanted: str = "", *, everything: bool = False, width: int = 0
+    ) -> str:
+        """Returns the text of `--help`.
+
+        Args:
+            wanted: only flags whose name or text contains this.
+            everything: whether to add the flags of the libraries.
+            width: of the text, in characters; 0: the terminal's, or 80 where
+                the output is no terminal.
+        """
+        if not width:
+            width = _WIDTH
+            if sys.stdout.isatty():
+                width = shutil.get_terminal_size((_WIDTH, 24)).columns
+        parts = [] if wanted else [self.doc.strip()]
+        for group in GROUPS:
+            texts = [
+                definition.help(width)
+                for definition in self._flags.values()
+                if definition.about.group == group
+                and wanted.lower()
+                in f"{definition.name} {definition.about.help}".lower()
+            ]
+            if texts:
+                parts.append("\n".join([f"{group}:", *texts]))
+        if everything:
+            parts.append(
+                "\n".join(["Flags of absl:", *self._help_of_others(width)])
+            )
+        if wanted and not parts:
+            return f"No flag is about {wanted!r}; --help lists all."
+        if not wanted:
+            parts.append(_usage(width))
+        return "\n\n".join(parts)
+
+    def _help_of_others(self, width: int) -> Iterator[str]:
+        own = {*self._flags}
+        for definition in self._flags.values():
+            own |= {*definition.about.aliases}
+        for name in sorted({*FLAGS} - own):
+            flag = FLAGS[name]
+            if flag.name == name:
+                yield _wrapped(f"--{name}", flag.help or "", width)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Definition:
+    """One flag of a command."""
+
+    about: Flag
+    declared: Any
+    """The field's type."""
+    default: Any
+    """The field's default; MISSING if there is none."""
+
+    @property
+    def name(self) -> str:
+        return self.about.name
+
+    @property
+    def kind(self) -> type:
+        """The type of one value: bool, int, float, str or tuple."""
+        options = _options(self.declared)
+        if any(typing.get_origin(option) is tuple for option in options):
+            return tuple
+        for kind in (bool, int, float):
+            if kind in options:
+                return kind
+        return str
+
+    @property
+    def initial(self) -> Any:
+        """What the flag is if it is not given."""
+        if self.default is dataclasses.MISSING or self.about.found_out:
+            return None
+        return self.default
+
+    def define(self) -> None:
+        """Defines the flag in absl."""
+        name, text, initial = self.name, self.about.help, self.initial
+        define: Callable[..., Any] = flags.DEFINE_string
+        more: tuple[Any, ...] = ()
+        if self.kind is tuple:
+            define, initial = flags.DEFINE_list, [*map(str, initial)]
+        elif self.about.choices:
+            define, more = flags.DEFINE_enum, ([*self.about.choices],)
+        elif self.kind is not str:
+            define = _DEFINE[self.kind]
+        define(name, initial, *more, text, flag_values=FLAGS)
+        for alias in self.about.aliases:
+            flags.DEFINE_alias(alias, name, flag_values=FLAGS)
+
+    def value(self) -> Any:
+        """Returns what the user gave, else the default.
+
+        Raises:
+            UserError: it is needed and was not given, or out of its range.
+        """
+        value = FLAGS[self.name].value
+        if value is None:
+            if self.default is dataclasses.MISSING:
+                first = self.about.help.partition(". ")[0].rstrip(".")
+                raise UserError(f"--{self.name} is missing: {first}")
+            return None
+        if self.kind is tuple:
+            if typing.get_args(self.declared)[0] is float:
+                return _numbers(self.name, value)
+            return tuple(value)
+        check_value(self.about, value)
+        return value
+
+    def help(self, width: int) -> str:
+        """Returns the flag's entry in `--help`."""
+        about = self.about
+        if self.kind is bool:
+            head = f"--[no]{self.name}"
+        elif about.choices:
+            head = f"--{self.name}={'|'.join(about.choices)}"
+        elif self.kind is tuple:
+            head = f"--{self.name}=LIST"
+        else:
+            head = f"--{self.name}={_PLACEHOLDERS[self.kind]}"
+        notes = []
+        if allowed := allowed_range(about):
+            notes.append(f"{allowed[0].upper()}{allowed[1:]}.")
+        if self.default is dataclasses.MISSING:
+            notes.append("Must be given.")
+        elif (
+            self.initial not in (None, ())
+            and "by default" not in about.help.lower()
+        ):
+            notes.append(f"Default: {_shown(self.initial)}.")
+        if about.aliases:
+            also = " or ".join(f"--{alias}" for alias in about.aliases)
+            notes.append(f"Can also be written {also}.")
+        return _wrapped(head, " ".join([about.help, *notes]), width)
+
+
+def _definitions(group: type) -> Iterator[_Definition]:
+    """Yields the flags of a dataclass, those of its parts in their place."""
+    types_of_fields = typing.get_type_hints(group)
+    for field in dataclasses.fields(group):
+        about, declared = flag_of(field), types_of_fields[field.name]
+        if about is not None:
+            yield _Definition(about, declared, field.default)
+            continue
+        for option in _options(declared):
+            if dataclasses.is_dataclass(option):
+                yield from _definitions(typing.cast(type, option))
+
+
+def _options(declared: Any) -> tuple[Any, ...]:
+    """Returns the types that a field may have: those of a union, or one."""
+    if typing.get_origin(declared) in (typing.Union, types.UnionType):
+        return typing.get_args(declared)
+    return (declared,)
+
+
+def _numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, texts))
+    except ValueError as error:
+        raise UserError(
+            f"--{name}={','.join(texts)}: {error}; give numbers with commas "
+            "between"
+        ) from error
+
+
+def _flags_among(arguments: Sequence[str]) -> Iterator[str]:
+    """Yields the arguments that are flags, up to the first that is none."""
+    is_value = False
+    for argument in arguments:
+        if is_value:
+            is_value = False
+            continue
+        if not argument.startswith("-") or argument in ("-", "--"):
+            return
+        yield argument
+        name, equals, _ = argument.lstrip("-").partition("=")
+        is_value = not equals and name in FLAGS and not FLAGS[name].boolean
+
+
+def _joined(arguments: Sequence[str]) -> Iterator[str]:
+    """Writes `--do_train True` and `--do_train=yes` as `--do_train=true`.
+
+    Up to the first argument that is no flag, nor the value of one.
+    """
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or argument in ("-", "--"):
+            yield from (argument, *rest)
+            return
+        if name not in FLAGS:
+            yield argument
+        elif not FLAGS[name].boolean:
+            yield argument
+            if not equals and rest:
+                yield rest.pop(0)
+        else:
+            if not equals and rest and rest[0].lower() in (*_TRUE, *_FALSE):
+                equals, value = "=", rest.pop(0)
+            if equals and value.lower() in (*_TRUE, *_FALSE):
+                value = str(value.lower() in _TRUE).lower()
+            yield f"--{name}{equals}{value}"
+
+
+def _shown(value: Any) -> str:
+    """Returns a default as a user would type it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    return str(value)
+
+
+def _wrapped(head: str, text: str, width: int) -> str:
+    """Returns a flag's entry: the head, its text indented below."""
+    body = textwrap.fill(
+        text,
+        width,
+        initial_indent=3 * _INDENT,
+        subsequent_indent=3 * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{_INDENT}{head}\n{body}"
+
+
+def _usage(width: int) -> str:
+    return textwrap.fill(
+        "Values are written --name=value or --name value; --[no]name stands "
+        "for --name, --noname, --name=true and --name=false. --help=WORD "
+        "shows only the flags about a word, --flagfile=FILE reads flags from "
+        "a file, one a line.",
+        width,
+    )

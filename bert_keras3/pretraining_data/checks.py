@@ -1,0 +1,218 @@
+"""Whether a job of `create_pretraining_data.py` can be done as it is asked.
+
+Flags are checked against each other before a file is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from bert_keras3.pretraining_data import documents, masking, original
+from bert_keras3.pretraining_data.settings import (
+    INDEPENDENT,
+    ORIGINAL,
+    Settings,
+)
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import check_ranges
+from tokenization import packing
+from tokenization.vocab import is_sentence_pieces
+
+
+def strategy(masking_flag: str | None, do_whole_word_mask: bool) -> str:
+    """Returns what --masking and the original's flag say together.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    if do_whole_word_mask and masking_flag not in (None, "whole_word"):
+        raise UserError(
+            f"--do_whole_word_mask and --masking={masking_flag} contradict "
+            "each other; leave one of them out"
+        )
+    return masking_flag or ("whole_word" if do_whole_word_mask else "token")
+
+
+def output_paths(output_file: str, num_shards: int | None) -> tuple[str, ...]:
+    """Returns the files that --output_file and --num_shards name.
+
+    Raises:
+        UserError: several files and a number of shards, or see
+            `shard_paths`.
+    """
+    paths = tuple(
+        filter(None, (path.strip() for path in output_file.split(",")))
+    )
+    if num_shards is None and paths:
+        return paths
+    if len(paths) != 1 or num_shards is None:
+        raise UserError(
+            f"--output_file={output_file} with --num_shards={num_shards}: "
+            "give one file name, which gets the numbers of the shards"
+        )
+    return shard_paths(paths[0], num_shards)
+
+
+def shard_paths(output_file: str, num_shards: int) -> tuple[str, ...]:
+    """Returns `name-00000-of-00010.tfrecord` and so on for `name.tfrecord`.
+
+    Raises:
+        UserError: there are files of that name in another number of shards,
+            which a pattern would mix with the new ones.
+    """
+    root, ending = os.path.splitext(output_file)
+    pattern = re.compile(
+        re.escape(os.path.basename(root)) + r"-\d{5}-of-(\d{5})" + ending
+    )
+    folder = os.path.dirname(output_file) or "."
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        match = pattern.fullmatch(name)
+        if match and int(match[1]) != num_shards:
+            raise UserError(
+                f"{os.path.join(folder, name)} is there already, one of "
+                f"{int(match[1])} shards; with --num_shards={num_shards} both "
+                "would be taken for one data set: remove the old ones or give "
+                "another --output_file"
+            )
+    return tuple(
+        f"{root}-{number:05}-of-{num_shards:05}{ending}"
+        for number in range(num_shards)
+    )
+
+
+def beyond_the_original(settings: Settings) -> list[str]:
+    """Returns which flags ask for what the original does not have."""
+    asked = {
+        f"--masking={settings.masking.strategy}": (
+            settings.masking.strategy not in original.STRATEGIES
+        ),
+        f"--sentence_objective={settings.sentence_objective}": (
+            settings.sentence_objective != "nsp"
+        ),
+        f"--segmenter={settings.words.segmenter}": (
+            settings.words.segmenter != "none"
+        ),
+        f"--word_list={settings.words.word_list}": bool(
+            settings.words.word_list
+        ),
+        f"--entity_list={settings.words.entity_list}": bool(
+            settings.words.entity_list
+        ),
+    }
+    asked[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
+        settings.vocab_file
+    )
+    asked |= {
+        f"--input_file={path}": True
+        for path in settings.input_files
+        if path.endswith(documents.JSON_LINES)
+    }
+    return [flag for flag, is_beyond in asked.items() if is_beyond]
+
+
+def resolve(settings: Settings) -> str:
+    """Returns which streams of chance a job uses.
+
+    Those that were asked for; else the original's, if this process works
+    alone and nothing is asked for that the original does not have.
+
+    Raises:
+        UserError: the original's streams were asked for, and something else
+            that they cannot give.
+    """
+    beyond = beyond_the_original(settings)
+    if settings.runner is not None:
+        beyond.append(f"--runner={settings.runner}")
+    if settings.random_streams is None:
+        is_plain = settings.num_workers == 1 and not beyond
+        return ORIGINAL if is_plain else INDEPENDENT
+    if settings.random_streams == ORIGINAL and beyond:
+        raise UserError(
+            f"--random_streams=original does not go with {', '.join(beyond)}: "
+            "the original has nothing like it; use "
+            "--random_streams=independent"
+        )
+    return settings.random_streams
+
+
+def check(settings: Settings) -> None:
+    """Checks what can be known before a file is read.
+
+    Raises:
+        UserError: a number is out of its range, or two flags contradict each
+            other.
+    """
+    has_pairs = settings.sentence_objective != "none"
+    packing.check_max_seq_length(settings.max_seq_length, has_pairs)
+    masking.check_settings(settings.masking, settings.max_seq_length)
+    for part in (settings, settings.masking, settings.words):
+        check_ranges(part)
+    if settings.runner is not None and settings.num_workers > 1:
+        raise UserError(
+            f"--num_workers={settings.num_workers}: with "
+            f"--runner={settings.runner} the runner decides that; leave it "
+            "out, and see --runner_options"
+        )
+    if settings.runner_options and settings.runner is None:
+        raise UserError(
+            f"--runner_options={','.join(settings.runner_options)}: there is "
+            "no --runner; add it, or leave them out"
+        )
+    if not 0 <= settings.short_seq_prob <= 1:
+        raise UserError(
+            f"--short_seq_prob={settings.short_seq_prob} is not a probability;"
+            " use 0 to 1"
+        )
+    outputs = settings.output_files
+    twice = sorted({path for path in outputs if outputs.count(path) > 1})
+    if twice:
+        raise UserError(f"--output_file names {', '.join(twice)} twice")
+    for path in outputs:
+        if os.path.isdir(path):
+            raise UserError(
+                f"--output_file={path}: is a folder; name a file in it"
+            )
+    both = {os.path.realpath(path) for path in settings.input_files} & {
+        os.path.realpath(path) for path in settings.output_files
+    }
+    if both:
+        raise UserError(
+            f"{both.pop()} is both input and output; give another --output_file"
+        )
+    if is_sentence_pieces(settings.vocab_file):
+        _check_for_sentence_pieces(settings)
+    if settings.masking.strategy == "entity" and not has_entities(settings):
+        raise UserError(
+            "--masking=entity: there are no entities; give --entity_list, or "
+            f"{documents.JSON_LINES} files that have them"
+        )
+
+
+def _check_for_sentence_pieces(settings: Settings) -> None:
+    """Checks that words are wanted as the pieces tell them.
+
+    Raises:
+        UserError: they are to come from elsewhere.
+    """
+    words = settings.words
+    for flag, is_asked in (
+        (f"--segmenter={words.segmenter}", words.segmenter != "none"),
+        (f"--word_list={words.word_list}", bool(words.word_list)),
+        (f"--entity_list={words.entity_list}", bool(words.entity_list)),
+        ("--masking=entity", settings.masking.strategy == "entity"),
+    ):
+        if is_asked:
+            raise UserError(
+                f"{flag} does not go with --vocab_file="
+                f"{settings.vocab_file}: in a SentencePiece vocabulary the "
+                "pieces themselves tell words; leave it out, or give a "
+                "WordPiece vocabulary (vocab.txt)"
+            )
+
+
+def has_entities(settings: Settings) -> bool:
+    """Returns whether there is a list of entities, or text that has them."""
+    return bool(settings.words.entity_list) or any(
+        path.endswith(documents.JSON_LINES) for path in settings.input_files
+    )
