@@ -102,6 +102,8 @@ class Command:
             UserError: there is no such flag, or a value is no value of it.
         """
         name, *rest = arguments
+        # Behind the first argument that is no flag, none is looked for.
+        FLAGS.set_gnu_getopt(False)
         try:
             rest = FLAGS.read_flags_from_files(rest, force_gnu=False)
             rest = [*_joined(rest)]
@@ -109,9 +111,9 @@ class Command:
             return list(FLAGS([name, *rest])[1:])
         except flags.UnrecognizedFlagError as error:
             near = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
-            hint = f"did you mean --{near[0]}? " if near else ""
+            hint = f"; did you mean --{near[0]}?" if near else ""
             raise UserError(
-                f"--{error.flagname} is no flag; {hint}(--help lists the flags)"
+                f"--{error.flagname} is no flag{hint} (--help lists the flags)"
             ) from error
         except flags.Error as error:
             raise UserError(f"{error} (--help lists the flags)") from error
