@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from absl import flags
+from absl import flags, logging
 
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import (
@@ -29,6 +29,10 @@ from bert_keras3.safekeeping.settings import (
 )
 
 FLAGS = flags.FLAGS
+
+# Importing it defines absl's own flags, such as --verbosity, which scripts
+# written for the original may be given.
+_LIBRARY = logging
 
 _T = TypeVar("_T")
 
@@ -258,6 +262,9 @@ class _Definition:
         else:
             head = f"--{self.name}={_PLACEHOLDERS[self.kind]}"
         notes = []
+        if len(_INDENT + head) > width:
+            head = f"--{self.name}=NAME"
+            notes.append(f"One of {', '.join(about.choices)}.")
         if allowed := allowed_range(about):
             notes.append(f"{allowed[0].upper()}{allowed[1:]}.")
         if self.default is dataclasses.MISSING:

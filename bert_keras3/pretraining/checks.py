@@ -28,6 +28,12 @@ def check_job(job: Job) -> None:
             "there is nothing to do: give --do_train or --do_eval, or both"
         )
     check_ranges(job)
+    if job.masking is not None and job.masking.strategy == masking.NO_MASKS:
+        raise UserError(
+            "--masking=none is for create_pretraining_data.py, which then "
+            "leaves the masks to this script; name here how they are drawn, "
+            "or leave --masking out to take those of the records"
+        )
     check_max_seq_length(job.max_seq_length, job.sentence_objective != "none")
     masking.check_settings(
         job.masking
