@@ -33,3 +33,18 @@ def test_commands_that_share_no_training(command, told):
     assert ended.returncode == 2
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_an_installed_command_is_found_by_its_name(
+    load_script, tmp_path, monkeypatch
+):
+    start_workers = load_script("bert_keras3.commands.start_workers")
+    script = tmp_path / "run_classifier.py"
+    script.touch()
+    installed = tmp_path / "run_classifier_of_mine"
+    installed.write_text("#!/bin/sh\n")
+    installed.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = start_workers.find_script
+    assert found(str(script)) == [sys.executable, str(script)]
+    assert found("run_classifier_of_mine") == [str(installed)]

@@ -43,7 +43,9 @@ class Conversion:
     )
     format: str | None = flag(
         None,
-        "Format to write.",
+        "Format to write. google: bert_model.ckpt, bert_config.json and "
+        "vocab.txt; huggingface: a folder that transformers loads; keras: a "
+        "folder or a .keras or .weights.h5 file.",
         group="What to do",
         choices=("google", "huggingface", "keras"),
     )
@@ -73,8 +75,8 @@ class Conversion:
     )
     verify: bool = flag(
         False,
-        "Run the same inputs through the original and the converted model; "
-        "if an output differs by more than 1e-5, nothing is written.",
+        "Run the same inputs through the input's model and the converted "
+        "one; if an output differs by more than 1e-5, nothing is written.",
         group="What to do",
     )
     bert_config_file: str | None = flag(
@@ -127,7 +129,8 @@ class Conversion:
     )
     add_tokens: str | None = flag(
         None,
-        "File with new words for the vocabulary, one a line.",
+        "File with new words for the vocabulary, one a line. The embedding "
+        "of each starts as the mean of those of its pieces.",
         group="Vocabulary",
     )
     report_text: str | None = flag(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import shutil
 import sys
 import textwrap
@@ -153,7 +154,11 @@ class Command:
             width = _WIDTH
             if sys.stdout.isatty():
                 width = shutil.get_terminal_size((_WIDTH, 24)).columns
-        parts = [] if wanted else [self.doc.strip()]
+        doc = self.doc.strip()
+        if not sys.argv[0].endswith(".py"):
+            # An installed command is called by its name alone.
+            doc = re.sub(r"\bpython (\w+)\.py\b", r"\1", doc)
+        parts = [] if wanted else [doc]
         for group in GROUPS:
             texts = [
                 definition.help(width)

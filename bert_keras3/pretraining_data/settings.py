@@ -24,16 +24,17 @@ class WordSettings:
 
     segmenter: str = flag(
         "none",
-        "What joins Chinese characters to words for whole-word masking; "
-        "jieba needs the package jieba (the extra chinese). With none, each "
-        "character is a word.",
+        "What joins Chinese characters into words for masking. jieba needs "
+        "the package jieba (the extra chinese); with none, each character is "
+        "a word of its own.",
         group="Words and masks",
         choices=("none", "jieba"),
     )
     word_list: str | None = flag(
         None,
-        "Text file with a word on each line. Where one of them occurs in the "
-        "text, the longest is masked as one word.",
+        "Text file with a word on each line, such as Chinese words of "
+        "several characters. Where they occur in the text, each is one word "
+        "for masking; where several fit, the longest.",
         group="Words and masks",
     )
     entity_list: str | None = flag(
@@ -55,12 +56,12 @@ class MaskingSettings:
 
     strategy: str = flag(
         "token",
-        "What is masked together: token (single WordPiece tokens), "
-        "whole_word, ngram (1 to 4 words in a row), entity, or none. "
-        "create_pretraining_data masks single tokens by default, and "
-        "--masking=none leaves it to run_pretraining; run_pretraining draws "
-        "new masks in every epoch if this is given, and by default takes "
-        "those of the records.",
+        "What is masked together. token: single WordPiece tokens; "
+        "whole_word: whole words; ngram: several words in a row; entity: "
+        "whole entities. create_pretraining_data masks single tokens by "
+        "default; with none it masks nothing, so that run_pretraining can. "
+        "run_pretraining takes the masks of the records by default; with one "
+        "of the others it draws new ones while training.",
         group="Words and masks",
         name="masking",
         choices=("token", "whole_word", "ngram", "entity", "none"),
@@ -250,7 +251,8 @@ class VocabularySettings:
     )
     min_frequency: int = flag(
         2,
-        "Characters, pieces and words that occur less often are left out.",
+        "Smallest number of times that a piece (or with --base_vocab_file a "
+        "word) must occur in the text to become an entry.",
         group="Vocabulary",
         least=1,
     )

@@ -113,9 +113,9 @@ class TrainingSettings:
     )
     lazy_embeddings: bool = flag(
         False,
-        "Update only the word embeddings of tokens that occur in the batch; "
-        "by default momentum and weight decay move all of them at every "
-        "step.",
+        "Update only the word embeddings of tokens that the batch contains "
+        "or has to predict; by default momentum and weight decay move all of "
+        "them at every step.",
         group="Training",
     )
     gradient_accumulation_steps: int = flag(
@@ -135,8 +135,9 @@ class TrainingSettings:
     )
     eval_steps: int | None = flag(
         None,
-        "While training, evaluate after every so many steps too; needs "
-        "--do_eval.",
+        "While training, also evaluate after every so many steps; needs "
+        "--do_eval. By default fine-tuning evaluates after every epoch, and "
+        "pretraining before the first step and after the last.",
         group="Training",
         least=1,
     )
@@ -168,9 +169,8 @@ class JobSettings:
     do_train: bool = flag(False, "Train the model.", group="What to do")
     do_eval: bool = flag(
         False,
-        "Evaluate the model. With --do_train also while training: "
-        "fine-tuning evaluates after every epoch, pretraining before the "
-        "first step and after the last.",
+        "Evaluate the model; with --do_train, while training too (see "
+        "--eval_steps).",
         group="What to do",
     )
     output_dir: str | os.PathLike[str] = flag(
@@ -205,7 +205,7 @@ class JobSettings:
         1,
         "Number of parts of a training batch, or of batches of an "
         "evaluation, that are computed at the same time. Another number "
-        "draws other dropout masks. By default 2 on a CPU with two cores, "
+        "draws other dropout masks. By default 2 on a CPU of two cores, "
         "otherwise 1.",
         group="Speed and memory",
         least=1,

@@ -130,7 +130,7 @@ def test_ranges_of_settings_made_in_python():
     check_ranges(Settings(folder="a"))
     with pytest.raises(UserError, match="--steps=0: give a number at least 1"):
         check_ranges(Settings(folder="a", steps=0))
-    with pytest.raises(UserError, match="--mode=x .*; use slow, fast"):
+    with pytest.raises(UserError, match=r"--mode=x .*; use slow, fast"):
         check_ranges(Settings(folder="a", mode="x"))
     with pytest.raises(UserError, match=r"--speed=nan: .* from 0 to 1"):
         check_ranges(Part(float("nan")))
