@@ -213,12 +213,11 @@ def test_help_of_a_script(script, argument):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_choices_are_the_keys_of_the_tables():
+def test_choices_are_the_keys_of_the_tables(load_script):
     """Settings load no library, so they cannot read the tables."""
     from bert_keras3.checkpointing.checkpoint import ARCHITECTURES
     from bert_keras3.checkpointing.formats import FORMATS
     from bert_keras3.checkpointing.inspection import TASKS as USES
-    from bert_keras3.commands.convert_checkpoint import Conversion
     from bert_keras3.finetuning.settings import DataChoices, Job
     from bert_keras3.finetuning.tasks import TASKS
     from bert_keras3.inputs.delimited import QUOTINGS
@@ -232,10 +231,12 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.pretraining_data.settings import Settings as Records
     from bert_keras3.training.devices import DISTRIBUTIONS
 
+    convert = load_script("bert_keras3.commands.convert_checkpoint")
+    conversion = convert.Conversion
     for kind, name, table in (
-        (Conversion, "architecture", ARCHITECTURES),
-        (Conversion, "format", FORMATS),
-        (Conversion, "task", USES),
+        (conversion, "architecture", ARCHITECTURES),
+        (conversion, "format", FORMATS),
+        (conversion, "task", USES),
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
         (DataChoices, "problem_type", TASKS),
