@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 
-from bert_keras3.commands.tables import print_table
+from bert_keras3.commands.screen import print_table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUTPUT = pathlib.Path("demo_output")

@@ -141,41 +141,41 @@ class Conversion:
     )
 
 
-FLAGS = flags.FLAGS
 COMMAND = flags.Command(__doc__, Conversion)
 
 
 def main() -> None:
     """Inspects or converts, as the flags say."""
-    COMMAND.read(Conversion)
-    wanted = {name: FLAGS[name].value for name in ("input", "output", "format")}
-    if FLAGS.inspect is not None:
-        if any(wanted.values()):
+    wanted = COMMAND.read(Conversion)
+    source, target, form = wanted.input, wanted.output, wanted.format
+    if wanted.inspect is not None:
+        if source or target or form:
             raise UserError("--inspect stands alone: give no --input with it")
         entry.load_tensorflow()
-        _inspect()
-        return
-    absent = [f"--{name}" for name, value in wanted.items() if not value]
-    if absent:
+        _inspect(wanted.inspect, wanted)
+    elif source and target and form:
+        entry.load_tensorflow()
+        _convert(source, target, form, wanted)
+    else:
+        given = {"--input": source, "--output": target, "--format": form}
+        absent = [name for name, value in given.items() if not value]
         raise UserError(
             f"{', '.join(absent)}: missing. To convert, give --input, "
             "--output and --format; to look at a checkpoint, --inspect"
         )
-    entry.load_tensorflow()
-    _convert()
 
 
-def _inspect() -> None:
+def _inspect(path: str, wanted: Conversion) -> None:
     from bert_keras3.checkpointing.inspection import inspect
 
-    inspection = inspect(FLAGS.inspect)
-    if FLAGS.json:
+    inspection = inspect(path)
+    if wanted.json:
         print(json.dumps(inspection.to_dict(), indent=2))
     else:
-        _show(inspection)
+        _show(inspection, wanted.task)
 
 
-def _show(inspection: Inspection) -> None:
+def _show(inspection: Inspection, task: str | None) -> None:
     from bert_keras3.checkpointing.names import FAMILIES
     from bert_keras3.commands.screen import Screen
 
@@ -207,7 +207,7 @@ def _show(inspection: Inspection) -> None:
         ],
     )
     for fit in inspection.fits:
-        if fit.task == FLAGS.task:
+        if fit.task == task:
             for what in ("missing", "unused", "wrong_shape"):
                 for name in getattr(fit, what):
                     screen.say(f"{what.replace('_', ' ')}: {name}")
@@ -215,29 +215,29 @@ def _show(inspection: Inspection) -> None:
         screen.say(f"note: {note}")
 
 
-def _convert() -> None:
+def _convert(source: str, target: str, form: str, wanted: Conversion) -> None:
     from bert_keras3.checkpointing.added_tokens import read_words
     from bert_keras3.checkpointing.conversion import Settings, convert
 
-    words = FLAGS.add_tokens and read_words(pathlib.Path(FLAGS.add_tokens))
+    words = wanted.add_tokens and read_words(pathlib.Path(wanted.add_tokens))
     outcome = convert(
-        FLAGS.input,
-        FLAGS.output,
+        source,
+        target,
         Settings(
-            format=FLAGS.format,
-            with_optimizer=FLAGS.with_optimizer,
-            architecture=FLAGS.architecture,
-            labels_file=FLAGS.labels_file,
+            format=form,
+            with_optimizer=wanted.with_optimizer,
+            architecture=wanted.architecture,
+            labels_file=wanted.labels_file,
             words=words or (),
-            verify=FLAGS.verify,
-            config_file=FLAGS.bert_config_file,
-            vocab_file=FLAGS.vocab_file,
+            verify=wanted.verify,
+            config_file=wanted.bert_config_file,
+            vocab_file=wanted.vocab_file,
         ),
     )
-    _tell(outcome)
+    _tell(outcome, wanted)
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Outcome, wanted: Conversion) -> None:
     from rich.filesize import decimal
 
     from bert_keras3.checkpointing.added_tokens import report_saving
@@ -247,7 +247,7 @@ def _tell(outcome: Outcome) -> None:
     say = Screen().say
     result = outcome.result
     say(
-        f"wrote {FLAGS.output}: {result.architecture} with "
+        f"wrote {wanted.output}: {result.architecture} with "
         f"{parameters(result.arrays):,} parameters; heads: "
         f"{', '.join(result.heads) or 'none'}"
     )
@@ -258,10 +258,10 @@ def _tell(outcome: Outcome) -> None:
         )
     if outcome.left_out:
         say(
-            f"left out, since --format={FLAGS.format} has no name for them: "
+            f"left out, since --format={wanted.format} has no name for them: "
             f"{', '.join(outcome.left_out)}"
         )
-    if FLAGS.format == "google" and result.config.hidden_act == "gelu_erf":
+    if wanted.format == "google" and result.config.hidden_act == "gelu_erf":
         say(
             "hidden_act is gelu_erf, which the original's own code does not "
             'know; with "gelu" in bert_config.json it runs, and each '
@@ -270,8 +270,8 @@ def _tell(outcome: Outcome) -> None:
     if outcome.added is not None:
         for line in outcome.added.lines():
             say(line)
-        if FLAGS.report_text:
-            text = pathlib.Path(FLAGS.report_text)
+        if wanted.report_text:
+            text = pathlib.Path(wanted.report_text)
             say(report_saving(outcome.source, result, text))
     if outcome.difference is not None:
         say(f"largest difference of any output: {outcome.difference:.3g}")
