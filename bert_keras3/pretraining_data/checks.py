@@ -112,14 +112,14 @@ def beyond_the_original(settings: Settings) -> list[str]:
 
 
 def resolve(settings: Settings) -> str:
-    """Returns which streams of chance a job uses.
+    """Returns in which order a job draws random numbers.
 
-    Those that were asked for; else the original's, if this process works
+    That which was asked for; else the original's, if this process works
     alone and nothing is asked for that the original does not have.
 
     Raises:
-        UserError: the original's streams were asked for, and something else
-            that they cannot give.
+        UserError: the original's order was asked for, and something else
+            that it cannot give.
     """
     beyond = beyond_the_original(settings)
     if settings.runner is not None:

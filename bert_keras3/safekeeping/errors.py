@@ -1,7 +1,7 @@
 """The exceptions that mean the person at the keyboard: a mistake, a stop.
 
 How they are shown (one message) and what the exit code is then is decided in
-`console.entry`.
+`commands/entry.py`.
 """
 
 from __future__ import annotations

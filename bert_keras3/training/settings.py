@@ -166,6 +166,11 @@ WITHOUT_EFFECT = ("tensorboard", "save_checkpoints_steps")
 class JobSettings:
     """What every job of a training is told."""
 
+    output_dir: str | os.PathLike[str] = flag(
+        help="Folder of the run: the model, the results and the state from "
+        "which a stopped training continues. It need not exist.",
+        group="What to do",
+    )
     do_train: bool = flag(False, "Train the model.", group="What to do")
     do_eval: bool = flag(
         False,
@@ -173,17 +178,12 @@ class JobSettings:
         "--eval_steps).",
         group="What to do",
     )
-    output_dir: str | os.PathLike[str] = flag(
-        help="Folder of the run: the model, the results and the state from "
-        "which a stopped training continues. It need not exist.",
-        group="What to do",
-    )
     overwrite_output_dir: bool = flag(
         False,
         "Delete the run that is in --output_dir and start again. By default "
         "a stopped training continues, and another training in the same "
         "folder is refused.",
-        group="What to do",
+        group="Training",
     )
     eval_batch_size: int = flag(
         8,

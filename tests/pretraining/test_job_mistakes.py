@@ -66,6 +66,7 @@ def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes] | None:
         ({"max_eval_steps": 0}, "--max_eval_steps=0"),
         ({"sentence_objective": "next"}, "use nsp, sop, none"),
         ({"checkpoint_format": "npz"}, "use google, keras, huggingface"),
+        ({"masking": MaskingSettings("none")}, "is for create_pretraining"),
         (
             {"checkpoint_format": "keras", "with_optimizer": True},
             "no place for the optimiser's",
