@@ -126,6 +126,23 @@ def require_special_tokens(
         )
 
 
+def tokens_in_order(vocab: Mapping[str, int]) -> tuple[str, ...]:
+    """Returns one token for each id, from 0.
+
+    Args:
+        vocab: {token: id}, not empty.
+
+    Returns:
+        The tokens; `[missingN]` for an id N that no token has, so that the
+        ids behind it stay as they are.
+    """
+    by_id = {number: token for token, number in vocab.items()}
+    return tuple(
+        by_id.get(number, f"[missing{number}]")
+        for number in range(max(by_id) + 1)
+    )
+
+
 def guess_do_lower_case(
     checkpoint: Path | None, vocab: Mapping[str, int]
 ) -> tuple[bool, str]:
@@ -151,10 +168,7 @@ def guess_do_lower_case(
     if checkpoint is not None:
         path = pathlib.Path(checkpoint).absolute()
         folder = path if path.is_dir() else path.parent
-        answer = _case_of_files(folder)
-        for name in (path.name, folder.resolve().name):
-            if answer is None and _MODEL_NAME.search(name):
-                answer = _case_of_name(name)
+        answer = _case_of_files(folder) or _case_of_model(path, folder)
         if answer is not None:
             return answer
     words = [token for token in vocab if not _has_punctuation(token)]
@@ -178,15 +192,15 @@ def validate_case_matches_checkpoint(
     """
     if not init_checkpoint:
         return None
-    name = pathlib.Path(init_checkpoint).parent.name
-    answer = _case_of_name(name)
+    path = pathlib.Path(init_checkpoint).absolute()
+    answer = _case_of_model(path, path if path.is_dir() else path.parent)
     if answer is None or answer[0] == do_lower_case:
         return None
     kind = "lower-cased" if answer[0] else "cased"
     advice = (
         f"--do_lower_case={do_lower_case} does not suit the checkpoint "
-        f"{os.fspath(init_checkpoint)}: a model named {name} was trained on "
-        f"{kind} text; --do_lower_case={answer[0]} would match it"
+        f"{os.fspath(init_checkpoint)}: a model with {answer[1]} was "
+        f"trained on {kind} text; --do_lower_case={answer[0]} would match it"
     )
     logging.getLogger(__name__).warning(advice)
     return advice
@@ -298,6 +312,17 @@ def _lowercase_of_normalizer(normalizer: Mapping[str, Any]) -> bool | None:
         return bool(normalizer["lowercase"])
     answers = map(_lowercase_of_normalizer, normalizer.get("normalizers") or ())
     return next((answer for answer in answers if answer is not None), None)
+
+
+def _case_of_model(
+    path: pathlib.Path, folder: pathlib.Path
+) -> tuple[bool, str] | None:
+    """Guesses from the names of a checkpoint and of its own folder."""
+    for name in (path.name, folder.resolve().name):
+        answer = _case_of_name(name) if _MODEL_NAME.search(name) else None
+        if answer is not None:
+            return answer
+    return None
 
 
 def _case_of_name(name: str) -> tuple[bool, str] | None:

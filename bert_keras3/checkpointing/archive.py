@@ -1,7 +1,9 @@
 """Opens `.zip` archives that may have been made to do harm.
 
 Nothing is written outside of the folder, and nothing swells beyond what
-weights can; where archives come from is `download`'s and `sources`' matter.
+weights can. Names are checked here, since `ZipFile.extract` takes `..` out of
+a name and writes the file elsewhere than its maker said, where an archive
+with such a name should be refused, and knows neither links nor limits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Downloads one large file: with a progress bar, resumed, checked.
 
-What the file is and where it is kept is `sources`' matter.
+The tries are counted here: urllib3's `Retry` sends a request again, but a body
+that breaks off half-way has to go on behind the bytes that have come, of the
+same version of the file, and each redirection is checked before it is taken.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Writes TensorFlow checkpoints tensor by tensor, so that none is in memory.
 
-TensorFlow's own writer takes all tensors at once; it writes the same bytes.
-`tensor_index` reads the index.
+TensorFlow's own writer, SaveV2, takes all tensors of a data file at once; it
+writes the same bytes. One SaveV2 a tensor, and MergeV2Checkpoints after them,
+gives as many data files as tensors (tried in TensorFlow 2.21), where published
+models have one. `tensor_index` reads the index.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from tensorflow.core.protobuf import tensor_bundle_pb2
 
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.tensor_index import MAGIC
+from bert_keras3.safekeeping.binary_encoding import masked, varint
 
 _RESTART_INTERVAL = 16
 _UNCOMPRESSED = b"\0"
@@ -44,7 +47,7 @@ def write(prefix: pathlib.Path, arrays: Arrays) -> None:
                 shape=_shape(arrays.shape(name)),
                 offset=offset,
                 size=array.nbytes,
-                crc32c=_masked(_checksum(raw)),
+                crc32c=masked(_checksum(raw)),
             )
             records.append((name.encode(), entry.SerializeToString()))
     pathlib.Path(f"{prefix}.index").write_bytes(_table(records))
@@ -68,10 +71,10 @@ def _table(records: list[tuple[bytes, bytes]]) -> bytes:
 
 def _add_block(table: bytearray, block: bytes) -> bytes:
     """Appends a block; returns where it is, as the format writes that."""
-    handle = _varint(len(table)) + _varint(len(block))
+    handle = varint(len(table)) + varint(len(block))
     table += block + _UNCOMPRESSED
     checksum = google_crc32c.value(block + _UNCOMPRESSED)
-    table += struct.pack("<I", _masked(checksum))
+    table += struct.pack("<I", masked(checksum))
     return handle
 
 
@@ -84,8 +87,8 @@ def _block(records: list[tuple[bytes, bytes]]) -> bytes:
             shared = _shared(previous, key)
         elif number:
             restarts.append(len(block))
-        block += _varint(shared) + _varint(len(key) - shared)
-        block += _varint(len(value)) + key[shared:] + value
+        block += varint(shared) + varint(len(key) - shared)
+        block += varint(len(value)) + key[shared:] + value
         previous = key
     return bytes(block) + struct.pack(
         f"<{len(restarts) + 1}I", *restarts, len(restarts)
@@ -109,15 +112,6 @@ def _successor(key: bytes) -> bytes:
     return key
 
 
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
 def _checksum(raw: memoryview) -> int:
     """CRC-32C, in pieces, since the library takes copies."""
     checksum = 0
@@ -125,9 +119,3 @@ def _checksum(raw: memoryview) -> int:
         piece = bytes(raw[start : start + (1 << 24)])
         checksum = google_crc32c.extend(checksum, piece)
     return checksum
-
-
-def _masked(checksum: int) -> int:
-    """What LevelDB stores, so that sums over sums are not special."""
-    rotated = (checksum >> 15) | (checksum << 17)
-    return (rotated + 0xA282EAD8) & 0xFFFFFFFF

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tokenization.opening import read_tokens
-from tokenization.vocab import is_sentence_pieces, load_vocab
+from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
 SENTENCE_PIECES = "spiece.model"
 
@@ -23,7 +23,7 @@ def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
 
     Returns:
         The tokens in the order of their ids; ids that a `tokenizer.json`
-        leaves out are filled with `[holeN]`.
+        leaves out are filled with `[missingN]`.
 
     Raises:
         UserError: the file cannot be read or is no vocabulary.
@@ -32,11 +32,7 @@ def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
         return tuple(read_tokens(path))
     ids = load_vocab(path)
     if path.suffix == ".json":
-        tokens = {number: token for token, number in ids.items()}
-        return tuple(
-            tokens.get(number, f"[hole{number}]")
-            for number in range(max(tokens) + 1)
-        )
+        return tokens_in_order(ids)
     # Universal newlines would also cut at U+2028, a token of the Chinese
     # vocabulary.
     lines = path.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")

@@ -21,7 +21,11 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from bert_keras3.training.run_folder import RunFiles, RunFolder
 from tokenization.opening import Tokenizer, open_tokenizer
-from tokenization.vocab import is_sentence_pieces, load_vocab
+from tokenization.vocab import (
+    is_sentence_pieces,
+    load_vocab,
+    tokens_in_order,
+)
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
@@ -164,7 +168,9 @@ class FinetuningFolder:
         if pathlib.Path(vocab_file).suffix == ".json":
             vocab = load_vocab(vocab_file)
             with atomic_write(self / VOCABULARY, newline="\n") as file:
-                file.writelines(f"{token}\n" for token in _in_order(vocab))
+                file.writelines(
+                    f"{token}\n" for token in tokens_in_order(vocab)
+                )
         else:
             with atomic_path(self / VOCABULARY) as temporary:
                 shutil.copyfile(vocab_file, temporary)
@@ -279,12 +285,3 @@ def new_model(config: BertConfig, task: Task) -> BertWithHeads:
     from modeling import BertWithHeads
 
     return BertWithHeads(config, task.heads, labels=task.labels)
-
-
-def _in_order(vocab: dict[str, int]) -> list[str]:
-    """Returns one token for each line; a number without one gets a filler."""
-    by_id = {number: token for token, number in vocab.items()}
-    return [
-        by_id.get(number, f"[missing{number}]")
-        for number in range(max(by_id) + 1)
-    ]

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from bert_keras3.safekeeping.binary_encoding import varint
+
 _FLOAT32 = np.dtype("<f4")
 
 
@@ -35,7 +37,7 @@ def encode_examples(columns: Mapping[str, np.ndarray]) -> Iterator[bytes]:
             payload = field.data[field.ends[row] : field.ends[row + 1]]
             parts += (field.heads[len(payload)], payload)
         features = b"".join(parts)
-        yield b"\x0a" + _varint(len(features)) + features
+        yield b"\x0a" + varint(len(features)) + features
 
 
 class _Field:
@@ -58,27 +60,18 @@ class _Heads(dict[int, bytes]):
 
     def __init__(self, key: bytes, kind: bytes) -> None:
         super().__init__()
-        self._key = b"\x0a" + _varint(len(key)) + key
+        self._key = b"\x0a" + varint(len(key)) + key
         self._kind = kind
 
     def __missing__(self, size: int) -> bytes:
         # Field numbers of tensorflow/core/example/{example,feature}.proto,
         # from the innermost message to the map entry.
-        head = b"\x0a" + _varint(size)
-        head = self._kind + _varint(len(head) + size) + head
-        head = self._key + b"\x12" + _varint(len(head) + size) + head
-        head = b"\x0a" + _varint(len(head) + size) + head
+        head = b"\x0a" + varint(size)
+        head = self._kind + varint(len(head) + size) + head
+        head = self._key + b"\x12" + varint(len(head) + size) + head
+        head = b"\x0a" + varint(len(head) + size) + head
         self[size] = head
         return head
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def _varints(array: np.ndarray) -> tuple[bytes, list[int]]:

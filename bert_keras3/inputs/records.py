@@ -20,6 +20,7 @@ from typing import IO, Any
 import google_crc32c
 import numpy as np
 
+from bert_keras3.safekeeping.binary_encoding import masked
 from bert_keras3.safekeeping.errors import UserError
 
 INPUT_IDS = "input_ids"
@@ -289,8 +290,7 @@ def _unpack(path: str, file: IO[bytes], skip_corrupt: bool) -> bool:
 
 def _checksum(data: bytes) -> int:
     """Returns the CRC-32C of `data`, rotated and shifted as TFRecord does."""
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked(google_crc32c.value(data))
 
 
 def _frame(record: bytes) -> bytes:

@@ -81,16 +81,20 @@ def run(job: Job, screen: Screen) -> None:
             job.training.computing,
         )
         folder = RunFolder(session.output_dir, FILES)
-        _check_folder(job, folder)
+        folder.check_is_folder()
+        start = _open_checkpoint(_model_choices(job, folder, screen))
+        if job.do_train:
+            _check_folder(job, folder, start)
         # Others may evaluate what is there while it is trained.
         with session.locked() if job.do_train else contextlib.nullcontext():
-            _run(job, folder, session)
+            _run(job, folder, session, start)
 
 
-def _run(job: Job, folder: RunFolder, session: Session) -> None:
+def _run(
+    job: Job, folder: RunFolder, session: Session, start: Checkpoint
+) -> None:
     """Does a job whose flags and folder are as they should be."""
     screen, computing = session.screen, job.training.computing
-    start = _open_checkpoint(_model_choices(job, folder, screen))
     _check_length(job, start)
     to_train, to_evaluate = _open_records(job, start, screen)
     make_deterministic(job.training.seed)
@@ -129,19 +133,18 @@ def _run(job: Job, folder: RunFolder, session: Session) -> None:
         _write_evaluation(job, folder, evaluation, common, screen)
 
 
-def _check_folder(job: Job, folder: RunFolder) -> None:
-    """Checks that nothing in the folder would be lost."""
-    folder.check_is_folder()
-    if not job.do_train:
-        return
-    checkpoint = job.model.init_checkpoint
-    if checkpoint is not None and folder.path.exists():
-        beside = checkpointing.locate(checkpoint).weights.parent
-        if beside.samefile(folder.path):
-            raise UserError(
-                f"--output_dir={folder.path}: holds the --init_checkpoint, "
-                "whose files would be replaced; give another folder"
-            )
+def _check_folder(job: Job, folder: RunFolder, start: Checkpoint) -> None:
+    """Checks that a training would lose nothing in the folder."""
+    weights = start.weights_file
+    if (
+        weights is not None
+        and folder.path.exists()
+        and weights.parent.samefile(folder.path)
+    ):
+        raise UserError(
+            f"--output_dir={folder.path}: holds the --init_checkpoint, "
+            "whose files would be replaced; give another folder"
+        )
     if not job.overwrite_output_dir:
         folder.refuse_foreign_files()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import location, tensor_index
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.datasets import find_dataset
 from bert_keras3.finetuning.encoding import TextEncoder
@@ -54,6 +55,26 @@ def read_csv(path):
 def assert_same_bits(ours, theirs):
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_training_opens_its_checkpoint_once(job, change, screen, monkeypatch):
+    located, parsed = [], []
+    local_path, parse = location.local_path, tensor_index.parse
+    monkeypatch.setattr(
+        location,
+        "local_path",
+        lambda path: located.append(str(path)) or local_path(path),
+    )
+    monkeypatch.setattr(
+        tensor_index, "parse", lambda index: parsed.append(1) or parse(index)
+    )
+    run(change(job, num_train_epochs=1), screen)
+    # The other one is the model.keras of the run, with its best weights.
+    assert located == [
+        job.encoder.init_checkpoint,
+        str(job.output_dir / run_folder.MODEL),
+    ]
+    assert len(parsed) == 1
 
 
 def test_it_learns_and_says_what_it_did(finished):

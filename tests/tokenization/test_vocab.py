@@ -164,6 +164,44 @@ def test_case_from_the_name(tmp_path, name, answer):
     assert f"--do_lower_case={answer} would match" in advice
 
 
+@pytest.mark.parametrize("around", ["my-uncased-work", "uncased"])
+def test_case_only_from_the_name_of_the_model(tmp_path, monkeypatch, around):
+    model = tmp_path / around / "cased_L-12_H-768_A-12"
+    plain = tmp_path / "my-cased-work" / "experiment"
+    for folder in (model, plain):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(model.parent)
+    for path in (
+        model.name,  # relative, so that the folder around has no say
+        f"{model.name}/bert_model.ckpt",
+        model,
+        model / "bert_model.ckpt",
+    ):
+        assert vocab.guess_do_lower_case(path, {"a": 0}) == (
+            False,
+            "the name cased_L-12_H-768_A-12",
+        )
+        assert vocab.validate_case_matches_checkpoint(False, path) is None
+    # The name of a published model that is not there.
+    model.rmdir()
+    assert vocab.guess_do_lower_case(model.name, {"a": 0})[0] is False
+    for path in (plain, plain / "bert_model.ckpt"):
+        answer, reason = vocab.guess_do_lower_case(path, {"a": 0})
+        assert answer is True
+        assert "in the vocabulary" in reason
+
+
+def test_case_of_a_model_unpacked_to_the_cache(tmp_path):
+    cache = tmp_path / "uncased-cache" / "cased_L-12_H-768_A-12-0123456789ab"
+    for folder in (cache, cache / "cased_L-12_H-768_A-12"):
+        path = folder / "bert_model.ckpt"
+        assert vocab.guess_do_lower_case(path, {"a": 0})[0] is False
+
+
+def test_ids_without_a_token_get_one():
+    assert vocab.tokens_in_order({"b": 2, "a": 0}) == ("a", "[missing1]", "b")
+
+
 @pytest.mark.parametrize("checkpoint", [None, "", "my_model/bert_model.ckpt"])
 def test_no_advice_without_a_telling_name(checkpoint):
     for case in (True, False):
