@@ -333,6 +333,9 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
     """Writes `--do_train True` and `--do_train=yes` as `--do_train=true`.
 
     Up to the first argument that is no flag, nor the value of one.
+
+    Raises:
+        UserError: a boolean is to be something else.
     """
     rest = list(arguments)
     while rest:
@@ -350,7 +353,9 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
         else:
             if not equals and rest and rest[0].lower() in (*_TRUE, *_FALSE):
                 equals, value = "=", rest.pop(0)
-            if equals and value.lower() in (*_TRUE, *_FALSE):
+            if equals and value.lower() not in (*_TRUE, *_FALSE):
+                raise UserError(f"--{name}={value}: give true or false")
+            if equals:
                 value = str(value.lower() in _TRUE).lower()
             yield f"--{name}{equals}{value}"
 

@@ -114,7 +114,7 @@ def test_a_file_of_flags(command, tmp_path):
         (["--speed=2"], "--speed=2.0: give a number from 0 to 1"),
         (["--weights=1,b"], "--weights=1,b: could not convert"),
         (["--mode=fats"], "mode"),
-        (["--do_train=perhaps"], "do_train"),
+        (["--do_train=perhaps"], "--do_train=perhaps: give true or false"),
         (["--folder=", "--zzzzzz"], "--zzzzzz is no flag (--help"),
         ([], "--folder is missing: Where to"),
     ],
@@ -123,7 +123,7 @@ def test_mistakes(command, arguments, message):
     given = arguments if not arguments else ["--folder=out", *arguments]
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         read(command, *given)
-    assert "\n" not in str(caught.value).replace("value should be", "")
+    assert "\n" not in str(caught.value)
 
 
 def test_ranges_of_settings_made_in_python():
