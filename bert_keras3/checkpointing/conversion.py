@@ -18,8 +18,8 @@ from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.checkpointing.loading import compare
-from bert_keras3.checkpointing.location import Path
 from bert_keras3.checkpointing.opening import open_checkpoint
+from bert_keras3.checkpointing.sources import Path
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 

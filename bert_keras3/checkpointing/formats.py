@@ -1,7 +1,7 @@
-"""The table of formats: how each is read and written.
+"""The table of formats: how each is recognised, read and written.
 
-A new format is a module with a `read`, a `write` and one line here; `location`
-learns to recognise it by its file names.
+A new format is a module with a `find`, a `find_in`, a `read`, perhaps a
+`write`, and one row here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
     refuse_unless_modelled,
 )
-from bert_keras3.checkpointing.location import KERAS_ENDINGS, Path
+from bert_keras3.checkpointing.keras_weights import ENDINGS as KERAS_ENDINGS
+from bert_keras3.checkpointing.sources import Path
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder, atomic_path
 from modeling.config import BertConfig
@@ -35,16 +36,24 @@ class Format:
     """How one format is read and written.
 
     Attributes:
+        find: returns the weights that the path of a file means, or None if
+            it is of another format; looks at names alone.
+        find_in: returns the weights that lie in a folder, likewise.
         read: opens the weights.
         read_config: reads the configuration beside them.
         write: fills an empty folder.
         only_modelled: whether it has names only for what there is a model of.
+        config_inside: reads the configuration that a file of weights may
+            carry, which counts more than one beside it.
     """
 
+    find: Callable[[pathlib.Path], pathlib.Path | None]
+    find_in: Callable[[pathlib.Path], list[pathlib.Path]]
     read: Callable[[pathlib.Path], Arrays]
     read_config: Callable[[pathlib.Path], BertConfig]
     write: Callable[[pathlib.Path, Checkpoint], None]
     only_modelled: bool = True
+    config_inside: Callable[[pathlib.Path], BertConfig | None] | None = None
 
 
 # Nobody calls a folder so.
@@ -52,16 +61,27 @@ _FILES = (".h5", ".ckpt", ".safetensors", ".index", ".bin")
 
 FORMATS: Mapping[str, Format] = {
     "google": Format(
+        google.find,
+        google.find_in,
         google.read,
         BertConfig.from_json_file,
         google.write,
         only_modelled=False,
     ),
     "huggingface": Format(
-        huggingface.read, huggingface_config.from_json_file, huggingface.write
+        huggingface.find,
+        huggingface.find_in,
+        huggingface.read,
+        huggingface_config.from_json_file,
+        huggingface.write,
     ),
     "keras": Format(
-        keras_weights.read, BertConfig.from_json_file, keras_outline.write
+        keras_weights.find,
+        keras_weights.find_in,
+        keras_weights.read,
+        BertConfig.from_json_file,
+        keras_outline.write,
+        config_inside=keras_weights.config,
     ),
 }
 

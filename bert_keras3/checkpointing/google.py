@@ -1,13 +1,13 @@
 """Google's checkpoints: name-based TensorFlow 1 files (`.index`, `.data`).
 
-Which of several files is meant is decided in `location`; the names are kept
-as they are.
+Weights keep their names; `tensor_index` and `tensor_bundle` have the bytes.
 """
 
 from __future__ import annotations
 
 import functools
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +22,47 @@ from bert_keras3.checkpointing.vocabulary import write_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 
 PREFIX = "bert_model.ckpt"
+_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def find(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the prefix that a path means: it, or one of its files."""
+    prefix = prefix_of(path)
+    return prefix if index_of(prefix).is_file() else None
+
+
+def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all prefixes, or the one that `checkpoint` calls the latest."""
+    prefixes = [path.with_suffix("") for path in sorted(folder.glob("*.index"))]
+    latest = _latest(folder / "checkpoint")
+    chosen = [prefix for prefix in prefixes if prefix.name == latest]
+    return chosen or prefixes
+
+
+def prefix_of(path: pathlib.Path) -> pathlib.Path:
+    """Returns a path without what TensorFlow puts behind a prefix."""
+    return path.with_name(_PART.sub("", path.name))
+
+
+def index_of(prefix: pathlib.Path) -> pathlib.Path:
+    """Returns the path of a prefix' index."""
+    return prefix.with_name(f"{prefix.name}.index")
+
+
+def _latest(state: pathlib.Path) -> str | None:
+    """Reads which checkpoint is the latest.
+
+    Only the name counts: the folder may have been moved since, and a path
+    from a file must not lead elsewhere.
+    """
+    try:
+        text = state.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    match = re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
+    return re.split(r"[/\\]", match[1])[-1] if match else None
 
 
 def read(prefix: pathlib.Path) -> Arrays:
@@ -82,7 +121,7 @@ def _arrays(
 
 
 def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
-    path = prefix.with_name(f"{prefix.name}.index")
+    path = index_of(prefix)
     try:
         shards, index = tensor_index.parse(path.read_bytes())
     except ValueError as error:

@@ -28,6 +28,7 @@ from bert_keras3.safekeeping.errors import UserError
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 _DTYPES: Mapping[str, Any] = {
     **safetensors_file.DTYPES,
@@ -62,6 +63,24 @@ _SENTENCE_PIECE = {
     "keep_accents": False,
     "remove_space": True,
 }
+
+
+def find(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns a path if it is a file of weights, or the index of shards."""
+    endings = (".safetensors", ".safetensors.index.json")
+    return path if path.name.endswith(endings) and path.is_file() else None
+
+
+def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of weights in a folder; of shards their index."""
+    for name in (SINGLE_FILE, SHARD_INDEX):
+        if (folder / name).is_file():
+            return [folder / name]
+    return [
+        path
+        for path in sorted(folder.glob("*.safetensors"))
+        if not _SHARD.search(path.name)
+    ]
 
 
 def read(path: pathlib.Path) -> Arrays:

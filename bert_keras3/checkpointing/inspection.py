@@ -18,8 +18,9 @@ from bert_keras3.checkpointing.conversion import parameters
 from bert_keras3.checkpointing.early_albert import as_albert
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.loading import compare
-from bert_keras3.checkpointing.location import Location, Path, locate
+from bert_keras3.checkpointing.location import Location, locate
 from bert_keras3.checkpointing.opening import config_at
+from bert_keras3.checkpointing.sources import Path
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig

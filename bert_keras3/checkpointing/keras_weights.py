@@ -26,6 +26,7 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import is_full_disk, naming
 from modeling.config import BertConfig
 
+ENDINGS = (".keras", ".weights.h5")
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_MEMBER = "config.json"
 
@@ -66,6 +67,18 @@ CONFIG = "bert_config"
 
 # Real weights hardly shrink; what grows by more than this is a trap.
 _LARGEST_INFLATION = 50
+
+
+def find(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns a path if it is one of Keras' files."""
+    return path if path.name.endswith(ENDINGS) and path.is_file() else None
+
+
+def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of Keras' in a folder."""
+    return sorted(
+        path for ending in ENDINGS for path in folder.glob(f"*{ending}")
+    )
 
 
 def read(path: pathlib.Path) -> Arrays:

@@ -1,27 +1,21 @@
 """Finds out which files a checkpoint's path means, and of which format.
 
-Reads file names only; what is inside is the format modules' matter.
+Each format of `formats.FORMATS` says which file names are its own; here the
+one that is meant is chosen, and what is no checkpoint is told with a remedy.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import re
-from collections.abc import Callable
 
-from bert_keras3.checkpointing import huggingface
-from bert_keras3.checkpointing.sources import local_path
+from bert_keras3.checkpointing import google
+from bert_keras3.checkpointing.formats import FORMATS
+from bert_keras3.checkpointing.sources import Path, local_path
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.vocab import find_vocab_file
 
-Path = str | os.PathLike[str]
-
 _CONFIG_FILES = ("bert_config.json", "albert_config.json", "config.json")
-_TENSORFLOW_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
-KERAS_ENDINGS = (".keras", ".weights.h5")
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 # Formats that are not read, by the ending of a file, with the remedy.
 _REFUSED = {
@@ -60,7 +54,7 @@ class Location:
     """The files that belong to one checkpoint.
 
     Attributes:
-        format: "google", "huggingface" or "keras".
+        format: one of `formats.FORMATS`.
         weights: the checkpoint's prefix, the `.safetensors` file (or the
             index of its shards), or the Keras file.
         config_file: the configuration beside it, if there is one.
@@ -105,17 +99,10 @@ def locate(path: Path) -> Location:
 
 
 def _as_file(path: pathlib.Path) -> tuple[str, pathlib.Path] | None:
-    prefix = path.with_name(_TENSORFLOW_PART.sub("", path.name))
-    if _index(prefix).is_file():
-        return "google", prefix
-    if not path.is_file():
-        return None
-    if path.suffix == ".safetensors" or path.name.endswith(
-        ".safetensors.index.json"
-    ):
-        return "huggingface", path
-    if path.name.endswith(KERAS_ENDINGS):
-        return "keras", path
+    for name, one in FORMATS.items():
+        weights = one.find(path)
+        if weights is not None:
+            return name, weights
     return None
 
 
@@ -143,59 +130,11 @@ def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
 
 
 def _checkpoints_in(folder: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
-    kinds: tuple[
-        tuple[str, Callable[[pathlib.Path], list[pathlib.Path]]], ...
-    ] = (
-        ("google", _google_prefixes),
-        ("huggingface", _safetensors),
-        ("keras", _keras_files),
-    )
     return [
-        (name, weights) for name, finder in kinds for weights in finder(folder)
+        (name, weights)
+        for name, one in FORMATS.items()
+        for weights in one.find_in(folder)
     ]
-
-
-def _google_prefixes(folder: pathlib.Path) -> list[pathlib.Path]:
-    """All prefixes, or only the one that a `checkpoint` file calls latest."""
-    prefixes = [path.with_suffix("") for path in sorted(folder.glob("*.index"))]
-    latest = _latest(folder / "checkpoint")
-    chosen = [prefix for prefix in prefixes if prefix.name == latest]
-    return chosen or prefixes
-
-
-def _latest(state: pathlib.Path) -> str | None:
-    """Reads which checkpoint is the latest.
-
-    Only the name counts: the folder may have been moved since, and a path
-    from a file must not lead elsewhere.
-    """
-    try:
-        text = state.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-    match = re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
-    return re.split(r"[/\\]", match[1])[-1] if match else None
-
-
-def _safetensors(folder: pathlib.Path) -> list[pathlib.Path]:
-    for name in (huggingface.SINGLE_FILE, huggingface.SHARD_INDEX):
-        if (folder / name).is_file():
-            return [folder / name]
-    return [
-        path
-        for path in sorted(folder.glob("*.safetensors"))
-        if not _SHARD.search(path.name)
-    ]
-
-
-def _keras_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(
-        path for ending in KERAS_ENDINGS for path in folder.glob(f"*{ending}")
-    )
-
-
-def _index(prefix: pathlib.Path) -> pathlib.Path:
-    return prefix.with_name(f"{prefix.name}.index")
 
 
 def _config_file(folder: pathlib.Path) -> pathlib.Path | None:
@@ -211,11 +150,11 @@ def _why_not(path: pathlib.Path) -> str:
         remedy = _REFUSED.get(path.suffix)
         if remedy is not None:
             return f"{path}: {_REMEDIES[remedy]}"
-        if _TENSORFLOW_PART.search(path.name):
+        prefix = google.prefix_of(path)
+        if prefix != path:
             return (
-                f"{path}: its index, "
-                f"{_index(path.with_name(_TENSORFLOW_PART.sub('', path.name)))}"
-                ", is missing; a TensorFlow checkpoint is both files"
+                f"{path}: its index, {google.index_of(prefix)}, is missing; a "
+                "TensorFlow checkpoint is both files"
             )
         return (
             f"{path}: is not a checkpoint; known are TensorFlow's (`.index` "
@@ -223,7 +162,7 @@ def _why_not(path: pathlib.Path) -> str:
         )
     if list(path.parent.glob(f"{path.name}.data-*")):
         return (
-            f"{path}: its index, {_index(path).name}, is missing; a "
+            f"{path}: its index, {google.index_of(path).name}, is missing; a "
             "TensorFlow checkpoint is both files"
         )
     return (

@@ -14,13 +14,14 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from bert_keras3.checkpointing import google, keras_weights, names
+from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.early_albert import as_albert, config_as_albert
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.loading import Report, assign
-from bert_keras3.checkpointing.location import Location, Path, locate
+from bert_keras3.checkpointing.location import Location, locate
+from bert_keras3.checkpointing.sources import Path
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -153,8 +154,9 @@ def config_at(location: Location, arrays: Arrays) -> BertConfig:
     Raises:
         UserError: there is none, or it cannot be read or computed.
     """
-    if location.format == "keras":
-        inside = keras_weights.config(location.weights)
+    config_inside = FORMATS[location.format].config_inside
+    if config_inside is not None:
+        inside = config_inside(location.weights)
         if inside is not None:
             return inside
     if location.config_file is None:

@@ -1,7 +1,6 @@
 """What a checkpoint's path may also be: an archive, an address, a name.
 
-Each is turned into a folder in the cache; which files of it are meant is
-`location`'s matter.
+Each is turned into a folder in the cache; `location` finds the files in it.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from bert_keras3.checkpointing.download import download, sha256_of
 from bert_keras3.safekeeping.cache import cache_folder
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder, atomic_write
+
+Path = str | os.PathLike[str]
 
 _DOWNLOADS = "checkpoints"
 _ADDRESS = re.compile(r"(https?|file):/+", re.IGNORECASE)
@@ -51,9 +52,7 @@ PUBLISHED: Mapping[str, str] = {
 }
 
 
-def local_path(
-    path: str | os.PathLike[str], cache: pathlib.Path | None = None
-) -> pathlib.Path:
+def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
     """Makes a path on this machine of whatever names a checkpoint.
 
     Args:
