@@ -16,10 +16,10 @@ from bert_keras3.checkpointing.added_tokens import Added
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from bert_keras3.checkpointing.formats import write
-from bert_keras3.checkpointing.labels import read_labels
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.checkpointing.sources import Path
+from bert_keras3.checkpointing.vocabulary import read_labels
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
