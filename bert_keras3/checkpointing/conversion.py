@@ -1,7 +1,7 @@
 """Any checkpoint in, any checkpoint out: the steps of `convert_checkpoint.py`.
 
-Formats are in `formats`, new words in `added_tokens`, the proof in
-`verification`; how it is told is the script's matter.
+Read, describe, add words, write, and with `--verify` run both models on the
+same inputs: not that the files agree is the proof, but that the models do.
 """
 
 from __future__ import annotations
@@ -9,13 +9,20 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from bert_keras3.checkpointing import added_tokens, names, verification
+import numpy as np
+
+from bert_keras3.checkpointing import added_tokens, loading, names
 from bert_keras3.checkpointing.added_tokens import Added
-from bert_keras3.checkpointing.arrays import Arrays
-from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
+from bert_keras3.checkpointing.arrays import Array, Arrays
+from bert_keras3.checkpointing.checkpoint import (
+    ARCHITECTURES,
+    Checkpoint,
+    refuse_unless_modelled,
+)
 from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.keras_outline import model_of
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.checkpointing.sources import Path
@@ -211,11 +218,11 @@ def _refuse_unless_fitting(checkpoint: Checkpoint, source: str) -> None:
 
 
 def _verified(source: Checkpoint, written: Checkpoint, new: set[int]) -> float:
-    difference = verification.largest_difference(source, written, avoid=new)
-    if not difference <= verification.TOLERANCE:
+    difference = largest_difference(source, written, avoid=new)
+    if not difference <= TOLERANCE:
         raise UserError(
             f"--verify: outputs of the input and of the result differ by up "
-            f"to {difference:.3g}, more than {verification.TOLERANCE:g}; "
+            f"to {difference:.3g}, more than {TOLERANCE:g}; "
             "nothing was written"
         )
     return difference
@@ -241,3 +248,111 @@ def _refuse_unless_possible(architecture: str, heads: Iterable[str]) -> None:
             f"--architecture={architecture}: the checkpoint lacks "
             f"{' and '.join(absent)}"
         )
+
+
+# How far logits and vectors may be apart: the noise of float32.
+TOLERANCE = 1e-5
+
+_SENTENCES = 4
+_LONGEST = 64
+
+
+def largest_difference(
+    source: Checkpoint, result: Checkpoint, avoid: Collection[int] = ()
+) -> float:
+    """Runs both on fixed inputs.
+
+    Args:
+        source: the checkpoint that was converted.
+        result: what became of it.
+        avoid: ids that mean something else in the result.
+
+    Returns:
+        The largest difference of any number of any output; infinite where
+        outputs differ in number or shape.
+
+    Raises:
+        UserError: one of the two is no BERT or ALBERT, or lacks weights.
+    """
+    inputs = fixed_inputs(source, avoid)
+    before = outputs(source, inputs, "the input")
+    after = outputs(result, inputs, "the result")
+    vocabulary = min(source.config.vocab_size, result.config.vocab_size)
+    for name in ("masked_lm_logits",):
+        for answers in (before, after):
+            if name in answers:
+                kept = np.setdiff1d(np.arange(vocabulary), list(avoid))
+                answers[name] = answers[name][..., kept]
+    if {n: a.shape for n, a in before.items()} != {
+        n: a.shape for n, a in after.items()
+    }:
+        return float("inf")
+    return max(
+        float(np.max(np.abs(before[name] - after[name]), initial=0.0))
+        for name in before
+    )
+
+
+def fixed_inputs(
+    checkpoint: Checkpoint, avoid: Collection[int] = ()
+) -> dict[str, Array]:
+    """Makes a batch that is the same every time.
+
+    Args:
+        checkpoint: for its sizes.
+        avoid: ids not to use.
+
+    Returns:
+        `input_ids`, `input_mask` and `segment_ids`, int32 [4, S]; the first
+        sentence is full, the others end in padding.
+    """
+    config = checkpoint.config
+    rng = np.random.default_rng(0)
+    length = min(_LONGEST, config.max_position_embeddings)
+    usable = np.setdiff1d(np.arange(config.vocab_size), list(avoid))
+    ids = rng.choice(usable, (_SENTENCES, length))
+    lengths = rng.integers(1, length, _SENTENCES)
+    lengths[0] = length
+    places = np.arange(length)
+    mask = places < lengths[:, None]
+    second = (places >= lengths[:, None] // 2) & (config.type_vocab_size > 1)
+    return {
+        "input_ids": np.where(mask, ids, 0).astype(np.int32),
+        "input_mask": mask.astype(np.int32),
+        "segment_ids": (mask & second).astype(np.int32),
+    }
+
+
+def outputs(
+    checkpoint: Checkpoint, inputs: dict[str, Array], source: str
+) -> dict[str, Array]:
+    """Runs a checkpoint.
+
+    Args:
+        checkpoint: of a BERT or an ALBERT.
+        inputs: see `fixed_inputs`.
+        source: what to call the checkpoint in messages.
+
+    Returns:
+        Every output that its weights make, by name. A checkpoint without a
+        pooler has no `pooled_output`.
+
+    Raises:
+        UserError: see `largest_difference`.
+    """
+    refuse_unless_modelled(checkpoint.arrays, source, "--verify")
+    model = model_of(checkpoint)
+    pooled = "pooler" in checkpoint.heads
+    loading.assign(
+        model,
+        checkpoint.arrays,
+        source,
+        allow_missing=() if pooled else ("bert/pooler",),
+    )
+    answers = model(inputs)
+    wanted = {"sequence_output"} | ({"pooled_output"} if pooled else set())
+    return {
+        name: np.asarray(answer)
+        for name, answer in answers.items()
+        if name in wanted or name.endswith("logits")
+    }

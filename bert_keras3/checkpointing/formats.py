@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from bert_keras3.checkpointing import (
     google,
     huggingface,
-    huggingface_config,
     keras_outline,
     keras_weights,
 )
@@ -72,7 +71,7 @@ FORMATS: Mapping[str, Format] = {
         huggingface.find,
         huggingface.find_in,
         huggingface.read,
-        huggingface_config.from_json_file,
+        huggingface.from_json_file,
         huggingface.write,
     ),
     "keras": Format(

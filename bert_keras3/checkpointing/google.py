@@ -1,6 +1,6 @@
 """Google's checkpoints: name-based TensorFlow 1 files (`.index`, `.data`).
 
-Weights keep their names; `tensor_index` and `tensor_bundle` have the bytes.
+Weights keep their names; `tensor_bundle` has the bytes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_keras3.checkpointing import names, tensor_bundle, tensor_index
+from bert_keras3.checkpointing import names, tensor_bundle
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.tensor_index import IndexEntry
+from bert_keras3.checkpointing.tensor_bundle import IndexEntry
 from bert_keras3.checkpointing.vocabulary import write_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 
@@ -123,7 +123,7 @@ def _arrays(
 def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
     path = index_of(prefix)
     try:
-        shards, index = tensor_index.parse(path.read_bytes())
+        shards, index = tensor_bundle.parse(path.read_bytes())
     except ValueError as error:
         raise _not_an_index(prefix, error) from error
     if _OBJECT_GRAPH in index:

@@ -13,15 +13,15 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import (
-    huggingface_config,
+    conversion,
+    huggingface,
     keras_outline,
-    verification,
 )
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Outcome, Settings, convert
 from bert_keras3.checkpointing.formats import write
-from bert_keras3.checkpointing.huggingface_config import read_json
+from bert_keras3.checkpointing.huggingface import read_json
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -350,7 +350,7 @@ def test_a_wrong_conversion_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As if the erf form were written for the tanh form.
-    monkeypatch.setitem(huggingface_config._ACTIVATIONS_THERE, "gelu", "gelu")
+    monkeypatch.setitem(huggingface._ACTIVATIONS_THERE, "gelu", "gelu")
     with pytest.raises(UserError, match=r"differ by up to .*nothing was wri"):
         verified(sound, tmp_path / "out", "huggingface")
     assert not (tmp_path / "out").exists()
@@ -358,10 +358,10 @@ def test_a_wrong_conversion_is_found(
 
 def test_fixed_inputs(sound: pathlib.Path) -> None:
     checkpoint = open_checkpoint(sound)
-    inputs = verification.fixed_inputs(checkpoint, avoid={5, 6})
+    inputs = conversion.fixed_inputs(checkpoint, avoid={5, 6})
     assert inputs["input_ids"].shape == (4, 16)
     assert not np.isin(inputs["input_ids"], [5, 6]).any()
     assert inputs["input_mask"][0].all()
     assert set(inputs["segment_ids"].ravel()) == {0, 1}
-    again = verification.fixed_inputs(checkpoint, avoid={5, 6})
+    again = conversion.fixed_inputs(checkpoint, avoid={5, 6})
     np.testing.assert_array_equal(inputs["input_ids"], again["input_ids"])

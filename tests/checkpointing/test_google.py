@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import tensor_bundle, tensor_index
+from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.safekeeping.errors import UserError
 
@@ -154,7 +154,7 @@ def test_forged_records(
 ) -> None:
     index = (google_folder(ARRAYS) / "bert_model.ckpt.index").read_bytes()
     with pytest.raises(ValueError, match=message):
-        tensor_index.parse(forged(index, old, new))
+        tensor_bundle.parse(forged(index, old, new))
 
 
 def test_any_damage_is_told(google_folder: Writer) -> None:
@@ -165,4 +165,4 @@ def test_any_damage_is_told(google_folder: Writer) -> None:
         for place in rng.integers(len(index), size=3):
             content[place] = rng.integers(256)
         with contextlib.suppress(ValueError):
-            tensor_index.parse(bytes(content))
+            tensor_bundle.parse(bytes(content))

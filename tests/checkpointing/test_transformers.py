@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_keras3.checkpointing import names, verification
+from bert_keras3.checkpointing import conversion, names
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
 from bert_keras3.checkpointing.conversion import Settings, convert
@@ -155,7 +155,7 @@ def root(
     write(root / "pieces", sentence_pieces, format="huggingface")
     cases.append({"folder": "pieces", "text": PIECES_TEXT})
     cases.append({"folder": "BertModel-gelu", "text": "A b"})
-    inputs = verification.fixed_inputs(ours)
+    inputs = conversion.fixed_inputs(ours)
     np.savez(root / "inputs.npz", **inputs)  # type: ignore[arg-type]
     run(root, cases)
     return root
@@ -171,8 +171,8 @@ def assert_equal_outputs(folder: pathlib.Path, architecture: str) -> None:
     theirs = np.load(folder / "theirs.npz")
     checkpoint = open_checkpoint(folder)
     assert checkpoint.architecture == architecture
-    inputs = verification.fixed_inputs(checkpoint)
-    ours = verification.outputs(checkpoint, inputs, "the folder")
+    inputs = conversion.fixed_inputs(checkpoint)
+    ours = conversion.outputs(checkpoint, inputs, "the folder")
     for here, there in OUTPUTS[architecture].items():
         np.testing.assert_allclose(
             ours[here], theirs[there], atol=1e-5, err_msg=here

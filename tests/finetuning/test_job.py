@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import location, tensor_index
+from bert_keras3.checkpointing import location, tensor_bundle
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.datasets import find_dataset
 from bert_keras3.finetuning.encoding import TextEncoder
@@ -59,14 +59,14 @@ def assert_same_bits(ours, theirs):
 
 def test_a_training_opens_its_checkpoint_once(job, change, screen, monkeypatch):
     located, parsed = [], []
-    local_path, parse = location.local_path, tensor_index.parse
+    local_path, parse = location.local_path, tensor_bundle.parse
     monkeypatch.setattr(
         location,
         "local_path",
         lambda path: located.append(str(path)) or local_path(path),
     )
     monkeypatch.setattr(
-        tensor_index, "parse", lambda index: parsed.append(1) or parse(index)
+        tensor_bundle, "parse", lambda index: parsed.append(1) or parse(index)
     )
     run(change(job, num_train_epochs=1), screen)
     # The other one is the model.keras of the run, with its best weights.
