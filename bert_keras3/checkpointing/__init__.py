@@ -5,18 +5,21 @@ training begins with; `read`, `bert_config` and `load` are shorter ways to a
 part of it, `locate` says which files are meant, `write` writes any format.
 """
 
-from bert_keras3.checkpointing.arrays import Array, Arrays
-from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.formats import write
-from bert_keras3.checkpointing.loading import Mismatch, Report
-from bert_keras3.checkpointing.location import Location, locate
-from bert_keras3.checkpointing.opening import (
-    bert_config,
-    load,
-    read,
-    start_from,
-)
-from bert_keras3.checkpointing.opening import open_checkpoint as open  # noqa: A004
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bert_keras3.checkpointing.arrays import Array, Arrays
+    from bert_keras3.checkpointing.checkpoint import Checkpoint
+    from bert_keras3.checkpointing.formats import write
+    from bert_keras3.checkpointing.loading import Mismatch, Report
+    from bert_keras3.checkpointing.location import Location, locate
+    from bert_keras3.checkpointing.opening import (
+        bert_config,
+        load,
+        read,
+        start_from,
+    )
+    from bert_keras3.checkpointing.opening import open_checkpoint as open  # noqa: A004
 
 __all__ = [
     "Array",
@@ -33,3 +36,22 @@ __all__ = [
     "start_from",
     "write",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for, and TensorFlow with it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bert_keras3.checkpointing import (
+        arrays,
+        checkpoint,
+        formats,
+        loading,
+        location,
+        opening,
+    )
+
+    homes = (opening, formats, location, loading, checkpoint, arrays)
+    found = {"open": "open_checkpoint"}.get(name, name)
+    home = next(one for one in homes if hasattr(one, found))
+    return getattr(home, found)

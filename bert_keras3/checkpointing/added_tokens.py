@@ -1,7 +1,7 @@
 """New words for a trained model: rows of its table, lines of its vocabulary.
 
 A word that was cut into pieces gets a row of its own, which starts as the
-mean of its pieces' rows. Tokenizing is `tokenization`'s matter.
+mean of its pieces' rows.
 """
 
 from __future__ import annotations

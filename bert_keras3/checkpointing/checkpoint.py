@@ -1,17 +1,17 @@
 """A checkpoint: its weights on demand, configuration, vocabulary and case.
 
-`opening` makes one of the files that a user names; every room takes it from
-there.
+`opening` makes one of the files that a user names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from bert_keras3.checkpointing import names
+from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.loading import (
     Report,
@@ -22,23 +22,6 @@ from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.opening import Tokenizer, open_tokenizer
 
-# What a checkpoint is for, by the name that Hugging Face has for it, and the
-# heads it then has to have; the first that fits is taken.
-ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
-    "BertForQuestionAnswering": ("span",),
-    "BertForSequenceClassification": ("pooler", "labels"),
-    "BertForTokenClassification": ("labels",),
-    "BertForPreTraining": ("pooler", "masked_lm", "next_sentence"),
-    "BertForMaskedLM": ("masked_lm",),
-    "BertForNextSentencePrediction": ("pooler", "next_sentence"),
-    "BertModel": (),
-    "AlbertForQuestionAnswering": ("span",),
-    "AlbertForSequenceClassification": ("pooler", "labels"),
-    "AlbertForTokenClassification": ("labels",),
-    "AlbertForPreTraining": ("pooler", "masked_lm", "next_sentence"),
-    "AlbertForMaskedLM": ("masked_lm",),
-    "AlbertModel": (),
-}
 _BEGINNINGS = {"bert": "Bert", "albert": "Albert"}
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from bert_keras3.checkpointing import added_tokens, loading, names
 from bert_keras3.checkpointing.added_tokens import Added
+from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.checkpointing.checkpoint import (
-    ARCHITECTURES,
     Checkpoint,
     refuse_unless_modelled,
 )
@@ -39,7 +39,7 @@ class Settings:
         format: one of `formats.FORMATS`.
         with_optimizer: keep the optimiser's slots and `global_step`.
         architecture: what the checkpoint is for, where its weights leave
-            that open; one of `checkpoint.ARCHITECTURES`.
+            that open; one of `architectures.ARCHITECTURES`.
         labels: names of the classes, in the order of their numbers.
         labels_file: file of these names, one a line, instead.
         words: new words for the vocabulary.

@@ -1,7 +1,6 @@
 """Tells what a checkpoint is from names and shapes; reads no weights.
 
-Works where the data files are absent, too. How it is shown is the script's
-matter.
+Works where the data files are absent, too.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bert_keras3.checkpointing import google, names
+from bert_keras3.checkpointing.architectures import TASKS
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.conversion import parameters
 from bert_keras3.checkpointing.early_albert import as_albert
@@ -24,15 +24,6 @@ from bert_keras3.checkpointing.sources import Path
 from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-
-# What each task needs on top of the layers.
-TASKS: Mapping[str, tuple[str, ...]] = {
-    "features": (),
-    "pretraining": ("pooler", "masked_lm", "next_sentence"),
-    "classification": ("pooler", "labels"),
-    "tagging": ("labels",),
-    "question_answering": ("span",),
-}
 
 _LAYER = (
     r"bert/encoder/(layer_0|layer_shared|transformer/group_0/inner_group_0)"

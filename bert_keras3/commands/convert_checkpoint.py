@@ -15,6 +15,7 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
+from bert_keras3.checkpointing.architectures import ARCHITECTURES, TASKS
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
@@ -60,13 +61,7 @@ class Conversion:
         "With --inspect: list the weights that this task would miss or not "
         "use.",
         group="What to do",
-        choices=(
-            "features",
-            "pretraining",
-            "classification",
-            "tagging",
-            "question_answering",
-        ),
+        choices=tuple(TASKS),
     )
     json: bool = flag(
         False,
@@ -105,21 +100,7 @@ class Conversion:
         "same. By default the one that the input names, else the first that "
         "fits.",
         group="Model",
-        choices=(
-            "BertForQuestionAnswering",
-            "BertForSequenceClassification",
-            "BertForTokenClassification",
-            "BertForPreTraining",
-            "BertForMaskedLM",
-            "BertForNextSentencePrediction",
-            "BertModel",
-            "AlbertForQuestionAnswering",
-            "AlbertForSequenceClassification",
-            "AlbertForTokenClassification",
-            "AlbertForPreTraining",
-            "AlbertForMaskedLM",
-            "AlbertModel",
-        ),
+        choices=tuple(ARCHITECTURES),
     )
     labels_file: str | None = flag(
         None,

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.checkpointing import conversion, names
+from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import in_memory
-from bert_keras3.checkpointing.checkpoint import ARCHITECTURES, Checkpoint
+from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.opening import open_checkpoint
