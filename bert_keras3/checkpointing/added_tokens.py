@@ -25,7 +25,7 @@ from tokenization.wordpiece import UNKNOWN
 _UNUSED = re.compile(r"\[unused\d+\]")
 
 # Arrays with one row for each entry of the vocabulary.
-_BY_TOKEN = (names.WORD_TABLE, names.MASKED_LM_BIAS)
+_BY_TOKEN = (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +128,11 @@ def add_tokens(
             "pieces have probabilities that new words would not have; only "
             "WordPiece vocabularies are added to"
         )
-    if names.WORD_TABLE not in checkpoint.arrays:
+    if names.WORD_EMBEDDINGS not in checkpoint.arrays:
         raise UserError(
-            f"--add_tokens: the checkpoint has no {names.WORD_TABLE}"
+            f"--add_tokens: the checkpoint has no {names.WORD_EMBEDDINGS}"
         )
-    rows = checkpoint.arrays.shape(names.WORD_TABLE)[0]
+    rows = checkpoint.arrays.shape(names.WORD_EMBEDDINGS)[0]
     tokenizer = FullTokenizer.from_vocab(
         {token: number for number, token in enumerate(vocabulary)},
         checkpoint.do_lower_case,

@@ -37,16 +37,19 @@ def as_albert(arrays: Arrays) -> Arrays:
 
     Returns:
         Those of an early Chinese ALBERT under Google's names, with the word
-        table [V, D] in the place of its factors [V, E] and [E, D], which is
-        computed when it is read; the optimiser's slots as they were. All
+        embeddings [V, D] in the place of their factors [V, E] and [E, D],
+        computed when they are read; the optimiser's slots as they were. All
         others are returned as they are.
     """
     if names.family(arrays) != "albert_zh":
         return arrays
     entries = {_renamed(n): entry for n, entry in arrays.entries.items()}
-    words, factor = entries.get(names.WORD_TABLE), entries.pop(_FACTOR, None)
+    words, factor = (
+        entries.get(names.WORD_EMBEDDINGS),
+        entries.pop(_FACTOR, None),
+    )
     if words is not None and factor is not None:
-        entries[names.WORD_TABLE] = Entry(
+        entries[names.WORD_EMBEDDINGS] = Entry(
             (*words.shape[:1], *factor.shape[1:]),
             words.dtype,
             functools.partial(_product, words, factor),

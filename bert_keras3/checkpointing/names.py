@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from modeling.config import BertConfig
 
-WORD_TABLE = "bert/embeddings/word_embeddings"
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 MASKED_LM_BIAS = "cls/predictions/output_bias"
 MAPPING = "bert/encoder/embedding_hidden_mapping_in"
 
@@ -78,7 +78,7 @@ _D, _I, _E = "hidden_size", "intermediate_size", "embedding_size"
 def _embeddings(there: str) -> tuple[Weight, ...]:
     return (
         Weight(
-            WORD_TABLE,
+            WORD_EMBEDDINGS,
             f"{there}.embeddings.word_embeddings.weight",
             ("vocab_size", _E),
         ),
@@ -196,7 +196,7 @@ _TABLES: Mapping[str, tuple[Weight, ...]] = {
 }
 
 # A second name for an array that the table has under its first one: the word
-# table and its bias as the masked-LM head sees them.
+# embeddings and their bias as the masked-LM head sees them.
 HUGGINGFACE_TIES = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
