@@ -71,8 +71,8 @@ def run_ours(
 ) -> float:
     """Runs this project's; returns seconds."""
     from bert_keras3.pretraining_data import preparation
-    from bert_keras3.pretraining_data.progress import Progress
     from bert_keras3.pretraining_data.settings import Settings
+    from bert_keras3.pretraining_data.workers import Progress
 
     settings = Settings(
         input_files=(arguments.text_file,),

@@ -29,7 +29,7 @@ def main() -> None:
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
     from bert_keras3.pretraining_data import checks, preparation
-    from bert_keras3.pretraining_data.progress import Progress
+    from bert_keras3.pretraining_data.workers import Progress
 
     settings = COMMAND.read(
         Settings,

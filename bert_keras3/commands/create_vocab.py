@@ -24,14 +24,13 @@ def main() -> None:
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
     from bert_keras3.pretraining_data import vocabulary
-    from bert_keras3.pretraining_data.progress import Progress
-    from bert_keras3.pretraining_data.workers import Workers
+    from bert_keras3.pretraining_data.workers import Processes, Progress
     from bert_keras3.safekeeping.files import atomic_write
 
     screen, text, settings = Screen(), wanted.text, wanted.vocabulary
     base = vocabulary.base_entries(wanted.base_vocab_file)
     files = records.find_files(wanted.input_file)
-    with Progress() as progress, Workers(text.num_workers) as workers:
+    with Progress() as progress, Processes(text.num_workers) as workers:
         counts = vocabulary.count_words(
             files,
             text.do_lower_case,

@@ -16,7 +16,7 @@ import numpy as np
 from bert_keras3.inputs import records
 from bert_keras3.inputs.batches import epoch_order
 from bert_keras3.inputs.records import Column, Records
-from bert_keras3.pretraining_data import masking, streams
+from bert_keras3.pretraining_data import masking, random_streams
 from bert_keras3.pretraining_data.masking import Vocabulary
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
@@ -71,10 +71,7 @@ class TrainingMasks:
         if records.ENTITY_STARTS in batch:
             starts |= ENTITY * (batch[records.ENTITY_STARTS] > 0)
         masked = masking.mask(
-            ids,
-            maskable,
-            starts.astype(np.uint8),
-            lengths,
+            masking.Inputs(ids, maskable, starts.astype(np.uint8), lengths),
             keys,
             self.settings,
             self.vocabulary,
@@ -190,9 +187,10 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
         assert masks is not None
 
         def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
-            keys = streams.bits(
+            keys = random_streams.bits(
                 np.array(
-                    [streams.key(order.mask_seed, int(number))], np.uint64
+                    [random_streams.key(order.mask_seed, int(number))],
+                    np.uint64,
                 ),
                 len(values[0]),
             )

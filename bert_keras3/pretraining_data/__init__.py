@@ -1,7 +1,8 @@
 """Raw text becomes records: sentences put together, words masked.
 
-Text becomes a `corpus` on disk (`documents` reads it, `words` finds the
-words), `segments` draws sentences from it, `masking` hides some of their
-words, `instances` puts the numbers under the records' keys. `original` does
-so in the original's order of random draws, `shards` with many workers.
+To be read in this order: `documents` (files to sentences), `words` (sentences
+to token ids), `corpus` (a tokenized text on disk), `segments` (which sentences
+make an instance), `masking` (which tokens are masked), `instances` (arrays
+under the records' keys), `original_order` and `independent_order` (who draws
+what when, and writes it), `preparation` (the whole job).
 """

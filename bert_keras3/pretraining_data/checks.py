@@ -1,6 +1,6 @@
-"""Whether a job of `create_pretraining_data.py` can be done as it is asked.
+"""Whether the settings of a preparation make sense together.
 
-Flags are checked against each other before a file is read.
+Checked before any file is read.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from bert_keras3.pretraining_data import documents, masking, original
+from bert_keras3.pretraining_data import documents, masking, original_order
 from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
     ORIGINAL,
@@ -21,7 +21,7 @@ from tokenization.vocab import is_sentence_pieces
 
 
 def strategy(masking_flag: str | None, do_whole_word_mask: bool) -> str:
-    """Returns what --masking and the original's flag say together.
+    """Returns the strategy that --masking and --do_whole_word_mask name.
 
     Raises:
         UserError: they contradict each other.
@@ -82,10 +82,10 @@ def shard_paths(output_file: str, num_shards: int) -> tuple[str, ...]:
 
 
 def beyond_the_original(settings: Settings) -> list[str]:
-    """Returns which flags ask for what the original does not have."""
+    """Returns the flags that choose what the original does not have."""
     asked = {
         f"--masking={settings.masking.strategy}": (
-            settings.masking.strategy not in original.STRATEGIES
+            settings.masking.strategy not in original_order.STRATEGIES
         ),
         f"--sentence_objective={settings.sentence_objective}": (
             settings.sentence_objective != "nsp"
@@ -112,14 +112,17 @@ def beyond_the_original(settings: Settings) -> list[str]:
 
 
 def resolve(settings: Settings) -> str:
-    """Returns in which order a job draws random numbers.
+    """Returns the order in which a job draws random numbers.
 
-    That which was asked for; else the original's, if this process works
-    alone and nothing is asked for that the original does not have.
+    The one that its settings name; else the original's if there is one
+    process and no setting that the original does not have.
+
+    Returns:
+        `ORIGINAL` or `INDEPENDENT`.
 
     Raises:
-        UserError: the original's order was asked for, and something else
-            that it cannot give.
+        UserError: the original's order is named together with a setting that
+            the original does not have.
     """
     beyond = beyond_the_original(settings)
     if settings.runner is not None:
@@ -190,10 +193,10 @@ def check(settings: Settings) -> None:
 
 
 def _check_for_sentence_pieces(settings: Settings) -> None:
-    """Checks that words are wanted as the pieces tell them.
+    """Checks that no setting finds words or entities in another way.
 
     Raises:
-        UserError: they are to come from elsewhere.
+        UserError: one does.
     """
     words = settings.words
     for flag, is_asked in (
@@ -206,8 +209,8 @@ def _check_for_sentence_pieces(settings: Settings) -> None:
             raise UserError(
                 f"{flag} does not go with --vocab_file="
                 f"{settings.vocab_file}: in a SentencePiece vocabulary the "
-                "pieces themselves tell words; leave it out, or give a "
-                "WordPiece vocabulary (vocab.txt)"
+                "pieces themselves say where words begin; leave it out, or "
+                "give a WordPiece vocabulary (vocab.txt)"
             )
 
 

@@ -1,8 +1,16 @@
 """A tokenized text on disk: tokens, sentences, documents.
 
-However long the text, it takes no more memory than is being looked at.
-`documents` reads the text and `words` encodes it; what is drawn from it is
-decided in `segments`.
+Two documents of two and one sentences, `the sun / rises over the sea` and
+`un ##happ ##y moon`, are three files of numbers:
+
+    tokens     the sun rises over the sea un ##happ ##y moon   int32 [T]
+    sentences  0 2 6 10        where each sentence begins, and the end of all
+    documents  0 2 3           its first sentence, and the end of all
+
+A token is its id, with what begins at it (`words`) in the bits from 24 up.
+`build` encodes ranges of the text with all workers and appends the parts to
+one another; `Corpus` reads only what is looked up, so that a text of any
+length takes a few megabytes of memory.
 """
 
 from __future__ import annotations
@@ -19,21 +27,23 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from bert_keras3.pretraining_data import documents
-from bert_keras3.pretraining_data.beam_pipeline import BeamWorkers
 from bert_keras3.pretraining_data.documents import Range
-from bert_keras3.pretraining_data.sentence_pieces import PieceEncoder
 from bert_keras3.pretraining_data.settings import WordSettings
-from bert_keras3.pretraining_data.words import WORD, SentenceEncoder
-from bert_keras3.pretraining_data.workers import Workers
+from bert_keras3.pretraining_data.words import (
+    WORD,
+    SentenceEncoder,
+    sentence_encoder,
+)
+from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
-from tokenization import FullTokenizer, characters
+from tokenization import characters
 from tokenization.opening import open_tokenizer
 
 # Bytes of text that a worker encodes at a time.
 _RANGE_SIZE = 4 << 20
 _SUMMARY = "corpus.json"
-# What begins at a token stands above its id, in one number for both.
+# The lowest bit of what begins at a token; its id is below.
 _STARTS_AT_BIT = 24
 _TOKEN = np.dtype(np.int32)
 _OFFSET = np.dtype(np.int64)
@@ -60,7 +70,7 @@ class CorpusSettings:
     """Whether a document ends with its file. In the original it goes on into
     the next one, unless there is an empty line."""
     encoding: str | None = None
-    """Of the files; None: found out for each."""
+    """Of the files; None: detected for each."""
 
 
 class Corpus:
@@ -72,6 +82,7 @@ class Corpus:
         folder: made by `build`.
 
     Attributes:
+        folder: where it is.
         num_documents: D.
         num_sentences: how many in all documents.
         num_tokens: how many in all sentences.
@@ -81,14 +92,14 @@ class Corpus:
     """
 
     def __init__(self, folder: str | pathlib.Path) -> None:
-        path = pathlib.Path(folder)
+        self.folder = path = pathlib.Path(folder)
         summary = json.loads((path / _SUMMARY).read_text("utf-8"))
         self.num_documents: int = summary["documents"]
         self.num_sentences: int = summary["sentences"]
         self.num_tokens: int = summary["tokens"]
         self.num_long_sentences: int = summary["long_sentences"]
         self.share_of_ideographs: float = summary["share_of_ideographs"]
-        # Without buffers, which would read a page for a few tokens.
+        # Without buffers, which would read 8 KB for a few tokens.
         self._files = [
             io.FileIO(path / name)
             for name in ("tokens", "sentences", "documents")
@@ -134,7 +145,8 @@ class Corpus:
 class _NumbersOnDisk:
     """A long sequence of integers, of which a few pages are in memory.
 
-    A mapped file would be simpler, and take as much memory as there is.
+    A memory-mapped file would be simpler, but its pages stay in memory as
+    long as there is any left.
     """
 
     def __init__(self, file: io.FileIO) -> None:
@@ -164,19 +176,19 @@ def build(
     folder: str | pathlib.Path,
     files: Sequence[str],
     settings: CorpusSettings,
-    workers: Workers | BeamWorkers,
-    report: Callable[[int, int], None],
-    tell: Callable[[str], None] = lambda line: None,
+    workers: Workers,
+    report: Report,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Corpus:
     """Encodes text files into a folder; goes on where an earlier call stopped.
 
     Args:
-        folder: an existing folder, which is this corpus's alone.
+        folder: an existing folder, used for nothing else.
         files: the text, in the order of the documents.
         settings: how text becomes tokens.
         workers: who does the work.
-        report: told the bytes done and the bytes in all.
-        tell: told which encodings were found beside UTF-8.
+        report: takes the bytes done and the bytes in all.
+        warn: takes a line for each encoding that was detected beside UTF-8.
 
     Raises:
         UserError: a file cannot be read or decoded, or there is no text in
@@ -184,7 +196,7 @@ def build(
     """
     path = pathlib.Path(folder)
     if not (path / _SUMMARY).exists():
-        ranges = documents.cut_all(files, _RANGE_SIZE, settings.encoding, tell)
+        ranges = documents.cut_all(files, _RANGE_SIZE, settings.encoding, warn)
         parts = [
             path / f"part-{number:06}.npz" for number in range(len(ranges))
         ]
@@ -221,7 +233,9 @@ def _encode(
     tokens, starts = array.array("i"), array.array("B")
     lengths, ends = array.array("q"), array.array("q")
     num_long = 0
-    keeps_starts = not encoder.plain or part.path.endswith(documents.JSON_LINES)
+    keeps_starts = not encoder.by_vocabulary or part.path.endswith(
+        documents.JSON_LINES
+    )
     for sentence in documents.read(part):
         if sentence is None:
             ends.append(len(lengths))
@@ -264,30 +278,28 @@ def _encode(
 @functools.lru_cache(maxsize=1)
 def _tables(
     settings: CorpusSettings,
-) -> tuple[SentenceEncoder | PieceEncoder, np.ndarray]:
+) -> tuple[SentenceEncoder, np.ndarray]:
     """Returns the encoder, and bool [V]: which ids are single ideographs.
 
-    Kept from task to task, since a vocabulary takes longer to read than some
-    ranges do.
+    Kept from task to task: reading a vocabulary takes longer than encoding
+    some ranges.
     """
     tokenizer = open_tokenizer(settings.vocab_file, settings.do_lower_case)
     is_ideograph = np.zeros(max(tokenizer.inv_vocab) + 1, bool)
     for index, token in tokenizer.inv_vocab.items():
         is_ideograph[index] = len(token) == 1 and characters.is_ideograph(token)
-    if isinstance(tokenizer, FullTokenizer):
-        return SentenceEncoder(tokenizer, settings.words), is_ideograph
-    return PieceEncoder(tokenizer), is_ideograph
+    return sentence_encoder(tokenizer, settings.words), is_ideograph
 
 
 def _cut(begins: Sequence[int], longest: int) -> Iterable[int]:
-    """Returns the lengths of a long sentence's pieces, cut before words."""
+    """Returns the lengths of a long sentence's pieces, cut between words."""
     piece = max(1, longest // 2)
     start = 0
     while len(begins) - start > longest:
         end = start + piece
         while end > start and not begins[end] & WORD:
             end -= 1
-        # A single word as long as all that makes two pieces itself.
+        # A single word that is longer than a piece is cut itself.
         end = end if end > start else start + piece
         yield end - start
         start = end
@@ -300,7 +312,7 @@ def _join(
     parts: Sequence[pathlib.Path],
     settings: CorpusSettings,
 ) -> None:
-    """Appends all parts to one another; only one is in memory at a time."""
+    """Appends the parts to one another, one at a time in memory."""
     counts = dict.fromkeys(("tokens", "sentences", "documents"), 0)
     num_long = num_ideographs = 0
     with contextlib.ExitStack() as stack:

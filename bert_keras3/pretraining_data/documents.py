@@ -1,8 +1,16 @@
-"""Documents as they lie in files: a sentence a line, an empty line between.
+"""Text files as sentences: one a line, an empty line between documents.
 
-Reads plain text and JSON lines and cuts files into ranges for several
-workers; the encoding of a file is found by `inputs.encodings`, the words of a
-sentence in `words`.
+The file
+
+    The sun rises.
+    The moon sets.
+
+    Another document.
+
+is read as Sentence("The sun rises."), Sentence("The moon sets."), None,
+Sentence("Another document."). A line of a `.jsonl` file is an object, like
+{"text": "Ada wrote.", "entities": [[0, 3]]}. Files are cut into ranges of
+whole lines, so that several workers can read one of them.
 """
 
 from __future__ import annotations
@@ -30,8 +38,8 @@ class Sentence(NamedTuple):
 
     Attributes:
         text: without the whitespace around it.
-        entities: (start, end) in characters of `text`; only JSON lines have
-            any.
+        entities: (start, end) in characters of `text`, the end excluded;
+            only JSON lines have any.
     """
 
     text: str
@@ -39,13 +47,13 @@ class Sentence(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A part of a file, from one byte up to another, made of whole lines.
+    """Some whole lines of a file.
 
     Attributes:
         path: of the file.
         start: the first byte.
-        end: one more than the last.
-        encoding: decodes each line by itself.
+        end: one more than the last byte.
+        encoding: of each line by itself.
     """
 
     path: str
@@ -58,15 +66,15 @@ def cut_all(
     paths: Sequence[str],
     size: int,
     encoding: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> list[Range]:
     """Cuts files into ranges of about `size` bytes at ends of lines.
 
     Args:
         paths: of the files, in order.
         size: in bytes.
-        encoding: of all of them; None: found out for each.
-        tell: gets a line for each encoding that was found beside UTF-8.
+        encoding: of all of them; None: detected for each.
+        warn: takes a line for each encoding that was detected beside UTF-8.
 
     Raises:
         UserError: a file cannot be read or decoded.
@@ -84,7 +92,7 @@ def cut_all(
         if encoding is None and codec != "utf-8":
             found.setdefault(codec, []).append((ranges[-1], how))
     for codec, files in found.items():
-        tell(_told(codec, files))
+        warn(_notice(codec, files))
     return ranges
 
 
@@ -92,8 +100,8 @@ def read(part: Range) -> Iterator[Sentence | None]:
     r"""Yields the sentences of a range; None stands for an empty line.
 
     As in the original, lines end at "\n" alone, carriage returns are dropped
-    wherever they stand, and a line of nothing but whitespace is empty. A byte
-    order mark is no text.
+    wherever they are, and a line of nothing but whitespace is empty. A byte
+    order mark is dropped.
 
     A file whose name ends in `.jsonl` has an object on each line: `text`, a
     string, and `entities`, a list of [start, end] counted in characters.
@@ -127,8 +135,11 @@ def read(part: Range) -> Iterator[Sentence | None]:
             position += len(raw)
 
 
-def _told(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
-    """Returns a line on files in another encoding, with what it makes them."""
+def _notice(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
+    """Returns a line on files in another encoding than UTF-8.
+
+    It quotes how the text begins, so that a wrong guess is seen.
+    """
     last, how = files[0]
     first = next(filter(None, read(last._replace(start=0))), None)
     begins = f"; it begins {excerpt(first.text)}" if first else ""
@@ -150,7 +161,7 @@ def _cut(path: str, size: int, total: int, encoding: str) -> Iterator[Range]:
         start = 0
         while start < total:
             end = min(start + size, total)
-            # Of UTF-16 and UTF-32, not within a character.
+            # In UTF-16 and UTF-32, not within a character.
             file.seek(end - end % len(newline))
             _read_line(file, newline)
             yield Range(path, start, file.tell(), encoding)
@@ -158,10 +169,10 @@ def _cut(path: str, size: int, total: int, encoding: str) -> Iterator[Range]:
 
 
 def _read_line(file: IO[bytes], newline: bytes) -> bytes:
-    """Reads up to the next end of a line, from where a character begins."""
+    """Reads up to the next end of a line, from the start of a character."""
     raw = file.readline()
     while len(newline) > 1 and raw:
-        # This byte may as well be a part of a character.
+        # The byte that ended the read may be a part of another character.
         raw += file.read(-len(raw) % len(newline))
         if raw.endswith(newline) or not (more := file.readline()):
             break
@@ -179,7 +190,7 @@ def _open(path: str) -> IO[bytes]:
 
 
 def _line_of(part: Range, position: int) -> int:
-    """Returns a byte's line, from 1; counts only when it is wanted."""
+    """Returns the number of the line of a byte, from 1."""
     newline = "\n".encode(part.encoding)
     line = 1
     with _open(part.path) as file:

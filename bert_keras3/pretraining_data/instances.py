@@ -1,7 +1,14 @@
 """Instances as arrays: `[CLS] a [SEP] b [SEP]` under the keys of a record.
 
-Many at once: what `segments` drew is looked up in the corpus, what `masking`
-hid is put in; how arrays become bytes is left to `inputs.records`.
+With A "the sun", B "rises" and max_seq_length 8:
+
+    input_ids    [CLS]  the  sun  [SEP]  rises  [SEP]  0  0
+    input_mask     1     1    1     1      1      1    0  0
+    segment_ids    0     0    0     0      1      1    0  0
+    maskable       0     1    1     0      1      0    0  0
+
+Many instances at once: the tokens that `segments` drew are looked up in the
+corpus; what `masking` makes of them goes into the columns of the records.
 """
 
 from __future__ import annotations
@@ -12,30 +19,24 @@ import numpy as np
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining_data.corpus import Corpus
-from bert_keras3.pretraining_data.masking import Masked, Vocabulary
+from bert_keras3.pretraining_data.masking import Inputs, Masked, Vocabulary
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 
 
 @dataclasses.dataclass(frozen=True)
 class Instances:
-    """N inputs without masks; S is max_seq_length.
+    """N instances without masks; S is max_seq_length.
 
     Attributes:
-        input_ids: int32 [N, S], 0 behind the end.
-        input_mask: bool [N, S], true where there is an id.
+        inputs: the tokens, `input_ids` int32 [N, S], 0 for padding.
+        input_mask: bool [N, S], false for padding.
         segment_ids: bool [N, S], true from B to the last [SEP].
-        maskable: bool [N, S], true at tokens of the text.
-        starts: uint8 [N, S], what begins at each token of the text.
-        lengths: int64 [N], special tokens counted.
-        labels: int64 [N], of `segments`.
+        labels: int64 [N], as in `segments.Segments`.
     """
 
-    input_ids: np.ndarray
+    inputs: Inputs
     input_mask: np.ndarray
     segment_ids: np.ndarray
-    maskable: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
     labels: np.ndarray
 
 
@@ -48,24 +49,21 @@ def look_up(
     """Puts tokens of the corpus into inputs.
 
     Args:
-        corpus: where they are.
+        corpus: the tokens.
         segments: int64 [N, 5], rows of `segments.Segments`.
         max_seq_length: S.
         vocabulary: for [CLS] and [SEP].
-
-    Returns:
-        The inputs.
     """
     a_start, a_end, b_start, b_end, labels = segments.T[:, :, None]
     a_length, b_length = a_end - a_start, b_end - b_start
     column = np.arange(max_seq_length)
     first_sep = 1 + a_length
-    # Without B there is no second [SEP] either.
+    # Without B there is no second [SEP].
     lengths = np.where(b_length > 0, first_sep + b_length + 2, first_sep + 1)
     in_a = (column >= 1) & (column < first_sep)
     in_b = (column > first_sep) & (column < lengths - 1)
+    # Row after row, the places of A and then of B: the order of the runs.
     maskable = in_a | in_b
-    # Row by row, the places of A and those of B are where these runs go.
     ids, begins = corpus.read(segments[:, :4].reshape(-1, 2).tolist())
     input_ids = np.zeros(maskable.shape, np.int32)
     input_ids[maskable] = ids
@@ -77,12 +75,9 @@ def look_up(
     starts[maskable] = begins
     input_mask = column < lengths
     return Instances(
-        input_ids,
+        Inputs(input_ids, maskable, starts, lengths[:, 0]),
         input_mask,
         input_mask & (column > first_sep),
-        maskable,
-        starts,
-        lengths[:, 0],
         labels[:, 0],
     )
 
@@ -106,13 +101,14 @@ def unmasked_features(
     instances: Instances, *, entities: bool
 ) -> dict[str, np.ndarray]:
     """Returns [N, length] under each key of `records.unmasked_columns`."""
+    starts = instances.inputs.starts
     features = {
-        records.INPUT_IDS: instances.input_ids,
+        records.INPUT_IDS: instances.inputs.input_ids,
         records.INPUT_MASK: instances.input_mask,
         records.SEGMENT_IDS: instances.segment_ids,
-        records.WORD_STARTS: instances.starts & WORD > 0,
+        records.WORD_STARTS: starts & WORD > 0,
         records.NEXT_SENTENCE_LABELS: instances.labels[:, None],
     }
     if entities:
-        features[records.ENTITY_STARTS] = instances.starts & ENTITY > 0
+        features[records.ENTITY_STARTS] = starts & ENTITY > 0
     return features

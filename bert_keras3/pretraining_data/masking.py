@@ -1,8 +1,20 @@
-"""Which tokens are hidden, and by what: 15 %, and of those 80/10/10.
+"""Which tokens are masked, and what replaces them: 15 %, of these 80/10/10.
 
-A strategy says which tokens are hidden together, as units; all else is the
-same for all. Works on whole batches in NumPy, for files as for masks drawn
-while training; the original's order of chance is in `original`.
+One input, masked by whole words, with room for three predictions:
+
+    before     [CLS] the man went to the  un    ##aff ##able store [SEP]
+    after      [CLS] the man went to the [MASK] ##aff  moon  store [SEP]
+    positions  6 7 8
+    labels     un ##aff ##able
+    weights    1 1 1
+
+Of the three tokens that were chosen, one became [MASK] (probability 0.8), one
+was left as it is (0.1) and one became a random entry of the vocabulary (0.1).
+
+A strategy says which tokens are chosen together, as one unit; all else is the
+same for all strategies. Whole batches are masked at once in NumPy, for files
+as well as for masks drawn while training; `original_order` draws one token
+after the other, as the original does.
 """
 
 from __future__ import annotations
@@ -12,7 +24,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bert_keras3.pretraining_data import streams
+from bert_keras3.pretraining_data import random_streams
 from bert_keras3.pretraining_data.settings import (
     NGRAM_WEIGHTS,
     MaskingSettings,
@@ -21,25 +33,25 @@ from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 
 MASK = "[MASK]"
-# Of the tokens chosen, 80 % become [MASK]; of the others one half stays and
+# Of the tokens chosen, 80 % become [MASK]; of the others one half is kept and
 # one half becomes a random entry of the vocabulary: 80/10/10.
 MASKED = 0.8
 KEPT_OF_REST = 0.5
 
-# Tells the draws of one instance apart.
+# Purposes of an instance's random streams.
 _UNITS, _PRIORITIES, _REPLACEMENTS = range(3)
 _POSITION_BITS = np.uint64(16)
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """What masking has to know of a vocabulary.
+    """The ids of a vocabulary that instances are made with.
 
     Attributes:
-        cls_id: of [CLS].
-        sep_id: of [SEP].
-        mask_id: of [MASK].
-        ids: int32 [V]; a random token is one of these.
+        cls_id: id of [CLS].
+        sep_id: id of [SEP].
+        mask_id: id of [MASK].
+        ids: int32 [V]; a random replacement is one of these.
     """
 
     cls_id: int
@@ -49,7 +61,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, entries: Mapping[str, int]) -> Vocabulary:
-        """Picks them from {token: id}, which has all special tokens."""
+        """Takes them from {token: id}, which has all special tokens."""
         return cls(
             entries["[CLS]"],
             entries["[SEP]"],
@@ -59,12 +71,12 @@ class Vocabulary:
 
 
 def _tokens(starts: np.ndarray, *_: object) -> np.ndarray:
-    """Every piece by itself (Devlin et al. 2019)."""
+    """Every token by itself (Devlin et al. 2019)."""
     return np.ones(starts.shape, bool)
 
 
 def _whole_words(starts: np.ndarray, *_: object) -> np.ndarray:
-    """All pieces of a word together (the original's second models)."""
+    """All tokens of a word together (the original's whole-word models)."""
     return starts & WORD > 0
 
 
@@ -76,11 +88,11 @@ def _entities(starts: np.ndarray, *_: object) -> np.ndarray:
 def _ngrams(
     starts: np.ndarray, keys: np.ndarray, settings: MaskingSettings
 ) -> np.ndarray:
-    """Runs of words together; texts are parted into runs of drawn lengths."""
+    """Several words together: the text is cut into runs of drawn lengths."""
     is_word = starts & WORD > 0
     rows, width = starts.shape
     weights = np.cumsum(settings.ngram_weights)
-    drawn = streams.uniforms(keys, width) * weights[-1]
+    drawn = random_streams.uniforms(keys, width) * weights[-1]
     ends = np.cumsum(1 + np.searchsorted(weights, drawn, "right"), axis=1)
     begins_run = np.zeros((rows, width + 1), bool)
     begins_run[:, 0] = True
@@ -92,23 +104,23 @@ def _ngrams(
 
 Strategy = Callable[[np.ndarray, np.ndarray, MaskingSettings], np.ndarray]
 
-# By the name that --masking has for it: gets what begins at each token (uint8
-# [N, S], see `words`) and keys, returns where units begin (bool [N, S]).
+# By the value of --masking: what begins at each token (uint8 [N, S]) and keys
+# (uint64 [N]) -> where units begin (bool [N, S]).
 STRATEGIES: dict[str, Strategy] = {
     "token": _tokens,
     "whole_word": _whole_words,
     "ngram": _ngrams,
     "entity": _entities,
 }
-# Instead of one: no masks now, but what is needed to draw them in training.
+# No strategy: records hold what is needed to draw masks while training.
 NO_MASKS = "none"
 
 
 def check_settings(settings: MaskingSettings, max_seq_length: int) -> None:
-    """Checks numbers that come from flags.
+    """Checks the numbers among the settings.
 
     Raises:
-        UserError: one is out of its range, or does not fit with another.
+        UserError: one is out of its range, or contradicts another.
     """
     if not 0 < settings.masked_lm_prob <= 1:
         raise UserError(
@@ -126,7 +138,7 @@ def check_settings(settings: MaskingSettings, max_seq_length: int) -> None:
     if not weights or min(weights) < 0 or not sum(weights) > 0:
         raise UserError(
             f"--ngram_weights={','.join(map(str, weights))}: give how often "
-            "1, 2, … words are hidden together, none below 0, such as "
+            "1, 2, … words are masked together, none below 0, such as "
             f"{','.join(map(str, NGRAM_WEIGHTS))}"
         )
 
@@ -137,7 +149,7 @@ def number_to_predict(
     """Returns how many tokens are chosen at most, int64 [N].
 
     Args:
-        lengths: int [N], of the inputs with [CLS] and [SEP], which count.
+        lengths: int [N], of the inputs, [CLS] and [SEP] counted.
         settings: how masks are drawn.
     """
     wanted = np.rint(lengths * settings.masked_lm_prob).astype(np.int64)
@@ -145,14 +157,32 @@ def number_to_predict(
 
 
 @dataclasses.dataclass(frozen=True)
-class Masked:
-    """What masking makes of N inputs; P is max_predictions_per_seq.
+class Inputs:
+    """N inputs of S tokens without masks.
 
     Attributes:
-        input_ids: [N, S], some of them replaced.
-        positions: int [N, P], ascending; 0 where there is no more.
-        labels: [N, P], what stood there; 0 where there is no more.
-        weights: float32 [N, P]; 1 where there is a prediction.
+        input_ids: int [N, S].
+        maskable: bool [N, S]; false at [CLS], [SEP] and padding. No unit
+            goes on behind such a place.
+        starts: uint8 [N, S]; what begins at each token, as in `words`.
+        lengths: int [N]; without padding.
+    """
+
+    input_ids: np.ndarray
+    maskable: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Masked:
+    """N inputs with masks; P is max_predictions_per_seq.
+
+    Attributes:
+        input_ids: int [N, S], some of them replaced.
+        positions: int [N, P], of the predictions, ascending, then zeros.
+        labels: int [N, P], the ids that were there before, then zeros.
+        weights: float32 [N, P]; 1 for a prediction, then zeros.
     """
 
     input_ids: np.ndarray
@@ -162,48 +192,42 @@ class Masked:
 
 
 def mask(
-    input_ids: np.ndarray,
-    maskable: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
+    inputs: Inputs,
     keys: np.ndarray,
     settings: MaskingSettings,
     vocabulary: Vocabulary,
 ) -> Masked:
-    """Hides some of the tokens of each input.
+    """Masks some tokens of each input.
 
     Args:
-        input_ids: int [N, S].
-        maskable: bool [N, S]; false at [CLS], [SEP] and padding. A unit
-            never reaches across such a place.
-        starts: uint8 [N, S]; what begins at each token.
-        lengths: int [N], of the inputs with [CLS] and [SEP].
-        keys: uint64 [N], the streams of chance.
-        settings: how.
-        vocabulary: for what comes instead.
+        inputs: N of them.
+        keys: uint64 [N]; equal keys draw equal random numbers.
+        settings: how masks are drawn.
+        vocabulary: for the replacements.
 
     Returns:
         The inputs with masks, and what is to be predicted.
     """
     strategy = STRATEGIES[settings.strategy]
-    starts = np.where(maskable, starts, np.uint8(0))
-    begins = strategy(starts, streams.subkeys(keys, _UNITS), settings)
+    maskable = inputs.maskable
+    starts = np.where(maskable, inputs.starts, np.uint8(0))
+    begins = strategy(starts, random_streams.subkeys(keys, _UNITS), settings)
     begins[:, 1:] |= ~maskable[:, :-1]
     chosen = _choose(
         begins & maskable,
         maskable,
-        number_to_predict(lengths, settings),
-        streams.subkeys(keys, _PRIORITIES),
+        number_to_predict(inputs.lengths, settings),
+        random_streams.subkeys(keys, _PRIORITIES),
     )
     positions, present = _positions(chosen, settings.max_predictions_per_seq)
-    labels = np.take_along_axis(input_ids, positions, axis=1) * present
-    replaced = input_ids.copy()
+    labels = np.take_along_axis(inputs.input_ids, positions, axis=1) * present
+    replacements = _replacements(
+        labels, random_streams.subkeys(keys, _REPLACEMENTS), vocabulary
+    )
+    input_ids = inputs.input_ids.copy()
     rows, places = np.nonzero(present)
-    columns = positions[rows, places]
-    replaced[rows, columns] = _replacements(
-        labels, streams.subkeys(keys, _REPLACEMENTS), vocabulary
-    )[rows, places]
-    return Masked(replaced, positions, labels, present.astype(np.float32))
+    input_ids[rows, positions[rows, places]] = replacements[rows, places]
+    return Masked(input_ids, positions, labels, present.astype(np.float32))
 
 
 def _choose(
@@ -212,21 +236,22 @@ def _choose(
     number: np.ndarray,
     keys: np.ndarray,
 ) -> np.ndarray:
-    """Takes units in a random order, passing over those that do not fit.
+    """Chooses units in a random order, passing over those that do not fit.
 
     Args:
         begins: bool [N, S], where units begin; only where maskable.
-        maskable: bool [N, S]; never at the first place of a row.
+        maskable: bool [N, S]; false at the first token of each input.
         number: int [N], the most tokens to choose.
-        keys: uint64 [N].
+        keys: uint64 [N], of the random order.
 
     Returns:
         bool [N, S], the tokens chosen.
     """
     rows, width = begins.shape
     positions = np.arange(width, dtype=np.uint64)
-    # The position in the low bits: sorting needs no second array then.
-    order = streams.bits(keys, width) >> _POSITION_BITS << _POSITION_BITS
+    # Random numbers with the position in their low bits, so that sorting them
+    # sorts the positions.
+    order = random_streams.bits(keys, width) >> _POSITION_BITS << _POSITION_BITS
     order |= positions
     order[~begins] = np.iinfo(np.uint64).max
     order.sort(axis=1)
@@ -234,7 +259,7 @@ def _choose(
     first = (order[:, :most] & np.uint64((1 << 16) - 1)).astype(np.int64)
     valid = first < width
     first[~valid] = 0
-    # A unit ends where the next begins, or where nothing can be masked.
+    # A unit ends where the next one begins or nothing can be masked.
     marks = np.flatnonzero(begins | ~maskable)
     lengths = np.diff(marks, append=rows * width)
     sizes = np.zeros((rows, width), np.int64)
@@ -250,20 +275,20 @@ def _choose(
 
 
 def fit_in_order(sizes: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Accepts what fits into the room left, going from left to right.
+    """Accepts from left to right what fits into the room that is left.
 
     Args:
         sizes: int [N, U], each at least 1.
         room: int [N].
 
     Returns:
-        bool [N, U], as a loop would find that takes each if it still fits.
+        bool [N, U], equal to a loop that accepts each size that still fits.
     """
     room = room.copy()
     accepted = np.zeros(sizes.shape, bool)
     candidates = sizes <= room[:, None]
-    # In each round the first candidate of a row is accepted, and all behind
-    # it up to the first that does not fit; that one never will.
+    # In each round, every row accepts its candidates up to the first that does
+    # not fit any more; that one is out for good.
     while candidates.any():
         taken = np.where(candidates, sizes, 0)
         fits = candidates & (np.cumsum(taken, axis=1) <= room[:, None])
@@ -274,7 +299,12 @@ def fit_in_order(sizes: np.ndarray, room: np.ndarray) -> np.ndarray:
 
 
 def _positions(chosen: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where rows are true, int [N, most], and which of it counts."""
+    """Returns where rows are true, int [N, most], and which entries are used.
+
+    Args:
+        chosen: bool [N, S], at most `most` true in a row.
+        most: P.
+    """
     rows, columns = np.nonzero(chosen)
     counts = np.bincount(rows, minlength=len(chosen))
     before = np.cumsum(counts) - counts
@@ -286,13 +316,12 @@ def _positions(chosen: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 def _replacements(
     labels: np.ndarray, keys: np.ndarray, vocabulary: Vocabulary
 ) -> np.ndarray:
-    """Draws 80/10/10 for each label by itself, [N, P]."""
-    draws = streams.uniforms(keys, 3 * labels.shape[1])
-    hide, keep, other = np.split(draws, 3, axis=1)
-    entries = vocabulary.ids
-    random_ids = entries[(other * len(entries)).astype(np.int64)]
+    """Draws 80/10/10 for each label by itself; ids [N, P]."""
+    draws = random_streams.uniforms(keys, 3 * labels.shape[1])
+    masked, kept, entry = np.split(draws, 3, axis=1)
+    random_ids = vocabulary.ids[(entry * len(vocabulary.ids)).astype(np.int64)]
     return np.where(
-        hide < MASKED,
+        masked < MASKED,
         vocabulary.mask_id,
-        np.where(keep < KEPT_OF_REST, labels, random_ids),
+        np.where(kept < KEPT_OF_REST, labels, random_ids),
     )

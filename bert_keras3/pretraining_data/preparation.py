@@ -1,40 +1,61 @@
-"""From text files to TFRecord files: the whole job, in steps that can resume.
+"""From text files to TFRecord files: the whole job, which can be resumed.
 
-Text becomes a `corpus` in a `work_folder` beside the output, instances become
-records in `record_files`. Flags are left to the script.
+    create_pretraining_data.py --input_file=text.txt --output_file=out.tfrecord
+
+    text.txt                documents.read      sentences
+      -> out.tfrecord.work  corpus.build        their tokens, on disk
+      -> instances          segments, masking   drawn by original_order or
+                                                independent_order
+      -> out.tfrecord       instances, records  arrays, bytes
+
+The folder of unfinished work lies beside the first output. Only a job with
+the same settings and files goes on with what is in it; it is removed at the
+end, and after a mistake of the user.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
+from typing import Any
 
-from bert_keras3.pretraining_data import corpus, masking
-from bert_keras3.pretraining_data.beam_pipeline import BeamWorkers, require_beam
+from bert_keras3.pretraining_data import (
+    corpus,
+    independent_order,
+    masking,
+    original_order,
+)
 from bert_keras3.pretraining_data.checks import check, resolve
 from bert_keras3.pretraining_data.corpus import Corpus, CorpusSettings
 from bert_keras3.pretraining_data.masking import Vocabulary
-from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.record_files import MAKERS
 from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
     ORIGINAL,
     Settings,
 )
-from bert_keras3.pretraining_data.work_folder import work_folder
-from bert_keras3.pretraining_data.workers import WorkerLostError, Workers
+from bert_keras3.pretraining_data.workers import (
+    BeamRunner,
+    Processes,
+    Progress,
+    WorkerLostError,
+    require_beam,
+)
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import naming
+from bert_keras3.safekeeping.files import atomic_write, naming
 from tokenization import packing
 from tokenization.opening import open_tokenizer
 from tokenization.vocab import is_sentence_pieces, require_special_tokens
 
-# Above this share, a text is taken to be Chinese or Japanese.
+# In the folder of unfinished work: which job it is of, and Beam's results.
+_JOB = "job.json"
+_BEAM_RESULTS = "beam"
+# Above this share of ideographs, a text is taken to be Chinese or Japanese.
 _IDEOGRAPHIC = 0.3
-
-_RESULTS = "beam"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +85,7 @@ def prepare(
     Args:
         settings: what to make.
         progress: shows how far it is.
-        warn: told what the user should know, in one sentence.
+        warn: takes what the user should know, a sentence at a time.
 
     Returns:
         What was made.
@@ -73,16 +94,18 @@ def prepare(
         UserError: settings contradict one another, a file cannot be read,
             there is no text, or one document where two are needed.
     """
-    streams = resolve(settings)
+    order = resolve(settings)
     check(settings)
     if settings.runner is not None:
         require_beam(settings.runner)
     tokenizer = open_tokenizer(settings.vocab_file)
-    vocab = tokenizer.vocab
     require_special_tokens(
-        vocab, settings.vocab_file, (*tokenizer.special_tokens, masking.MASK)
+        tokenizer.vocab,
+        settings.vocab_file,
+        (*tokenizer.special_tokens, masking.MASK),
     )
-    work = work_folder(settings, streams)
+    vocabulary = Vocabulary.of(tokenizer.vocab)
+    work = _work_folder(settings, order)
     try:
         with (
             naming(work),
@@ -90,21 +113,29 @@ def prepare(
             corpus.build(
                 work,
                 settings.input_files,
-                _corpus_settings(settings, streams),
+                _corpus_settings(settings, order),
                 workers,
                 progress.stage("Reading text"),
                 warn,
             ) as text,
         ):
-            _look_for_faults(text, settings, streams, warn)
-            make = MAKERS[streams]
-            number = make(
-                text, work, settings, Vocabulary.of(vocab), workers, progress
-            )
+            _warn_of_faults(text, settings, order, warn)
+            if order == ORIGINAL:
+                number = original_order.write_records(
+                    text, settings, vocabulary, progress
+                )
+            else:
+                number = independent_order.write_records(
+                    text,
+                    settings,
+                    vocabulary,
+                    workers,
+                    progress.stage("Writing records"),
+                )
     except WorkerLostError:
         raise
     except UserError:
-        # Nothing in there would be of use once the mistake is put right.
+        # Nothing in there is of use once the mistake is put right.
         shutil.rmtree(work)
         raise
     shutil.rmtree(work)
@@ -117,16 +148,16 @@ def prepare(
     )
 
 
-def _workers(settings: Settings, work: pathlib.Path) -> Workers | BeamWorkers:
+def _workers(settings: Settings, work: pathlib.Path) -> Processes | BeamRunner:
     if settings.runner is None:
-        return Workers(settings.num_workers)
-    return BeamWorkers(
-        settings.runner, settings.runner_options, work / _RESULTS
+        return Processes(settings.num_workers)
+    return BeamRunner(
+        settings.runner, settings.runner_options, work / _BEAM_RESULTS
     )
 
 
-def _corpus_settings(settings: Settings, streams: str) -> CorpusSettings:
-    as_original = streams == ORIGINAL
+def _corpus_settings(settings: Settings, order: str) -> CorpusSettings:
+    as_original = order == ORIGINAL
     has_pairs = settings.sentence_objective != "none"
     longest = settings.max_seq_length - packing.NUM_SPECIAL_PAIR
     return CorpusSettings(
@@ -140,17 +171,17 @@ def _corpus_settings(settings: Settings, streams: str) -> CorpusSettings:
     )
 
 
-def _look_for_faults(
+def _warn_of_faults(
     text: Corpus,
     settings: Settings,
-    streams: str,
+    order: str,
     warn: Callable[[str], None],
 ) -> None:
-    """Warns of what would be learnt wrong, or refuses it.
+    """Warns of text from which a model would learn something wrong.
 
     Raises:
-        UserError: a single document, from which no other can be drawn,
-            unless the original's records were asked for by name.
+        UserError: the text is a single document, so that there is no other
+            to draw from, and the original's order was not chosen by its flag.
     """
     if text.num_documents == 1 and settings.sentence_objective == "nsp":
         happens = (
@@ -181,9 +212,64 @@ def _look_for_faults(
         becomes = {
             ORIGINAL: "are cut off, as in the original",
             INDEPENDENT: "go on in a piece of their own",
-        }[streams]
+        }[order]
         warn(
             f"{text.num_long_sentences} of {text.num_sentences} sentences are "
             f"too long for --max_seq_length={settings.max_seq_length}; they "
             f"{becomes}."
         )
+
+
+def _work_folder(settings: Settings, order: str) -> pathlib.Path:
+    """Returns the folder of unfinished work, empty if it was of another job.
+
+    Args:
+        settings: of the job.
+        order: `ORIGINAL` or `INDEPENDENT`.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    folder = pathlib.Path(settings.output_files[0] + ".work")
+    identity = _identity(settings, order)
+    job_file = folder / _JOB
+    try:
+        if json.loads(job_file.read_text("utf-8")) == identity:
+            return folder
+    except (OSError, ValueError):
+        pass
+    if folder.exists() and not job_file.exists() and any(folder.iterdir()):
+        raise UserError(
+            f"{folder}: this folder is wanted for unfinished work, and holds "
+            "something else; give another --output_file"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with atomic_write(job_file) as file:
+        json.dump(identity, file, indent=1)
+    return folder
+
+
+def _identity(settings: Settings, order: str) -> dict[str, Any]:
+    """Returns all that the output depends on, as JSON gives it back."""
+    content = dataclasses.asdict(settings) | {"random_streams": order}
+    for name in ("num_workers", "runner", "runner_options"):
+        del content[name]
+    content["input_files"] = [
+        [path, os.stat(path).st_size, os.stat(path).st_mtime_ns]
+        for path in settings.input_files
+    ]
+    lists = (
+        settings.vocab_file,
+        settings.words.word_list,
+        settings.words.entity_list,
+    )
+    content["contents"] = [_digest(path) for path in lists if path]
+    return json.loads(json.dumps(content))
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,8 +1,20 @@
-"""Which sentences go into an instance: pairs in order, or one run of text.
+"""Which sentences make an instance: two texts A and B, or one text.
 
-The objectives are the rows of `OBJECTIVES`; each walks over one document and
-draws from the stream of chance that it is given. Works on numbers of
-sentences and tokens alone; the tokens are put together in `instances`.
+A document of four sentences of 3, 4, 2 and 5 tokens, which are the tokens
+0-3, 3-7, 7-9 and 9-14 of the corpus; another document is the tokens 14-24.
+An instance of 12 tokens has room for 9 beside [CLS], [SEP] and [SEP].
+Sentences are gathered until they fill it, here the first three:
+
+    nsp   A 0-3  B 3-9    label 0: B follows A in the text
+          or, as often,
+          A 0-3  B 14-20  label 1: B is of another document; the two
+                          sentences that were not used begin the next instance
+    sop   A 0-3  B 3-9    label 0: in the order of the text
+          or, as often,
+          A 3-9  B 0-3    label 1: swapped
+    none  A 0-9           whole sentences; the next instance is A 9-14
+
+Where A ends is drawn too: after any sentence but the last that was gathered.
 """
 
 from __future__ import annotations
@@ -12,19 +24,17 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-# What an objective without pairs puts around its text, and the others around
-# theirs, is counted in `tokenization.packing`.
 from tokenization.packing import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
 
 
 class Segments(NamedTuple):
-    """One instance, as two runs of tokens of the corpus.
+    """One instance: two runs of tokens of the corpus.
 
     Attributes:
         a_start: number of the first token of A.
-        a_end: one more than that of its last.
-        b_start: the same for B.
-        b_end: equal to `b_start` where there is no B.
+        a_end: one more than the number of its last.
+        b_start: number of the first token of B.
+        b_end: equal to `b_start` if there is no B.
         label: 1 if B does not follow A in the text, else 0.
     """
 
@@ -44,7 +54,7 @@ class Numbers(Protocol):
 
 
 class Sentences(Protocol):
-    """What is known of the documents: where their sentences are."""
+    """The documents, as far as is needed here: where their sentences are."""
 
     @property
     def num_documents(self) -> int:
@@ -55,7 +65,7 @@ class Sentences(Protocol):
     def offsets(self) -> Numbers:
         """Sentence i is the tokens from offsets[i] to offsets[i + 1].
 
-        Those of a document follow one another.
+        The sentences of a document follow one another.
         """
         ...
 
@@ -81,20 +91,21 @@ def next_sentence(
     short_seq_prob: float,
     draw_other: DrawOther = other_document,
 ) -> Iterator[Segments]:
-    """Pairs of which half are torn apart (Devlin et al. 2019, section 3.1).
+    """Makes pairs for next sentence prediction (Devlin et al. 2019, 3.1).
 
-    As the original's `create_instances_from_document`, draw by draw. Sentences
-    are gathered until they fill an instance; A is the first few of them, B
-    the others, or, if the coin says so or there is but one sentence, a run
-    from another document; then the others begin the next instance.
+    Makes the same random draws, in the same order, as the original's
+    `create_instances_from_document`. Sentences are gathered until they fill
+    an instance. A is the first few of them. B is the others or, with
+    probability 0.5 and always if there is one sentence, a run from another
+    document; the others then begin the next instance.
 
     Args:
         sentences: the documents.
-        document: which of them to walk over.
-        rng: the stream of chance. It may be drawn from between instances.
-        max_seq_length: with the three special tokens.
-        short_seq_prob: how often a document is cut to a length drawn from 2
-            to the greatest.
+        document: which of them to make instances of.
+        rng: may be drawn from between two instances.
+        max_seq_length: the three special tokens counted.
+        short_seq_prob: probability that the instances of a document are
+            shorter, of a length drawn from 2 to the greatest.
         draw_other: draws another document.
 
     Yields:
@@ -119,7 +130,7 @@ def next_sentence(
             other_first, other_last = sentences.bounds(other)
             b_first = rng.randint(other_first, other_last - 1)
             b_start = offsets[b_first]
-            # The run ends with the sentence that makes it long enough.
+            # Up to the sentence that makes it long enough.
             wanted = b_start + target - (a_end - a_start)
             b_last = bisect.bisect_left(
                 offsets, wanted, b_first + 1, other_last
@@ -143,10 +154,10 @@ def sentence_order(
     max_seq_length: int,
     short_seq_prob: float,
 ) -> Iterator[Segments]:
-    """Pairs of which half are swapped (Lan et al. 2020, section 3.1).
+    """Makes pairs of which half are swapped (Lan et al. 2020, section 3.1).
 
-    A sentence that is alone, as the last of a document may be, is parted in
-    two at a token; one of a single token makes no instance.
+    A single sentence, as the last of a document may be, is cut in two at a
+    token; one of a single token makes no instance.
 
     The arguments are those of `next_sentence`.
 
@@ -184,7 +195,7 @@ def full_sentences(
     max_seq_length: int,
     short_seq_prob: float,
 ) -> Iterator[Segments]:
-    """Runs of whole sentences, as many as fit ("DOC-SENTENCES" of RoBERTa).
+    """Makes runs of whole sentences, as many as fit: RoBERTa's DOC-SENTENCES.
 
     Liu et al. 2019, section 4.2. A sentence that does not fit alone is cut,
     and what is cut off begins the next instance.
@@ -215,7 +226,7 @@ Objective = Callable[
     [Sentences, int, random.Random, int, float], Iterator[Segments]
 ]
 
-# By the name that --sentence_objective has for it.
+# By the value of --sentence_objective.
 OBJECTIVES: dict[str, Objective] = {
     "nsp": next_sentence,
     "sop": sentence_order,
@@ -234,7 +245,7 @@ def _target_length(
 def _is_full(
     offsets: Numbers, start: int, current: int, last: int, target: int
 ) -> bool:
-    """Whether sentences from `start` to `current` make an instance."""
+    """Whether the sentences from `start` to `current` fill an instance."""
     return (
         current == last - 1 or offsets[current + 1] - offsets[start] >= target
     )
@@ -248,7 +259,10 @@ def _truncated(
     b_end: int,
     max_num_tokens: int,
 ) -> tuple[int, int, int, int]:
-    """Takes from the longer of two, front or back by a coin, until both fit."""
+    """Drops tokens of the longer text until both fit.
+
+    Each is the first or the last of it, with probability 0.5.
+    """
     a_length, b_length = a_end - a_start, b_end - b_start
     while a_length + b_length > max_num_tokens:
         from_front = rng.random() < 0.5

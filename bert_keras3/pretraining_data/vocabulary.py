@@ -1,7 +1,11 @@
-"""A WordPiece vocabulary learnt from text, or a trained one filled up.
+"""A WordPiece vocabulary learned from text, or new words for a trained one.
 
-Words are counted exactly as `BasicTokenizer` cuts them; pieces are learnt by
-Hugging Face's `tokenizers`, given in an order that leaves nothing to chance.
+Text in which `low` occurs five times and `lower` twice is counted as {"low":
+5, "lower": 2} and becomes [PAD] [UNK] [CLS] [SEP] [MASK] [unused0] … low ##er
+…: special tokens, unused entries, then pieces by how often they are used.
+Words are counted exactly as `BasicTokenizer` cuts them. Hugging Face's
+`tokenizers` learns the pieces; it gets words and characters in a fixed order,
+so that equal text gives equal files.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from bert_keras3.pretraining_data import documents
 from bert_keras3.pretraining_data.documents import Range
 from bert_keras3.pretraining_data.settings import VocabularySettings
-from bert_keras3.pretraining_data.workers import Workers
+from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, WordpieceTokenizer, load_vocab
 from tokenization.wordpiece import (
@@ -25,14 +29,14 @@ from tokenization.wordpiece import (
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 _RANGE_SIZE = 8 << 20
-# Words that are given to the learner in one string.
+# Words that the trainer gets in one string.
 _WORDS_AT_ONCE = 1000
 
 Counts = Mapping[str, int]
 
 
 def unused(number: int) -> str:
-    """Returns the entry that holds a place for a later word."""
+    """Returns the entry number `number` that a later word may replace."""
     return f"[unused{number}]"
 
 
@@ -70,9 +74,9 @@ def count_words(
     files: Sequence[str],
     do_lower_case: bool,
     workers: Workers,
-    report: Callable[[int, int], None],
+    report: Report,
     encoding: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Counts:
     """Counts the words and punctuation marks of text files.
 
@@ -80,15 +84,15 @@ def count_words(
         files: text, as for the pretraining data.
         do_lower_case: for the tokenizer.
         workers: who does it.
-        report: told the bytes done and the bytes in all.
-        encoding: of the files; None: found out for each.
-        tell: told which encodings were found beside UTF-8.
+        report: takes the bytes done and the bytes in all.
+        encoding: of the files; None: detected for each.
+        warn: takes a line for each encoding that was detected beside UTF-8.
 
     Raises:
         UserError: a file cannot be read or decoded, or there is no text in
             any.
     """
-    ranges = documents.cut_all(files, _RANGE_SIZE, encoding, tell)
+    ranges = documents.cut_all(files, _RANGE_SIZE, encoding, warn)
     total = sum(part.end - part.start for part in ranges)
     counts: collections.Counter[str] = collections.Counter()
     done = 0
@@ -127,11 +131,11 @@ def learn(counts: Counts, settings: VocabularySettings) -> list[str]:
 
     Args:
         counts: {word: how often}.
-        settings: what the vocabulary is to be like.
+        settings: of the vocabulary.
 
     Returns:
         The entries: special ones, unused ones, then pieces from the most to
-        the least used. Fewer than asked for if the text has no more.
+        the least used. Fewer than `vocab_size` if the text has no more.
 
     Raises:
         UserError: there is no room for the characters of the text, or the
@@ -170,8 +174,8 @@ def learn(counts: Counts, settings: VocabularySettings) -> list[str]:
     trainer = tokenizers.trainers.WordPieceTrainer(
         vocab_size=room,
         min_frequency=settings.min_frequency,
-        # Left to itself, it would number these in the order of a hash table,
-        # and decide between equally frequent pairs by the numbers.
+        # The trainer would number characters in the order of a hash table
+        # and prefer one of equally frequent pairs by the numbers.
         special_tokens=characters,
         continuing_subword_prefix=CONTINUATION,
         show_progress=False,
@@ -185,10 +189,10 @@ def learn(counts: Counts, settings: VocabularySettings) -> list[str]:
 def fill_unused(
     entries: Sequence[str], counts: Counts, min_frequency: int
 ) -> tuple[list[str], list[str]]:
-    """Gives the unused entries of a trained vocabulary to words of a domain.
+    """Replaces the unused entries of a trained vocabulary by words of a text.
 
-    The ids of all other entries, and so the weights of a model, stay good.
-    Words come first that save the most pieces over the whole text.
+    The ids of all other entries stay, so that the weights of a model still
+    fit. The words that save the most tokens over the whole text come first.
 
     Args:
         entries: the vocabulary; the entry of id i at place i.
@@ -204,7 +208,7 @@ def fill_unused(
         for word, count in counts.items()
         if count >= min_frequency and len(word) <= MAX_CHARS_PER_WORD
     }
-    # A word that is unknown altogether gains by one piece of its own, too.
+    # An unknown word saves no token, but becomes known.
     for word in saved:
         if tokenizer.tokenize(word) == [UNKNOWN]:
             saved[word] = counts[word]
@@ -223,8 +227,8 @@ def fill_unused(
 def _characters(counts: Counts, min_frequency: int) -> list[str]:
     """Returns the pieces of one character, sorted.
 
-    A character that was seen inside of words alone may begin one in another
-    text, so it stands by itself, too.
+    A character that occurs only inside of words is there without `##` too,
+    since it may begin a word in another text.
     """
     found: collections.Counter[str] = collections.Counter()
     inside: set[str] = set()
@@ -243,7 +247,7 @@ def _characters(counts: Counts, min_frequency: int) -> list[str]:
 
 
 def _known(counts: Counts, characters: Sequence[str]) -> dict[str, int]:
-    """Returns the words that these characters can spell, sorted."""
+    """Returns the words made of these characters alone, sorted."""
     known = set(characters)
     return {
         word: count
@@ -254,7 +258,7 @@ def _known(counts: Counts, characters: Sequence[str]) -> dict[str, int]:
 
 
 def _repeated(counts: Counts) -> Iterator[str]:
-    """Yields texts in which each word stands as often as was counted."""
+    """Yields texts in which each word occurs as often as it was counted."""
     for word, count in counts.items():
         for start in range(0, count, _WORDS_AT_ONCE):
             yield f"{word} " * min(_WORDS_AT_ONCE, count - start)

@@ -1,8 +1,16 @@
 """Where words and entities begin among the tokens of a sentence.
 
-A word is what whitespace and punctuation leave together, its pieces marked
-by `##`; ideographs are put together by a segmenter or a list of words. Which
-of the words are masked is decided in `masking`.
+"New York is unaffable" with the entity [0, 8], its first eight characters:
+
+    token    new  york  is  un  ##aff  ##able
+    WORD      1    1    1   1     0      0
+    ENTITY    2    0    2   2     0      0
+    start     3    1    3   3     0      0
+
+A word is what whitespace and punctuation leave together. Its further tokens
+are marked by `##`; ideographs, which are a token each, are put together by a
+segmenter or a list of words. Of a SentencePiece vocabulary (ALBERT's), the
+pieces themselves say where a word begins.
 """
 
 from __future__ import annotations
@@ -10,6 +18,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import string
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -18,23 +27,33 @@ from bert_keras3.pretraining_data.documents import Sentence
 from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, FullTokenizer, characters
+from tokenization.opening import Tokenizer
 from tokenization.wordpiece import CONTINUATION
 
-# What may begin at a token; both are set at the first token of an entity.
+# What begins at a token, as bits of one number; both are set at the first
+# token of an entity, and of a word that is outside of all entities.
 WORD = 1
 ENTITY = 2
 
-# How many whitespace words the pieces are remembered for.
-_REMEMBERED = 1 << 16
+# Words whose tokens are kept in memory.
+_CACHED_WORDS = 1 << 16
 
-# Whitespace, but for what the tokenizer drops without parting words.
+# Whitespace, except characters that the tokenizer drops without ending a
+# word.
 _SPACE = re.compile(r"[^\S\x0b\x0c\x1c-\x1f\x85]+")
+
+# What SentencePiece puts before the first piece of a word.
+_WORD_MARK = "▁"
+# A piece of these characters alone can stand inside of a word; one of the
+# latter that is alone cannot.
+_LETTERS = frozenset(string.ascii_letters)
+_PUNCTUATION = frozenset(string.punctuation) - frozenset("'<=>")
 
 Segmenter = Callable[[str], Iterable[str]]
 
 
 class Phrases:
-    """Finds the longest of given phrases at each place of a text.
+    """Finds given phrases in a text, the longest at each place.
 
     Args:
         phrases: each as basic tokens, none empty.
@@ -91,11 +110,11 @@ class Phrases:
         return found
 
 
-class SentenceEncoder:
-    """Sentences to ids, with what begins at each.
+class WordPieceEncoder:
+    """Sentences to token ids, and what begins at each token.
 
     Args:
-        tokenizer: text to ids.
+        tokenizer: text to token ids.
         settings: what makes words and entities.
 
     Raises:
@@ -106,7 +125,7 @@ class SentenceEncoder:
         self, tokenizer: FullTokenizer, settings: WordSettings
     ) -> None:
         self._tokenizer = tokenizer
-        self._plain = settings.plain
+        self._by_vocabulary = settings.plain
         self._begins_word = np.zeros(max(tokenizer.inv_vocab) + 1, np.uint8)
         for token, index in tokenizer.vocab.items():
             if not token.startswith(CONTINUATION):
@@ -123,23 +142,23 @@ class SentenceEncoder:
             if settings.entity_list
             else None
         )
-        self._pieces = functools.lru_cache(_REMEMBERED)(self._ids_of_word)
+        self._pieces = functools.lru_cache(_CACHED_WORDS)(self._ids_of_word)
 
     def ids(self, sentence: Sentence) -> list[int]:
-        """Returns the ids of a sentence, as `FullTokenizer.encode`."""
+        """Returns the token ids of a sentence."""
         return self._tokenizer.encode(sentence.text)
 
     @property
-    def plain(self) -> bool:
-        """Whether `starts_of_ids` tells all there is to know."""
-        return self._plain
+    def by_vocabulary(self) -> bool:
+        """Whether `starts_of_ids` is enough where there are no entities."""
+        return self._by_vocabulary
 
     def starts_of_ids(self, ids: np.ndarray) -> np.ndarray:
-        """Returns uint8 like `ids`: what begins at each, by `##` alone."""
+        """Returns what begins at each, uint8 like `ids`, by `##` alone."""
         return self._begins_word[ids]
 
     def ids_and_starts(self, sentence: Sentence) -> tuple[list[int], list[int]]:
-        """Returns the ids of a sentence and what begins at each.
+        """Returns the token ids of a sentence and what begins at each.
 
         An entity that begins or ends inside a word takes the whole word.
         """
@@ -156,7 +175,7 @@ class SentenceEncoder:
         inside = [False] * len(words)
         for start, end in spans:
             inside[start + 1 : end] = [True] * (end - start - 1)
-            # The ends of an entity part words, whatever the segmenter says.
+            # An entity's ends are ends of words, whatever the segmenter says.
             for edge in (start, end):
                 if edge < len(words):
                     glued[edge] = False
@@ -176,14 +195,14 @@ class SentenceEncoder:
         return tuple(self._tokenizer.convert_tokens_to_ids(pieces))
 
     def _basic_tokens(self, text: str) -> tuple[list[str], list[bool]]:
-        """Returns words, and which of them go on with the one before."""
+        """Returns basic tokens, and which of them continue a word."""
         basic = self._tokenizer.basic_tokenizer
         if self._segment is None:
             words = basic.tokenize(text)
             return words, [False] * len(words)
         words, glued = [], []
-        # Whitespace always parts words, so text that was segmented before
-        # stays as it is.
+        # Whitespace always ends a word, so text that was segmented before
+        # keeps its words.
         for chunk in _SPACE.split(text):
             tokens = basic.tokenize(chunk)
             words += tokens
@@ -201,10 +220,10 @@ class SentenceEncoder:
 
 
 def _glue(tokens: Sequence[str], segment: Segmenter) -> list[bool]:
-    """Returns which tokens a segmenter puts into one word with the last.
+    """Returns which tokens continue the word of the token before.
 
-    Only where an ideograph is: a number with a point in it stays three words,
-    as everywhere else.
+    Only beside an ideograph: a number with a decimal point is three words, as
+    it is without a segmenter.
     """
     glued = [False] * len(tokens)
     if not any(map(_is_ideograph, tokens)):
@@ -237,3 +256,78 @@ def _load_jieba() -> Segmenter:
         ) from error
     jieba.setLogLevel(logging.WARNING)
     return jieba.cut
+
+
+def begins_word(piece: str) -> bool:
+    """Returns whether a SentencePiece piece is the first of a word.
+
+    As in google-research/albert (`_is_start_piece_sp` of its
+    `create_pretraining_data.py`): pieces behind a space, lone punctuation, and
+    every piece with a character beside English letters and punctuation; so
+    each piece of another script, and of a number, is a word.
+    """
+    return (
+        piece.startswith((_WORD_MARK, "<"))
+        or piece in _PUNCTUATION
+        or not _LETTERS.union(_PUNCTUATION).issuperset(piece)
+    )
+
+
+class SentencePieceEncoder:
+    """Sentences to token ids, and what begins at each token.
+
+    Args:
+        tokenizer: of a SentencePiece model.
+    """
+
+    by_vocabulary = True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._begins_word = np.zeros(max(tokenizer.inv_vocab) + 1, np.uint8)
+        for index, piece in tokenizer.inv_vocab.items():
+            if begins_word(piece):
+                self._begins_word[index] = WORD | ENTITY
+
+    def ids(self, sentence: Sentence) -> list[int]:
+        """Returns the token ids of a sentence."""
+        return self._tokenizer.encode(sentence.text)
+
+    def starts_of_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Returns what begins at each, uint8 like `ids`."""
+        return self._begins_word[ids]
+
+    def ids_and_starts(self, sentence: Sentence) -> tuple[list[int], list[int]]:
+        """Returns the token ids of a sentence and what begins at each.
+
+        Raises:
+            UserError: the sentence has entities.
+        """
+        if sentence.entities:
+            raise UserError(
+                f"{sentence.text[:40]!r}: has entities, which can be found "
+                "among the tokens of a WordPiece vocabulary alone; leave them "
+                "out, or give a vocab.txt"
+            )
+        ids = self.ids(sentence)
+        return ids, self._begins_word[ids].tolist()
+
+
+SentenceEncoder = WordPieceEncoder | SentencePieceEncoder
+
+
+def sentence_encoder(
+    tokenizer: Tokenizer, settings: WordSettings
+) -> SentenceEncoder:
+    """Returns the encoder for a tokenizer.
+
+    Args:
+        tokenizer: text to token ids.
+        settings: what makes words and entities; for WordPiece only.
+
+    Raises:
+        UserError: a list cannot be read, or the segmenter is not installed.
+    """
+    if isinstance(tokenizer, FullTokenizer):
+        return WordPieceEncoder(tokenizer, settings)
+    return SentencePieceEncoder(tokenizer)

@@ -11,8 +11,8 @@ from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data import preparation
-from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
+from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.training import run_folder
 from bert_keras3.training.settings import ModelChoices
 

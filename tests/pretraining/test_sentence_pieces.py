@@ -20,13 +20,13 @@ from bert_keras3.pretraining.objective import new_model
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.checks import resolve
 from bert_keras3.pretraining_data.documents import Sentence
-from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.sentence_pieces import (
-    PieceEncoder,
+from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
+from bert_keras3.pretraining_data.words import (
+    WORD,
+    SentencePieceEncoder,
     begins_word,
 )
-from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.words import WORD
+from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig, BertWithHeads
@@ -59,7 +59,7 @@ def test_which_pieces_begin_words(piece, begins):
 def test_a_sentence_by_eye():
     tokenizer = SentencePieceTokenizer(PIECES)
     text = Sentence("Seventeen cats sat.")
-    ids, starts = PieceEncoder(tokenizer).ids_and_starts(text)
+    ids, starts = SentencePieceEncoder(tokenizer).ids_and_starts(text)
     words = []
     for piece, start in zip(
         tokenizer.convert_ids_to_tokens(ids), starts, strict=True

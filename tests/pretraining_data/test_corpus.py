@@ -16,7 +16,7 @@ from bert_keras3.pretraining_data import corpus
 from bert_keras3.pretraining_data.corpus import Corpus, CorpusSettings
 from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
-from bert_keras3.pretraining_data.workers import Workers
+from bert_keras3.pretraining_data.workers import Processes
 from bert_keras3.safekeeping.errors import UserError
 
 VOCAB = ["[UNK]", "a", "b", "c", "##d", "日", "月"]
@@ -61,7 +61,7 @@ def build(
     settings: CorpusSettings,
     number: int = 1,
 ) -> Corpus:
-    with Workers(number) as workers:
+    with Processes(number) as workers:
         found = corpus.build(
             folder, files, settings, workers, lambda done, total: None
         )

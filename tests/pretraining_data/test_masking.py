@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_keras3.pretraining_data import masking
-from bert_keras3.pretraining_data.masking import Vocabulary
+from bert_keras3.pretraining_data.masking import Inputs, Vocabulary
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
@@ -20,9 +20,7 @@ VOCABULARY = Vocabulary(CLS, SEP, MASK, np.arange(1000, dtype=np.int32))
 BOTH = WORD | ENTITY
 
 
-def inputs(
-    rows: int, starts: list[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def inputs(rows: int, starts: list[int]) -> Inputs:
     """Returns equal rows `[CLS] … [SEP]`, of ids from 100 on, and padding."""
     length = len(starts) + 2
     ids = np.zeros((rows, length + 3), np.int32)
@@ -31,12 +29,12 @@ def inputs(
     maskable = ids >= 100
     begins = np.zeros(ids.shape, np.uint8)
     begins[:, 1 : length - 1] = starts
-    return ids, maskable, begins, np.full(rows, length)
+    return Inputs(ids, maskable, begins, np.full(rows, length))
 
 
 def mask(rows: int, starts: list[int], how: MaskingSettings) -> masking.Masked:
     keys = np.arange(rows, dtype=np.uint64)
-    return masking.mask(*inputs(rows, starts), keys, how, VOCABULARY)
+    return masking.mask(inputs(rows, starts), keys, how, VOCABULARY)
 
 
 def chosen_sets(found: masking.Masked) -> list[set[int]]:
@@ -53,7 +51,7 @@ def test_fifteen_percent_and_80_10_10(strategy: str) -> None:
     rows = 1100
     how = MaskingSettings(strategy, 0.15, 20)
     found = mask(rows, starts, how)
-    ids = inputs(rows, starts)[0]
+    ids = inputs(rows, starts).input_ids
     number = int(found.weights.sum())
     share = number / (rows * 100)
     assert 0.145 < share <= 0.15
@@ -154,10 +152,7 @@ def test_units_do_not_reach_across_a_separator() -> None:
         for key in range(100)
         for chosen in chosen_sets(
             masking.mask(
-                ids,
-                ids >= 100,
-                starts,
-                np.array([7]),
+                Inputs(ids, ids >= 100, starts, np.array([7])),
                 np.array([key], np.uint64),
                 MaskingSettings("whole_word", 0.3, 2),
                 VOCABULARY,
@@ -172,12 +167,8 @@ def test_masks_depend_on_the_key_alone() -> None:
     starts = [BOTH, BOTH, 0] * 10
     how = MaskingSettings("whole_word", 0.15, 5)
     whole = mask(10, starts, how)
-    ids, maskable, begins, lengths = inputs(2, starts)
     again = masking.mask(
-        ids,
-        maskable,
-        begins,
-        lengths,
+        inputs(2, starts),
         np.array([4, 5], np.uint64),
         how,
         VOCABULARY,

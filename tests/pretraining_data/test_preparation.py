@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
-from bert_keras3.pretraining_data import preparation, record_files, shards
+from bert_keras3.pretraining_data import independent_order, preparation
 from bert_keras3.pretraining_data.checks import (
     output_paths,
     resolve,
     shard_paths,
     strategy,
 )
-from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import (
     MaskingSettings,
     Settings,
     WordSettings,
 )
+from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y 日 月 海".split()  # noqa: SIM905
@@ -144,7 +144,7 @@ def test_pieces_make_the_same_records(
 ) -> None:
     prepare(text, random_streams="independent")
     whole = sorted(map(repr, parsed(text.output_files[0])))
-    monkeypatch.setattr(record_files, "_TOKENS_IN_PIECE", 50)
+    monkeypatch.setattr(independent_order, "_TOKENS_IN_PIECE", 50)
     prepare(text, random_streams="independent")
     assert sorted(map(repr, parsed(text.output_files[0]))) == whole
 
@@ -152,7 +152,7 @@ def test_pieces_make_the_same_records(
 def test_an_interrupted_job_goes_on(
     text: Settings, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_files, "_TOKENS_IN_PIECE", 200)
+    monkeypatch.setattr(independent_order, "_TOKENS_IN_PIECE", 200)
     settings = dataclasses.replace(
         text,
         random_streams="independent",
@@ -163,26 +163,26 @@ def test_an_interrupted_job_goes_on(
     for path in settings.output_files:
         pathlib.Path(path).write_bytes(b"old")
     done: list[int] = []
-    write = shards.write
+    write = independent_order.write_piece
 
-    def write_or_stop(piece: shards.Piece) -> tuple[int, int]:
+    def write_or_stop(piece: independent_order.Piece) -> tuple[int, int]:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(piece.number)
         return write(piece)
 
-    monkeypatch.setattr(shards, "write", write_or_stop)
+    monkeypatch.setattr(independent_order, "write_piece", write_or_stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(settings)
     assert left_over(settings)
     # What was there before is there still.
     assert outputs(settings) == [b"old", b"old"]
 
-    def write_the_rest(piece: shards.Piece) -> tuple[int, int]:
+    def write_the_rest(piece: independent_order.Piece) -> tuple[int, int]:
         assert piece.number not in done
         return write(piece)
 
-    monkeypatch.setattr(shards, "write", write_the_rest)
+    monkeypatch.setattr(independent_order, "write_piece", write_the_rest)
     prepare(settings)
     assert outputs(settings) == expected
     assert not left_over(settings)
@@ -194,11 +194,11 @@ def test_another_job_does_not_go_on_with_unfinished_work(
     prepare(text, random_streams="independent", dupe_factor=1)
     expected = outputs(text)
 
-    def stop(piece: shards.Piece) -> tuple[int, int]:
+    def stop(piece: independent_order.Piece) -> tuple[int, int]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "write", stop)
+        patch.setattr(independent_order, "write_piece", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(text, random_streams="independent", random_seed=5)
     assert left_over(text)

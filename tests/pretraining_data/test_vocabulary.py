@@ -11,7 +11,7 @@ import pytest
 
 from bert_keras3.pretraining_data import vocabulary
 from bert_keras3.pretraining_data.settings import VocabularySettings
-from bert_keras3.pretraining_data.workers import Workers
+from bert_keras3.pretraining_data.workers import Processes
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer, load_vocab
 
@@ -21,7 +21,7 @@ TEXT = (
 
 
 def count(path: pathlib.Path, do_lower_case: bool = True) -> dict[str, int]:
-    with Workers(1) as workers:
+    with Processes(1) as workers:
         return dict(
             vocabulary.count_words(
                 [str(path)], do_lower_case, workers, lambda *_: None

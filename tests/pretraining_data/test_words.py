@@ -14,7 +14,7 @@ from bert_keras3.pretraining_data.words import (
     ENTITY,
     WORD,
     Phrases,
-    SentenceEncoder,
+    WordPieceEncoder,
 )
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer
@@ -34,7 +34,7 @@ def spell(
     bit: int = WORD,
 ) -> str:
     """Returns the pieces of a text, those of a word joined by `_`."""
-    encoder = SentenceEncoder(TOKENIZER, words)
+    encoder = WordPieceEncoder(TOKENIZER, words)
     ids, starts = encoder.ids_and_starts(Sentence(text, entities))
     out = ""
     for token, start in zip(
@@ -105,10 +105,10 @@ def test_phrases_do_not_overlap() -> None:
 def test_lists_that_are_of_no_use(tmp_path: pathlib.Path) -> None:
     words = WordSettings(word_list=lines(tmp_path / "words", "", " "))
     with pytest.raises(UserError, match="words: the list is empty"):
-        SentenceEncoder(TOKENIZER, words)
+        WordPieceEncoder(TOKENIZER, words)
     words = WordSettings(entity_list=str(tmp_path / "none"))
     with pytest.raises(UserError, match="none: the list cannot be read"):
-        SentenceEncoder(TOKENIZER, words)
+        WordPieceEncoder(TOKENIZER, words)
 
 
 @settings(max_examples=200, deadline=None)
@@ -122,7 +122,7 @@ def test_ids_are_those_of_the_tokenizer(text: str) -> None:
     for words in (WordSettings(), WordSettings(segmenter="jieba")):
         if not words.plain:
             pytest.importorskip("jieba")
-        encoder = SentenceEncoder(TOKENIZER, words)
+        encoder = WordPieceEncoder(TOKENIZER, words)
         ids, starts = encoder.ids_and_starts(Sentence(text))
         assert ids == TOKENIZER.encode(text)
         assert len(starts) == len(ids)

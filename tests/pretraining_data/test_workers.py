@@ -7,8 +7,11 @@ import signal
 
 import pytest
 
-from bert_keras3.pretraining_data.progress import Progress
-from bert_keras3.pretraining_data.workers import WorkerLostError, Workers
+from bert_keras3.pretraining_data.workers import (
+    Processes,
+    Progress,
+    WorkerLostError,
+)
 from bert_keras3.safekeeping.errors import UserError
 
 
@@ -25,7 +28,7 @@ def end_process(number: int) -> int:
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_all_tasks_are_done(number: int) -> None:
-    with Workers(number) as workers:
+    with Processes(number) as workers:
         assert sorted(workers.run(double, range(5))) == [0, 2, 4, 6, 8]
         assert list(workers.run(double, [])) == []
         with pytest.raises(UserError, match="-1 is negative"):
@@ -33,7 +36,7 @@ def test_all_tasks_are_done(number: int) -> None:
 
 
 def test_a_worker_that_is_killed() -> None:
-    with Workers(2) as workers:  # noqa: SIM117
+    with Processes(2) as workers:  # noqa: SIM117
         with pytest.raises(WorkerLostError, match="fewer --num_workers than 2"):
             list(workers.run(end_process, [1, 2]))
 

@@ -10,8 +10,8 @@ import pytest
 
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.checks import resolve
-from bert_keras3.pretraining_data.progress import Progress
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
+from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y".split()  # noqa: SIM905
@@ -74,11 +74,11 @@ def test_equal_files(settings, masking):
 def test_work_that_is_done_is_not_done_again(settings, monkeypatch):
     """The job is stopped after the text is read, at its first piece."""
     pytest.importorskip("apache_beam", reason="needs the extra `beam`")
-    from bert_keras3.pretraining_data import beam_pipeline
+    from bert_keras3.pretraining_data import workers
 
     settings = dataclasses.replace(settings, runner="DirectRunner")
     ran = []
-    run_pipeline = beam_pipeline.BeamWorkers._run_pipeline
+    run_pipeline = workers.BeamRunner._run_pipeline
 
     def counted(self, function, tasks):
         if len(ran) == 1:
@@ -87,7 +87,7 @@ def test_work_that_is_done_is_not_done_again(settings, monkeypatch):
         ran.append(len(tasks))
         run_pipeline(self, function, tasks)
 
-    monkeypatch.setattr(beam_pipeline.BeamWorkers, "_run_pipeline", counted)
+    monkeypatch.setattr(workers.BeamRunner, "_run_pipeline", counted)
     with pytest.raises(KeyboardInterrupt):
         prepare(settings)
     assert prepare(settings).num_instances

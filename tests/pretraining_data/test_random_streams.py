@@ -1,16 +1,16 @@
-"""Chance as a function of numbers."""
+"""Random numbers as a function of a key."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bert_keras3.pretraining_data import streams
+from bert_keras3.pretraining_data import random_streams
 
 
 def test_known_numbers_of_splitmix64() -> None:
     # The first outputs for the seed 1234567, as published with the algorithm.
-    found = streams.bits(np.array([1234567], np.uint64), 3)[0].tolist()
+    found = random_streams.bits(np.array([1234567], np.uint64), 3)[0].tolist()
     assert found == [
         6457827717110365317,
         3203168211198807973,
@@ -19,14 +19,14 @@ def test_known_numbers_of_splitmix64() -> None:
 
 
 def test_keys_differ_by_any_number() -> None:
-    keys = {streams.key(a, b) for a in range(50) for b in range(50)}
-    keys |= {streams.key(a) for a in range(50)}
+    keys = {random_streams.key(a, b) for a in range(50) for b in range(50)}
+    keys |= {random_streams.key(a) for a in range(50)}
     assert len(keys) == 2550
     assert all(0 <= key < 1 << 64 for key in keys)
 
 
 def test_uniforms_are_uniform() -> None:
-    drawn = streams.uniforms(np.arange(1000, dtype=np.uint64), 100)
+    drawn = random_streams.uniforms(np.arange(1000, dtype=np.uint64), 100)
     assert drawn.min() >= 0
     assert drawn.max() < 1
     counts = np.histogram(drawn, 10, (0, 1))[0]
@@ -37,16 +37,16 @@ def test_uniforms_are_uniform() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 16, 17, 1000])
 def test_permutations(size: int) -> None:
     indexes = np.arange(size)
-    first = streams.permuted(indexes, size, 7)
+    first = random_streams.permuted(indexes, size, 7)
     assert sorted(first) == indexes.tolist()
     # A part of it is the same as when it is drawn with the rest.
-    part = streams.permuted(indexes[size // 2 :], size, 7)
+    part = random_streams.permuted(indexes[size // 2 :], size, 7)
     assert part.tolist() == first[size // 2 :].tolist()
 
 
 def test_permutations_are_random() -> None:
     size = 1000
-    first = streams.permuted(np.arange(size), size, 1)
-    second = streams.permuted(np.arange(size), size, 2)
+    first = random_streams.permuted(np.arange(size), size, 1)
+    second = random_streams.permuted(np.arange(size), size, 2)
     assert (first == second).sum() < 10
     assert abs(np.corrcoef(np.arange(size), first)[0, 1]) < 0.15

@@ -1,20 +1,32 @@
-"""The original's instances, drawn in the original's order from one stream.
+"""The original's records, one by one: its random draws in its order.
 
-One `random.Random` goes through everything: the order of documents, what
-`segments` draws, the masks, the order of instances. Equal texts and seeds
-give the original's records one by one; freer ways are in `shards`.
+One `random.Random(seed)` is drawn from for everything, in this order:
+
+    the order of the documents
+    dupe_factor times, for each document, for each instance of it:
+        its two segments (`segments.next_sentence`)
+        which tokens are masked
+        what replaces each of them
+    the order of the instances
+
+So equal texts, settings and seeds give the records of the original's script.
+It takes one process, and all instances are in memory, as some 200 bytes of
+numbers each. Records for any number of workers are in `independent_order`.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from bert_keras3.inputs import records
+from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining_data import instances, segments
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import (
@@ -25,30 +37,56 @@ from bert_keras3.pretraining_data.masking import (
     number_to_predict,
 )
 from bert_keras3.pretraining_data.segments import Numbers, Segments
-from bert_keras3.pretraining_data.settings import MaskingSettings
+from bert_keras3.pretraining_data.settings import Settings
 from bert_keras3.pretraining_data.words import WORD
+from bert_keras3.pretraining_data.workers import Progress, Report
+from bert_keras3.safekeeping.files import atomic_path
 from tokenization.packing import NUM_SPECIAL_PAIR
 
-# Instead of an id: the token is left as it is.
-_STAYS = -1
-# Rows that become arrays at a time.
+# In the place of a replacement: the token is kept.
+_KEPT = -1
+# Instances that become arrays at a time.
 _BATCH = 2048
 
 
-@dataclasses.dataclass(frozen=True)
-class OriginalSettings:
-    """The flags of the original that chance depends on."""
+def write_records(
+    corpus: Corpus,
+    settings: Settings,
+    vocabulary: Vocabulary,
+    progress: Progress,
+) -> int:
+    """Writes the original's records, one to each file in turn.
 
-    max_seq_length: int
-    """[CLS], [SEP] and [SEP] counted."""
-    short_seq_prob: float
-    """How often a document is cut to a shorter length."""
-    dupe_factor: int
-    """Passes over the documents."""
-    random_seed: int
-    """Of the stream."""
-    masking: MaskingSettings
-    """Its strategy is one of `STRATEGIES`."""
+    Args:
+        corpus: the documents.
+        settings: of the job; the masking strategy is one of `STRATEGIES`.
+        vocabulary: for special tokens and replacements.
+        progress: gets two stages.
+
+    Returns:
+        How many records there are.
+    """
+    drawn = DrawnInstances(
+        corpus, settings, vocabulary, progress.stage("Drawing instances")
+    )
+    report = progress.stage("Writing records")
+    written = 0
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                records.open_writer(
+                    stack.enter_context(atomic_path(path)),
+                    settings.compression,
+                )
+            )
+            for path in settings.output_files
+        ]
+        for columns in drawn.features():
+            for record in encode_examples(columns):
+                writers[written % len(writers)](record)
+                written += 1
+            report(written, len(drawn))
+    return written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,23 +108,23 @@ class _ShuffledDocuments:
         return self.corpus.bounds(self.order[document])
 
 
-class Drawn:
+class DrawnInstances:
     """All instances of a corpus, each as a few numbers.
 
     Args:
         corpus: the documents.
-        settings: what chance depends on.
-        vocabulary: for what comes instead of the tokens chosen.
-        report: told the documents done and how many there are, passes
-            counted.
+        settings: of the job.
+        vocabulary: for special tokens and replacements.
+        report: takes the documents done and how many there are, each counted
+            `dupe_factor` times.
     """
 
     def __init__(
         self,
         corpus: Corpus,
-        settings: OriginalSettings,
+        settings: Settings,
         vocabulary: Vocabulary,
-        report: Callable[[int, int], None],
+        report: Report,
     ) -> None:
         self._corpus = corpus
         self._settings = settings
@@ -121,6 +159,7 @@ class Drawn:
         document: int,
         rng: random.Random,
     ) -> None:
+        """Draws the instances of one document."""
         settings = self._settings
         choose = STRATEGIES[settings.masking.strategy]
         for found in segments.next_sentence(
@@ -147,21 +186,22 @@ class Drawn:
             self._replacements.extend([index for _, index in drawn])
 
     def _replacement(self, rng: random.Random) -> int:
-        """Draws what comes instead of a token; `_STAYS` if it stays."""
+        """Draws the id that replaces a token; `_KEPT` if it is kept."""
         if rng.random() < MASKED:
             return self._vocabulary.mask_id
         if rng.random() < KEPT_OF_REST:
-            return _STAYS
+            return _KEPT
         return self._ids[rng.randint(0, len(self._ids) - 1)]
 
     def features(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yields all instances in their order, as many rows at a time.
+        """Yields all instances in their final order, `_BATCH` at a time.
 
         Yields:
             [n, length] under each key of `records.masked_columns`.
         """
         found = np.frombuffer(self._segments, np.int64).reshape(-1, 5)
         counts = np.frombuffer(self._counts, np.uint16).astype(np.int64)
+        # Where the positions and replacements of each instance begin.
         firsts = np.cumsum(counts) - counts
         positions = np.frombuffer(self._positions, np.uint16)
         replacements = np.frombuffer(self._replacements, np.int32)
@@ -174,18 +214,18 @@ class Drawn:
                 self._settings.max_seq_length,
                 self._vocabulary,
             )
+            old_ids = unmasked.inputs.input_ids
             present = np.arange(most) < counts[rows][:, None]
             places = (firsts[rows][:, None] + np.arange(most))[present]
             masked_positions = np.zeros(present.shape, np.int64)
             masked_positions[present] = positions[places]
             labels = present * np.take_along_axis(
-                unmasked.input_ids, masked_positions, axis=1
+                old_ids, masked_positions, axis=1
             )
-            instead = replacements[places]
-            stays = instead == _STAYS
-            input_ids = unmasked.input_ids.copy()
+            new = replacements[places]
+            input_ids = old_ids.copy()
             input_ids[np.nonzero(present)[0], positions[places]] = np.where(
-                stays, labels[present], instead
+                new == _KEPT, labels[present], new
             )
             yield instances.masked_features(
                 unmasked,
@@ -211,7 +251,7 @@ def _draw_other(rng: random.Random, document: int, number: int) -> int:
 def _choose_tokens(
     corpus: Corpus, found: Segments, number: int, rng: random.Random
 ) -> list[int]:
-    """Returns the places of `number` tokens, fewer if there are no more."""
+    """Returns the places of `number` tokens, or of all if there are fewer."""
     places = _places(found)
     _shuffle(places, rng)
     return places[:number]
@@ -220,9 +260,9 @@ def _choose_tokens(
 def _choose_words(
     corpus: Corpus, found: Segments, number: int, rng: random.Random
 ) -> list[int]:
-    """Returns the places of words as long as they fit into `number`.
+    """Returns the places of whole words, `number` tokens at most.
 
-    B may begin amid a word; that rest then counts to the last word of A.
+    If B begins inside of a word, that rest counts to the last word of A.
     """
     starts = corpus.read((found[:2], found[2:4]))[1].tolist()
     words: list[list[int]] = []
@@ -241,7 +281,7 @@ def _choose_words(
     return chosen
 
 
-# The strategies of `masking` that the original has.
+# The values of --masking that the original has.
 STRATEGIES = {"token": _choose_tokens, "whole_word": _choose_words}
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
-from bert_keras3.pretraining_data import original, preparation
-from bert_keras3.pretraining_data.progress import Progress
+from bert_keras3.pretraining_data import original_order, preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
+from bert_keras3.pretraining_data.workers import Progress
 
 # Words of one and of several pieces, ideographs, and what the tokenizer drops.
 VOCAB = [
@@ -161,7 +161,7 @@ def test_reference_records(
 def test_shuffling_is_that_of_python(length: int) -> None:
     ours, theirs = list(range(length)), list(range(length))
     rng, other = random.Random(3), random.Random(3)
-    original._shuffle(ours, rng)
+    original_order._shuffle(ours, rng)
     other.shuffle(theirs)
     assert ours == theirs
     # And as much was drawn.
