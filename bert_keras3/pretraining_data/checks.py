@@ -83,7 +83,7 @@ def shard_paths(output_file: str, num_shards: int) -> tuple[str, ...]:
 
 def beyond_the_original(settings: Settings) -> list[str]:
     """Returns the flags that choose what the original does not have."""
-    asked = {
+    used = {
         f"--masking={settings.masking.strategy}": (
             settings.masking.strategy not in original_order.STRATEGIES
         ),
@@ -100,15 +100,15 @@ def beyond_the_original(settings: Settings) -> list[str]:
             settings.words.entity_list
         ),
     }
-    asked[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
+    used[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
         settings.vocab_file
     )
-    asked |= {
+    used |= {
         f"--input_file={path}": True
         for path in settings.input_files
         if path.endswith(documents.JSON_LINES)
     }
-    return [flag for flag, is_beyond in asked.items() if is_beyond]
+    return [flag for flag, is_used in used.items() if is_used]
 
 
 def resolve(settings: Settings) -> str:
@@ -199,13 +199,13 @@ def _check_for_sentence_pieces(settings: Settings) -> None:
         UserError: one does.
     """
     words = settings.words
-    for flag, is_asked in (
+    for flag, is_used in (
         (f"--segmenter={words.segmenter}", words.segmenter != "none"),
         (f"--word_list={words.word_list}", bool(words.word_list)),
         (f"--entity_list={words.entity_list}", bool(words.entity_list)),
         ("--masking=entity", settings.masking.strategy == "entity"),
     ):
-        if is_asked:
+        if is_used:
             raise UserError(
                 f"{flag} does not go with --vocab_file="
                 f"{settings.vocab_file}: in a SentencePiece vocabulary the "

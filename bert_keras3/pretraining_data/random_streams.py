@@ -1,8 +1,10 @@
 """Random numbers that are a function of a key: seed, document, repetition.
 
-    >>> one = key(12345, 7, 0)  # seed, document, repetition
-    >>> bits(np.array([one], np.uint64), 3)  # three draws of that stream
-    >>> uniforms(keys, 20)  # 20 numbers in [0, 1) for every key
+    key(12345, 7, 0)          16260565512587839491
+    key(12345, 7, 1)          another number, with nothing in common
+    uniforms(keys of both, 3) [[0.358 0.443 0.105]
+                               [0.971 0.080 0.990]]
+    permuted([0 1 2 3 4 5], size=6, seed=1)   [0 1 4 5 2 3]
 
 Any worker can draw any part of any stream, in any order. The generator is
 SplitMix64 (Steele, Lea and Flood, 2014) written as a function of a counter.

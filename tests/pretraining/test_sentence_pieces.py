@@ -154,7 +154,7 @@ def test_entities_are_refused(settings, tmp_path):
         )
 
 
-def test_the_originals_stream_knows_no_pieces(settings):
+def test_the_original_order_has_no_sentence_pieces(settings):
     plain = dataclasses.replace(
         settings, masking=MaskingSettings(), sentence_objective="nsp"
     )

@@ -95,7 +95,7 @@ def test_work_that_is_done_is_not_done_again(settings, monkeypatch):
     assert ran == [2, 0, 2]
 
 
-def test_a_mistake_in_the_text_is_told_as_ever(settings):
+def test_a_mistake_in_the_text_is_reported(settings):
     pytest.importorskip("apache_beam", reason="needs the extra `beam`")
     broken = pathlib.Path(settings.input_files[1])
     broken.write_bytes(b"the sun\n\xff\n")
@@ -115,7 +115,7 @@ def test_the_package_that_is_not_there(settings, monkeypatch):
         prepare(dataclasses.replace(settings, runner="DirectRunner"))
 
 
-def test_the_originals_stream_is_drawn_by_one_process(settings):
+def test_the_original_order_needs_one_process(settings):
     settings = dataclasses.replace(
         settings, runner="DirectRunner", random_streams="original"
     )

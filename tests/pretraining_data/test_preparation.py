@@ -299,7 +299,7 @@ def test_names_of_shards(tmp_path: pathlib.Path) -> None:
     assert output_paths("a, b", None) == ("a", "b")
 
 
-def test_which_streams(text: Settings) -> None:
+def test_which_order(text: Settings) -> None:
     assert resolve(text) == "original"
     replaced = dataclasses.replace
     assert resolve(replaced(text, num_workers=2)) == "independent"
@@ -332,7 +332,7 @@ def test_one_document(text: Settings, tmp_path: pathlib.Path) -> None:
     assert not left_over(settings)
 
 
-def test_what_the_user_is_told(text: Settings, tmp_path: pathlib.Path) -> None:
+def test_warnings(text: Settings, tmp_path: pathlib.Path) -> None:
     chinese = tmp_path / "chinese.txt"
     chinese.write_text("日 月\n海\n\n" + "海 日 " * 40, "utf-8")
     how = MaskingSettings("whole_word", max_predictions_per_seq=5)

@@ -18,6 +18,17 @@ def test_known_numbers_of_splitmix64() -> None:
     ]
 
 
+def test_equal_keys_draw_what_they_always_drew() -> None:
+    keys = [random_streams.key(12345, 7, number) for number in range(2)]
+    assert keys[0] == 16260565512587839491
+    drawn = random_streams.uniforms(np.array(keys, np.uint64), 3)
+    np.testing.assert_allclose(
+        drawn, [[0.358, 0.443, 0.105], [0.971, 0.080, 0.990]], atol=6e-4
+    )
+    found = random_streams.permuted(np.arange(6), 6, 1)
+    assert found.tolist() == [0, 1, 4, 5, 2, 3]
+
+
 def test_keys_differ_by_any_number() -> None:
     keys = {random_streams.key(a, b) for a in range(50) for b in range(50)}
     keys |= {random_streams.key(a) for a in range(50)}

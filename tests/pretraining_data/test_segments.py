@@ -51,6 +51,32 @@ def draw(
     )
 
 
+@pytest.mark.parametrize(
+    ("objective", "possible"),
+    [
+        ("nsp", [(0, 3, 3, 9, 0), (0, 7, 7, 9, 0), (0, 3, 14, 20, 1)]),
+        (
+            "sop",
+            [
+                (0, 3, 3, 9, 0),
+                (0, 7, 7, 9, 0),
+                (3, 9, 0, 3, 1),
+                (7, 9, 0, 7, 1),
+            ],
+        ),
+        ("none", [(0, 9, 9, 9, 0)]),
+    ],
+)
+def test_the_example_of_the_file(
+    objective: str, possible: list[tuple[int, ...]]
+) -> None:
+    documents = [[3, 4, 2, 5], [6, 4]]
+    first = {draw(objective, documents, 12, seed)[0] for seed in range(100)}
+    assert first >= set(possible)
+    if objective == "none":
+        assert draw("none", documents, 12, 0)[1][:2] == (9, 14)
+
+
 def test_a_and_b_fill_an_instance() -> None:
     documents = [[4, 3, 3, 4, 3, 3], [2, 2]]
     seen = set()
@@ -71,14 +97,14 @@ def test_a_and_b_fill_an_instance() -> None:
     assert {(0, 4, 10), (0, 7, 10), (10, 14, 20), (10, 17, 20)} <= seen
 
 
-def test_half_of_the_pairs_are_torn_apart() -> None:
+def test_half_of_the_pairs_have_a_random_b() -> None:
     documents = [[1] * 10000, [1] * 100]
     labels = [found.label for found in draw("nsp", documents, 23, 0)]
     assert len(labels) > 500
     assert 0.45 < sum(labels) / len(labels) < 0.55
 
 
-def test_sentences_after_a_torn_pair_are_used() -> None:
+def test_sentences_that_were_not_used_begin_the_next_pair() -> None:
     # Every token of the document is in some A or in a B that follows it.
     documents = [[3, 2, 4, 1, 5, 2, 3], [30]]
     for seed in range(30):

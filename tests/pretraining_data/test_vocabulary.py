@@ -1,4 +1,4 @@
-"""Vocabularies that are learnt, and such that are filled up."""
+"""Vocabularies that are learned, and new words for trained ones."""
 
 from __future__ import annotations
 

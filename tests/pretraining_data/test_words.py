@@ -63,7 +63,7 @@ def test_words_of_jieba() -> None:
     pytest.importorskip("jieba")
     words = WordSettings(segmenter="jieba")
     assert spell("我们爱北京天安门", words) == "我_们 爱 北_京 天_安_门"
-    # What the user has parted stays so, and so do numbers.
+    # What whitespace separates stays separate, and so do numbers.
     assert spell("北 京 3.14 天安门", words) == "北 京 3 . 14 天_安_门"
 
 

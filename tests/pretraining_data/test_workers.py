@@ -1,4 +1,4 @@
-"""Tasks on several processes."""
+"""Tasks on several processes, and the bar that shows how far they are."""
 
 from __future__ import annotations
 
