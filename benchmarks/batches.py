@@ -1,7 +1,4 @@
-"""The batches of the benchmarks: sentences of a file, tokenized beforehand.
-
-How they reach the contenders is in `material`.
-"""
+"""The batches of the benchmarks: sentences of a file, tokenized beforehand."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.material import Batch
+from benchmarks.contender_inputs import Batch
 from tokenization.full import FullTokenizer
 from tokenization.packing import pack, pad
 
@@ -34,13 +31,13 @@ def make_batches(
         batch_size: B.
         num_batches: how many at most; drawn from the whole file, so that
             they have sentences of all lengths in either order.
-        length: cut or filled with their own words to this many tokens, so
-            that there is no padding at all; None leaves sentences as they
-            are and pads them to the longest of their batch.
+        length: sentences are cut to this many tokens or filled up with their
+            own, so that there is no padding at all; None leaves sentences as
+            they are and pads them to the longest of their batch.
 
     Returns:
         `input_ids`, `input_mask`, `segment_ids`, int32 [B, S], and `targets`,
-        int32 [B]: the labels, or without any 0 and 1 in turn.
+        int32 [B]: the labels, or 0 and 1 in turn if the file has none.
     """
     tokenizer = FullTokenizer(vocab_file, do_lower_case=True)
     lines = text_file.read_text("utf-8").splitlines()
@@ -53,8 +50,8 @@ def make_batches(
     sentences = [tokenizer.encode(sentence) for sentence, _, _ in cells]
     if length is not None:
         sentences = [(ids * length)[: length - 2] for ids in sentences]
-    chance = np.random.default_rng(1)
-    chosen = chance.permutation(len(sentences))[: batch_size * num_batches]
+    rng = np.random.default_rng(1)
+    chosen = rng.permutation(len(sentences))[: batch_size * num_batches]
     if order == "sorted":
         chosen = chosen[
             np.argsort([len(sentences[row]) for row in chosen], kind="stable")

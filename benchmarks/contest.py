@@ -1,9 +1,9 @@
 r"""How fast the model is beside its peers: prediction, fine-tuning, memory.
 
 Every contender computes the same batches with the same weights in a process
-of its own, in turns, so that what else the machine does falls on all; one that
-is not installed is left out. The contenders are in `contenders`, what they
-compute with is made by `weights` and `batches`.
+of its own, in turns, so that other load of the machine falls on all; one that
+is not installed is left out. The contenders are in `contenders`; `weights` and
+`batches` make what they compute.
 
     pip install -e '.[benchmarks]'
     python -m benchmarks.contest --task=predict --shape=BERT-Base \
@@ -18,21 +18,18 @@ how far the outputs are from ours. `benchmarks.tables` makes tables of these.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import pathlib
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.batches import make_batches
-from benchmarks.ending import exit_after
-from benchmarks.material import Batch, Material, save_batches
-from benchmarks.surroundings import surroundings
+from benchmarks.contender_inputs import Batch, ContenderInputs, save_batches
+from benchmarks.contender_process import Contender, Place, take_turns
+from benchmarks.environment import environment
+from benchmarks.exit_codes import exit_after
 from benchmarks.weights import (
     SHAPES,
     config_of,
@@ -45,16 +42,15 @@ from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
 
 OURS = "ours"
-Place = tuple[str, str] | tuple[str, str, int]
-# As `contenders.matrix_product` says, which is not to be imported here.
+# As in `contenders.matrix_product`, which would import TensorFlow here.
 PRODUCT_FLOPS = 2.0 * 2048 * 768 * 3072
 PRODUCTS: Mapping[str, Place] = {
     "NumPy product": ("matrix_product", "of_numpy"),
     "TensorFlow product": ("matrix_product", "of_tensorflow"),
 }
 
-# {task: {contender: (module, function)}}; the others are set against the first.
-# A third entry tells how many batches are computed at the same time.
+# {task: {contender: (module, function)}}; the others are compared with the
+# first. A third entry is how many batches are computed at the same time.
 TASKS: Mapping[str, Mapping[str, Place]] = {
     "predict": {
         OURS: ("ours", "predict", suitable_concurrency()),
@@ -94,166 +90,66 @@ BOTH = "both"
 IS_TRAINING = ("train", "memory")
 # Of the batches whose memory is measured: no padding, one step.
 MEMORY_LENGTH = 128
-# So that threads that wait for more work have gone to sleep.
-PAUSE = 0.3
-
-
-class NotHereError(Exception):
-    """A contender cannot run on this machine."""
-
-
-class Seat:
-    """A contender in a process of its own."""
-
-    def __init__(
-        self, name: str, place: Place, given: Material, groups: int
-    ) -> None:
-        """Starts it; it prepares until `wait` returns."""
-        self.name = name
-        module, function, *rest = place
-        at_once = rest[0] if rest else 1
-        self.times: list[list[float]] = []
-        self.last: dict[str, Any] = {}
-        self.ready: dict[str, Any] = {}
-        self._log = open(given.cache / f"{module}.{function}.log", "w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.seat"),
-                *(f"--module={module}", f"--function={function}"),
-                *(f"--at_once={at_once}", f"--groups={groups}"),
-                *(f"--{key}={path}" for key, path in given._asdict().items()),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            bufsize=1,
-        )
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._log.seek(0)
-            raise NotHereError(self._log.read().strip().rpartition("\n")[2])
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def wait(self) -> None:
-        """Waits until it has prepared and warmed up.
-
-        Raises:
-            NotHereError: it ended instead, with this as its last words.
-        """
-        self.ready = self._answer()
-
-    def take_turn(self) -> None:
-        """Has it compute all batches once."""
-        assert self._process.stdin is not None
-        time.sleep(PAUSE)
-        print("go", file=self._process.stdin, flush=True)
-        self.last = self._answer()
-        self.times.append(self.last["seconds"])
-
-    def leave(self) -> None:
-        """Ends it."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.wait()
-        self._log.close()
-
-    @property
-    def seconds(self) -> np.ndarray:
-        """Of every turn's batches, [turns, batches]."""
-        return np.asarray(self.times)
-
-
-def hold(
-    contenders: Mapping[str, Place],
-    given: Material,
-    rounds: int,
-    groups: int = 1,
-) -> list[Seat]:
-    """Has all contenders take turns; returns those that could run.
-
-    Args:
-        contenders: by name.
-        given: what they compute.
-        rounds: turns of each.
-        groups: equal parts of the batches; none is begun while another is
-            under way.
-    """
-    seats = []
-    try:
-        for name, place in contenders.items():
-            seat = Seat(name, place, given, groups)
-            try:
-                seat.wait()  # before the next starts: it needs all cores
-            except NotHereError as error:
-                seat.leave()
-                print(f"left out: {name}: {error}", file=sys.stderr)
-            else:
-                seats.append(seat)
-        for _ in range(rounds):
-            for seat in seats:
-                seat.take_turn()
-    finally:
-        for seat in seats:
-            seat.leave()
-    return seats
 
 
 def figures(
-    seats: Sequence[Seat], batches: Sequence[Batch], part: slice, flops: float
+    contenders: Sequence[Contender],
+    batches: Sequence[Batch],
+    part: slice,
+    flops: float,
 ) -> Iterator[dict[str, Any]]:
     """Yields a line for every contender but the products.
 
     Args:
-        seats: after their turns.
+        contenders: after their turns.
         batches: what they computed.
         part: which of the batches the lines are about.
         flops: useful ones, of those.
     """
     best = {
-        seat.name: float(seat.seconds[:, part].min(0).sum()) for seat in seats
+        contender.name: float(contender.seconds[:, part].min(0).sum())
+        for contender in contenders
     }
     first = next(name for name in best if name not in PRODUCTS)
-    outputs = {seat.name: seat.ready["outputs"] for seat in seats}
+    outputs = {
+        contender.name: contender.ready["outputs"] for contender in contenders
+    }
     targets = [batch["targets"] for batch in batches[part]]
     product = max(
         (
-            PRODUCT_FLOPS / seat.seconds.min()
-            for seat in seats
-            if seat.name in PRODUCTS
+            PRODUCT_FLOPS / contender.seconds.min()
+            for contender in contenders
+            if contender.name in PRODUCTS
         ),
         default=None,
     )
-    for seat in seats:
-        if seat.name in PRODUCTS:
+    for contender in contenders:
+        if contender.name in PRODUCTS:
             continue
-        speed = flops / best[seat.name]
+        speed = flops / best[contender.name]
         line = {
-            "contender": seat.name,
-            "n": len(seat.times),
+            "contender": contender.name,
+            "n": len(contender.times),
             "batches": len(targets),
             "batch_size": len(targets[0]),
             "tokens": int(sum(b["input_mask"].sum() for b in batches[part])),
-            "min_seconds": best[seat.name],
-            "median_seconds": float(np.median(seat.seconds[:, part], 0).sum()),
+            "min_seconds": best[contender.name],
+            "median_seconds": float(
+                np.median(contender.seconds[:, part], 0).sum()
+            ),
             "useful_gflops": speed / 1e9,
-            "peak_mb": seat.last["peak_mb"],
-            "peak_mb_of_imports": seat.last["peak_mb_of_imports"],
-            "versions": seat.ready["versions"],
+            "peak_mb": contender.last["peak_mb"],
+            "peak_mb_of_imports": contender.last["peak_mb_of_imports"],
+            "versions": contender.ready["versions"],
         }
         if product is not None:
             line["product_gflops"] = product / 1e9
             line["of_product"] = speed / product
         if first.startswith(OURS):
-            line["ours_is_times"] = best[seat.name] / best[first]
-            apart = np.subtract(outputs[seat.name][0], outputs[first][0])
+            line["ours_is_times"] = best[contender.name] / best[first]
+            apart = np.subtract(outputs[contender.name][0], outputs[first][0])
             line["max_difference"] = float(np.abs(apart).max())
-        answers = outputs[seat.name][part]
+        answers = outputs[contender.name][part]
         if len(answers) == len(targets) and np.ndim(answers[0]) == 2:
             classes = np.argmax(answers, -1)
             line["accuracy"] = float(np.mean(classes == np.array(targets)))
@@ -262,8 +158,8 @@ def figures(
 
 def prepare(
     arguments: argparse.Namespace, orders: Sequence[str]
-) -> tuple[Material, list[Batch], BertConfig]:
-    """Makes what the contenders are given; the batches order by order."""
+) -> tuple[ContenderInputs, list[Batch], BertConfig]:
+    """Makes the weights and the batches, one order after the other."""
     cache = arguments.work_dir / arguments.shape
     weights = cache / "weights"
     if arguments.model_dir is None:
@@ -287,7 +183,7 @@ def prepare(
             length=MEMORY_LENGTH if is_memory else None,
         )
     ]
-    given = Material(
+    given = ContenderInputs(
         weights, cache, cache / "batches.npz", arguments.model_dir or cache
     )
     save_batches(given.batches, batches)
@@ -326,7 +222,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Holds a contest and prints what came of it."""
+    """Runs the contenders in turns and prints their figures."""
     arguments = parse()
     orders = ORDERS if arguments.order == BOTH else (arguments.order,)
     given, batches, config = prepare(arguments, orders)
@@ -336,7 +232,7 @@ def main() -> None:
         for name, place in TASKS[arguments.task].items()
         if any(part in name for part in wanted)
     }
-    seats = hold(
+    ran = take_turns(
         {**PRODUCTS, **contenders}, given, arguments.rounds, len(orders)
     )
     for number, order in enumerate(orders):
@@ -346,13 +242,13 @@ def main() -> None:
             useful_flops(batch, config, training=arguments.task in IS_TRAINING)
             for batch in batches[part]
         )
-        for line in figures(seats, batches, part, flops):
-            told = {
+        for line in figures(ran, batches, part, flops):
+            context = {
                 "benchmark": arguments.task,
                 "shape": given.cache.name,
                 "order": order,
             }
-            print(json.dumps(told | line | surroundings()), flush=True)
+            print(json.dumps(context | line | environment()), flush=True)
 
 
 if __name__ == "__main__":

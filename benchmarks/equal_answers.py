@@ -1,11 +1,11 @@
-"""Whether an exported classifier says what the training's folder says.
+"""Whether an exported classifier predicts what the training's folder does.
 
     python -m benchmarks.equal_answers --model_dir=out --test_file=dev.tsv
 
-Every row of a file is answered by `run_classifier.py --do_predict`, by the
-reloaded `.keras` model, one row at a time, and by a fresh export in batches;
-one JSON line says how far they are apart. Give a file of the columns that the
-classifier was trained on. The folder is copied, not changed.
+Predicts every row of a file with `run_classifier.py --do_predict`, with the
+reloaded `.keras` model, one row at a time, and with a fresh export in batches,
+and prints one JSON line with the greatest differences. The file must have the
+columns that the classifier was trained on. The folder is copied, not changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ending import exit_after
+from benchmarks.exit_codes import exit_after
 from bert_keras3.commands import entry
 
 
@@ -51,7 +51,7 @@ def predicted(
 
 
 def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-    """Returns what the reloaded model says of each row alone: [N, C]."""
+    """Returns the probabilities of each row, computed alone: [N, C]."""
     from tokenization.packing import pack, pad
 
     settings, model = folder.read_settings(), folder.load_model()
@@ -70,7 +70,7 @@ def by_model(folder: Any, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
 
 
 def main() -> None:
-    """Compares the three."""
+    """Compares the three predictions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model_dir", required=True, type=pathlib.Path)
     parser.add_argument("--test_file", required=True)

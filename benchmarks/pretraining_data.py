@@ -1,9 +1,8 @@
 """How fast text becomes pretraining records, and in how much memory.
 
 Each contender writes the records of the same text in a process of its own,
-in turn, several times over, so that what else the machine does falls on all
-of them. The clock starts when everything is imported; the work itself is in
-`pretraining.preparation`.
+in turn, several times over, so that other load of the machine falls on all of
+them. The clock starts when everything is imported.
 
     python -m benchmarks.pretraining_data --vocab_file=vocab.txt \
         --text_file=wikipedia.txt --original=path/to/google-research/bert
@@ -12,8 +11,8 @@ of them. The clock starts when everything is imported; the work itself is in
 
 Prints one JSON object a contender: instances per second (best and median of
 the rounds), how many times that is of the original, and the greatest memory
-that any one process took. `--corpus_mb` repeats the text, each time with the
-words of every line turned round by one more, up to that size.
+that any one process took. `--corpus_mb` repeats the text up to that size, each
+time with the first word of every line moved to its end once more.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks.ending import exit_after
-from benchmarks.surroundings import surroundings
+from benchmarks.environment import environment
+from benchmarks.exit_codes import exit_after
 
 ORIGINAL_SCRIPT = "create_pretraining_data.py"
 
@@ -44,9 +43,9 @@ def run_original(arguments: argparse.Namespace, output: str) -> float:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow.compat.v1 as tf
 
-    # What the script knows as tensorflow.
+    # The script imports it as `tensorflow`.
     sys.modules["tensorflow"] = tf
-    # It logs its first instances, which nobody asked the others to do.
+    # It logs its first instances, which the others do not.
     logging.disable(logging.CRITICAL)
     sys.path.insert(0, arguments.original)
     script = os.path.join(arguments.original, ORIGINAL_SCRIPT)
@@ -167,7 +166,7 @@ def measure(arguments: argparse.Namespace) -> None:
         default=None,
     )
     for name, runs in found.items():
-        rates = [number / seconds for number, seconds, _ in runs]
+        speeds = [number / seconds for number, seconds, _ in runs]
         print(
             json.dumps(
                 {
@@ -176,15 +175,15 @@ def measure(arguments: argparse.Namespace) -> None:
                     "text_mb": os.path.getsize(arguments.text_file) / 1e6,
                     "instances": runs[0][0],
                     "n": len(runs),
-                    "instances_per_second_max": round(max(rates)),
+                    "instances_per_second_max": round(max(speeds)),
                     "instances_per_second_median": round(
-                        statistics.median(rates)
+                        statistics.median(speeds)
                     ),
-                    "times_the_original": round(max(rates) / baseline, 2)
+                    "times_the_original": round(max(speeds) / baseline, 2)
                     if baseline and names[0] == "the original"
                     else None,
                     "peak_mb": round(max(peak for _, _, peak in runs)),
-                    **surroundings("numpy"),
+                    **environment("numpy"),
                 }
             ),
             flush=True,

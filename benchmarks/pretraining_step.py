@@ -2,8 +2,8 @@ r"""How fast a step of pretraining is beside the original's graph.
 
 Both take the same batches of the same records, forward, backward, clipping
 and update, each in a process of its own, in turn, several times over, so that
-what else the machine does falls on both. The clock runs while steps do, after
-those that build and warm up.
+other load of the machine falls on both. Steps are timed after some that build
+the graph and warm up.
 
     python create_pretraining_data.py --input_file=text.txt \
         --output_file=records.tfrecord --vocab_file=vocab.txt
@@ -12,9 +12,9 @@ those that build and warm up.
         --original=path/to/google-research/bert
 
 Prints one JSON object a contender: seconds of a step (least and median over
-all rounds), how many times faster than the original that is, and which part
-of the batches is padding. What the original needs of TensorFlow 1 that is not
-in TensorFlow 2 any more is in `contenders.original_graph`.
+all rounds), how many times faster than the original that is, and the share of
+padding in the batches. `contenders.original_graph` has what the original needs
+of TensorFlow 1.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ending import exit_after
-from benchmarks.surroundings import surroundings
+from benchmarks.environment import environment
+from benchmarks.exit_codes import exit_after
 from bert_keras3.training.concurrency import (
     suitable_concurrency,
     suitable_threads,
@@ -42,7 +42,7 @@ Batch = dict[str, np.ndarray]
 # Takes a batch, returns its loss.
 Step = Callable[[Batch], float]
 
-RATE, STEPS_OF_TRAINING = 1e-4, 10_000
+LEARNING_RATE, STEPS_OF_TRAINING = 1e-4, 10_000
 
 
 def make_original(arguments: argparse.Namespace) -> Step:
@@ -54,7 +54,7 @@ def make_original(arguments: argparse.Namespace) -> Step:
         arguments.bert_config_file,
         (arguments.batch_size, arguments.max_seq_length),
         arguments.max_predictions_per_seq,
-        RATE,
+        LEARNING_RATE,
         STEPS_OF_TRAINING,
     )
 
@@ -66,7 +66,7 @@ def make_ours(
 
     Args:
         arguments: of the command.
-        concurrency: parts of a batch that are computed at the same time.
+        concurrency: micro-batches that are computed at the same time.
         lean: without work on padding, else as the original computes.
     """
     from bert_keras3.optimization import create_optimizer
@@ -84,14 +84,14 @@ def make_ours(
     step = TrainStep(
         model,
         loss if lean else plain_loss,
-        create_optimizer(RATE, STEPS_OF_TRAINING, 0),
+        create_optimizer(LEARNING_RATE, STEPS_OF_TRAINING, 0),
         StepSettings(concurrency=concurrency, per_token=PER_TOKEN),
     )
     return lambda batch: float(step(batch)["loss"])
 
 
 ORIGINAL = "the original"
-# Without the setting that the scripts here make, and that it knows nothing of.
+# Without oneDNN, which the commands here turn on.
 AS_IT_COMES = "the original, as it comes"
 OURS = "ours"
 CONTENDERS: Mapping[str, Callable[[argparse.Namespace], Step]] = {
@@ -106,7 +106,7 @@ CONTENDERS: Mapping[str, Callable[[argparse.Namespace], Step]] = {
 
 
 def settings_of(name: str) -> dict[str, str]:
-    """Returns what the environment of a contender is to have."""
+    """Returns the environment variables of a contender."""
     if name == AS_IT_COMES:
         return {}
     settings = {"TF_ENABLE_ONEDNN_OPTS": "1"}
@@ -221,7 +221,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     "last_loss": round(
                         statistics.median(run["loss"] for run in found), 3
                     ),
-                    **surroundings("tensorflow", "keras"),
+                    **environment("tensorflow", "keras"),
                 }
             ),
             flush=True,

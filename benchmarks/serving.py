@@ -4,11 +4,11 @@ r"""How long a raw sentence takes, by each form of export and by a peer.
     python -m benchmarks.serving --model_dir=out --text_file=dev.tsv
 
 As in `contest`, every contender has a process of its own and they take turns;
-one that is not installed is left out. In a turn each sentence is asked alone,
-one after the other, and then all of them at once. Prints one JSON object a
-contender: median and best milliseconds of a sentence alone, sentences per
-second of all at once, the process' memory, and how far the probabilities are
-from the first contender's.
+one that is not installed is left out. In a turn each sentence is predicted
+alone, one after the other, and then all of them at once. Prints one JSON
+object a contender: median and best milliseconds of a sentence alone, sentences
+per second of all at once, the memory of the process, and how far the
+probabilities are from the first contender's.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import Seat, hold
-from benchmarks.ending import exit_after
-from benchmarks.material import Batch, Material, save_batches
-from benchmarks.surroundings import surroundings
+from benchmarks.contender_inputs import Batch, ContenderInputs, save_batches
+from benchmarks.contender_process import Contender, take_turns
+from benchmarks.environment import environment
+from benchmarks.exit_codes import exit_after
 from benchmarks.weights import convert_run
 from bert_keras3.safekeeping.errors import UserError
 
@@ -51,12 +51,12 @@ EXPORTS = (
 
 
 def sentences(text_file: pathlib.Path, number: int) -> list[str]:
-    """Returns so many lines of a file, from everywhere in it.
+    """Returns some lines of a file, drawn from all of it.
 
     Args:
         text_file: one sentence a line, or sentence, tab and label under a
             line of headings, as SST-2's files.
-        number: the most.
+        number: how many at most.
     """
     lines = text_file.read_text("utf-8").splitlines()
     if lines[0].lower() == "sentence\tlabel":
@@ -67,8 +67,8 @@ def sentences(text_file: pathlib.Path, number: int) -> list[str]:
 
 def prepare(
     model_dir: pathlib.Path, cache: pathlib.Path, texts: Sequence[str]
-) -> Material:
-    """Makes what the contenders load, where it is not there yet."""
+) -> ContenderInputs:
+    """Makes what the contenders load, unless it is there."""
     from bert_keras3.serving import export
     from bert_keras3.serving.versions import versions
 
@@ -80,44 +80,49 @@ def prepare(
             export(
                 model_dir, folder, format_name=format_name, quantize=quantize
             )
-        except UserError as error:  # the exporter's package is not there
+        except UserError as error:  # the package of a format is missing
             print(f"left out: {error}", file=sys.stderr)
     weights = cache / "weights"
     convert_run(model_dir, weights)
     batches: list[Batch] = [{"texts": np.array([text])} for text in texts]
     batches.append({"texts": np.array(texts)})
-    given = Material(weights, cache, cache / "sentences.npz", model_dir)
+    given = ContenderInputs(weights, cache, cache / "sentences.npz", model_dir)
     save_batches(given.batches, batches)
     return given
 
 
-def figures(seats: Sequence[Seat]) -> Iterator[dict[str, Any]]:
+def figures(contenders: Sequence[Contender]) -> Iterator[dict[str, Any]]:
     """Yields a line for every contender."""
-    medians = {seat.name: np.median(seat.seconds[:, :-1]) for seat in seats}
-    first, *_ = seats
-    for seat in seats:
-        alone, together = seat.seconds[:, :-1], seat.seconds[:, -1]
+    medians = {
+        contender.name: np.median(contender.seconds[:, :-1])
+        for contender in contenders
+    }
+    first, *_ = contenders
+    for contender in contenders:
+        alone, together = contender.seconds[:, :-1], contender.seconds[:, -1]
         apart = np.subtract(
-            seat.ready["outputs"][-1], first.ready["outputs"][-1]
+            contender.ready["outputs"][-1], first.ready["outputs"][-1]
         )
         line = {
-            "contender": seat.name,
+            "contender": contender.name,
             "n": alone.shape[1],
             "rounds": alone.shape[0],
-            "median_ms": 1000 * float(medians[seat.name]),
+            "median_ms": 1000 * float(medians[contender.name]),
             "min_ms": 1000 * float(np.median(alone.min(0))),
             "sentences_per_second": alone.shape[1] / float(together.min()),
-            "peak_mb": seat.last["peak_mb"],
+            "peak_mb": contender.last["peak_mb"],
             "max_difference": float(np.abs(apart).max()),
-            "versions": seat.ready["versions"],
+            "versions": contender.ready["versions"],
         }
         if PEER in medians:
-            line["times_of_peer"] = float(medians[seat.name] / medians[PEER])
+            line["times_of_peer"] = float(
+                medians[contender.name] / medians[PEER]
+            )
         yield line
 
 
 def main() -> None:
-    """Holds the contest and prints what came of it."""
+    """Runs the contenders in turns and prints their figures."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.serving",
         description="How long a raw sentence takes.",
@@ -139,9 +144,9 @@ def main() -> None:
         arguments.work_dir / arguments.model_dir.name,
         sentences(arguments.text_file, arguments.sentences),
     )
-    for line in figures(hold(CONTENDERS, given, arguments.rounds)):
-        told = {"benchmark": "serving", **line, **surroundings()}
-        print(json.dumps(told), flush=True)
+    for line in figures(take_turns(CONTENDERS, given, arguments.rounds)):
+        line = {"benchmark": "serving", **line, **environment()}
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

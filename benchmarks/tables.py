@@ -2,8 +2,8 @@
 
     python -m benchmarks.tables
 
-Reads every line in `results/*.jsonl`; of lines that tell the same thing the
-last counts. What stands between `<!-- name -->` and `<!-- end -->` in the
+Reads every line in `results/*.jsonl`; of lines about the same measurement
+the last counts. What is between `<!-- name -->` and `<!-- end -->` in the
 README is replaced, the rest is left as it is.
 """
 
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.ending import exit_after
+from benchmarks.exit_codes import exit_after
 from bert_keras3.safekeeping.files import atomic_write
 
 FOLDER = pathlib.Path(__file__).parent
@@ -23,7 +23,7 @@ README = FOLDER / "README.md"
 RESULTS = FOLDER / "results"
 
 Line = Mapping[str, Any]
-# What tells lines of one benchmark apart.
+# What differs between lines of one benchmark.
 KEYS = (
     "benchmark",
     "shape",
@@ -95,7 +95,7 @@ def _speed(line: Line) -> str:
 
 
 def speeds(lines: Sequence[Line]) -> str:
-    """Useful GFLOP/s (of the product), and how many times ours is as fast."""
+    """Useful GFLOP/s (share of the product), and how much faster ours is."""
     return grid(
         lines,
         "useful GFLOP/s",
@@ -105,7 +105,7 @@ def speeds(lines: Sequence[Line]) -> str:
 
 
 def memory(lines: Sequence[Line]) -> str:
-    """Peaks of processes, and what of them is there before the weights are."""
+    """Peak memory of processes, and before the weights are loaded."""
     return markdown(
         ["MB", "peak of the process", "of that, imported code"],
         (
@@ -120,7 +120,7 @@ def memory(lines: Sequence[Line]) -> str:
 
 
 def int8(lines: Sequence[Line]) -> str:
-    """Accuracy, and how fast beside the first line."""
+    """Accuracy, and speed relative to the first line."""
     first = lines[0]["min_seconds"]
     return markdown(
         ["", "accuracy", "useful GFLOP/s", "times as fast"],
@@ -137,7 +137,7 @@ def int8(lines: Sequence[Line]) -> str:
 
 
 def serving(lines: Sequence[Line]) -> str:
-    """One sentence at a time, all at once, and what memory that takes."""
+    """One sentence at a time, all at once, and peak memory."""
     return markdown(
         ["", "ms a sentence", "of the pipeline's", "sentences/s", "MB"],
         (
@@ -156,7 +156,7 @@ def serving(lines: Sequence[Line]) -> str:
 
 
 def pretraining_step(lines: Sequence[Line]) -> str:
-    """Seconds of a step, the best of each, beside the original's graph."""
+    """Seconds of the best step, relative to the original's graph."""
     return markdown(
         ["", "seconds a step", "times the original"],
         (
@@ -182,7 +182,7 @@ TABLES: Mapping[str, Callable[[Sequence[Line]], str]] = {
 
 
 def filled(readme: str, lines: Sequence[Line]) -> str:
-    """Returns the README with every table that there are lines for."""
+    """Returns the README with the tables of these lines."""
     for name, table in TABLES.items():
         chosen = [
             line for line in lines if line["benchmark"].split("/")[0] == name

@@ -1,8 +1,7 @@
-"""How fast text becomes ids: in Python, in the graph, and with the peers.
+"""How fast text becomes token ids: in Python, in the graph, with the peers.
 
 All contenders tokenize the same lines in turn, several times over, so that
-what else the machine does falls on all of them; the tokenizers themselves are
-in `tokenization`.
+other load of the machine falls on all of them.
 
     pip install -e '.[benchmarks]'
     python -m benchmarks.tokenizers --vocab_file=vocab.txt \
@@ -28,14 +27,14 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-# Chatter of TensorFlow's start would mix with the results.
+# TensorFlow's messages would mix with the results.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 import tensorflow_text
 
-from benchmarks.ending import exit_after
-from benchmarks.surroundings import surroundings
+from benchmarks.environment import environment
+from benchmarks.exit_codes import exit_after
 from tokenization import FullTokenizer
 from tokenization.in_graph import GraphTokenizer
 
@@ -48,7 +47,7 @@ Run = Callable[[], Any]
 
 
 class Setting(NamedTuple):
-    """What every contender is made from."""
+    """What every contender tokenizes, and how."""
 
     vocab_file: pathlib.Path
     do_lower_case: bool
@@ -60,8 +59,8 @@ class Contender(NamedTuple):
     """A way to tokenize all texts.
 
     Attributes:
-        prepare: gives what is timed; called before every run, not timed.
-        ids: turns what is timed gives into ids a text.
+        prepare: returns what is timed; called before every run, not timed.
+        ids: turns the outcome of a run into token ids, a list a text.
     """
 
     prepare: Callable[[], Run]
@@ -74,18 +73,18 @@ def same(ids: Ids) -> Ids:
 
 
 def in_python(setting: Setting) -> Iterator[tuple[str, Contender]]:
-    """Yields ours, with an empty and with a full memory of words."""
+    """Yields ours, with an empty and with a full cache of words."""
     seen = FullTokenizer(setting.vocab_file, setting.do_lower_case)
 
     def encode_all(tokenizer: FullTokenizer) -> Run:
         return lambda: [tokenizer.encode(text) for text in setting.texts]
 
-    def forgetful() -> Run:
+    def with_empty_cache() -> Run:
         return encode_all(
             FullTokenizer.from_vocab(seen.vocab, setting.do_lower_case)
         )
 
-    yield "ours in Python, first sight", Contender(forgetful, same)
+    yield "ours in Python, first sight", Contender(with_empty_cache, same)
     encode_all(seen)()
     yield (
         "ours in Python, seen words",
@@ -170,7 +169,7 @@ def hugging_face(setting: Setting) -> Iterator[tuple[str, Contender]]:
 def original(
     setting: Setting, path: pathlib.Path
 ) -> Iterator[tuple[str, Contender]]:
-    """Yields the original, with stand-ins for what it needs of TensorFlow 1."""
+    """Yields the original, with stand-ins for its TensorFlow 1."""
     spec = importlib.util.spec_from_file_location("original", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"{path}: not a Python file")
@@ -339,7 +338,7 @@ def main() -> None:
             } | result
             results.append(result)
             if not flags.table:
-                print(json.dumps(result | surroundings(*PACKAGES)), flush=True)
+                print(json.dumps(result | environment(*PACKAGES)), flush=True)
     if flags.table:
         print(table(results))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-# Chatter of TensorFlow's start would mix with the results.
+# TensorFlow's messages would mix with the results.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pathlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.material import Batch
+from benchmarks.contender_inputs import Batch
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import in_memory
@@ -34,7 +34,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "num_hidden_layers": 6,
         "intermediate_size": 1536,
     },
-    # For a look at whether everything runs.
+    # To try whether everything runs.
     "tiny": {
         "hidden_size": 128,
         "num_hidden_layers": 2,
@@ -59,16 +59,16 @@ def write_weights(
     Args:
         folder: to make.
         config: of the model.
-        vocab_file: is copied, for peers that ask for one.
+        vocab_file: is copied, for peers that need one.
     """
     if folder.exists():
         return
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     arrays = {
         name: (
             np.ones(shape, np.float32)
             if name.endswith("gamma")
-            else chance.normal(0, 0.02, shape).astype(np.float32)
+            else rng.normal(0, 0.02, shape).astype(np.float32)
         )
         for name, shape in names.shapes(config, ("pooler",)).items()
     }
@@ -82,7 +82,7 @@ def write_weights(
 
 
 def convert_run(model_dir: pathlib.Path, folder: pathlib.Path) -> BertConfig:
-    """Writes a fine-tuned classifier as a Hugging Face folder, if need be.
+    """Writes a fine-tuned classifier as a Hugging Face folder, unless there.
 
     Args:
         model_dir: the folder of a run.
@@ -100,7 +100,7 @@ def convert_run(model_dir: pathlib.Path, folder: pathlib.Path) -> BertConfig:
 
 
 def useful_flops(batch: Batch, config: BertConfig, *, training: bool) -> float:
-    """Returns what a batch cannot be computed without.
+    """Returns the floating-point operations that a batch needs at least.
 
     2 · real tokens · layers · (4·H² + 2·H·I), three times that in training.
     """

@@ -14,29 +14,29 @@ import numpy as np
 from safetensors.numpy import load_file
 from scipy.special import softmax
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 
 PACKAGES = ("ctranslate2",)
 
 
-def converted(material: Material) -> pathlib.Path:
+def converted(given: ContenderInputs) -> pathlib.Path:
     """Returns the converted model, converting it if need be."""
-    path = material.cache / "ctranslate2"
+    path = given.cache / "ctranslate2"
     if not path.exists():
         import transformers
         from ctranslate2.converters import TransformersConverter
 
-        # Of an attribute that transformers has no more.
+        # The converter reads it, and transformers has dropped it.
         transformers.BertConfig.position_embedding_type = "absolute"
-        TransformersConverter(str(material.weights)).convert(str(path))
+        TransformersConverter(str(given.weights)).convert(str(path))
     return path
 
 
 def _encoder(
-    material: Material, compute_type: str, at_once: int = 1
+    given: ContenderInputs, compute_type: str, at_once: int = 1
 ) -> Callable[[Batch], np.ndarray]:
     encoder = ctranslate2.Encoder(
-        str(converted(material)),
+        str(converted(given)),
         device="cpu",
         compute_type=compute_type,
         inter_threads=at_once,
@@ -55,29 +55,29 @@ def _encoder(
 
 
 def _classify(
-    material: Material, compute_type: str
+    given: ContenderInputs, compute_type: str
 ) -> Callable[[Batch], np.ndarray]:
-    pooled = _encoder(material, compute_type)
-    weights = load_file(material.weights / "model.safetensors")
+    pooled = _encoder(given, compute_type)
+    weights = load_file(given.weights / "model.safetensors")
     kernel, bias = weights["classifier.weight"].T, weights["classifier.bias"]
     return lambda batch: softmax(pooled(batch) @ kernel + bias, axis=-1)
 
 
-def classify(material: Material) -> Callable[[Batch], np.ndarray]:
+def classify(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Probabilities; the last product, of a few numbers, by NumPy."""
-    return _classify(material, "float32")
+    return _classify(given, "float32")
 
 
-def classify_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+def classify_int8(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Probabilities, dense layers in int8."""
-    return _classify(material, "int8")
+    return _classify(given, "int8")
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
-    return _encoder(material, "float32")
+    return _encoder(given, "float32")
 
 
-def predict_two(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict_two(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs, for two callers at the same time."""
-    return _encoder(material, "float32", at_once=2)
+    return _encoder(given, "float32", at_once=2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 
 PACKAGES = ("transformers", "torch")
 
@@ -34,9 +34,9 @@ def inputs_of(batch: Batch) -> dict[str, Any]:
     }
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
-    model = transformers.BertModel.from_pretrained(material.weights).eval()
+    model = transformers.BertModel.from_pretrained(given.weights).eval()
 
     def run(batch: Batch) -> np.ndarray:
         with torch.inference_mode():
@@ -46,10 +46,10 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     return run
 
 
-def train(material: Material) -> Callable[[Batch], np.ndarray]:
+def train(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Fine-tuning steps, with the fastest of its AdamW."""
     model = transformers.BertForSequenceClassification.from_pretrained(
-        material.weights, num_labels=2
+        given.weights, num_labels=2
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
@@ -66,22 +66,22 @@ def train(material: Material) -> Callable[[Batch], np.ndarray]:
     return run
 
 
-def pipeline(material: Material) -> Callable[[Batch], np.ndarray]:
+def pipeline(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """A `pipeline` for raw sentences."""
-    ask = transformers.pipeline(
+    classify = transformers.pipeline(
         "text-classification",
-        os.fspath(material.weights),
+        os.fspath(given.weights),
         device="cpu",
         top_k=None,
     )
-    numbers = ask.model.config.label2id
+    label_ids = classify.model.config.label2id
 
     def run(batch: Batch) -> np.ndarray:
         texts = batch["texts"].tolist()
-        probabilities = np.empty((len(texts), len(numbers)), np.float32)
-        for row, said in enumerate(ask(texts, batch_size=32)):
-            for one in said:
-                probabilities[row, numbers[one["label"]]] = one["score"]
+        probabilities = np.empty((len(texts), len(label_ids)), np.float32)
+        for row, found in enumerate(classify(texts, batch_size=32)):
+            for one in found:
+                probabilities[row, label_ids[one["label"]]] = one["score"]
         return probabilities
 
     return run

@@ -15,7 +15,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 
 PACKAGES = ("keras-hub", "keras", "tensorflow")
 
@@ -32,13 +32,13 @@ def _inputs_of(batch: Batch) -> dict[str, np.ndarray]:
     return {theirs: batch[ours] for theirs, ours in _INPUTS.items()}
 
 
-def _backbone(material: Material) -> Any:
-    return keras_hub.models.BertBackbone.from_preset(str(material.weights))
+def _backbone(given: ContenderInputs) -> Any:
+    return keras_hub.models.BertBackbone.from_preset(str(given.weights))
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs, padded to the longest of the batch."""
-    backbone = _backbone(material)
+    backbone = _backbone(given)
     # As one graph for all lengths.
     import tensorflow as tf
 
@@ -50,9 +50,9 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     return lambda batch: np.asarray(call(_inputs_of(batch)))
 
 
-def predict_fixed(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict_fixed(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs, padded to 128 as its preprocessor does."""
-    run = predict(material)
+    run = predict(given)
 
     def padded(batch: Batch) -> np.ndarray:
         missing = _FIXED_LENGTH - batch["input_ids"].shape[1]
@@ -66,10 +66,10 @@ def predict_fixed(material: Material) -> Callable[[Batch], np.ndarray]:
     return padded
 
 
-def train(material: Material) -> Callable[[Batch], np.ndarray]:
+def train(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Fine-tuning steps, padded to the longest of the batch."""
     model = keras_hub.models.BertTextClassifier(
-        _backbone(material), num_classes=2, preprocessor=None
+        _backbone(given), num_classes=2, preprocessor=None
     )
     model.compile(
         keras.optimizers.AdamW(1e-5, global_clipnorm=1.0),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 
 PACKAGES = ("numpy", "tensorflow")
 
@@ -21,22 +21,22 @@ FLOPS = 2.0 * SHAPE[0] * SHAPE[1] * SHAPE[2]
 
 
 def _matrices() -> tuple[np.ndarray, np.ndarray]:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows, inner, columns = SHAPE
     left, right = (
-        chance.normal(size=size).astype(np.float32)
+        rng.normal(size=size).astype(np.float32)
         for size in ((rows, inner), (inner, columns))
     )
     return left, right
 
 
-def of_numpy(material: Material) -> Callable[[Batch], np.ndarray]:
+def of_numpy(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """One product for each batch, whatever is in it."""
     left, right = _matrices()
     return lambda batch: left @ right
 
 
-def of_tensorflow(material: Material) -> Callable[[Batch], np.ndarray]:
+def of_tensorflow(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Likewise."""
     left, right = map(tf.constant, _matrices())
     return lambda batch: np.asarray(tf.matmul(left, right))

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from benchmarks.contenders.hugging_face import INPUTS
-from benchmarks.material import Batch, Material
 
 PACKAGES = ("onnxruntime",)
 
 
-def exported(material: Material) -> pathlib.Path:
+def exported(given: ContenderInputs) -> pathlib.Path:
     """Returns the model as PyTorch exports it, exporting it if need be."""
-    path = material.cache / "exported.onnx"
+    path = given.cache / "exported.onnx"
     if path.exists():
         return path
     import torch
@@ -32,7 +32,7 @@ def exported(material: Material) -> pathlib.Path:
             super().__init__()
             # The fusions know this form of attention.
             self.model = transformers.BertModel.from_pretrained(
-                material.weights, attn_implementation="eager"
+                given.weights, attn_implementation="eager"
             ).eval()
 
         def forward(self, *inputs: Any) -> Any:
@@ -57,15 +57,15 @@ def exported(material: Material) -> pathlib.Path:
     return path
 
 
-def fused(material: Material) -> pathlib.Path:
+def fused(given: ContenderInputs) -> pathlib.Path:
     """Returns the exported model after the fusions."""
-    path = material.cache / "fused.onnx"
+    path = given.cache / "fused.onnx"
     if not path.exists():
         from onnxruntime.transformers.optimizer import optimize_model
 
-        config = json.loads((material.weights / "config.json").read_text())
+        config = json.loads((given.weights / "config.json").read_text())
         optimize_model(
-            str(exported(material)),
+            str(exported(given)),
             model_type="bert",
             num_heads=config["num_attention_heads"],
             hidden_size=config["hidden_size"],
@@ -90,6 +90,6 @@ def _session(path: pathlib.Path) -> Callable[[Batch], np.ndarray]:
     return run
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
-    return _session(fused(material))
+    return _session(fused(given))

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import openvino
 
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from benchmarks.contenders.onnx_runtime import exported, inputs_of
-from benchmarks.material import Batch, Material
 
 PACKAGES = ("openvino",)
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs, float32 throughout."""
     compiled = openvino.Core().compile_model(
-        openvino.convert_model(exported(material)),
+        openvino.convert_model(exported(given)),
         "CPU",
         {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
     )

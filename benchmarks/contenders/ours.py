@@ -10,7 +10,7 @@ from bert_keras3.training.concurrency import (
     usable_cores,
 )
 
-# As `console.entry` sets them.
+# As `commands.entry` sets them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault(
@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from bert_keras3 import checkpointing
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.training.predict import Predictor
@@ -33,10 +33,10 @@ from modeling.losses import classification_loss
 PACKAGES = ("tensorflow", "keras")
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
-    model = BertModel(checkpointing.bert_config(material.weights))
-    checkpointing.load(model, material.weights)
+    model = BertModel(checkpointing.bert_config(given.weights))
+    checkpointing.load(model, given.weights)
     predictor = Predictor(
         model,
         lambda model, features: {
@@ -52,13 +52,13 @@ def predict(material: Material) -> Callable[[Batch], np.ndarray]:
     return run
 
 
-def train_with_remat(material: Material) -> Callable[[Batch], np.ndarray]:
+def train_with_remat(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Fine-tuning steps that compute layers again in the backward pass."""
-    return train(material, remat=True)
+    return train(given, remat=True)
 
 
 def train(
-    material: Material,
+    given: ContenderInputs,
     *,
     remat: bool = False,
     concurrency: int | None = None,
@@ -66,15 +66,15 @@ def train(
     """Fine-tuning steps: forward, backward, clipping, update.
 
     Args:
-        material: what is given.
+        given: weights and batches.
         remat: whether layers are computed again in the backward pass.
         concurrency: as in `StepSettings`; by default as the scripts choose.
     """
     model = BertWithHeads(
-        checkpointing.bert_config(material.weights), ["labels"], ("no", "yes")
+        checkpointing.bert_config(given.weights), ["labels"], ("no", "yes")
     )
     checkpointing.load(
-        model, material.weights, allow_missing=("output_weights", "output_bias")
+        model, given.weights, allow_missing=("output_weights", "output_bias")
     )
     model.bert.encoder.remat = remat
     step = TrainStep(

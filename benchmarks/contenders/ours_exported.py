@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# As `console.entry` sets them.
+# As `commands.entry` sets them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from bert_keras3.serving.exporter import export
 from bert_keras3.serving.formats import ID_INPUTS, MODEL_FILES
 from bert_keras3.serving.saved_model import IDS
@@ -26,13 +26,13 @@ OUTPUT = "probabilities"
 
 
 def _exported(
-    material: Material, format_name: str, quantize: str | None
+    given: ContenderInputs, format_name: str, quantize: str | None
 ) -> pathlib.Path:
     """Returns the folder of an export, exporting if need be."""
-    folder = material.cache / f"{format_name}-{quantize or 'float32'}"
+    folder = given.cache / f"{format_name}-{quantize or 'float32'}"
     if not versions(folder):
         export(
-            material.model_dir,
+            given.model_dir,
             folder,
             format_name=format_name,
             quantize=quantize,
@@ -45,11 +45,11 @@ def _inputs(batch: Batch) -> Mapping[str, np.ndarray]:
 
 
 def _of_saved_model(
-    material: Material, quantize: str | None
+    given: ContenderInputs, quantize: str | None
 ) -> Callable[[Batch], np.ndarray]:
     # Held on to by the function below, since signatures live no longer.
     loaded = tf.saved_model.load(
-        os.fspath(_exported(material, "saved_model", quantize))
+        os.fspath(_exported(given, "saved_model", quantize))
     )
 
     def run(batch: Batch) -> np.ndarray:
@@ -60,9 +60,9 @@ def _of_saved_model(
 
 
 def _of_litert(
-    material: Material, quantize: str | None
+    given: ContenderInputs, quantize: str | None
 ) -> Callable[[Batch], np.ndarray]:
-    folder = _exported(material, "litert", quantize)
+    folder = _exported(given, "litert", quantize)
     with warnings.catch_warnings():
         # The runtime's own package has the same interpreter.
         warnings.simplefilter("ignore")
@@ -75,11 +75,11 @@ def _of_litert(
 
 
 def _of_onnx(
-    material: Material, quantize: str | None
+    given: ContenderInputs, quantize: str | None
 ) -> Callable[[Batch], np.ndarray]:
     import onnxruntime
 
-    folder = _exported(material, "onnx", quantize)
+    folder = _exported(given, "onnx", quantize)
     session = onnxruntime.InferenceSession(
         os.fspath(folder / MODEL_FILES["onnx"])
     )
@@ -88,31 +88,31 @@ def _of_onnx(
     )
 
 
-def saved_model(material: Material) -> Callable[[Batch], np.ndarray]:
+def saved_model(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """The signature that takes ids."""
-    return _of_saved_model(material, None)
+    return _of_saved_model(given, None)
 
 
-def saved_model_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+def saved_model_int8(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Likewise, quantized by Keras."""
-    return _of_saved_model(material, "int8")
+    return _of_saved_model(given, "int8")
 
 
-def litert(material: Material) -> Callable[[Batch], np.ndarray]:
+def litert(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """The LiteRT file."""
-    return _of_litert(material, None)
+    return _of_litert(given, None)
 
 
-def litert_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+def litert_int8(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Likewise, quantized by its converter."""
-    return _of_litert(material, "int8")
+    return _of_litert(given, "int8")
 
 
-def onnx(material: Material) -> Callable[[Batch], np.ndarray]:
+def onnx(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """The ONNX file on ONNX Runtime."""
-    return _of_onnx(material, None)
+    return _of_onnx(given, None)
 
 
-def onnx_int8(material: Material) -> Callable[[Batch], np.ndarray]:
+def onnx_int8(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Likewise, quantized by ONNX Runtime."""
-    return _of_onnx(material, "int8")
+    return _of_onnx(given, "int8")

@@ -12,17 +12,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from benchmarks.contenders import ours
-from benchmarks.material import Batch, Material
 
 PACKAGES = ours.PACKAGES
 
 
-def predict(material: Material) -> Callable[[Batch], np.ndarray]:
+def predict(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Pooled outputs."""
-    return ours.predict(material)
+    return ours.predict(given)
 
 
-def train(material: Material) -> Callable[[Batch], np.ndarray]:
+def train(given: ContenderInputs) -> Callable[[Batch], np.ndarray]:
     """Fine-tuning steps."""
-    return ours.train(material, concurrency=1)
+    return ours.train(given, concurrency=1)

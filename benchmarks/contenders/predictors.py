@@ -1,14 +1,14 @@
-"""`serving.Predictor` over each form of export, asked for raw sentences.
+"""`serving.Predictor` over each form of export, predicting raw sentences.
 
-What they load is made beforehand by `benchmarks.serving`, so that a process
-has in it what answering needs, and nothing else.
+`benchmarks.serving` makes the exports beforehand, so that the memory of a
+process is what predicting needs.
 """
 
 from __future__ import annotations
 
 import os
 
-# As `console.entry` sets them.
+# As `commands.entry` sets them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.material import Batch, Material
+from benchmarks.contender_inputs import Batch, ContenderInputs
 from bert_keras3.serving import Prediction, Predictor
 from bert_keras3.serving.versions import latest_version
 
@@ -35,8 +35,8 @@ PACKAGES = {
 Run = Callable[[Batch], np.ndarray]
 
 
-def _predict(material: Material, name: str) -> Run:
-    predictor = Predictor(material.cache / name)
+def _predict(given: ContenderInputs, name: str) -> Run:
+    predictor = Predictor(given.cache / name)
 
     def run(batch: Batch) -> np.ndarray:
         return np.array(
@@ -50,32 +50,32 @@ def _predict(material: Material, name: str) -> Run:
     return run
 
 
-def saved_model(material: Material) -> Run:
+def saved_model(given: ContenderInputs) -> Run:
     """On TensorFlow."""
-    return _predict(material, "saved_model-float32")
+    return _predict(given, "saved_model-float32")
 
 
-def onnx(material: Material) -> Run:
+def onnx(given: ContenderInputs) -> Run:
     """On ONNX Runtime."""
-    return _predict(material, "onnx-float32")
+    return _predict(given, "onnx-float32")
 
 
-def onnx_int8(material: Material) -> Run:
+def onnx_int8(given: ContenderInputs) -> Run:
     """Likewise, in int8."""
-    return _predict(material, "onnx-int8")
+    return _predict(given, "onnx-int8")
 
 
-def litert(material: Material) -> Run:
+def litert(given: ContenderInputs) -> Run:
     """On LiteRT."""
-    return _predict(material, "litert-float32")
+    return _predict(given, "litert-float32")
 
 
-def litert_int8(material: Material) -> Run:
+def litert_int8(given: ContenderInputs) -> Run:
     """Likewise, in int8."""
-    return _predict(material, "litert-int8")
+    return _predict(given, "litert-int8")
 
 
-def strings(material: Material) -> Run:
+def strings(given: ContenderInputs) -> Run:
     """The bare signature that takes strings."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
@@ -84,7 +84,7 @@ def strings(material: Material) -> Run:
 
     # Held on to by the function below, since signatures live no longer.
     loaded = tf.saved_model.load(
-        os.fspath(latest_version(material.cache / "saved_model-float32"))
+        os.fspath(latest_version(given.cache / "saved_model-float32"))
     )
 
     def run(batch: Batch) -> np.ndarray:
@@ -95,7 +95,7 @@ def strings(material: Material) -> Run:
     return run
 
 
-def ids(material: Material) -> Run:
+def ids(given: ContenderInputs) -> Run:
     """The bare signature that takes ids, which are made beforehand."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
@@ -103,7 +103,7 @@ def ids(material: Material) -> Run:
     from bert_keras3.serving.saved_model import IDS, PACKED
 
     loaded = tf.saved_model.load(
-        os.fspath(latest_version(material.cache / "saved_model-float32"))
+        os.fspath(latest_version(given.cache / "saved_model-float32"))
     )
     # Filled when the contender warms up.
     packed: dict[tuple[str, ...], dict[str, tf.Tensor]] = {}

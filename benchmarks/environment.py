@@ -1,4 +1,4 @@
-"""What a measurement depends on beside the code: day, machine, versions."""
+"""What a measurement depends on beside the code: date, machine, versions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import platform
 from typing import Any
 
 
-def surroundings(*packages: str) -> dict[str, Any]:
-    """Returns what every line of a benchmark ends with.
+def environment(*packages: str) -> dict[str, Any]:
+    """Returns the last entries of every line that a benchmark prints.
 
     Args:
-        *packages: names of distributions whose versions matter; one that is
+        *packages: names of distributions to state the versions of; one that is
             not installed is left out.
     """
     versions = {}

@@ -1,7 +1,7 @@
-"""What every contender of a model benchmark is given: where things lie.
+"""What every contender of a model benchmark computes: weights and batches.
 
-How the weights and the batches come about is in `weights` and `batches`;
-nothing heavy is imported here, since it would count as a contender's memory.
+`weights` and `batches` make them. Nothing heavy is imported here, since it
+would count as a contender's memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 Batch = Mapping[str, np.ndarray]
 
 
-class Material(NamedTuple):
-    """Where everything lies.
+class ContenderInputs(NamedTuple):
+    """Paths of everything that a contender reads or writes.
 
     Attributes:
         weights: a Hugging Face folder.
         cache: for what the contenders make of it.
         batches: a file of `save_batches`.
-        model_dir: the folder of a fine-tuning run, where that is compared.
+        model_dir: the folder of a fine-tuning run, where one is compared.
     """
 
     weights: pathlib.Path

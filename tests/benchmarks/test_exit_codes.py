@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from benchmarks import tables
-from benchmarks.ending import exit_after
+from benchmarks.exit_codes import exit_after
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_flag_that_does_not_exist(end, name):
     assert "error: " in shown
 
 
-def test_a_child_that_told_its_mistake_is_not_told_again(capsys):
+def test_a_mistake_that_a_child_has_shown_is_not_shown_again(capsys):
     def main():
         code = "import sys; sys.exit(2)"
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,8 +1,7 @@
-"""How every benchmark ends: one line for a mistake, and exit code 2.
+"""How every benchmark ends: one line for a user's mistake, and exit code 2.
 
-What a mistake is and how it is shown is `console.entry`'s matter; here what
-only benchmarks leave to the system becomes one: files that are not there, and
-children that have told theirs.
+As the commands do (`commands.entry`); here, a file that is missing and a child
+process that ended with exit code 2 are such mistakes too.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from bert_keras3.safekeeping.errors import UserError
 def exit_after(main: Callable[[], None]) -> NoReturn:
     """Runs a benchmark and exits.
 
-    The environment stays as it is: what it does to the speed is measured.
+    Environment variables stay as they are: they count among what is measured.
 
     Args:
         main: reads its flags itself.
     """
-    entry.exit_after(lambda: _tell(main))
+    entry.exit_after(lambda: _run(main))
 
 
-def _tell(main: Callable[[], None]) -> None:
+def _run(main: Callable[[], None]) -> None:
     """Runs a benchmark.
 
     Raises:
         UserError: a file that was named is not there.
-        SystemExit: a child ended with a mistake, and has told it.
+        SystemExit: a child ended with a mistake, which it has shown.
     """
     try:
         main()
