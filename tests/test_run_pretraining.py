@@ -16,7 +16,7 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.inputs import records
-from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.inputs.records import encode_examples
 from bert_keras3.safekeeping.errors import UserError
 
 LENGTH, PREDICTIONS, WORDS = 12, 3, 20

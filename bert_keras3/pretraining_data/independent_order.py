@@ -30,7 +30,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bert_keras3.inputs import records
-from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining_data import (
     instances,
     masking,
@@ -220,7 +219,7 @@ def write_piece(piece: Piece) -> tuple[int, int]:
             for start in range(0, len(found), _BATCH):
                 batch = slice(start, start + _BATCH)
                 columns = _features(corpus, piece, found[batch], keys[batch])
-                for record in encode_examples(columns):
+                for record in records.encode_examples(columns):
                     append(record)
             written += len(found)
     return piece.number, written

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.inputs import records
-from bert_keras3.inputs.example_encoding import encode_examples
 from bert_keras3.pretraining_data import instances, segments
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import (
@@ -82,7 +81,7 @@ def write_records(
             for path in settings.output_files
         ]
         for columns in drawn.features():
-            for record in encode_examples(columns):
+            for record in records.encode_examples(columns):
                 writers[written % len(writers)](record)
                 written += 1
             report(written, len(drawn))

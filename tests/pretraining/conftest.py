@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
-from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.inputs.records import encode_examples
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import preparation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
-from bert_keras3.inputs.example_encoding import encode_examples
+from bert_keras3.inputs.records import encode_examples
 from bert_keras3.pretraining import batches
 from bert_keras3.pretraining.batches import TrainingMasks
 from bert_keras3.pretraining_data.masking import STRATEGIES, Vocabulary
