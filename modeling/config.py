@@ -1,6 +1,11 @@
 """The sizes and rates of a BERT: what `bert_config.json` says.
 
-Reading weights that fit a configuration is `checkpointing`'s matter.
+    BertConfig(vocab_size=99, hidden_size=32).intermediate_size    # 3072
+    BertConfig.from_json_file("bert_config.json").to_json_string()
+
+As in the original, fields can be set one after the other, also to values that
+do not fit each other yet. They are checked where a model is made of them and
+where a file is read.
 """
 
 from __future__ import annotations
@@ -55,7 +60,7 @@ class BertConfig:
 
     def __init__(
         self,
-        vocab_size: int,
+        vocab_size: int | None,
         hidden_size: int = 768,
         num_hidden_layers: int = 12,
         num_attention_heads: int = 12,
@@ -73,7 +78,8 @@ class BertConfig:
         """Makes a configuration; the defaults are the paper's base model.
 
         Args:
-            vocab_size: number of rows of the word embedding table.
+            vocab_size: number of rows of the word embedding table; None if
+                it is to be set later.
             hidden_size: width of every token's vector.
             num_hidden_layers: number of transformer layers.
             num_attention_heads: number of attention heads of a layer; must
@@ -95,12 +101,8 @@ class BertConfig:
                 by default every layer has its own, as a BERT's.
             inner_group_num: layers in each group, 1 by default; each of
                 the `num_hidden_layers` then runs all of them.
-
-        Raises:
-            UserError: a field is missing, of the wrong type or impossible;
-                the message names the field and its value.
         """
-        self.vocab_size = vocab_size
+        self.vocab_size = vocab_size  # type: ignore[assignment]
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -115,7 +117,6 @@ class BertConfig:
         for name, value in zip(_OPTIONAL_SIZES, given, strict=True):
             if value is not None:
                 setattr(self, name, value)
-        self.validate()
 
     @property
     def embedding_width(self) -> int:
@@ -128,22 +129,13 @@ class BertConfig:
 
         Args:
             json_object: fields by name; those left out take the defaults of
-                the constructor, but `vocab_size` must be there.
+                the constructor, and `vocab_size` is None then.
 
         Returns:
             The configuration.
-
-        Raises:
-            UserError: as for the constructor.
         """
-        if "vocab_size" not in json_object:
-            raise UserError(
-                "the BERT configuration has no `vocab_size`; its keys are "
-                f"{', '.join(map(str, json_object)) or 'none'}"
-            )
-        config = cls(vocab_size=json_object["vocab_size"])
+        config = cls(vocab_size=None)
         vars(config).update(json_object)
-        config.validate()
         return config
 
     @classmethod
@@ -176,10 +168,17 @@ class BertConfig:
                 f"{path}: a BERT configuration is a JSON object, this is a "
                 f"{type(json_object).__name__}"
             )
+        if "vocab_size" not in json_object:
+            raise UserError(
+                f"{path}: has no `vocab_size`; its keys are "
+                f"{', '.join(json_object) or 'none'}"
+            )
+        config = cls.from_dict(json_object)
         try:
-            return cls.from_dict(json_object)
+            config.validate()
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Returns a copy of all fields, kept unknown keys included."""
@@ -189,15 +188,8 @@ class BertConfig:
         """Returns the fields as JSON: sorted, indented by 2, newline last."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
-    def without_dropout(self) -> BertConfig:
-        """Returns a copy with both dropout rates 0, as for evaluation."""
-        config = copy.deepcopy(self)
-        for name in _PROBABILITIES:
-            setattr(config, name, 0.0)
-        return config
-
     def validate(self) -> None:
-        """Checks every field; called again by whoever builds a model.
+        """Checks every field; called by who reads a file or makes a model.
 
         Raises:
             UserError: names the first wrong field and its value.

@@ -10,6 +10,15 @@ from tokenization.characters import (
     printable_text,
     whitespace_tokenize,
 )
+from tokenization.characters import (
+    is_control as _is_control,
+)
+from tokenization.characters import (
+    is_punctuation as _is_punctuation,
+)
+from tokenization.characters import (
+    is_whitespace as _is_whitespace,
+)
 from tokenization.full import FullTokenizer
 from tokenization.packing import Packed, pack, pad, truncate_seq_pair
 from tokenization.vocab import (
@@ -29,6 +38,10 @@ __all__ = [
     "FullTokenizer",
     "Packed",
     "WordpieceTokenizer",
+    # Private in the original, too, and used by other people's code.
+    "_is_control",
+    "_is_punctuation",
+    "_is_whitespace",
     "convert_by_vocab",
     "convert_ids_to_tokens",
     "convert_to_unicode",

@@ -71,8 +71,10 @@ def test_the_classifier_is_the_same_in_training_and_without(training):
         num_attention_heads=2,
         intermediate_size=32,
         initializer_range=0.2,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
-    model = BertWithHeads(config.without_dropout(), ["labels"], ("no", "yes"))
+    model = BertWithHeads(config, ["labels"], ("no", "yes"))
     model.classifier.dropout.rate = 0.0
     ids = np.random.default_rng(0).integers(0, 50, (3, 7)).astype(np.int32)
     mask = (np.arange(7) < [[7], [1], [4]]).astype(np.int32)

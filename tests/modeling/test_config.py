@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bert_keras3.safekeeping.errors import UserError
-from modeling import BertConfig
+from modeling import BertConfig, BertModel
 
 
 def test_defaults_are_the_originals():
@@ -64,12 +64,29 @@ def test_a_file_reads_back_as_it_was_written(tmp_path):
             {"vocab_size": 7, "num_hidden_groups": 13},
             "`num_hidden_groups` 13 .*`num_hidden_layers` 12",
         ),
-        ({"hidden_size": 4}, "no `vocab_size`; its keys are hidden_size"),
+        ({"hidden_size": 4}, "`vocab_size` .* not None"),
     ],
 )
 def test_a_mistake_names_the_field_and_the_value(fields, message):
+    """Not before a model is made: until then fields may be set."""
+    config = BertConfig.from_dict(fields)
     with pytest.raises(UserError, match=message):
-        BertConfig.from_dict(fields)
+        BertModel(config)
+
+
+def test_fields_are_set_one_after_the_other():
+    """As code written for the original does."""
+    config = BertConfig(vocab_size=None, hidden_size=32)
+    config.vocab_size = 9
+    config.num_hidden_layers, config.num_attention_heads = 1, 4
+    assert BertModel(config).config == config
+
+
+def test_what_no_model_can_have_is_printed_all_the_same():
+    """`modeling_test.py` of the original: 37 is no multiple of 12 heads."""
+    config = BertConfig(vocab_size=99, hidden_size=37)
+    fields = json.loads(config.to_json_string())
+    assert (fields["vocab_size"], fields["hidden_size"]) == (99, 37)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +95,7 @@ def test_a_mistake_names_the_field_and_the_value(fields, message):
         ("{", "c.json:1: is not JSON"),
         ("[1]", "c.json: .* this is a list"),
         ('{"vocab_size": -1}', "c.json: `vocab_size`"),
+        ('{"hidden_size": 4}', "c.json: has no `vocab_size`; .* hidden_size"),
     ],
 )
 def test_a_mistake_in_a_file_names_the_file(tmp_path, text, message):

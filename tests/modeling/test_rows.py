@@ -48,7 +48,7 @@ def test_positions_that_are_asked_for_have_rows_whatever_the_mask_says():
 
 @pytest.fixture
 def config() -> BertConfig:
-    config = BertConfig(
+    return BertConfig(
         vocab_size=50,
         hidden_size=32,
         num_hidden_layers=3,
@@ -57,8 +57,9 @@ def config() -> BertConfig:
         max_position_embeddings=16,
         type_vocab_size=2,
         initializer_range=0.1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
-    return config.without_dropout()
 
 
 @pytest.fixture

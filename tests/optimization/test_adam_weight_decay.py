@@ -187,3 +187,15 @@ def test_the_optimiser_survives_its_config():
         "bias",
     )
     assert float(again.learning_rate) == 0.0
+
+
+def test_three_numbers_reach_their_goal():
+    """`optimization_test.py` of the original: 100 steps on mean squares."""
+    weights = keras.Variable([0.1, -0.2, -0.1], name="w")
+    goal = tf.constant([0.4, 0.2, -0.5])
+    optimizer = AdamWeightDecay(learning_rate=0.2)
+    for _ in range(100):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(goal - weights.value))
+        optimizer.apply(tape.gradient(loss, [weights.value]), [weights])
+    np.testing.assert_allclose(weights, goal, rtol=1e-2, atol=1e-2)

@@ -40,9 +40,9 @@ def features_of(case: str, arrays):
 def reference(shared):
     """The original's small model, and what it computed."""
     folder = shared / "reference" / "small_gelu"
-    model = new_model(
-        BertConfig.from_json_file(folder / "bert_config.json").without_dropout()
-    )
+    config = BertConfig.from_json_file(folder / "bert_config.json")
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    model = new_model(config)
     checkpointing.load(model, folder / "bert_model.ckpt")
     with np.load(folder / "forward.npz") as arrays:
         return model, {name: arrays[name] for name in arrays.files}

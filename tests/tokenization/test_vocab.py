@@ -235,3 +235,22 @@ def test_conversions():
     assert tokenization.convert_ids_to_tokens({0: "a"}, [0, 0]) == ["a", "a"]
     with pytest.raises(KeyError):
         tokenization.convert_by_vocab(entries, ["c"])
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "answer"),
+    [
+        ("my-uncased-work", "cased_L-12_H-768_A-12", False),
+        ("my-uncased-work", "bert_model.ckpt", False),
+        ("cased things/uncased_L-2_H-128_A-2", "bert_model.ckpt", True),
+    ],
+)
+def test_the_name_of_the_place_says_nothing(
+    tmp_path, monkeypatch, place, given, answer
+):
+    """Only the model's own name does; here the vocabulary has capitals."""
+    folder = tmp_path / place
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    cased = {"Hello": 0, "World": 1, "hello": 2}
+    assert vocab.guess_do_lower_case(given, cased)[0] is answer
