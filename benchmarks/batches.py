@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.contender_inputs import Batch
-from tokenization.full import FullTokenizer
 from tokenization.packing import pack, pad
+from tokenization.tokenizers import FullTokenizer
 
 
 def make_batches(

@@ -4,7 +4,6 @@ Loads no TensorFlow; the same tokenizer as part of a graph is in
 `tokenization.in_graph`, which therefore has to be imported by its own name.
 """
 
-from tokenization.basic import BasicTokenizer
 from tokenization.characters import (
     convert_to_unicode,
     printable_text,
@@ -19,8 +18,12 @@ from tokenization.characters import (
 from tokenization.characters import (
     is_whitespace as _is_whitespace,
 )
-from tokenization.full import FullTokenizer
 from tokenization.packing import Packed, pack, pad, truncate_seq_pair
+from tokenization.tokenizers import (
+    BasicTokenizer,
+    FullTokenizer,
+    WordpieceTokenizer,
+)
 from tokenization.vocab import (
     convert_by_vocab,
     convert_ids_to_tokens,
@@ -31,7 +34,6 @@ from tokenization.vocab import (
     require_special_tokens,
     validate_case_matches_checkpoint,
 )
-from tokenization.wordpiece import WordpieceTokenizer
 
 __all__ = [
     "BasicTokenizer",

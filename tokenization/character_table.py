@@ -1,6 +1,6 @@
 """What each character becomes on its way to WordPiece, for one vocabulary.
 
-Found out by running `tokenization.basic` on every character, so that the
+Found out by running `tokenization.tokenizers` on every character, so that the
 rules stay there; `tokenization.normalizer_model` turns the table into what the
 operation in the graph reads.
 """
@@ -16,12 +16,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tokenization import characters
-from tokenization.basic import BasicTokenizer
-from tokenization.wordpiece import (
-    CONTINUATION,
-    MAX_CHARS_PER_WORD,
-    UNKNOWN,
-)
+from tokenization.tokenizers import MAX_CHARS_PER_WORD, BasicTokenizer
+from tokenization.vocab import CONTINUATION, UNKNOWN
 
 # Stands for every character that no entry of the vocabulary has: a word with
 # one in it is unknown, whichever it is.

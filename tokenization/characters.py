@@ -1,7 +1,7 @@
 """What a character is to BERT: space, control, punctuation, ideograph, accent.
 
 The categories are those of this Python's `unicodedata`; what is done with each
-kind, and in which order, is decided in `tokenization.basic`.
+kind, and in which order, is decided in `tokenization.tokenizers`.
 """
 
 from __future__ import annotations

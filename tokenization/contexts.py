@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tokenization import characters
-from tokenization.basic import BasicTokenizer
+from tokenization.tokenizers import BasicTokenizer
 
 CAPITAL_SIGMA = "Σ"
 SMALL_SIGMA = "σ"

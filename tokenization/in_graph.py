@@ -1,7 +1,7 @@
 """The tokenizer as part of a TensorFlow graph, equal to `FullTokenizer`.
 
 Two operations of tensorflow_text do the work, on tables that are built here
-from Python's rules; the rules stay in `tokenization.basic`, the numbers of
+from Python's rules; the rules stay in `tokenization.tokenizers`, the numbers of
 packing in `tokenization.packing`.
 """
 
@@ -21,8 +21,8 @@ from tokenization.character_table import (
     CharacterTable,
     character_table,
 )
-from tokenization.vocab import Path
-from tokenization.wordpiece import CONTINUATION, MAX_CHARS_PER_WORD, UNKNOWN
+from tokenization.tokenizers import MAX_CHARS_PER_WORD
+from tokenization.vocab import CONTINUATION, UNKNOWN, Path
 
 # A character takes up to four bytes.
 _MAX_BYTES_PER_WORD = 4 * MAX_CHARS_PER_WORD

@@ -1,7 +1,7 @@
 """Text to SentencePiece tokens or ids, as google-research/albert does it.
 
 The library `sentencepiece` cuts; what ALBERT does to a text before and to
-numbers after is here. WordPiece is in `tokenization.full`.
+numbers after is here. WordPiece is in `tokenization.tokenizers`.
 """
 
 from __future__ import annotations

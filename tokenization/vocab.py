@@ -1,7 +1,7 @@
 """Vocabulary files, and the case that a vocabulary was made for.
 
 Reads `vocab.txt` and Hugging Face's `tokenizer.json` to {token: id}; matching
-text against the entries is left to `tokenization.wordpiece`.
+text against the entries is left to `tokenization.tokenizers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from typing import Any, TypeVar
 
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
-from tokenization.wordpiece import CONTINUATION, UNKNOWN
+
+# What marks a piece that does not begin a word.
+CONTINUATION = "##"
+UNKNOWN = "[UNK]"
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -19,8 +19,8 @@ from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from tokenization.full import FullTokenizer
-from tokenization.wordpiece import UNKNOWN
+from tokenization.tokenizers import FullTokenizer
+from tokenization.vocab import UNKNOWN
 
 _UNUSED = re.compile(r"\[unused\d+\]")
 

@@ -20,7 +20,7 @@ from bert_keras3.checkpointing.loading import (
 )
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from tokenization.opening import Tokenizer, open_tokenizer
+from tokenization.tokenizers import Tokenizer, open_tokenizer
 
 _BEGINNINGS = {"bert": "Bert", "albert": "Albert"}
 

@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Sequence
 
 from bert_keras3.safekeeping.errors import UserError
-from tokenization.opening import read_tokens
+from tokenization.tokenizers import read_tokens
 from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
 SENTENCE_PIECES = "spiece.model"

@@ -22,7 +22,7 @@ from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training.devices import check_not_distributed
 from bert_keras3.training.session import check_training, refuse_evaluation
 from modeling import BertConfig
-from tokenization.opening import read_tokens
+from tokenization.tokenizers import read_tokens
 
 
 def check_flags(job: Job) -> None:

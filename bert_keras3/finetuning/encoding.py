@@ -17,8 +17,8 @@ from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store
 from bert_keras3.inputs.report import DataReport, Survey
 from bert_keras3.safekeeping.errors import UserError
-from tokenization.opening import Tokenizer
 from tokenization.packing import check_max_seq_length, pack
+from tokenization.tokenizers import Tokenizer
 from tokenization.vocab import require_special_tokens
 
 # With more unknown tokens, the vocabulary is hardly that of the texts.

@@ -20,7 +20,7 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from bert_keras3.training.run_folder import RunFiles, RunFolder
-from tokenization.opening import Tokenizer, open_tokenizer
+from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import (
     is_sentence_pieces,
     load_vocab,

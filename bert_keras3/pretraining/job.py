@@ -52,7 +52,7 @@ from bert_keras3.training.session import (
 from bert_keras3.training.settings import ModelChoices
 from bert_keras3.training.state import checksum, read_numbers
 from modeling import BertWithHeads
-from tokenization.opening import read_tokens
+from tokenization.tokenizers import read_tokens
 from tokenization.vocab import require_special_tokens
 
 # A checkpoint that was made for something else has no such heads.

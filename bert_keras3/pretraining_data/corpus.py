@@ -38,7 +38,7 @@ from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from tokenization import characters
-from tokenization.opening import open_tokenizer
+from tokenization.tokenizers import open_tokenizer
 
 # Bytes of text that a worker encodes at a time.
 _RANGE_SIZE = 4 << 20

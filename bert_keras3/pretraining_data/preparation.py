@@ -48,7 +48,7 @@ from bert_keras3.pretraining_data.workers import (
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write, naming
 from tokenization import packing
-from tokenization.opening import open_tokenizer
+from tokenization.tokenizers import open_tokenizer
 from tokenization.vocab import is_sentence_pieces, require_special_tokens
 
 # In the folder of unfinished work: which job it is of, and Beam's results.

@@ -20,11 +20,8 @@ from bert_keras3.pretraining_data.settings import VocabularySettings
 from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, WordpieceTokenizer, load_vocab
-from tokenization.wordpiece import (
-    CONTINUATION,
-    MAX_CHARS_PER_WORD,
-    UNKNOWN,
-)
+from tokenization.tokenizers import MAX_CHARS_PER_WORD
+from tokenization.vocab import CONTINUATION, UNKNOWN
 
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 

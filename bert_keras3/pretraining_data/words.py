@@ -27,8 +27,8 @@ from bert_keras3.pretraining_data.documents import Sentence
 from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, FullTokenizer, characters
-from tokenization.opening import Tokenizer
-from tokenization.wordpiece import CONTINUATION
+from tokenization.tokenizers import Tokenizer
+from tokenization.vocab import CONTINUATION
 
 # What begins at a token, as bits of one number; both are set at the first
 # token of an entity, and of a word that is outside of all entities.

@@ -33,7 +33,7 @@ from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import write_feature_store
 from bert_keras3.training.callbacks import TrainingLog
 from bert_keras3.training.run_folder import EVAL_JSON, EVAL_TEXT, LOG, STATE
-from tokenization.full import FullTokenizer
+from tokenization.tokenizers import FullTokenizer
 
 
 def weights_of(folder):

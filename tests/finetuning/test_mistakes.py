@@ -24,7 +24,7 @@ from bert_keras3.finetuning.texts import PREDICTIONS
 from bert_keras3.inputs.feature_store import Column, write_feature_store
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.run_folder import EVAL_TEXT
-from tokenization.full import FullTokenizer
+from tokenization.tokenizers import FullTokenizer
 
 
 def snapshot(folder: pathlib.Path) -> dict[str, bytes | None]:

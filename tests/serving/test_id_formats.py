@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving import export
-from tokenization.full import FullTokenizer
 from tokenization.packing import pack, pad
+from tokenization.tokenizers import FullTokenizer
 
 TEXTS = ("good film", "", "very very bad food, not fine!", "电影好")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenization.basic import BasicTokenizer
+from tokenization.tokenizers import BasicTokenizer
 
 
 def test_lower():

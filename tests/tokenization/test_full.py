@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenization import full
-from tokenization.full import FullTokenizer
+from tokenization import tokenizers
+from tokenization.tokenizers import FullTokenizer
 
 PIECES = [
     "[UNK]",
@@ -102,8 +102,8 @@ def test_memory_equals_the_book(by_the_book, text, do_lower_case):
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(full, "_ROOM", 1000)
-    monkeypatch.setattr(full, "_LONGEST_WORD", 100)
+    monkeypatch.setattr(tokenizers, "_ROOM", 1000)
+    monkeypatch.setattr(tokenizers, "_LONGEST_WORD", 100)
     tokenizer = FullTokenizer.from_vocab(VOCAB)
     for number in range(500):
         word = "low" if number % 2 else f"low {'x' * 99}{number} {number}"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters, packing
-from tokenization.full import FullTokenizer
 from tokenization.in_graph import GraphTokenizer
+from tokenization.tokenizers import FullTokenizer
 
 # What whitespace, removal, case and reordering could get wrong, and letters.
 AWKWARD = (

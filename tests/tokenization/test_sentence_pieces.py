@@ -13,9 +13,8 @@ import pytest
 
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import find_vocab_file, load_vocab
-from tokenization.full import FullTokenizer
-from tokenization.opening import open_tokenizer
 from tokenization.sentence_pieces import SentencePieceTokenizer, preprocess_text
+from tokenization.tokenizers import FullTokenizer, open_tokenizer
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 MODEL = REFERENCE / "spiece.model"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenization.wordpiece import WordpieceTokenizer
+from tokenization.tokenizers import WordpieceTokenizer
 
 VOCAB = [
     "[UNK]",

@@ -15,8 +15,8 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
-from tokenization.opening import Tokenizer, open_tokenizer
 from tokenization.packing import Packed, pack, pad
+from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import find_vocab_file, require_special_tokens
 
 # The ids → the model's only output.

@@ -1,0 +1,334 @@
+"""The tokenizers of the original: text to words, words to pieces, both at once.
+
+`BasicTokenizer` cuts at whitespace, around ideographs and around punctuation,
+and folds case and accents if asked to; `WordpieceTokenizer` takes the longest
+piece of the vocabulary that fits next:
+
+    FullTokenizer(vocab_file).tokenize("Unaffable!")
+    # ["un", "##aff", "##able", "!"]
+
+`open_tokenizer` chooses the tokenizer that a vocabulary file is for. Special
+tokens and lengths are added in `packing`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol, TypeVar
+
+from tokenization import characters, vocab
+from tokenization.vocab import CONTINUATION, UNKNOWN, Path, is_sentence_pieces
+
+
+def _clean(char: str) -> str:
+    """Drops what cannot be seen, makes spaces plain, sets ideographs apart."""
+    if char in "\0\ufffd" or characters.is_control(char):
+        return ""
+    if characters.is_whitespace(char):
+        return " "
+    return f" {char} " if characters.is_ideograph(char) else char
+
+
+def _set_punctuation_apart(char: str) -> str:
+    return f" {char} " if characters.is_punctuation(char) else char
+
+
+def _drop_accent(char: str) -> str:
+    return "" if characters.is_accent(char) else _set_punctuation_apart(char)
+
+
+class BasicTokenizer:
+    """Splits text into words and punctuation marks.
+
+    Args:
+        do_lower_case: fold case and drop accents. Without it characters are
+            left as they are: no Unicode normalisation of any kind.
+    """
+
+    def __init__(self, do_lower_case: bool = True) -> None:
+        self.do_lower_case = do_lower_case
+        self._cleaned = characters.Replacements(_clean)
+        self._cut = characters.Replacements(
+            _drop_accent if do_lower_case else _set_punctuation_apart
+        )
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """Returns the words and punctuation marks of `text`, in order.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        return characters.whitespace_tokenize(self.normalize(text))
+
+    def normalize(self, text: str | bytes) -> str:
+        """Returns `text` rewritten so that whitespace alone separates tokens.
+
+        The original folds case word by word. Doing it for the whole text at
+        once is the same: the two steps that look at neighbours, the final
+        sigma in `lower` and the reordering of accents in NFD, do not look
+        past a space.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        text = self.clean(text)
+        if self.do_lower_case:
+            text = unicodedata.normalize("NFD", text.lower())
+        return text.translate(self._cut)
+
+    def clean(self, text: str | bytes) -> str:
+        """Returns `text` without control characters, ideographs set apart."""
+        return characters.convert_to_unicode(text).translate(self._cleaned)
+
+
+# In characters (Hugging Face stops at 100, tensorflow_text counts bytes).
+MAX_CHARS_PER_WORD = 200
+
+
+class WordpieceTokenizer:
+    """Cuts words into the longest pieces that the vocabulary has.
+
+    Args:
+        vocab: the pieces, usually {piece: id}. Not to be changed afterwards.
+        unk_token: stands for a word that cannot be cut without a rest.
+        max_input_chars_per_word: a longer word is unknown without trying.
+    """
+
+    def __init__(
+        self,
+        vocab: Collection[str],
+        unk_token: str = UNKNOWN,
+        max_input_chars_per_word: int = MAX_CHARS_PER_WORD,
+    ) -> None:
+        self.vocab = vocab
+        self.unk_token = unk_token
+        self.max_input_chars_per_word = max_input_chars_per_word
+        self._longest_piece = max(map(len, vocab), default=0) or 1
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """Returns the pieces of every word of `text`.
+
+        `unaffable` is cut into `un ##aff ##able` where these are the longest
+        pieces that the vocabulary has.
+
+        Args:
+            text: words separated by whitespace, as `BasicTokenizer` gives
+                them one by one.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        pieces: list[str] = []
+        text = characters.convert_to_unicode(text)
+        for word in characters.whitespace_tokenize(text):
+            pieces.extend(self._cut(word) or (self.unk_token,))
+        return pieces
+
+    def _cut(self, word: str) -> list[str] | None:
+        """Returns the pieces of one word; None if a rest matches nothing."""
+        if len(word) > self.max_input_chars_per_word:
+            return None
+        pieces = []
+        start = 0
+        prefix = ""
+        while start < len(word):
+            # No piece is longer than the longest: a long word without a match
+            # costs its length times that, not its length squared.
+            end = min(len(word), start + self._longest_piece)
+            while prefix + word[start:end] not in self.vocab:
+                end -= 1
+                if end <= start:
+                    return None
+            pieces.append(prefix + word[start:end])
+            start = end
+            prefix = CONTINUATION
+        return pieces
+
+
+Value = TypeVar("Value")
+
+# What a memory may hold, counted in characters: some 30 MB, which is 100,000
+# English words or 40,000 Chinese clauses. A word counts for its length and
+# what Python spends on it beside that.
+_ROOM = 4_000_000
+_ROOM_OF_EMPTY_WORD = 32
+_LONGEST_WORD = 1_000
+
+# What `str.split` cuts at and the tokenizer drops, so that "a\x0bb" is one
+# word.
+_JOINED = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+
+
+class _Memory(dict[str, tuple[Value, ...]]):
+    """Remembers the outcome for each word, and forgets all when full.
+
+    Args:
+        compute: gives the outcome for a word that is not remembered.
+    """
+
+    def __init__(self, compute: Callable[[str], Iterable[Value]]) -> None:
+        super().__init__()
+        self._compute = compute
+        self._used = 0
+
+    def __missing__(self, word: str) -> tuple[Value, ...]:
+        # Without spaces, a word can be a whole sentence. Its ideographs are
+        # set apart in any case, so they may as well be looked up one by one.
+        parts = characters.IDEOGRAPH_OR_REST.findall(word)
+        outcome = tuple(
+            self.of_all(parts) if len(parts) > 1 else self._compute(word)
+        )
+        if len(word) <= _LONGEST_WORD:
+            self._used += len(word) + _ROOM_OF_EMPTY_WORD
+            if self._used > _ROOM:
+                self.clear()
+                self._used = len(word) + _ROOM_OF_EMPTY_WORD
+            self[word] = outcome
+        return outcome
+
+    def __reduce__(
+        self,
+    ) -> tuple[type, tuple[Callable[[str], Iterable[Value]]]]:
+        """Pickles without what is remembered."""
+        return type(self), (self._compute,)
+
+    def of_all(self, words: Iterable[str]) -> list[Value]:
+        """Returns the outcomes for `words` in one list."""
+        return list(itertools.chain.from_iterable(map(self.__getitem__, words)))
+
+
+class FullTokenizer:
+    """Text to WordPiece tokens or ids, as the original's class of this name.
+
+    Whitespace separates words before anything else is done, and nothing that
+    is done looks past it; so the tokens of a text are those of its words, and
+    each word is worked out once.
+
+    Args:
+        vocab_file: a `vocab.txt` or `tokenizer.json`.
+        do_lower_case: fold case and drop accents.
+
+    Attributes:
+        vocab: {token: id}; not to be changed.
+        inv_vocab: {id: token}.
+        basic_tokenizer: text to words and punctuation marks.
+        wordpiece_tokenizer: words to pieces.
+        special_tokens: what the program itself writes, [UNK] first.
+
+    Raises:
+        UserError: the vocabulary cannot be read.
+    """
+
+    special_tokens: tuple[str, ...] = vocab.SPECIAL_TOKENS
+
+    def __init__(self, vocab_file: Path, do_lower_case: bool = True) -> None:
+        self._set_up(vocab.load_vocab(vocab_file), do_lower_case)
+
+    @classmethod
+    def from_vocab(
+        cls, entries: Mapping[str, int], do_lower_case: bool = True
+    ) -> FullTokenizer:
+        """Returns a tokenizer for a vocabulary in memory, {token: id}."""
+        tokenizer = cls.__new__(cls)
+        tokenizer._set_up(dict(entries), do_lower_case)
+        return tokenizer
+
+    def _set_up(self, entries: dict[str, int], do_lower_case: bool) -> None:
+        self.vocab = entries
+        self.inv_vocab = {index: token for token, index in entries.items()}
+        self.basic_tokenizer = BasicTokenizer(do_lower_case)
+        self.wordpiece_tokenizer = WordpieceTokenizer(entries)
+        self._tokens = _Memory(self._tokens_of_word)
+        self._ids = _Memory(self._ids_of_word)
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """Returns the tokens of `text`; [UNK] for words that match nothing.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        return self._tokens.of_all(_split(text))
+
+    def encode(self, text: str | bytes) -> list[int]:
+        """Returns the ids of `tokenize(text)`.
+
+        Raises:
+            KeyError: a word is unknown and the vocabulary has no [UNK].
+            ValueError: `text` is neither a string nor bytes.
+        """
+        return self._ids.of_all(_split(text))
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """Looks tokens up; a token that is not there is a KeyError."""
+        return vocab.convert_by_vocab(self.vocab, tokens)
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """Looks ids up; an id that is not there is a KeyError."""
+        return vocab.convert_by_vocab(self.inv_vocab, ids)
+
+    def _tokens_of_word(self, word: str) -> list[str]:
+        tokens = []
+        for token in self.basic_tokenizer.tokenize(word):
+            tokens.extend(self.wordpiece_tokenizer.tokenize(token))
+        return tokens
+
+    def _ids_of_word(self, word: str) -> list[int]:
+        return self.convert_tokens_to_ids(self._tokens_of_word(word))
+
+
+def _split(text: str | bytes) -> list[str]:
+    """Cuts at what is whitespace to the tokenizer too."""
+    text = characters.convert_to_unicode(text)
+    for char in _JOINED:
+        if char in text:
+            text = text.replace(char, "")
+    return text.split()
+
+
+class Tokenizer(Protocol):
+    """What both kinds can do; see `FullTokenizer`."""
+
+    vocab: dict[str, int]
+    inv_vocab: dict[int, str]
+    special_tokens: tuple[str, ...]
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """Returns the tokens of a text."""
+
+    def encode(self, text: str | bytes) -> list[int]:
+        """Returns the ids of a text's tokens."""
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """Looks tokens up."""
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """Looks ids up."""
+
+
+def open_tokenizer(vocab_file: Path, do_lower_case: bool = True) -> Tokenizer:
+    """Makes the tokenizer of a vocabulary.
+
+    Args:
+        vocab_file: a `vocab.txt`, `tokenizer.json` or SentencePiece `.model`.
+        do_lower_case: fold case; WordPiece drops accents then, too.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if is_sentence_pieces(vocab_file):
+        # A library that only ALBERT needs.
+        from tokenization.sentence_pieces import SentencePieceTokenizer
+
+        return SentencePieceTokenizer(vocab_file, do_lower_case)
+    return FullTokenizer(vocab_file, do_lower_case)
+
+
+def read_tokens(vocab_file: Path) -> dict[str, int]:
+    """Reads {token: id} of any vocabulary.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return open_tokenizer(vocab_file).vocab
