@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 
 from bert_keras3.safekeeping import files
-from bert_keras3.safekeeping.cache import cache_folder
+from bert_keras3.safekeeping.files import cache_folder
 
 LOCK = pathlib.Path(__file__).with_name("minilm.lock")
 ARCHIVE = "all_minilm_l6_v2/model.zip"

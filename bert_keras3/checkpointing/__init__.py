@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from bert_keras3.checkpointing.checkpoint import Checkpoint
     from bert_keras3.checkpointing.formats import write
     from bert_keras3.checkpointing.loading import Mismatch, Report
-    from bert_keras3.checkpointing.location import Location, locate
     from bert_keras3.checkpointing.opening import (
+        Location,
         bert_config,
         load,
+        locate,
         read,
         start_from,
     )
@@ -47,11 +48,10 @@ def __getattr__(name: str) -> Any:
         checkpoint,
         formats,
         loading,
-        location,
         opening,
     )
 
-    homes = (opening, formats, location, loading, checkpoint, arrays)
+    homes = (opening, formats, loading, checkpoint, arrays)
     found = {"open": "open_checkpoint"}.get(name, name)
     home = next(one for one in homes if hasattr(one, found))
     return getattr(home, found)

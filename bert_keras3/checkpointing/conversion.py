@@ -19,14 +19,14 @@ from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
+    read_labels,
     refuse_unless_modelled,
 )
 from bert_keras3.checkpointing.formats import write
-from bert_keras3.checkpointing.keras_outline import model_of
+from bert_keras3.checkpointing.keras_weights import model_of
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.checkpointing.sources import Path
-from bert_keras3.checkpointing.vocabulary import read_labels
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -84,7 +84,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
     """Reads a checkpoint and writes it in another format.
 
     Args:
-        source_path: see `location.locate`.
+        source_path: see `opening.locate`.
         target: see `formats.write`.
         settings: see there.
 

@@ -12,12 +12,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
 
-from bert_keras3.checkpointing import (
-    google,
-    huggingface,
-    keras_outline,
-    keras_weights,
-)
+from bert_keras3.checkpointing import google, huggingface, keras_weights
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
@@ -79,7 +74,7 @@ FORMATS: Mapping[str, Format] = {
         keras_weights.find_in,
         keras_weights.read,
         BertConfig.from_json_file,
-        keras_outline.write,
+        keras_weights.write,
         config_inside=keras_weights.config,
     ),
 }
@@ -135,7 +130,7 @@ def write(
             tempfile.TemporaryDirectory(dir=target.parent) as folder,
         ):
             file = pathlib.Path(folder, f"model{ending}")
-            keras_outline.write_file(file, checkpoint)
+            keras_weights.write_file(file, checkpoint)
             if check is not None:
                 check(file)
             os.replace(file, temporary)

@@ -19,8 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from bert_keras3.checkpointing import names, safetensors_file
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
-from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.vocabulary import write_vocabulary
+from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB

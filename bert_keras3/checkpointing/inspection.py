@@ -14,14 +14,13 @@ from typing import Any
 from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.architectures import TASKS
 from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing.checkpoint import read_vocabulary
 from bert_keras3.checkpointing.conversion import parameters
-from bert_keras3.checkpointing.early_albert import as_albert
 from bert_keras3.checkpointing.formats import FORMATS
+from bert_keras3.checkpointing.google import as_albert
 from bert_keras3.checkpointing.loading import compare
-from bert_keras3.checkpointing.location import Location, locate
-from bert_keras3.checkpointing.opening import config_at
+from bert_keras3.checkpointing.opening import Location, config_at, locate
 from bert_keras3.checkpointing.sources import Path
-from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -107,7 +106,7 @@ def inspect(path: Path) -> Inspection:
     """Tells what a checkpoint is.
 
     Args:
-        path: see `location.locate`; of a Google checkpoint the index alone
+        path: see `opening.locate`; of a Google checkpoint the index alone
             is enough.
 
     Returns:

@@ -3,8 +3,10 @@
     checkpoint = open_checkpoint("uncased_L-12_H-768_A-12")
     checkpoint.config, checkpoint.tokenizer(), checkpoint.load_into(model)
 
-The path is located and the index of the weights parsed once; arrays are read
-from disk when they are asked for.
+Each format of `formats.FORMATS` says which file names are its own; here the
+one that is meant is chosen, and a path that is no checkpoint is refused with
+a remedy. The index of the weights is parsed once; arrays are read from disk
+when they are used.
 """
 
 from __future__ import annotations
@@ -16,16 +18,184 @@ from typing import Any
 
 from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.arrays import Arrays
-from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.early_albert import as_albert, config_as_albert
+from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.formats import FORMATS
+from bert_keras3.checkpointing.google import as_albert, config_as_albert
 from bert_keras3.checkpointing.loading import Report, assign
-from bert_keras3.checkpointing.location import Location, locate
-from bert_keras3.checkpointing.sources import Path
-from bert_keras3.checkpointing.vocabulary import read_vocabulary
+from bert_keras3.checkpointing.sources import Path, local_path
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from tokenization.vocab import guess_do_lower_case, is_sentence_pieces
+from tokenization.vocab import (
+    find_vocab_file,
+    guess_do_lower_case,
+    is_sentence_pieces,
+)
+
+_CONFIG_FILES = ("bert_config.json", "albert_config.json", "config.json")
+
+# Formats that are not read, by the ending of a file, with the remedy.
+_REFUSED = {
+    ".bin": "pickle",
+    ".pt": "pickle",
+    ".pth": "pickle",
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".npz": "npz",
+    ".npy": "npz",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".msgpack": "flax",
+    ".pb": "saved_model",
+}
+_REMEDIES = {
+    "pickle": (
+        "is a PyTorch pickle, which can run code when it is opened; save it "
+        "as `model.safetensors` where it came from "
+        "(`model.save_pretrained(folder)` of transformers does)"
+    ),
+    "npz": "is a NumPy file without names for a model; convert it first",
+    "h5": (
+        "is not a Keras 3 weights file, whose names end in `.weights.h5`; "
+        "save it as `model.safetensors` or `.keras`"
+    ),
+    "flax": "is a Flax file; save it as `model.safetensors`",
+    "saved_model": (
+        "is a TensorFlow SavedModel; name the checkpoint it was made from"
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Location:
+    """The files that belong to one checkpoint.
+
+    Attributes:
+        format: one of `formats.FORMATS`.
+        weights: the checkpoint's prefix, the `.safetensors` file (or the
+            index of its shards), or the Keras file.
+        config_file: the configuration beside it, if there is one.
+        vocab_file: `vocab.txt` or `tokenizer.json` beside it, if there is
+            one.
+    """
+
+    format: str
+    weights: pathlib.Path
+    config_file: pathlib.Path | None
+    vocab_file: pathlib.Path | None
+
+
+def locate(path: Path) -> Location:
+    """Recognises a checkpoint.
+
+    Args:
+        path: a TensorFlow prefix or one of its files, a `.safetensors`,
+            `.keras` or `.weights.h5` file, or a folder with one of these,
+            perhaps one level down; an archive, an address or a published
+            name (see `sources.local_path`), which is fetched and unpacked.
+
+    Returns:
+        Where its files are.
+
+    Raises:
+        UserError: nothing is there, several checkpoints are, or one of a
+            format that is not read.
+    """
+    target = local_path(path)
+    if target.is_dir():
+        name, weights = _in_folder(target)
+    else:
+        found = _as_file(target)
+        if found is None:
+            raise UserError(_why_not(target))
+        name, weights = found
+    folder = weights.parent
+    return Location(
+        name, weights, _config_file(folder), find_vocab_file(folder)
+    )
+
+
+def _as_file(path: pathlib.Path) -> tuple[str, pathlib.Path] | None:
+    for name, one in FORMATS.items():
+        weights = one.find(path)
+        if weights is not None:
+            return name, weights
+    return None
+
+
+def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
+    found = _checkpoints_in(folder)
+    if not found:
+        # Google's archives hold a folder that holds the files.
+        found = [
+            one
+            for inner in sorted(folder.iterdir())
+            if inner.is_dir()
+            for one in _checkpoints_in(inner)
+        ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(
+            str(weights.relative_to(folder)) for _, weights in found
+        )
+        raise UserError(
+            f"{folder}: holds several checkpoints: {listed}; give the path "
+            "of the one that is meant"
+        )
+    raise UserError(_why_not_folder(folder))
+
+
+def _checkpoints_in(folder: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
+    return [
+        (name, weights)
+        for name, one in FORMATS.items()
+        for weights in one.find_in(folder)
+    ]
+
+
+def _config_file(folder: pathlib.Path) -> pathlib.Path | None:
+    for name in _CONFIG_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(folder.glob("*bert_config*.json"))
+    return others[0] if len(others) == 1 else None
+
+
+def _why_not(path: pathlib.Path) -> str:
+    if path.is_file():
+        remedy = _REFUSED.get(path.suffix)
+        if remedy is not None:
+            return f"{path}: {_REMEDIES[remedy]}"
+        prefix = google.prefix_of(path)
+        if prefix != path:
+            return (
+                f"{path}: its index, {google.index_of(prefix)}, is missing; a "
+                "TensorFlow checkpoint is both files"
+            )
+        return (
+            f"{path}: is not a checkpoint; known are TensorFlow's (`.index` "
+            "with `.data-…`), `.safetensors`, `.keras` and `.weights.h5`"
+        )
+    if list(path.parent.glob(f"{path.name}.data-*")):
+        return (
+            f"{path}: its index, {google.index_of(path).name}, is missing; a "
+            "TensorFlow checkpoint is both files"
+        )
+    return (
+        f"{path}: there is no such checkpoint: neither a file nor a folder, "
+        "and no .index file of that name"
+    )
+
+
+def _why_not_folder(folder: pathlib.Path) -> str:
+    for path in sorted(folder.iterdir()):
+        remedy = _REFUSED.get(path.suffix)
+        if remedy is not None:
+            return f"{path}: {_REMEDIES[remedy]}"
+    return (
+        f"{folder}: holds no checkpoint (no .index, .safetensors, .keras or "
+        ".weights.h5 file)"
+    )
 
 
 def open_checkpoint(
@@ -37,7 +207,7 @@ def open_checkpoint(
     """Opens a checkpoint of any format with everything that lies beside it.
 
     Args:
-        path: see `location.locate`.
+        path: see `locate`.
         config_file: the configuration, in the place of the one beside the
             weights; it is read as that of their format, which decides what
             "gelu" means.
@@ -75,7 +245,7 @@ def start_from(
     """Opens what a training starts from: a checkpoint, or random weights.
 
     Args:
-        path: see `location.locate`; None for random weights.
+        path: see `locate`; None for random weights.
         config_file: as for `open_checkpoint`; needed without a path.
         vocab_file: see there.
         do_lower_case: see there.
@@ -113,7 +283,7 @@ def load(
 
     Args:
         model: a built Keras model.
-        path: see `location.locate`.
+        path: see `locate`.
         allow_missing: see `loading.assign`.
 
     Returns:
@@ -130,7 +300,7 @@ def bert_config(path: Path) -> BertConfig:
     """Reads the configuration that lies beside a checkpoint.
 
     Args:
-        path: see `location.locate`.
+        path: see `locate`.
 
     Returns:
         The configuration. "gelu" of a Hugging Face folder is the erf form

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.checkpointing.vocabulary import read_labels
+from bert_keras3.checkpointing.checkpoint import read_labels
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import CSV, DataChoices, Job

@@ -15,7 +15,7 @@ from typing import Any
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.checkpointing.vocabulary import read_labels
+from bert_keras3.checkpointing.checkpoint import read_labels
 from bert_keras3.finetuning import checks, run_folder
 from bert_keras3.finetuning.datasets import (
     Dataset,

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from bert_keras3.checkpointing.archive import unpack
+from bert_keras3.checkpointing.sources import unpack
 from bert_keras3.safekeeping.errors import UserError
 
 

@@ -12,11 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import (
-    conversion,
-    huggingface,
-    keras_outline,
-)
+from bert_keras3.checkpointing import conversion, huggingface, keras_weights
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Outcome, Settings, convert
@@ -295,7 +291,7 @@ def test_an_interruption_leaves_nothing(
         raise KeyboardInterrupt
 
     start = source()
-    monkeypatch.setattr(keras_outline, "_fill", interrupt)
+    monkeypatch.setattr(keras_weights, "_fill", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert(start, tmp_path / target, Settings("keras"))
     assert list(tmp_path.iterdir()) == [start]

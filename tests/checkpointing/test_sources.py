@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import download, sources
+from bert_keras3.checkpointing import sources
 from bert_keras3.safekeeping.errors import UserError
 
 # Received in parts of 65536 bytes.
@@ -88,7 +88,7 @@ def serving(content: bytes) -> Iterator[Server]:
 
 
 def fetch(server: Server, target: pathlib.Path) -> bytes:
-    download.download(server.address, target, pause=lambda seconds: None)
+    sources.download(server.address, target, pause=lambda seconds: None)
     return target.read_bytes()
 
 
@@ -137,9 +137,9 @@ def test_addresses_that_are_refused(tmp_path: pathlib.Path) -> None:
     with serving(CONTENT) as server:
         gone = server.address.replace("tiny", "gone")
         with pytest.raises(UserError, match="the server answers 404"):
-            download.download(gone, tmp_path / "a.zip")
+            sources.download(gone, tmp_path / "a.zip")
     with pytest.raises(UserError, match="not encrypted"):
-        download.download("http://example.invalid/a.zip", tmp_path / "a.zip")
+        sources.download("http://example.invalid/a.zip", tmp_path / "a.zip")
 
 
 def test_a_server_that_leads_away(tmp_path: pathlib.Path) -> None:
@@ -148,7 +148,7 @@ def test_a_server_that_leads_away(tmp_path: pathlib.Path) -> None:
         with pytest.raises(
             UserError, match=r"leads to http://example\.invalid"
         ):
-            download.download(address, tmp_path / "a.zip")
+            sources.download(address, tmp_path / "a.zip")
 
 
 # Whole checkpoints.

@@ -18,11 +18,10 @@ import pytest
 from bert_keras3.checkpointing import conversion, names
 from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import in_memory
-from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.opening import open_checkpoint
-from bert_keras3.checkpointing.vocabulary import read_vocabulary
 from modeling.config import BertConfig
 from tokenization.sentence_pieces import SentencePieceTokenizer
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import location, tensor_bundle
+from bert_keras3.checkpointing import opening, tensor_bundle
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.datasets import find_dataset
 from bert_keras3.finetuning.encoding import TextEncoder
@@ -59,9 +59,9 @@ def assert_same_bits(ours, theirs):
 
 def test_a_training_opens_its_checkpoint_once(job, change, screen, monkeypatch):
     located, parsed = [], []
-    local_path, parse = location.local_path, tensor_bundle.parse
+    local_path, parse = opening.local_path, tensor_bundle.parse
     monkeypatch.setattr(
-        location,
+        opening,
         "local_path",
         lambda path: located.append(str(path)) or local_path(path),
     )

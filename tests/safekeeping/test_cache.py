@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from bert_keras3.safekeeping.cache import cache_folder
+from bert_keras3.safekeeping.files import cache_folder
 from examples.fetch_minilm import minilm_folder
 
 
