@@ -139,10 +139,12 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
         )
     fields["hidden_act"] = _ACTIVATIONS[activation]
     fields.update({key: values[key] for key in _KEPT if key in values})
+    config = BertConfig.from_dict(fields)
     try:
-        return BertConfig.from_dict(fields)
+        config.validate()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    return config
 
 
 def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -1,18 +1,15 @@
-"""Gradients → updates: the optimisers of BERT and their schedule.
-
-Running steps on data is `training`'s matter.
-"""
+"""Gradients → updates: the optimizers of BERT and their schedule."""
 
 from bert_keras3.optimization.adam_weight_decay import AdamWeightDecay
-from bert_keras3.optimization.choices import (
+from bert_keras3.optimization.lamb import Lamb
+from bert_keras3.optimization.optimizers import (
     DEFAULT_OPTIMIZER,
     OPTIMIZERS,
+    WarmupPolynomialDecay,
     check_learning_rate,
     create_optimizer,
 )
-from bert_keras3.optimization.lamb import Lamb
-from bert_keras3.optimization.lazy_rows import only_rows
-from bert_keras3.optimization.schedules import WarmupPolynomialDecay
+from bert_keras3.optimization.updates import only_rows
 
 __all__ = [
     "DEFAULT_OPTIMIZER",

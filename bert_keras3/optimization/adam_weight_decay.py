@@ -1,7 +1,6 @@
 """Adam as BERT was trained with: decoupled decay, no bias correction.
 
-The rate of each step comes from `schedules`; how slots are moved is in
-`slots`, and which rows a lazy update is of in `lazy_rows`.
+`updates` has what the update is made of: gradients, slots, a fused kernel.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_keras3.optimization import fused
-from bert_keras3.optimization.lazy_rows import require_slices
-from bert_keras3.optimization.replicas import summed_over_replicas
-from bert_keras3.optimization.slots import (
+from bert_keras3.optimization import updates
+from bert_keras3.optimization.updates import (
     advance,
     matches,
     merged,
     placed,
     read,
+    require_slices,
+    summed_over_replicas,
     unbiased,
     whole_gradient,
 )
@@ -33,7 +32,7 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     """Original: `AdamWeightDecayOptimizer`, with its clipping built in.
 
         m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²
-        param ← param − rate·(m / (√v + ε) + λ·param)
+        param ← param − learning_rate·(m / (√v + ε) + λ·param)
 
     There is no bias correction, unlike in Keras' AdamW: with it the first
     hundred steps would be up to seven times larger. With `bias_correction`
@@ -41,14 +40,14 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
     AdamW (arXiv 1711.05101, algorithm 2). λ is left out for weights whose
     path matches one of `exclude_from_weight_decay`.
 
-    Gradients are clipped together to `clip_norm` before. The norm is the
+    Gradients are first clipped to the global norm `clip_norm`. The norm is the
     original's: the gradient of a table that is only gathered from counts slice
     by slice, as it comes from the tape, so a word that occurs twice in a batch
     adds its two gradients' squares and not the square of their sum. The update
     itself uses the sum. (In pretraining the word embedding table is the
-    output layer as well, and its gradient comes as a sum.) Of `lazy_rows`,
-    which the original has not, the sum counts, however many parts or devices
-    made the slices.
+    output layer as well, and its gradient comes as a sum.) For tables of
+    `lazy_rows`, which the original does not have, the norm is that of the sum,
+    however many micro-batches or devices the slices come from.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         lazy_rows: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        """Makes an optimiser.
+        """Makes an optimizer.
 
         Args:
             learning_rate: a number or a Keras schedule.
@@ -118,20 +117,20 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         """Clips, then updates; see the class.
 
         Inside `tf.distribute.Strategy.run` the gradients of all replicas are
-        summed first, as every Keras optimiser does.
+        summed first, as every Keras optimizer does.
 
         Raises:
             ValueError: a table of `lazy_rows` has no slices for a gradient.
         """
         grads = summed_over_replicas(grads)
         if self.lazy_rows:
-            grads = self._lazily(grads, trainable_variables)
+            grads = self._merged(grads, trainable_variables)
         if self.clip_norm is not None:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         super().apply(grads, trainable_variables)
 
-    def _lazily(self, grads: list[Any], variables: Any) -> list[Any]:
-        """Returns the gradients, those of lazy tables with each row once."""
+    def _merged(self, grads: list[Any], variables: Any) -> list[Any]:
+        """Returns the gradients; those of lazy tables have one slice a row."""
         variables = variables or self._trainable_variables
         return [
             merged(require_slices(gradient, variable.path))
@@ -154,15 +153,15 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
             gradient, rows = gradient.values, gradient.indices
         else:
             gradient, rows = whole_gradient(gradient)
-        rate = tf.cast(learning_rate, variable.dtype)
+        learning_rate = tf.cast(learning_rate, variable.dtype)
         slots = self._adam_m[index], self._adam_v[index]
-        if self._is_plain(rows) and fused.can_update(variable, *slots):
+        if self._is_plain(rows) and updates.can_fuse(variable, *slots):
             decays = self.uses_weight_decay(path)
-            fused.update(
+            updates.fused_update(
                 variable,
                 *slots,
                 gradient,
-                rate,
+                learning_rate,
                 beta_1=self.beta_1,
                 beta_2=self.beta_2,
                 epsilon=self.epsilon,
@@ -182,7 +181,7 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
         if self.uses_weight_decay(path):
             update += self.weight_decay_rate * weight
         update = self.adapted(update, weight, path)
-        self.assign_sub(variable, placed(rate * update, rows))
+        self.assign_sub(variable, placed(learning_rate * update, rows))
 
     def _is_plain(self, rows: tf.Tensor | None) -> bool:
         """Whether an update is the original's, of a whole weight."""

@@ -1,7 +1,7 @@
 """LAMB: steps as long as the weight is large, for very large batches.
 
-arXiv 1904.00962, algorithm 2. Everything but the length of the steps is
-`adam_weight_decay`'s.
+arXiv 1904.00962, algorithm 2. Everything but the length of the steps is as in
+`adam_weight_decay`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bert_keras3.optimization.adam_weight_decay import (
     EXCLUDE_FROM_WEIGHT_DECAY,
     AdamWeightDecay,
 )
-from bert_keras3.optimization.slots import matches
+from bert_keras3.optimization.updates import matches
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -24,10 +24,10 @@ class Lamb(AdamWeightDecay):
     """AdamW whose update of each weight is scaled to the weight's norm.
 
         r = m̂ / (√v̂ + ε) + λ·param       (m̂, v̂ with bias correction)
-        param ← param − rate·(‖param‖ / ‖r‖)·r
+        param ← param − learning_rate·(‖param‖ / ‖r‖)·r
 
     One weight is one layer of the paper, and its φ is the identity. Where
-    either norm is 0 the ratio is 1, so that weights that begin at 0 can
+    either norm is 0 the ratio is 1, so that weights that start at 0 can
     move. Weights whose path matches `exclude_from_layer_adaptation` keep
     their update as it is; by default those that are not decayed. Of a table
     of `lazy_rows` both norms are over the rows of the batch.
@@ -44,7 +44,7 @@ class Lamb(AdamWeightDecay):
         bias_correction: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Makes an optimiser.
+        """Makes an optimizer.
 
         Args:
             learning_rate: a number or a Keras schedule.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_keras3.optimization import AdamWeightDecay, fused
+from bert_keras3.optimization import AdamWeightDecay, updates
 
 SHAPE = (200, 100)
 
@@ -36,15 +36,15 @@ def test_it_equals_the_plain_update(monkeypatch, name):
             optimizer.apply([gradient], [weight])
         return [np.asarray(v) for v in (weight, *optimizer.variables[2:])]
 
-    assert fused.can_update(tf.Variable(start))
+    assert updates.can_fuse(tf.Variable(start))
     fast = trained()
-    monkeypatch.setattr(fused, "can_update", lambda *variables: False)
+    monkeypatch.setattr(updates, "can_update", lambda *variables: False)
     for one, other in zip(fast, trained(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
 def test_it_is_not_for_small_weights_nor_for_other_numbers():
-    assert not fused.can_update(tf.Variable(np.zeros(100, np.float32)))
-    assert not fused.can_update(tf.Variable(np.zeros(SHAPE, np.float16)))
+    assert not updates.can_fuse(tf.Variable(np.zeros(100, np.float32)))
+    assert not updates.can_fuse(tf.Variable(np.zeros(SHAPE, np.float16)))
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        assert not fused.can_update(tf.Variable(np.zeros(SHAPE, np.float32)))
+        assert not updates.can_fuse(tf.Variable(np.zeros(SHAPE, np.float32)))

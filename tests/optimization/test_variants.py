@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from bert_keras3.optimization import OPTIMIZERS, create_optimizer, only_rows
-from bert_keras3.optimization.lazy_rows import WORD_TABLE
+from bert_keras3.optimization.updates import WORD_EMBEDDINGS
 
 RATE, DECAY, BETA_1, BETA_2, EPSILON = 0.1, 0.01, 0.9, 0.999, 1e-6
 TABLE = "word_embeddings"
@@ -91,7 +91,7 @@ def trained(name, lazy, steps):
         for key, start in STARTS.items()
     }
     optimizer = OPTIMIZERS[name](
-        RATE, clip_norm=None, lazy_rows=WORD_TABLE if lazy else ()
+        RATE, clip_norm=None, lazy_rows=WORD_EMBEDDINGS if lazy else ()
     )
     optimizer.build(list(weights.values()))
 

@@ -1,0 +1,112 @@
+"""The table of optimizers, and the learning rate of each step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert_keras3.optimization.adam_weight_decay import AdamWeightDecay
+from bert_keras3.optimization.lamb import Lamb
+from bert_keras3.optimization.updates import WORD_EMBEDDINGS
+from bert_keras3.safekeeping.errors import UserError
+
+
+@keras.saving.register_keras_serializable(package="bert")
+class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, linear decay (original: `create_optimizer`).
+
+    The learning rate of step i (the first is 0) is init_lr·i/num_warmup_steps while
+    i < num_warmup_steps, and init_lr·(1 − i/num_train_steps) from then on:
+    it is 0 in step 0, and drops at the end of warm-up to
+    init_lr·(1 − num_warmup_steps/num_train_steps).
+    """
+
+    def __init__(
+        self, init_lr: float, num_train_steps: int, num_warmup_steps: int = 0
+    ) -> None:
+        """Makes a schedule.
+
+        Args:
+            init_lr: the learning rate that both lines aim at.
+            num_train_steps: steps of the whole training; 0 afterwards.
+            num_warmup_steps: steps of warm-up, part of the former.
+        """
+        super().__init__()
+        self.init_lr = init_lr
+        self.num_train_steps = num_train_steps
+        self.num_warmup_steps = num_warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the float32 learning rate of a step, an int scalar."""
+        step = ops.cast(step, "float32")
+        total = float(max(self.num_train_steps, 1))
+        decayed = self.init_lr * (1.0 - ops.minimum(step, total) / total)
+        if not self.num_warmup_steps:
+            return decayed
+        warming = self.init_lr * (step / float(self.num_warmup_steps))
+        return ops.where(step < self.num_warmup_steps, warming, decayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "init_lr": self.init_lr,
+            "num_train_steps": self.num_train_steps,
+            "num_warmup_steps": self.num_warmup_steps,
+        }
+
+
+OPTIMIZERS: dict[str, Callable[..., AdamWeightDecay]] = {
+    # The original's.
+    "adam_weight_decay": AdamWeightDecay,
+    # With bias correction.
+    "adamw": functools.partial(
+        AdamWeightDecay, bias_correction=True, name="adamw"
+    ),
+    "lamb": Lamb,
+}
+DEFAULT_OPTIMIZER = "adam_weight_decay"
+
+
+def create_optimizer(
+    init_lr: float,
+    num_train_steps: int,
+    num_warmup_steps: int,
+    *,
+    name: str = DEFAULT_OPTIMIZER,
+    lazy_embeddings: bool = False,
+) -> AdamWeightDecay:
+    """Returns the optimizer BERT was trained with (original: same name).
+
+    Args:
+        init_lr: the learning rate that warm-up ends at and decay starts from.
+        num_train_steps: steps of the whole training.
+        num_warmup_steps: steps of linear warm-up, part of the former.
+        name: key of `OPTIMIZERS`.
+        lazy_embeddings: update only the embeddings of tokens in the
+                batch; see `only_rows`.
+
+    Raises:
+        KeyError: there is no optimizer of that name.
+    """
+    return OPTIMIZERS[name](
+        WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps),
+        lazy_rows=WORD_EMBEDDINGS if lazy_embeddings else (),
+    )
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Checks the highest learning rate of a training, as users give it.
+
+    Raises:
+        UserError: it is not between 0 and 1.
+    """
+    if not 0 < learning_rate < 1:
+        raise UserError(
+            f"--learning_rate={learning_rate}: give a number above 0 and below 1; "
+            "usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
+            "pretraining, and more for small models"
+        )
