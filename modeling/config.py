@@ -174,10 +174,7 @@ class BertConfig:
                 f"{', '.join(json_object) or 'none'}"
             )
         config = cls.from_dict(json_object)
-        try:
-            config.validate()
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+        config.validate(path)
         return config
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,12 +185,23 @@ class BertConfig:
         """Returns the fields as JSON: sorted, indented by 2, newline last."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
-    def validate(self) -> None:
-        """Checks every field; called by who reads a file or makes a model.
+    def validate(self, source: str | os.PathLike[str] = "") -> None:
+        """Checks every field, before a model is made or after a file is read.
+
+        Args:
+            source: the file that the fields were read from; "" for none.
 
         Raises:
-            UserError: names the first wrong field and its value.
+            UserError: names the file, the first wrong field and its value.
         """
+        try:
+            self._validate()
+        except UserError as error:
+            if not source:
+                raise
+            raise UserError(f"{os.fspath(source)}: {error}") from None
+
+    def _validate(self) -> None:
         optional = [n for n in _OPTIONAL_SIZES if getattr(self, n) is not None]
         for name in (*_SIZES, *optional):
             value = getattr(self, name)

@@ -140,10 +140,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
     fields["hidden_act"] = _ACTIVATIONS[activation]
     fields.update({key: values[key] for key in _KEPT if key in values})
     config = BertConfig.from_dict(fields)
-    try:
-        config.validate()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    config.validate(path)
     return config
 
 

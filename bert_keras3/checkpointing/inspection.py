@@ -250,6 +250,7 @@ def _expected(
                 "num_attention_heads": 1,
             }
         )
+        config.validate()
     except UserError:
         return {}
     return names.shapes(config, heads, sizes.get("num_labels", 0))

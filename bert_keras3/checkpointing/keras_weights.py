@@ -148,10 +148,9 @@ def config(path: pathlib.Path) -> BertConfig | None:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if not isinstance(found, dict):
         return None
-    try:
-        return BertConfig.from_dict(found)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    config = BertConfig.from_dict(found)
+    config.validate(path)
+    return config
 
 
 def _find_config(saved: Any) -> dict[str, Any] | None:

@@ -19,9 +19,10 @@ from bert_keras3.safekeeping.errors import UserError
 class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, linear decay (original: `create_optimizer`).
 
-    The learning rate of step i (the first is 0) is init_lr·i/num_warmup_steps while
-    i < num_warmup_steps, and init_lr·(1 − i/num_train_steps) from then on:
-    it is 0 in step 0, and drops at the end of warm-up to
+    The learning rate of step i (the first is 0) is
+    init_lr·i/num_warmup_steps while i < num_warmup_steps, and
+    init_lr·(1 − i/num_train_steps) from then on: it is 0 in step 0, and drops
+    at the end of warm-up to
     init_lr·(1 − num_warmup_steps/num_train_steps).
     """
 
@@ -106,7 +107,7 @@ def check_learning_rate(learning_rate: float) -> None:
     """
     if not 0 < learning_rate < 1:
         raise UserError(
-            f"--learning_rate={learning_rate}: give a number above 0 and below 1; "
-            "usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
+            f"--learning_rate={learning_rate}: give a number above 0 and below "
+            "1; usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
             "pretraining, and more for small models"
         )
