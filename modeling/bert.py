@@ -20,12 +20,16 @@ from modeling.activations import get_activation
 from modeling.attention import key_mask, recorded_attention
 from modeling.config import BertConfig
 from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
-from modeling.encoder import Stack, TransformerEncoder, separate_layers
+from modeling.encoder import (
+    LayerSettings,
+    Stack,
+    TransformerEncoder,
+    separate_layers,
+)
 from modeling.initializers import create_initializer
 from modeling.layer_groups import grouped_layers
 from modeling.rows import AllRows, RealRows, Rows
 from modeling.shapes import assert_rank, reshape_to_matrix
-from modeling.transformer_layer import LayerSettings
 
 
 class Pooler(keras.layers.Layer):

@@ -12,10 +12,9 @@ from typing import Any
 
 import keras
 
-from modeling.encoder import Stack
+from modeling.encoder import LayerSettings, Stack
 from modeling.normalization import Dropout, make_layer_norm
 from modeling.rows import Rows
-from modeling.transformer_layer import LayerSettings
 
 
 class _Projection(keras.layers.Layer):

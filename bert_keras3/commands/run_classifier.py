@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from bert_keras3.commands import entry, flags, training_flags
+from bert_keras3.commands import entry, flags
 from bert_keras3.finetuning.settings import ExportFlags, Job
 from bert_keras3.training.settings import TpuFlags
 
@@ -25,7 +25,7 @@ def main() -> None:
     job = COMMAND.read(Job)
     is_job = job.do_train or job.do_eval or job.do_predict
     if is_job or not FLAGS.do_export:
-        job = training_flags.on_this_machine(job)
+        job = entry.on_this_machine(job)
         from bert_keras3.commands.screen import Screen
         from bert_keras3.finetuning.job import run
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bert_keras3.commands import entry, flags, training_flags
+from bert_keras3.commands import entry, flags
 from bert_keras3.pretraining.settings import Job
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.training.settings import TpuFlags
@@ -32,7 +32,7 @@ def main() -> None:
     if FLAGS.masking is not None:
         masking = COMMAND.read(MaskingSettings)
         job = dataclasses.replace(job, masking=masking)
-    job = training_flags.on_this_machine(job)
+    job = entry.on_this_machine(job)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.pretraining.job import run
 

@@ -20,11 +20,12 @@ from bert_keras3.finetuning import checks, run_folder
 from bert_keras3.finetuning.datasets import (
     Dataset,
     Source,
+    check_fraction,
     find_dataset,
+    hold_out,
     reopen_rows,
 )
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
-from bert_keras3.finetuning.heldout import check_fraction, hold_out
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
@@ -40,11 +41,10 @@ from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.computing import computing_in, make_deterministic
+from bert_keras3.training.devices import computing_in, make_deterministic
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.run_folder import EVAL_JSON, STATE
-from bert_keras3.training.screen import Screen
-from bert_keras3.training.session import Session, begin, open_session
+from bert_keras3.training.session import Screen, Session, begin, open_session
 from bert_keras3.training.state import read_numbers
 from modeling import BertWithHeads
 

@@ -1,17 +1,20 @@
 """Which column of a file is the text, which the label, which the id.
 
-In a new file that is found out by `column_search`; a later file has the
-columns of the training file.
+In a new file they are found by their names (listed in `examples`) and by what
+is in them; a later file has the columns of the training file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bert_keras3.inputs.delimited import Decision, Dialect
+from bert_keras3.inputs import examples
+from bert_keras3.inputs.delimited import Decision, Dialect, Row
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 NO_COLUMN = "none"
@@ -198,3 +201,297 @@ def columns_of(
         header=dialect.header,
         decisions=decisions,
     )
+
+
+# A text is taken for the text when it is this much longer than the next.
+_CLEARLY_LONGER = 1.5
+
+# A column with more values than this, or in which values seldom come again,
+# is no label unless its name says so.
+_MOST_LABELS = 150
+_FEWEST_ROWS_A_LABEL = 2
+
+
+def find_columns(
+    dialect: Dialect,
+    sample_rows: Sequence[Row],
+    *,
+    path: str | os.PathLike[str],
+    choices: FileChoices,
+    want_label: bool = True,
+) -> Columns:
+    """Finds the columns by their names, and failing that by their contents.
+
+    A pair of texts is found by names alone, and only if no text is given.
+
+    Args:
+        dialect: of the file.
+        sample_rows: rows of the file, as `delimited.sample` gives them.
+        path: of the file, for messages.
+        choices: the columns that the user named.
+        want_label: whether a file without a label column is an error.
+
+    Returns:
+        The columns.
+
+    Raises:
+        UserError: an unknown column; no text or label column, or two that
+            are equally likely. The message names the flag that settles it.
+    """
+    search = _Search(path, dialect, sample_rows)
+    label = choices.label
+    search.set_given("text", choices.text)
+    search.set_given("text_pair", choices.text_pair)
+    search.set_given("label", label)
+    search.set_given("id", choices.id)
+    if choices.text is None and choices.text_pair is None:
+        search.find_pair()
+    if label is None:
+        search.find_label_by_name(tie_is_error=want_label)
+    if choices.id is None:
+        search.find_id()
+    if not search.found["text"]:
+        search.find_text()
+    if label is None and want_label and not search.found["label"]:
+        search.find_label_by_content()
+    if label is None and not want_label:
+        # It was looked up only so that it is not taken for the text.
+        search.leave_out("label")
+    return search.columns()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Profile:
+    """What the cells of one column of the sample are like."""
+
+    mean_length: float
+    values: frozenset[str]
+    count: int
+    numeric: bool
+    has_empty: bool
+    shown: str
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> _Profile:
+        stripped = [cell.strip() for cell in cells]
+        filled = [cell for cell in stripped if cell]
+        shown = filled[0] if filled else ""
+        return cls(
+            mean_length=sum(map(len, filled)) / max(1, len(filled)),
+            values=frozenset(filled),
+            count=len(cells),
+            numeric=all(map(examples.is_number, filled)),
+            has_empty=len(filled) < len(cells),
+            shown=shown if len(shown) <= 30 else shown[:29] + "…",
+        )
+
+    @property
+    def unique(self) -> bool:
+        return not self.has_empty and len(self.values) == self.count
+
+    @property
+    def could_be_classes(self) -> bool:
+        """Few values, each of which comes again."""
+        return (
+            not self.has_empty
+            and 2 <= len(self.values) <= _MOST_LABELS
+            and len(self.values) * _FEWEST_ROWS_A_LABEL <= self.count
+        )
+
+    @property
+    def counts_classes(self) -> bool:
+        """0, 1, 2… or 1, 2, 3… without a gap."""
+        if not self.could_be_classes or not all(
+            value.isdecimal() for value in self.values
+        ):
+            return False
+        numbers = sorted(map(int, self.values))
+        return numbers[0] in (0, 1) and len(numbers) == (
+            numbers[-1] - numbers[0] + 1
+        )
+
+    @property
+    def could_be_scores(self) -> bool:
+        """Numbers that are not merely a count of the rows."""
+        return (
+            self.numeric
+            and not self.has_empty
+            and len(self.values) > 1
+            and not (
+                self.unique and all(value.isdecimal() for value in self.values)
+            )
+        )
+
+
+class _Search:
+    """One search for the columns of one file, role after role."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        dialect: Dialect,
+        sample_rows: Sequence[Row],
+    ) -> None:
+        self._path = path
+        self._dialect = dialect
+        self._plain = [examples.plain_name(name) for name in dialect.columns]
+        self._words = [examples.name_words(name) for name in dialect.columns]
+        self._profiles = [
+            _Profile.of([row.cells[index] for row in sample_rows])
+            for index in range(len(dialect.columns))
+        ]
+        roles = ("text", "text_pair", "label", "id")
+        self.found: dict[str, tuple[int, ...]] = dict.fromkeys(roles, ())
+        self._how: dict[str, str] = {}
+
+    def columns(self) -> Columns:
+        return columns_of(self.found, self._how, self._dialect)
+
+    def leave_out(self, role: str) -> None:
+        self.found[role] = ()
+        self._how[role] = "not needed"
+
+    def set_given(self, role: str, value: str | None) -> None:
+        if value is None:
+            return
+        self._how[role] = "as given"
+        if value.strip().lower() == NO_COLUMN and role != "text":
+            return
+        # A name may hold a comma.
+        several = role == "label" and self._locate(value) is None
+        for part in value.split(",") if several else [value]:
+            index = self._locate(part)
+            if index is None:
+                raise self._error(
+                    f"--{role}_column={value}: there is no column "
+                    f"{part.strip()!r}, or more than one"
+                )
+            if index in self._taken():
+                raise self._error(
+                    f"--{role}_column={value}: column {part.strip()!r} is "
+                    "given twice"
+                )
+            self.found[role] += (index,)
+
+    def find_pair(self) -> None:
+        for names in examples.PAIR_NAMES:
+            places = [
+                self._plain.index(name)
+                for name in names
+                if self._plain.count(name) == 1
+            ]
+            if len(places) == 2 and not set(places) & self._taken():
+                self._set("text", places[:1], "the names of a pair")
+                self._set("text_pair", places[1:], "the names of a pair")
+                return
+
+    def find_label_by_name(self, tie_is_error: bool) -> None:
+        for rank in self._ranks(examples.LABEL_NAMES, self._free()):
+            if len(rank) > 1 and tie_is_error:
+                raise self._tie("label", rank)
+            if rank:
+                self._set("label", rank, "the name")
+                return
+
+    def find_id(self) -> None:
+        free = self._free()
+        exact = [i for i in free if self._plain[i] in examples.ID_NAMES]
+        ending = [i for i in free if self._words[i][-1:] == ("id",)]
+        # Two ids name two things; neither need name the row.
+        for rank in (exact, ending):
+            if len(rank) == 1 and self._profiles[rank[0]].unique:
+                self._set("id", rank, "the name; no value comes twice")
+                return
+
+    def find_text(self) -> None:
+        texts = [i for i in self._free() if not self._profiles[i].numeric]
+        if not texts:
+            raise self._error(
+                "no column looks like a text; say which it is with "
+                "--text_column"
+            )
+        for rank in (*self._ranks(examples.TEXT_NAMES, texts), texts):
+            longest = self._longest(rank)
+            if len(longest) > 1:
+                raise self._tie("text", longest)
+            if longest:
+                how = "the longest texts" if rank is texts else "the name"
+                self._set("text", longest, how)
+                return
+
+    def find_label_by_content(self) -> None:
+        rules: tuple[tuple[Callable[[_Profile], bool], str], ...] = (
+            (lambda column: column.counts_classes, "numbers of classes"),
+            (lambda column: column.could_be_classes, "few values that recur"),
+            (lambda column: column.could_be_scores, "numbers"),
+        )
+        free = [
+            index
+            for index in self._free()
+            if self._plain[index] not in examples.OTHER_NAMES
+        ]
+        for fits, how in rules:
+            places = [i for i in free if fits(self._profiles[i])]
+            if len(places) > 1:
+                raise self._tie("label", places)
+            if places:
+                self._set("label", places, how)
+                return
+        raise self._error(
+            "no column looks like a label; say which it is with --label_column"
+        )
+
+    def _set(self, role: str, indices: Sequence[int], how: str) -> None:
+        self.found[role] = tuple(indices)
+        self._how.setdefault(role, how)
+
+    def _taken(self) -> set[int]:
+        return set(itertools.chain.from_iterable(self.found.values()))
+
+    def _free(self) -> list[int]:
+        taken = self._taken()
+        return [i for i in range(len(self._plain)) if i not in taken]
+
+    def _locate(self, value: str) -> int | None:
+        value = value.strip()
+        by_name = same_name(value, self._dialect)
+        if by_name is None and value.isdecimal():
+            number = int(value)
+            return number - 1 if 1 <= number <= len(self._plain) else None
+        return by_name
+
+    def _ranks(
+        self, names: tuple[tuple[str, ...], ...], free: list[int]
+    ) -> list[list[int]]:
+        """The columns by rank of name; last, those with such a word in it."""
+        ranks = [[i for i in free if self._plain[i] in rank] for rank in names]
+        words = set(itertools.chain.from_iterable(names[:2]))
+        with_word = [
+            i
+            for i in free
+            if words & set(self._words[i]) and self._words[i][-1] != "id"
+        ]
+        return [*ranks, with_word]
+
+    def _longest(self, indices: list[int]) -> list[int]:
+        """The column of the longest texts, with those about as long."""
+        lengths = {i: self._profiles[i].mean_length for i in indices}
+        most = max(lengths.values(), default=0)
+        return [i for i in indices if _CLEARLY_LONGER * lengths[i] > most]
+
+    def _tie(self, role: str, indices: Sequence[int]) -> UserError:
+        names = " and ".join(repr(self._dialect.columns[i]) for i in indices)
+        pair = ", and the second text of pairs with --text_pair_column"
+        return self._error(
+            f"{names} could each be the {role}; say which it is with "
+            f"--{role}_column{pair if role == 'text' else ''}"
+        )
+
+    def _error(self, what: str) -> UserError:
+        shown = "; ".join(
+            f"{number} {name!r} (such as {profile.shown!r})"
+            for number, (name, profile) in enumerate(
+                zip(self._dialect.columns, self._profiles, strict=True), 1
+            )
+        )
+        return UserError(f"{self._path}: {what}. Its columns are {shown}.")

@@ -1,7 +1,7 @@
 """What an example is, and the names its parts commonly go by in files.
 
 The lists of names are here because the search for a header
-(`dialect_search`) and that for columns (`column_search`) must agree on them.
+(`dialect_search`) and that for columns (`columns`) must agree on them.
 """
 
 from __future__ import annotations

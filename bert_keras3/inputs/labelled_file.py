@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from bert_keras3.inputs import delimited, dialect_search
-from bert_keras3.inputs.column_search import find_columns
 from bert_keras3.inputs.columns import (
     Columns,
+    find_columns,
     matching_columns,
     same_name,
 )

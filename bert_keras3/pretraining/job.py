@@ -1,7 +1,7 @@
 """One pretraining job from files to files: train, evaluate.
 
 Whatever can be wrong is found before anything is written, but for what only
-training can show.
+training can show: first flags that are out of range or at odds, then files.
 """
 
 from __future__ import annotations
@@ -23,15 +23,30 @@ from bert_keras3.pretraining.checked_records import (
 )
 from bert_keras3.pretraining.checkpoint_files import (
     CHECKPOINTS,
+    GOOGLE,
     CheckpointFiles,
 )
-from bert_keras3.pretraining.checks import check_job
-from bert_keras3.pretraining.evaluation import Evaluation, example_figures
-from bert_keras3.pretraining.objective import loss, new_model
-from bert_keras3.pretraining.settings import WITHOUT_EFFECT, Job
+from bert_keras3.pretraining.objective import (
+    Evaluation,
+    example_figures,
+    loss,
+    new_model,
+)
+from bert_keras3.pretraining.settings import (
+    WITHOUT_EFFECT,
+    Job,
+    TrainingChoices,
+)
+from bert_keras3.pretraining_data import masking
 from bert_keras3.pretraining_data.masking import MASK, Vocabulary
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.computing import make_deterministic
+from bert_keras3.safekeeping.settings import check_ranges
+from bert_keras3.training import session
+from bert_keras3.training.devices import (
+    check_not_distributed,
+    make_deterministic,
+)
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.run_folder import (
     EVAL_JSON,
@@ -40,9 +55,9 @@ from bert_keras3.training.run_folder import (
     RunFiles,
     RunFolder,
 )
-from bert_keras3.training.screen import Screen
 from bert_keras3.training.session import (
     Plan,
+    Screen,
     Session,
     begin,
     identity_of,
@@ -52,8 +67,70 @@ from bert_keras3.training.session import (
 from bert_keras3.training.settings import ModelChoices
 from bert_keras3.training.state import checksum, read_numbers
 from modeling import BertWithHeads
+from tokenization.packing import check_max_seq_length
 from tokenization.tokenizers import read_tokens
 from tokenization.vocab import require_special_tokens
+
+
+def check_job(job: Job) -> None:
+    """Checks a job's flags against each other.
+
+    Raises:
+        UserError: there is nothing to do, a number is out of its range, or
+            two flags contradict each other.
+    """
+    if not (job.do_train or job.do_eval):
+        raise UserError(
+            "there is nothing to do: give --do_train or --do_eval, or both"
+        )
+    check_ranges(job)
+    if job.masking is not None and job.masking.strategy == masking.NO_MASKS:
+        raise UserError(
+            "--masking=none is for create_pretraining_data.py, which then "
+            "leaves the masks to this script; name here how they are drawn, "
+            "or leave --masking out to take those of the records"
+        )
+    check_max_seq_length(job.max_seq_length, job.sentence_objective != "none")
+    masking.check_settings(
+        job.masking
+        or MaskingSettings(max_predictions_per_seq=job.max_predictions_per_seq),
+        job.max_seq_length,
+    )
+    if job.input_file is None and (job.do_train or job.eval_file is None):
+        raise UserError(
+            "--input_file is missing: name the records to train on"
+            + ("" if job.do_train else ", or an --eval_file")
+        )
+    if job.eval_file is not None and not job.do_eval:
+        raise UserError(
+            f"--eval_file={job.eval_file} is to be evaluated; add --do_eval, "
+            "or leave it out"
+        )
+    if job.do_train:
+        check_training(job.training, do_eval=job.do_eval)
+    else:
+        check_not_distributed(job.distribution)
+
+
+def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
+    """Checks how to train.
+
+    Args:
+        choices: what the user said.
+        do_eval: whether there will be evaluations.
+
+    Raises:
+        UserError: a number is out of range, or a flag needs another one.
+    """
+    check_ranges(choices)
+    session.check_training(choices, do_eval=do_eval)
+    if choices.with_optimizer and choices.checkpoint_format != GOOGLE:
+        raise UserError(
+            f"--with_optimizer: --checkpoint_format="
+            f"{choices.checkpoint_format} has no place for the optimiser's "
+            "slots; only google has"
+        )
+
 
 # A checkpoint that was made for something else has no such heads.
 _HEADS = "cls/"

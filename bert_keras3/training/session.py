@@ -11,8 +11,8 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -27,16 +27,16 @@ from bert_keras3.training.callbacks import (
     TrainingLog,
     require_tensorboard,
 )
-from bert_keras3.training.computing import (
+from bert_keras3.training.concurrency import Batch
+from bert_keras3.training.devices import (
+    Devices,
     check_compiled,
     computing_in,
+    devices_of,
     loss_scaled,
 )
-from bert_keras3.training.concurrency import Batch
-from bert_keras3.training.devices import Devices, devices_of
 from bert_keras3.training.fit import FitResult, FitSettings, Training, fit
 from bert_keras3.training.run_folder import LOG, STATE, TENSORBOARD, RunFolder
-from bert_keras3.training.screen import NoScreen, Screen
 from bert_keras3.training.settings import WITHOUT_EFFECT, TrainingSettings
 from bert_keras3.training.state import checksum, refuse_another_training
 from bert_keras3.training.step import (
@@ -44,6 +44,36 @@ from bert_keras3.training.step import (
     StepSettings,
     check_micro_batches,
 )
+
+
+class Screen(Protocol):
+    """Where a job shows what it found and did."""
+
+    def say(self, line: str) -> None:
+        """Shows a line."""
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        title: str | None = None,
+    ) -> None:
+        """Shows a table."""
+
+
+class NoScreen:
+    """Shows nothing, as workers other than the chief do."""
+
+    def say(self, line: str) -> None:
+        """Does nothing."""
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        title: str | None = None,
+    ) -> None:
+        """Does nothing."""
 
 
 @dataclasses.dataclass(frozen=True)

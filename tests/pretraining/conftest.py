@@ -17,7 +17,7 @@ from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.pretraining_data.workers import Progress
-from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig
 

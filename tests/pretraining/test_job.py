@@ -17,7 +17,7 @@ from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.objective import new_model
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.training import run_folder
-from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import Computing, ModelChoices
 from modeling import BertConfig, BertWithHeads
 from tokenization import guess_do_lower_case

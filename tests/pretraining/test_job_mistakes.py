@@ -16,7 +16,7 @@ from bert_keras3.inputs import records
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import ModelChoices
 
 

@@ -12,7 +12,7 @@ from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
 from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.training import run_folder
-from bert_keras3.training.screen import NoScreen
+from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import ModelChoices
 
 

@@ -23,8 +23,11 @@ import tensorflow as tf  # noqa: E402
 
 from bert_keras3.optimization import create_optimizer  # noqa: E402
 from bert_keras3.safekeeping.errors import UserError  # noqa: E402
-from bert_keras3.training.computing import make_deterministic  # noqa: E402
-from bert_keras3.training.devices import Devices, devices_of  # noqa: E402
+from bert_keras3.training.devices import (  # noqa: E402
+    Devices,
+    devices_of,
+    make_deterministic,
+)
 from bert_keras3.training.fit import FitSettings, Training, fit  # noqa: E402
 from bert_keras3.training.step import StepSettings  # noqa: E402
 from modeling.embeddings import EmbeddingLookup  # noqa: E402

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from bert_keras3.optimization import create_optimizer
-from bert_keras3.training import computing
-from bert_keras3.training.computing import computing_in, loss_scaled
+from bert_keras3.training import devices
+from bert_keras3.training.devices import computing_in, loss_scaled
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.settings import PRECISIONS
 from bert_keras3.training.step import StepSettings, TrainStep
@@ -213,8 +213,8 @@ def test_the_default_is_off_without_a_gpu(monkeypatch):
         "get_device_details",
         lambda gpu: {"compute_capability": capability},
     )
-    assert computing.default_precision() == "off"
+    assert devices.default_precision() == "off"
     gpus.append("GPU:0")
-    assert computing.default_precision() == "off"
+    assert devices.default_precision() == "off"
     capability = (9, 0)
-    assert computing.default_precision() == "bfloat16"
+    assert devices.default_precision() == "bfloat16"

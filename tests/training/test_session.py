@@ -16,8 +16,8 @@ from bert_keras3.training.run_folder import (
     RunFiles,
     RunFolder,
 )
-from bert_keras3.training.screen import NoScreen
 from bert_keras3.training.session import (
+    NoScreen,
     Plan,
     begin,
     check_training,
