@@ -26,12 +26,8 @@ from bert_keras3.pretraining.checkpoint_files import (
     GOOGLE,
     CheckpointFiles,
 )
-from bert_keras3.pretraining.objective import (
-    Evaluation,
-    example_figures,
-    loss,
-    new_model,
-)
+from bert_keras3.pretraining.evaluation import Evaluation, example_figures
+from bert_keras3.pretraining.objective import loss, new_model
 from bert_keras3.pretraining.settings import (
     WITHOUT_EFFECT,
     Job,

@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from bert_keras3 import checkpointing
 from bert_keras3.inputs import records
+from bert_keras3.pretraining.evaluation import example_figures, metrics
 from bert_keras3.pretraining.objective import (
     PREDICTIONS_PER_EXAMPLE,
-    example_figures,
     loss,
-    metrics,
     new_model,
     plain_loss,
 )
