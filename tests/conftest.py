@@ -1,9 +1,8 @@
-"""What the tests share: the reference material, scripts without their door."""
+"""What the tests share: the reference material, disks that are full."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import pathlib
 import signal
 import sys
@@ -11,7 +10,6 @@ import threading
 from unittest import mock
 
 import pytest
-from absl import flags
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -39,27 +37,6 @@ def shared() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"needs the reference material in {folder}")
     return folder
-
-
-@pytest.fixture
-def load_script():
-    """A function that imports a script by name; its flags end with the test.
-
-    Flags belong to the process, so those of two scripts would collide.
-    """
-    loaded = []
-
-    def load(name):
-        before = set(flags.FLAGS)
-        script = importlib.import_module(name)
-        loaded.append((name, set(flags.FLAGS) - before))
-        return script
-
-    yield load
-    for name, added in loaded:
-        for flag in added:
-            delattr(flags.FLAGS, flag)
-        sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pytest
 
+from bert_keras3.commands import run_classifier
 from bert_keras3.safekeeping.errors import UserError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -52,11 +53,9 @@ def checkpoint(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def script(load_script):
+def script():
     """A function that runs the script in this process, flag by flag."""
-    # Nothing imports a script; this runs it where TensorFlow is loaded.
-    run_classifier = load_script("bert_keras3.commands.run_classifier")
-    values = run_classifier.FLAGS
+    values = run_classifier.COMMAND.values
 
     def run(*flags):
         for name in values:
@@ -448,9 +447,9 @@ def test_a_process_on_a_full_disk_says_so_and_goes_on_later(
     assert_same_bits(full, whole)
 
 
-def test_the_flag_names_every_optimizer(load_script):
+def test_the_flag_names_every_optimizer():
     from bert_keras3.optimization import DEFAULT_OPTIMIZER, OPTIMIZERS
 
-    flag = load_script("bert_keras3.commands.run_classifier").FLAGS["optimizer"]
+    flag = run_classifier.COMMAND.values["optimizer"]
     assert flag.default == DEFAULT_OPTIMIZER
     assert flag.parser.enum_values == list(OPTIMIZERS)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
+from bert_keras3.commands import run_pretraining
 from bert_keras3.inputs import records
 from bert_keras3.inputs.records import encode_examples
 from bert_keras3.safekeeping.errors import UserError
@@ -71,10 +72,9 @@ def given(tmp_path_factory) -> tuple[str, str]:
 
 
 @pytest.fixture
-def script(load_script):
+def script():
     """A function that runs the script in this process, flag by flag."""
-    run_pretraining = load_script("bert_keras3.commands.run_pretraining")
-    values = run_pretraining.FLAGS
+    values = run_pretraining.COMMAND.values
 
     def run(*flags):
         for name in values:
@@ -98,8 +98,8 @@ def test_the_originals_command_line_works(script, given, tmp_path, capsys):
     assert "as in the original" in capsys.readouterr().out
 
 
-def test_the_originals_flags_are_all_there_with_its_defaults(load_script):
-    values = load_script("bert_keras3.commands.run_pretraining").FLAGS
+def test_the_originals_flags_are_all_there_with_its_defaults():
+    values = run_pretraining.COMMAND.values
     defaults = {
         "max_seq_length": 128,
         "max_predictions_per_seq": 20,

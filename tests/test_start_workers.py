@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from bert_keras3.commands import start_workers
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -35,10 +37,7 @@ def test_commands_that_share_no_training(command, told):
     assert ended.stderr.count("\n") == 1
 
 
-def test_an_installed_command_is_found_by_its_name(
-    load_script, tmp_path, monkeypatch
-):
-    start_workers = load_script("bert_keras3.commands.start_workers")
+def test_an_installed_command_is_found_by_its_name(tmp_path, monkeypatch):
     script = tmp_path / "run_classifier.py"
     script.touch()
     installed = tmp_path / "run_classifier_of_mine"

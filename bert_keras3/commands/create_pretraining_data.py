@@ -38,7 +38,7 @@ def main() -> None:
         masking=COMMAND.read(
             MaskingSettings,
             strategy=checks.strategy(
-                flags.FLAGS.masking, wanted.do_whole_word_mask
+                COMMAND.values.masking, wanted.do_whole_word_mask
             ),
         ),
     )

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from bert_keras3.commands.flags import FLAGS, Command
+from bert_keras3.commands.flags import Command
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.safekeeping.files import wanted_path
 from bert_keras3.training.settings import OFF, JobSettings
@@ -99,6 +99,11 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped.\n")
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as in `--help | head`.
+        # Python would write what is left when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_SIGNALLED + signal.SIGPIPE)
     except OSError as error:
         if error.errno not in _DISK_TROUBLES:
             raise
@@ -160,30 +165,32 @@ def _exit_with(message: str) -> NoReturn:
 _J = TypeVar("_J", bound=JobSettings)
 
 
-def on_this_machine(job: _J) -> _J:
+def on_this_machine(job: _J, command: Command) -> _J:
     """Loads TensorFlow and fills in what depends on the devices.
 
     Args:
         job: as the flags say it; `--mixed_precision` and `--concurrency` may
             have been left out.
+        command: whose flags they are.
 
     Raises:
         UserError: several devices are to compute several things at a time.
     """
     from bert_keras3.training.concurrency import suitable_threads
 
-    if FLAGS.use_tpu:
+    given = command.values
+    if given.use_tpu:
         job = dataclasses.replace(job, distribution="tpu")
-    wanted = _concurrency(job)
+    wanted = _concurrency(job, given.concurrency)
     load_tensorflow(suitable_threads(wanted))
 
     from bert_keras3.training.devices import default_precision, has_gpu
 
-    if FLAGS.concurrency is None and has_gpu():
+    if given.concurrency is None and has_gpu():
         # A GPU is one device for all that is computed.
         wanted = 1
     computing = job.training.computing
-    if FLAGS.mixed_precision is None:
+    if given.mixed_precision is None:
         computing = dataclasses.replace(
             computing, mixed_precision=default_precision()
         )
@@ -194,12 +201,12 @@ def on_this_machine(job: _J) -> _J:
     )
 
 
-def _concurrency(job: JobSettings) -> int:
+def _concurrency(job: JobSettings, given: int | None) -> int:
     """Returns how much is computed at the same time on a CPU."""
     from bert_keras3.training.concurrency import suitable_concurrency
 
     several = job.distribution != OFF
-    if FLAGS.concurrency is None:
+    if given is None:
         if several or job.training.computing.jit_compile:
             return 1
         return suitable_concurrency()

@@ -29,8 +29,6 @@ from bert_keras3.safekeeping.settings import (
     flag_of,
 )
 
-FLAGS = flags.FLAGS
-
 # Importing it defines absl's own flags, such as --verbosity, which scripts
 # written for the original may be given.
 _LIBRARY = logging
@@ -57,17 +55,24 @@ class Command:
     Args:
         doc: the docstring of the command's file.
         *groups: the dataclasses that the command is told.
+
+    Attributes:
+        values: the flags of this command and absl's own. They are not those
+            of the process (`absl.flags.FLAGS`), so that programs can import
+            several commands.
     """
 
     def __init__(self, doc: str | None, *groups: type) -> None:
         self.doc = doc or ""
+        self.values = flags.FlagValues()
+        self.values.append_flag_values(flags.FLAGS)
         self._flags: dict[str, _Definition] = {}
         for group in groups:
             for definition in _definitions(group):
                 # Of two settings with one flag, the first describes it.
                 self._flags.setdefault(definition.name, definition)
         for definition in self._flags.values():
-            definition.define()
+            definition.define(self.values)
 
     def read(self, kind: type[_T], **given: Any) -> _T:
         """Makes settings from the flags.
@@ -88,7 +93,9 @@ class Command:
             about = flag_of(field)
             declared = types_of_fields[field.name]
             if about is not None:
-                value = _Definition(about, declared, field.default).value()
+                value = _Definition(about, declared, field.default).value(
+                    self.values
+                )
                 if value is not None or not about.found_out:
                     values[field.name] = value
             elif dataclasses.is_dataclass(declared):
@@ -108,14 +115,16 @@ class Command:
         """
         name, *rest = arguments
         # Behind the first argument that is no flag, none is looked for.
-        FLAGS.set_gnu_getopt(False)
+        self.values.set_gnu_getopt(False)
         try:
-            rest = FLAGS.read_flags_from_files(rest, force_gnu=False)
-            rest = [*_joined(rest)]
+            rest = self.values.read_flags_from_files(rest, force_gnu=False)
+            rest = [*self._joined(rest)]
             self._answer_help(rest)
-            return list(FLAGS([name, *rest])[1:])
+            return list(self.values([name, *rest])[1:])
         except flags.UnrecognizedFlagError as error:
-            near = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
+            near = difflib.get_close_matches(
+                error.flagname, list(self.values), 1
+            )
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UserError(
                 f"--{error.flagname} is no flag{hint} (--help lists the flags)"
@@ -123,11 +132,58 @@ class Command:
         except flags.Error as error:
             raise UserError(f"{error} (--help lists the flags)") from error
 
+    def _joined(self, arguments: Sequence[str]) -> Iterator[str]:
+        """Writes `--do_train True` and `--do_train=yes` as `--do_train=true`.
+
+        Up to the first argument that is no flag, nor the value of one.
+
+        Raises:
+            UserError: a boolean is to be something else.
+        """
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            name, equals, value = argument.lstrip("-").partition("=")
+            if not argument.startswith("-") or argument in ("-", "--"):
+                yield from (argument, *rest)
+                return
+            if name not in self.values:
+                yield argument
+            elif not self.values[name].boolean:
+                yield argument
+                if not equals and rest:
+                    yield rest.pop(0)
+            else:
+                if not equals and rest and rest[0].lower() in (*_TRUE, *_FALSE):
+                    equals, value = "=", rest.pop(0)
+                if equals and value.lower() not in (*_TRUE, *_FALSE):
+                    raise UserError(f"--{name}={value}: give true or false")
+                if equals:
+                    value = str(value.lower() in _TRUE).lower()
+                yield f"--{name}{equals}{value}"
+
+    def _flags_among(self, arguments: Sequence[str]) -> Iterator[str]:
+        """Yields the arguments that are flags, up to the first that is none."""
+        is_value = False
+        for argument in arguments:
+            if is_value:
+                is_value = False
+                continue
+            if not argument.startswith("-") or argument in ("-", "--"):
+                return
+            yield argument
+            name, equals, _ = argument.lstrip("-").partition("=")
+            is_value = (
+                not equals
+                and name in self.values
+                and not self.values[name].boolean
+            )
+
     # --help.
 
     def _answer_help(self, arguments: Sequence[str]) -> None:
         """Shows the help that is asked for, if any, and ends the program."""
-        for argument in _flags_among(arguments):
+        for argument in self._flags_among(arguments):
             name, _, value = argument.lstrip("-").partition("=")
             if name in ("help", "h", "?", "helpshort", "helpfull"):
                 if value.lower() in _FALSE:
@@ -136,7 +192,7 @@ class Command:
                 print(self.help(wanted, everything=name == "helpfull"))
                 sys.exit(0)
             if name == "helpxml":
-                FLAGS.write_help_in_xml_format(sys.stdout)
+                self.values.write_help_in_xml_format(sys.stdout)
                 sys.exit(0)
 
     def help(
@@ -183,8 +239,8 @@ class Command:
         own = {*self._flags}
         for definition in self._flags.values():
             own |= {*definition.about.aliases}
-        for name in sorted({*FLAGS} - own):
-            flag = FLAGS[name]
+        for name in sorted({*self.values} - own):
+            flag = self.values[name]
             if flag.name == name:
                 yield _wrapped(f"--{name}", flag.help or "", width)
 
@@ -221,8 +277,8 @@ class _Definition:
             return None
         return self.default
 
-    def define(self) -> None:
-        """Defines the flag in absl."""
+    def define(self, values: flags.FlagValues) -> None:
+        """Adds the flag to absl's flags of a command."""
         name, text, initial = self.name, self.about.help, self.initial
         define: Callable[..., Any] = flags.DEFINE_string
         more: tuple[Any, ...] = ()
@@ -232,17 +288,17 @@ class _Definition:
             define, more = flags.DEFINE_enum, ([*self.about.choices],)
         elif self.kind is not str:
             define = _DEFINE[self.kind]
-        define(name, initial, *more, text, flag_values=FLAGS)
+        define(name, initial, *more, text, flag_values=values)
         for alias in self.about.aliases:
-            flags.DEFINE_alias(alias, name, flag_values=FLAGS)
+            flags.DEFINE_alias(alias, name, flag_values=values)
 
-    def value(self) -> Any:
+    def value(self, values: flags.FlagValues) -> Any:
         """Returns what the user gave, else the default.
 
         Raises:
             UserError: it is needed and was not given, or out of its range.
         """
-        value = FLAGS[self.name].value
+        value = values[self.name].value
         if value is None:
             if self.default is dataclasses.MISSING:
                 first = self.about.help.partition(". ")[0].rstrip(".")
@@ -313,51 +369,6 @@ def _numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
             f"--{name}={','.join(texts)}: {error}; give numbers with commas "
             "between"
         ) from error
-
-
-def _flags_among(arguments: Sequence[str]) -> Iterator[str]:
-    """Yields the arguments that are flags, up to the first that is none."""
-    is_value = False
-    for argument in arguments:
-        if is_value:
-            is_value = False
-            continue
-        if not argument.startswith("-") or argument in ("-", "--"):
-            return
-        yield argument
-        name, equals, _ = argument.lstrip("-").partition("=")
-        is_value = not equals and name in FLAGS and not FLAGS[name].boolean
-
-
-def _joined(arguments: Sequence[str]) -> Iterator[str]:
-    """Writes `--do_train True` and `--do_train=yes` as `--do_train=true`.
-
-    Up to the first argument that is no flag, nor the value of one.
-
-    Raises:
-        UserError: a boolean is to be something else.
-    """
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        name, equals, value = argument.lstrip("-").partition("=")
-        if not argument.startswith("-") or argument in ("-", "--"):
-            yield from (argument, *rest)
-            return
-        if name not in FLAGS:
-            yield argument
-        elif not FLAGS[name].boolean:
-            yield argument
-            if not equals and rest:
-                yield rest.pop(0)
-        else:
-            if not equals and rest and rest[0].lower() in (*_TRUE, *_FALSE):
-                equals, value = "=", rest.pop(0)
-            if equals and value.lower() not in (*_TRUE, *_FALSE):
-                raise UserError(f"--{name}={value}: give true or false")
-            if equals:
-                value = str(value.lower() in _TRUE).lower()
-            yield f"--{name}{equals}{value}"
 
 
 def _shown(value: Any) -> str:

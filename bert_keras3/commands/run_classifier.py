@@ -16,7 +16,6 @@ from bert_keras3.commands import entry, flags
 from bert_keras3.finetuning.settings import ExportFlags, Job
 from bert_keras3.training.settings import TpuFlags
 
-FLAGS = flags.FLAGS
 COMMAND = flags.Command(__doc__, Job, ExportFlags, TpuFlags)
 
 
@@ -24,13 +23,13 @@ def main() -> None:
     """Hands the flags to `finetuning.job`, and to `serving.exporter`."""
     job = COMMAND.read(Job)
     is_job = job.do_train or job.do_eval or job.do_predict
-    if is_job or not FLAGS.do_export:
-        job = entry.on_this_machine(job)
+    if is_job or not COMMAND.values.do_export:
+        job = entry.on_this_machine(job, COMMAND)
         from bert_keras3.commands.screen import Screen
         from bert_keras3.finetuning.job import run
 
         run(job, Screen())
-    if FLAGS.do_export:
+    if COMMAND.values.do_export:
         _export(COMMAND.read(ExportFlags), os.fspath(job.output_dir))
 
 

@@ -22,17 +22,16 @@ from bert_keras3.pretraining.settings import Job
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.training.settings import TpuFlags
 
-FLAGS = flags.FLAGS
 COMMAND = flags.Command(__doc__, Job, TpuFlags)
 
 
 def main() -> None:
     """Hands the flags to `pretraining.job`."""
     job = COMMAND.read(Job)
-    if FLAGS.masking is not None:
+    if COMMAND.values.masking is not None:
         masking = COMMAND.read(MaskingSettings)
         job = dataclasses.replace(job, masking=masking)
-    job = entry.on_this_machine(job)
+    job = entry.on_this_machine(job, COMMAND)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.pretraining.job import run
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import pathlib
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.safekeeping.settings import flag
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +27,8 @@ class Some:
 
 
 @pytest.fixture
-def command(monkeypatch):
-    """A command with flags of its own."""
-    values = type(flags.FLAGS)()
-    monkeypatch.setattr(flags, "FLAGS", values)
+def command():
+    """A command with one flag."""
     return flags.Command("Does nothing.", Some)
 
 
@@ -56,6 +58,22 @@ def raising(error):
 
 def test_success(end):
     assert end(nothing) == (0, "")
+
+
+def test_a_reader_who_leaves_is_no_fault():
+    """`--help | head` ends quietly, with the status of SIGPIPE."""
+    done = subprocess.run(
+        f"{sys.executable} run_classifier.py --help | head -1 >/dev/null; "
+        "echo ${PIPESTATUS[0]}",
+        cwd=ROOT,
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert int(done.stdout) in (0, 128 + signal.SIGPIPE)
 
 
 def test_a_mistake(end):

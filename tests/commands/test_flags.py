@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import pathlib
 import re
@@ -49,9 +50,8 @@ class Settings:
 
 
 @pytest.fixture
-def command(monkeypatch):
+def command():
     """A command of these settings."""
-    monkeypatch.setattr(flags, "FLAGS", type(flags.FLAGS)())
     return flags.Command("Does something.", Settings)
 
 
@@ -62,7 +62,7 @@ def read(command, *arguments):
 
 def test_defaults_are_the_fields(command):
     assert read(command, "--folder=out") == Settings(folder="out")
-    assert flags.FLAGS.mode is None
+    assert command.values.mode is None
 
 
 def test_values_of_each_type(command):
@@ -177,9 +177,9 @@ def test_help_about_a_word(command):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_every_text_stands_alone(load_script, script):
+def test_every_text_stands_alone(script):
     """What absl sorts, a user may read in any order."""
-    command = load_script(f"bert_keras3.commands.{script}").COMMAND
+    command = importlib.import_module(f"bert_keras3.commands.{script}").COMMAND
     shown = command.help(width=72)
     assert max(map(len, shown.splitlines())) <= 80
     for name, definition in command._flags.items():
@@ -213,11 +213,12 @@ def test_help_of_a_script(script, argument):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_choices_are_the_keys_of_the_tables(load_script):
+def test_choices_are_the_keys_of_the_tables():
     """Settings load no library, so they cannot read the tables."""
     from bert_keras3.checkpointing.checkpoint import ARCHITECTURES
     from bert_keras3.checkpointing.formats import FORMATS
     from bert_keras3.checkpointing.inspection import TASKS as USES
+    from bert_keras3.commands.convert_checkpoint import Conversion
     from bert_keras3.finetuning.settings import DataChoices, Job
     from bert_keras3.finetuning.tasks import TASKS
     from bert_keras3.inputs.delimited import QUOTINGS
@@ -231,12 +232,10 @@ def test_choices_are_the_keys_of_the_tables(load_script):
     from bert_keras3.pretraining_data.settings import Settings as Records
     from bert_keras3.training.devices import DISTRIBUTIONS
 
-    convert = load_script("bert_keras3.commands.convert_checkpoint")
-    conversion = convert.Conversion
     for kind, name, table in (
-        (conversion, "architecture", ARCHITECTURES),
-        (conversion, "format", FORMATS),
-        (conversion, "task", USES),
+        (Conversion, "architecture", ARCHITECTURES),
+        (Conversion, "format", FORMATS),
+        (Conversion, "task", USES),
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
         (DataChoices, "problem_type", TASKS),
