@@ -91,6 +91,7 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
     """
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         _exit_with(str(error))
     except StoppedError as stopped:

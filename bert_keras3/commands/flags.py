@@ -189,7 +189,8 @@ class Command:
                 if value.lower() in _FALSE:
                     continue
                 wanted = "" if value.lower() in _TRUE else value
-                print(self.help(wanted, everything=name == "helpfull"))
+                text = self.help(wanted, everything=name == "helpfull")
+                print(text, flush=True)
                 sys.exit(0)
             if name == "helpxml":
                 self.values.write_help_in_xml_format(sys.stdout)
