@@ -59,7 +59,6 @@ class TrainingRun:
             "max_seq_length": self.settings.max_seq_length,
             "do_lower_case": self.settings.do_lower_case,
             "config": self.config.to_dict(),
-            "best_metric": self.best_metric,
         }
 
     def train(
