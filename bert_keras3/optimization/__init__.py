@@ -1,10 +1,10 @@
 """Gradients → updates: the optimizers of BERT and their schedule."""
 
 from bert_keras3.optimization.adam_weight_decay import AdamWeightDecay
-from bert_keras3.optimization.lamb import Lamb
 from bert_keras3.optimization.optimizers import (
     DEFAULT_OPTIMIZER,
     OPTIMIZERS,
+    Lamb,
     WarmupPolynomialDecay,
     check_learning_rate,
     create_optimizer,
