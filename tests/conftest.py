@@ -7,6 +7,8 @@ import pathlib
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -27,15 +29,40 @@ def root() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def shared() -> pathlib.Path:
-    """The folder of reference arrays, checkpoints and data sets.
+def reference() -> pathlib.Path:
+    """The folder of what other programs computed; its README says how."""
+    return ROOT / "tests" / "reference"
 
-    It is not part of the project; the tests that want it are skipped, with
-    the reason shown, where it is absent.
+
+@pytest.fixture(scope="session")
+def write_vocabulary() -> Callable[[Mapping[str, Any], pathlib.Path], str]:
+    """A function that writes an abridged vocabulary at its full length.
+
+    Given are the `size` of the vocabulary and, as `entries`, the ids of all
+    its tokens that occur in some texts. Every other line is a token that no
+    text has, so that these texts are tokenized as with all of it.
+    """
+
+    def write(abridged: Mapping[str, Any], path: pathlib.Path) -> str:
+        tokens = [f"[unused {n}]" for n in range(abridged["size"])]
+        for token, number in abridged["entries"].items():
+            tokens[number] = token
+        path.write_text("".join(f"{token}\n" for token in tokens), "utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def shared(request) -> pathlib.Path:
+    """A folder of large material: data sets, vocabularies, checkpoints.
+
+    It is not part of the project. Only slow tests may ask for it, and they
+    are skipped where it is absent: the default run needs nothing but a clone.
     """
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip(f"needs the reference material in {folder}")
+        pytest.skip(f"needs the large material in {folder}")
     return folder
 
 

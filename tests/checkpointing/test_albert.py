@@ -25,7 +25,10 @@ from modeling.config import BertConfig
 
 Arrays = dict[str, np.ndarray]
 
-EARLY = pathlib.Path(__file__).parent / "reference" / "early_albert.npz"
+EARLY = (
+    pathlib.Path(__file__).parents[1]
+    / "reference/checkpointing/early_albert.npz"
+)
 
 SIZES: dict[str, Any] = {
     "vocab_size": 11,

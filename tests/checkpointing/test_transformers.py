@@ -36,7 +36,7 @@ pytestmark = [
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef")
 PIECES = (
-    pathlib.Path(__file__).parents[1] / "tokenization/reference/spiece.model"
+    pathlib.Path(__file__).parents[1] / "reference/tokenization/spiece.model"
 )
 # Without symbols that the model sets apart, such as brackets: before these
 # transformers' tokenizer drops the space that SentencePiece keeps.

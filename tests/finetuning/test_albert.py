@@ -30,7 +30,7 @@ from tokenization.sentence_pieces import SentencePieceTokenizer
 pytestmark = pytest.mark.slow
 
 PIECES = (
-    pathlib.Path(__file__).parents[1] / "tokenization/reference/spiece.model"
+    pathlib.Path(__file__).parents[1] / "reference/tokenization/spiece.model"
 )
 
 

@@ -196,8 +196,8 @@ def test_matrix_and_back():
         modeling.reshape_to_matrix(np.zeros(3))
 
 
-def test_assignment_map_holds_what_both_sides_have(shared):
-    folder = shared / "reference" / "small_gelu"
+def test_assignment_map_holds_what_both_sides_have(reference):
+    folder = reference / "small_bert"
     config = modeling.BertConfig.from_json_file(folder / "bert_config.json")
     model = modeling.BertModel(config)
     mapping, names = modeling.get_assignment_map_from_checkpoint(

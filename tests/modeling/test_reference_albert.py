@@ -1,6 +1,6 @@
 """ALBERT against outputs and gradients that the original code computed.
 
-`reference_albert/README.md` tells how they came about.
+`tests/reference/README.md` tells how they came about.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 from modeling import BertConfig, BertModel, BertWithHeads
 from modeling.losses import masked_lm_loss, next_sentence_loss
 
-REFERENCE = pathlib.Path(__file__).parent / "reference_albert"
+REFERENCE = pathlib.Path(__file__).parents[1] / "reference" / "albert"
 CASES = ("shared", "groups", "same_width")
 
 # float32 keeps seven digits; ten layers leave a few of the last.

@@ -65,20 +65,26 @@ class _Trained:
         )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("train_cls", marks=pytest.mark.slow),
-        "train_cls_dup",
-        pytest.param("train_pre", marks=pytest.mark.slow),
-    ],
-)
-def test_twenty_steps_equal_the_originals(shared, name):
-    folder = shared / "reference" / "small_gelu"
-    with np.load(folder / f"{name}.npz") as arrays:
-        reference = {key: arrays[key] for key in arrays.files}
-    trained = _Trained(folder, reference, pretraining=name == "train_pre")
-    init_lr, num_steps, num_warmup_steps = reference["hyper"]
+def _read(reference, name):
+    with np.load(reference / "small_bert" / name) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def assert_near(ours, kept, tolerance):
+    """Of matrices with more than three rows, each seventh row was kept."""
+    ours = np.asarray(ours)
+    if ours.shape != kept.shape:
+        ours = ours[::7]
+    np.testing.assert_allclose(ours, kept, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["classification", "pretraining"])
+def test_twenty_steps_equal_the_originals(reference, name):
+    computed = _read(reference, f"twenty_steps_{name}.npz")
+    trained = _Trained(
+        reference / "small_bert", computed, pretraining=name == "pretraining"
+    )
+    init_lr, num_steps, num_warmup_steps = computed["hyper"]
     optimizer = create_optimizer(init_lr, int(num_steps), int(num_warmup_steps))
     optimizer.build(trained.weights)
 
@@ -93,21 +99,19 @@ def test_twenty_steps_equal_the_originals(shared, name):
         return loss, rate, norm
 
     # The reference has one loss more than steps: that after the last one.
-    steps = np.array([step() for _ in range(len(reference["loss"]) - 1)])
+    steps = np.array([step() for _ in range(len(computed["loss"]) - 1)])
     after = trained.loss()
     np.testing.assert_allclose(
-        [*steps[:, 0], after], reference["loss"], rtol=1e-5
+        [*steps[:, 0], after], computed["loss"], rtol=1e-5
     )
     np.testing.assert_allclose(
-        steps[:, 1], reference["lr"][: len(steps)], rtol=1e-6
+        steps[:, 1], computed["lr"][: len(steps)], rtol=1e-6
     )
     np.testing.assert_allclose(
-        steps[:, 2], reference["global_norm"][: len(steps)], rtol=1e-5
+        steps[:, 2], computed["global_norm"][: len(steps)], rtol=1e-5
     )
     for weight in trained.weights:
-        np.testing.assert_allclose(
-            weight, reference[f"final/{weight.path}"], atol=2e-5
-        )
+        assert_near(weight, computed[f"final/{weight.path}"], 2e-5)
     for slot in ("adam_m", "adam_v"):
         path = "bert/embeddings/word_embeddings"
         ours = next(
@@ -115,16 +119,13 @@ def test_twenty_steps_equal_the_originals(shared, name):
             for variable in optimizer.variables
             if variable.path.endswith(f"word_embeddings_{slot}")
         )
-        np.testing.assert_allclose(
-            ours, reference[f"final/{path}/{slot}"], atol=2e-6
-        )
+        assert_near(ours, computed[f"final/{path}/{slot}"], 2e-6)
 
 
-def test_a_word_that_occurs_twice_counts_twice_in_the_norm(shared):
+def test_a_word_that_occurs_twice_counts_twice_in_the_norm(reference):
     """The reference tells the two norms apart, so the test above can fail."""
-    folder = shared / "reference" / "small_gelu"
-    with np.load(folder / "train_cls_dup.npz") as arrays:
-        ratio = arrays["global_norm"] / arrays["dense_global_norm"]
+    computed = _read(reference, "twenty_steps_classification.npz")
+    ratio = computed["global_norm"] / computed["dense_global_norm"]
     assert np.abs(ratio - 1).max() > 1e-4
 
 

@@ -49,21 +49,23 @@ def assert_same_bits(ours, theirs):
 
 
 @pytest.mark.slow
-def test_twenty_steps_equal_the_originals(shared, tmp_path, job, write_records):
+def test_twenty_steps_equal_the_originals(
+    reference, tmp_path, job, write_records
+):
     """From a TFRecord file to the checkpoint and its optimiser's moments.
 
     Evaluating the batch after every step gives the loss that the original
     computed at the next.
     """
-    folder = shared / "reference" / "small_gelu"
-    with np.load(folder / "train_pre.npz") as arrays:
-        reference = {key: arrays[key] for key in arrays.files}
+    folder = reference / "small_bert"
+    with np.load(folder / "twenty_steps_pretraining.npz") as arrays:
+        computed = {key: arrays[key] for key in arrays.files}
     given = {
         key: array
-        for key, array in reference.items()
+        for key, array in computed.items()
         if "/" not in key and len(array.shape) == 2
     }
-    rate, num_steps, num_warmup_steps = reference["hyper"]
+    rate, num_steps, num_warmup_steps = computed["hyper"]
     config = BertConfig.from_json_file(folder / "bert_config.json")
     config_file = tmp_path / "bert_config.json"
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
@@ -96,22 +98,23 @@ def test_twenty_steps_equal_the_originals(shared, tmp_path, job, write_records):
         evaluation_of(out)["before"]["loss"],
         *(line["evaluation"]["loss"] for line in log if "evaluation" in line),
     ]
-    np.testing.assert_allclose(losses, reference["loss"], rtol=1e-5)
+    np.testing.assert_allclose(losses, computed["loss"], rtol=1e-5)
     rates = {line["step"]: line for line in log if "learning_rate" in line}
     for step in (1, 10, 20):
         assert rates[step]["loss"] == pytest.approx(
-            reference["loss"][step - 1], rel=1e-5
+            computed["loss"][step - 1], rel=1e-5
         )
         assert rates[step]["learning_rate"] == pytest.approx(
-            reference["lr"][step - 1], rel=1e-6
+            computed["lr"][step - 1], rel=1e-6
         )
     written = arrays_of(out)
-    finals = {key[6:] for key in reference if key.startswith("final/")}
+    finals = {key[6:] for key in computed if key.startswith("final/")}
     assert set(written) == finals
     for name, array in written.items():
-        np.testing.assert_allclose(
-            array, reference[f"final/{name}"], atol=2e-5, err_msg=name
-        )
+        kept = computed[f"final/{name}"]
+        if array.shape != kept.shape:  # of which each seventh row was kept
+            array = array[::7]
+        np.testing.assert_allclose(array, kept, atol=2e-5, err_msg=name)
 
 
 def test_held_out_loss_is_told_before_and_after(trained):

@@ -17,16 +17,20 @@ from bert_keras3.training.settings import ModelChoices
 
 
 @pytest.mark.slow
-def test_twenty_steps_drive_the_loss_down(shared, root, tmp_path):
+def test_twenty_steps_drive_the_loss_down(
+    reference, root, write_vocabulary, tmp_path
+):
     """As the original's README does with BERT-Base, on the training records.
 
     From ln(30522) = 10.33, which is knowing nothing, to little more than 5,
     which is knowing how often each word of so small a text occurs.
     """
-    vocab_file = str(shared / "vocabularies" / "bert-base-uncased-vocab.txt")
+    folder = reference / "pretraining_data"
+    abridged = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+    vocab_file = write_vocabulary(abridged, tmp_path / "vocab.txt")
     preparation.prepare(
         Settings(
-            input_files=(str(shared / "datasets" / "sample_text.txt"),),
+            input_files=(str(folder / "sample_text.txt"),),
             output_files=(str(tmp_path / "sample.tfrecord"),),
             vocab_file=vocab_file,
             masking=MaskingSettings(),

@@ -33,7 +33,7 @@ from modeling import BertConfig, BertWithHeads
 from tokenization.sentence_pieces import SentencePieceTokenizer
 
 PIECES = (
-    pathlib.Path(__file__).parents[1] / "tokenization/reference/spiece.model"
+    pathlib.Path(__file__).parents[1] / "reference/tokenization/spiece.model"
 )
 
 

@@ -124,7 +124,7 @@ def piece_run(tmp_path_factory, root) -> FinetuningFolder:
     return make_run(
         tmp_path_factory.mktemp("pieces") / "single",
         "single",
-        pieces=root / "tests/tokenization/reference/spiece.model",
+        pieces=root / "tests/reference/tokenization/spiece.model",
     )
 
 

@@ -11,11 +11,9 @@ import json
 import pathlib
 import unicodedata
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-
-REFERENCE = pathlib.Path(__file__).with_name("reference")
 
 _category = functools.lru_cache(maxsize=None)(unicodedata.category)
 
@@ -107,21 +105,56 @@ def pieces_by_the_book() -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def reference_vocab_file() -> pathlib.Path:
-    return REFERENCE / "vocab.txt"
+def reference_vocab_file(reference: pathlib.Path) -> pathlib.Path:
+    return reference / "tokenization" / "vocab.txt"
 
 
 @pytest.fixture(scope="session")
-def original() -> list[dict[str, Any]]:
+def original(reference: pathlib.Path) -> list[dict[str, Any]]:
     """Awkward texts and what the original makes of each."""
-    rows = json.loads((REFERENCE / "original.json").read_text("utf-8"))
+    file = reference / "tokenization" / "original.json"
+    rows = json.loads(file.read_text("utf-8"))
     assert isinstance(rows, list)
     return rows
 
 
+class Published(NamedTuple):
+    """A published vocabulary, and the original's ids of texts with it."""
+
+    vocab_file: str
+    do_lower_case: bool
+    size: int
+    texts: list[str]
+    ids: list[list[int]]
+
+
 @pytest.fixture(scope="session")
-def digests() -> dict[str, dict[str, Any]]:
+def published(
+    reference: pathlib.Path,
+    write_vocabulary: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[Published]:
+    """English, Chinese and other texts, by four vocabularies."""
+    file = reference / "tokenization" / "published_vocabularies.json"
+    content = json.loads(file.read_text("utf-8"))
+    folder = tmp_path_factory.mktemp("vocabularies")
+    return [
+        Published(
+            write_vocabulary(abridged, folder / f"{row['vocabulary']}.txt"),
+            row["do_lower_case"],
+            abridged["size"],
+            content["texts"],
+            row["ids"],
+        )
+        for row in content["answers"]
+        for abridged in [content["vocabularies"][row["vocabulary"]]]
+    ]
+
+
+@pytest.fixture(scope="session")
+def digests(reference: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Names of data files and a digest of the original's ids for each."""
-    content = json.loads((REFERENCE / "digests.json").read_text("utf-8"))
+    file = reference / "tokenization" / "digests.json"
+    content = json.loads(file.read_text("utf-8"))
     assert isinstance(content, dict)
     return content

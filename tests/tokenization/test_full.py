@@ -76,6 +76,14 @@ def test_equals_the_original(reference_vocab_file, original, do_lower_case):
             assert tokenizer.encode(row["text"]) == expected["ids"]
 
 
+def test_equals_the_original_with_published_vocabularies(published):
+    for file, do_lower_case, _, texts, expected in published:
+        tokenizer = FullTokenizer(file, do_lower_case)
+        for text, ids in zip(texts, expected, strict=True):
+            assert tokenizer.encode(text) == ids, (file, text)
+
+
+@pytest.mark.slow
 def test_equals_the_original_on_published_data(shared, digests):
     for name, expected in digests.items():
         tokenizer = FullTokenizer(

@@ -71,6 +71,12 @@ def test_equals_the_original(reference_vocab_file, original, do_lower_case):
         assert row_ids == expected, ascii(row["text"])
 
 
+def test_equals_the_original_with_published_vocabularies(published):
+    for file, do_lower_case, _, texts, expected in published:
+        ids = GraphTokenizer(file, do_lower_case)(texts).to_list()
+        assert ids == expected, file
+
+
 @pytest.mark.slow
 def test_equals_the_original_on_published_data(shared, digests):
     for name, expected in digests.items():

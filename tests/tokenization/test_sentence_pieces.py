@@ -16,7 +16,7 @@ from tokenization import find_vocab_file, load_vocab
 from tokenization.sentence_pieces import SentencePieceTokenizer, preprocess_text
 from tokenization.tokenizers import FullTokenizer, open_tokenizer
 
-REFERENCE = pathlib.Path(__file__).parent / "reference"
+REFERENCE = pathlib.Path(__file__).parents[1] / "reference" / "tokenization"
 MODEL = REFERENCE / "spiece.model"
 ROWS = json.loads((REFERENCE / "sentence_pieces.json").read_text("utf-8"))
 
