@@ -171,7 +171,8 @@ def test_no_tensorflow_is_loaded(folders, predictors, root):
         "forbid, folder = sys.argv[1:]\n"
         "if forbid == 'yes':\n"
         "    sys.modules.update(dict.fromkeys(heavy))\n"
-        "import serving, json\n"
+        "import json\n"
+        "from bert_keras3 import serving\n"
         "[one] = serving.Predictor(folder).predict(['good film'])\n"
         "loaded = [name for name in heavy if sys.modules.get(name)]\n"
         "print(json.dumps([one.label, one.probabilities, loaded]))"
@@ -329,7 +330,8 @@ def test_sentence_pieces(format_name, tmp_path, piece_run):
             for text in texts
         ]
     )
-    logits = model({name: packed[name] for name in ID_INPUTS}, training=False)
+    outputs = model({name: packed[name] for name in ID_INPUTS}, training=False)
+    logits = outputs["logits"]
     expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     answers = Predictor(folder).predict(texts)
     np.testing.assert_allclose(
