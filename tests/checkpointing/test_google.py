@@ -106,15 +106,17 @@ def test_object_based_checkpoint_is_refused(tmp_path: pathlib.Path) -> None:
         checkpointing.read(tmp_path)
 
 
-def test_all_checkpoints_at_hand(shared: pathlib.Path) -> None:
-    folder = shared / "checkpoints"
-    arrays = checkpointing.read(folder / "run_pretraining_L-2_H-4")
+def test_published_checkpoints(reference: pathlib.Path) -> None:
+    folder = reference / "checkpointing"
+    arrays = checkpointing.read(folder / "run_pretraining")
     assert len(arrays) == 139
     assert arrays["global_step"] > 0
-    arrays = checkpointing.read(folder / "classifier_27_L-2_H-32")
+    arrays = checkpointing.read(folder / "classifier")
     assert arrays.shape("output_weights") == (27, 32)
     assert np.isfinite(arrays["output_weights"]).all()
-    for index in (folder / "index_only").glob("*/*.index"):
+    indexes = sorted((folder / "index_only").glob("*/*.index"))
+    assert len(indexes) == 6
+    for index in indexes:
         with pytest.raises(UserError, match="00000-of-00001 is missing"):
             checkpointing.read(index)
 

@@ -90,7 +90,7 @@ def test_something_else(google_folder: Writer) -> None:
     ("name", "family", "parameters", "heads", "slots", "layers"),
     [
         (
-            "uncased_L-4_H-256_A-4",
+            "bert_mini",
             "bert",
             11_170_560 + 66_304 + 30_522 + 514,
             ("pooler", "masked_lm", "next_sentence"),
@@ -98,7 +98,7 @@ def test_something_else(google_folder: Writer) -> None:
             4,
         ),
         (
-            "google-research-bert_PR_ba6e4c1a_chinese_L-12",
+            "bert_base_chinese",
             "bert",
             102_267_648 + 592_128 + 21_128 + 1_538,
             ("pooler", "masked_lm", "next_sentence"),
@@ -106,7 +106,7 @@ def test_something_else(google_folder: Writer) -> None:
             12,
         ),
         (
-            "lxy417_huawei",
+            "fine_tuned",
             "bert",
             102_267_648 + 8 * 768 + 8,
             ("pooler", "labels"),
@@ -114,7 +114,7 @@ def test_something_else(google_folder: Writer) -> None:
             12,
         ),
         (
-            "Johnny-xyz_News",
+            "no_pooler",
             "bert",
             102_267_648 - (21_128 - 5_981) * 768 - 590_592 + 592_128 + 5_981,
             ("masked_lm",),
@@ -122,7 +122,7 @@ def test_something_else(google_folder: Writer) -> None:
             12,
         ),
         (
-            "albert_base_jadepeng",
+            "albert_base",
             "albert",
             # Embeddings of width 128 and their LayerNorm, projection, one
             # group, pooler; masked-LM head of width 128; sentence order.
@@ -138,7 +138,7 @@ def test_something_else(google_folder: Writer) -> None:
             12,
         ),
         (
-            "albert_tiny_MarsRoger",
+            "early_albert_tiny",
             "albert_zh",
             # The word embeddings are factorised; the rest has width 312.
             21_128 * 128
@@ -155,8 +155,8 @@ def test_something_else(google_folder: Writer) -> None:
         ),
     ],
 )
-def test_real_indexes(
-    shared: pathlib.Path,
+def test_published_indexes(
+    reference: pathlib.Path,
     name: str,
     family: str,
     parameters: int,
@@ -164,7 +164,7 @@ def test_real_indexes(
     slots: int,
     layers: int,
 ) -> None:
-    inspection = inspect(shared / "checkpoints" / "index_only" / name)
+    inspection = inspect(reference / "checkpointing/index_only" / name)
     assert inspection.family == family
     assert inspection.parameters == parameters
     assert inspection.heads == heads
@@ -174,11 +174,11 @@ def test_real_indexes(
     assert not any(f.wrong_shape for f in inspection.fits)
 
 
-def test_real_checkpoints(shared: pathlib.Path) -> None:
-    folder = shared / "checkpoints"
-    inspection = inspect(folder / "classifier_27_L-2_H-32")
+def test_published_checkpoints(reference: pathlib.Path) -> None:
+    folder = reference / "checkpointing"
+    inspection = inspect(folder / "classifier")
     assert inspection.sizes["num_labels"] == 27
     assert fit(inspection, "classification") == dataclasses.replace(
         fit(inspection, "classification"), missing=(), unused=()
     )
-    assert inspect(folder / "run_pretraining_L-2_H-4").slots == 2 * 46 + 1
+    assert inspect(folder / "run_pretraining").slots == 2 * 46 + 1

@@ -118,11 +118,29 @@ def test_another_number_of_labels() -> None:
     )
 
 
-def test_real_checkpoints(shared: pathlib.Path) -> None:
-    for name in ("classifier_27_L-2_H-32", "run_pretraining_L-2_H-4"):
-        folder = shared / "checkpoints" / name
-        model = BertModel(checkpointing.bert_config(folder))
-        assert checkpointing.load(model, folder).missing == ()
+def assert_loads(prefix: pathlib.Path) -> None:
+    model = BertModel(checkpointing.bert_config(prefix))
+    assert checkpointing.load(model, prefix).missing == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpointing/classifier/bert_model.ckpt",
+        "checkpointing/run_pretraining/bert_model.ckpt",
+        "small_bert/bert_model.ckpt",
+    ],
+)
+def test_published_checkpoints(reference: pathlib.Path, name: str) -> None:
+    assert_loads(reference / name)
+
+
+@pytest.mark.slow
+def test_published_checkpoints_in_full(shared: pathlib.Path) -> None:
+    indexes = sorted((shared / "checkpoints").glob("*/bert_model.ckpt.index"))
+    assert indexes
+    for index in indexes:
+        assert_loads(index.with_suffix(""))
 
 
 def test_comparing_reads_nothing(encoder_arrays: Arrays) -> None:

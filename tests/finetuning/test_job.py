@@ -581,15 +581,14 @@ def test_regression(job, screen, tmp_path, write_csv):
 
 
 def test_a_trained_classifier_is_evaluated_as_it_is(
-    shared, screen, tmp_path, write_csv
+    reference, screen, tmp_path, write_csv
 ):
     """The logits of an independent forward pass decide the labels here."""
-    folder = shared / "checkpoints" / "classifier_27_L-2_H-32"
-    expected = json.loads((folder / "expected_numpy.json").read_text("utf-8"))
+    folder = reference / "checkpointing" / "classifier"
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
     names = (folder / "labels.csv").read_text("utf-8-sig").split("\n")[1:28]
     rows = [
-        (one["text"], names[int(np.argmax(one["tanh"]["logits"]))])
-        for one in expected
+        (one["text"], names[int(np.argmax(one["logits"]))]) for one in expected
     ]
     data = write_csv(tmp_path / "dev.csv", rows, header=("text", "label"))
     as_it_is = Job(
@@ -611,7 +610,7 @@ def test_a_trained_classifier_is_evaluated_as_it_is(
         header, *predicted = csv.reader(file)
     assert header[2:] == [f"probability_{name}" for name in names]
     for row, one in zip(predicted, expected, strict=True):
-        logits = np.array(one["tanh"]["logits"])
+        logits = np.array(one["logits"])
         exponentials = np.exp(logits - logits.max())
         np.testing.assert_allclose(
             np.array(row[2:], float),
