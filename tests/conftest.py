@@ -60,6 +60,8 @@ def shared(request) -> pathlib.Path:
     It is not part of the project. Only slow tests may ask for it, and they
     are skipped where it is absent: the default run needs nothing but a clone.
     """
+    if request.node.get_closest_marker("slow") is None:
+        pytest.fail("only a test marked `slow` may use the folder `shared`")
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"needs the large material in {folder}")

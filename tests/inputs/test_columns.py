@@ -1,4 +1,4 @@
-"""Which column is what, in small files and in published ones."""
+"""Which column is what, in small files as untidy as real ones."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def message(path: pathlib.Path, **choices: str) -> str:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("news.csv", (2, None, (0,), None)),
+        ("hotel.tsv", (1, None, (0,), None)),
+        ("grammar.tsv", (3, None, (1,), None)),
+        ("grammar_without_quotes.tsv", (3, None, (1,), None)),
+        ("headlines.csv", (0, None, (2,), None)),
+        ("paraphrases.txt", (3, 4, (0,), None)),
+        ("inference.json", (1, 2, (3,), 7)),
+        ("entailment.tsv", (1, 2, (3,), 0)),
+        ("phrases.tsv", (0, None, (1,), None)),
+        ("takeaway.csv", (1, None, (0,), None)),
+    ],
+)
+def test_files_as_untidy_as_published_ones(
+    untidy: Callable[[str], pathlib.Path], name: str, expected: tuple
+) -> None:
+    assert found(untidy(name)) == expected
+
+
+@pytest.mark.slow
+def test_published_files(shared: pathlib.Path) -> None:
+    for name, expected in (
         ("ag_news/test.csv", (2, None, (0,), None)),
         ("chnsenticorp/train.tsv", (1, None, (0,), None)),
         ("cola/in_domain_train.tsv", (3, None, (1,), None)),
@@ -54,16 +75,22 @@ def message(path: pathlib.Path, **choices: str) -> str:
         ("rte/train.tsv", (1, 2, (3,), 0)),
         ("sst2_glue/dev.tsv", (0, None, (1,), None)),
         ("waimai_10k/waimai_10k.csv", (1, None, (0,), None)),
-    ],
-)
-def test_published_files(
-    shared: pathlib.Path, name: str, expected: tuple
-) -> None:
-    assert found(shared / "datasets" / name) == expected
-
-
-def test_sts_b_without_names_needs_to_be_told(shared: pathlib.Path) -> None:
+    ):
+        assert found(shared / "datasets" / name) == expected, name
     path = shared / "datasets/stsb/stsb-en-dev.csv"
+    assert found(path, text="1", text_pair="2") == (0, 1, (2,), None)
+    opened = LabelledFile.open(
+        shared / "datasets/ocnli/dev.json", skip_labels=frozenset("-")
+    )
+    labels = [example.label for example in opened]
+    assert len(labels) == 2950
+    assert set(labels) == {"contradiction", "entailment", "neutral"}
+
+
+def test_two_texts_without_names_need_to_be_told(
+    untidy: Callable[[str], pathlib.Path],
+) -> None:
+    path = untidy("similarity.csv")
     assert message(path).startswith(
         f"{path}: 'column 1' and 'column 2' could each be the text; say which "
         "it is with --text_column, and the second text of pairs with "
@@ -227,13 +254,12 @@ def test_an_empty_label_is_told_with_its_line(write: Write) -> None:
     )
 
 
-def test_labels_to_skip(shared: pathlib.Path) -> None:
+def test_labels_to_skip(untidy: Callable[[str], pathlib.Path]) -> None:
     opened = LabelledFile.open(
-        shared / "datasets/ocnli/dev.json", skip_labels=frozenset("-")
+        untidy("inference.json"), skip_labels=frozenset("-")
     )
     labels = [example.label for example in opened]
-    assert len(labels) == 2950
-    assert set(labels) == {"contradiction", "entailment", "neutral"}
+    assert labels == ["entailment", "neutral", "contradiction"]
 
 
 def test_skipped_rows_keep_their_numbers(write: Write) -> None:

@@ -1,4 +1,4 @@
-"""Encodings, dialects and rows, on small files and on published ones."""
+"""Encodings, dialects and rows, on small files as untidy as real ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import pathlib
+import random
 import tempfile
 import tracemalloc
 from collections.abc import Callable
@@ -75,55 +76,199 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "delimiter", "quoting", "header", "count"), PUBLISHED
-)
-def test_published_files_have_their_published_rows(
-    shared: pathlib.Path,
-    name: str,
-    delimiter: str,
-    quoting: str | None,
-    header: bool,
-    count: int,
+def assert_found(
+    path: pathlib.Path, delimiter: str, quoting: str | None, header: bool
 ) -> None:
-    path = shared / "datasets" / name
     dialect = sniff(path)
     assert (dialect.delimiter, dialect.header) == (delimiter, header)
     # Without a quote in the file both readings are the same.
     if quoting:
         assert dialect.quoting == quoting
-    assert sum(1 for _ in rows(path, dialect)) == count
 
 
-def test_the_mark_of_mrpc_is_not_in_its_first_name(
+@pytest.mark.slow
+def test_published_files_have_their_published_rows(
     shared: pathlib.Path,
 ) -> None:
-    path = shared / "datasets/mrpc/msr_paraphrase_train.txt"
+    for name, delimiter, quoting, header, count in PUBLISHED:
+        path = shared / "datasets" / name
+        assert_found(path, delimiter, quoting, header)
+        assert sum(1 for _ in rows(path, sniff(path))) == count, name
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "quoting", "header", "expected"),
+    [
+        (
+            *("news.csv", ",", "double", False),
+            {1: ["4", "Tides (Reuters)",
+                 'A "quiet" turbine\\rotor passed tests.'],
+             7: ["1", "Ferry sinks",
+                 "All passengers were saved, the navy said."]},
+        ),
+        (
+            *("hotel.tsv", "\t", "none", True),
+            {0: ["1", '房间很干净，服务员说"欢迎光临，让人舒服。'],
+             2: ["1", '"性价比"不错，离地铁站 5 分钟'],
+             4: ["1", '位置好,适合带孩子 "']},
+        ),
+        (
+            *("grammar.tsv", "\t", "none", False),
+            {1: ["ab01", "0", "*", 'Her asked for the "ladder.'],
+             2: ["ab01", "1", "", '"Who leaned it there?" nobody asked.'],
+             7: ["ef02", "1", "", "No shed leans by itself."]},
+        ),
+        (
+            *("grammar_without_quotes.tsv", "\t", None, False),
+            {7: ["ef02", "1", "", "We sailed at dawn."]},
+        ),
+        (
+            *("choices.csv", ",", "double", True),
+            {0: ["k##1", "I lost my key , so I waited outside .",
+                 "Why wait ?", 'The door was "locked" .',
+                 " No reason , really .", "0"],
+             1: ["k##2", "It snowed all night .", "What next ?",
+                 "None of the above choices .",
+                 "We shovelled , then slept .", "1"]},
+        ),
+        (
+            *("bodies.csv", ",", "double", True),
+            {0: ["4", "The council denied the report."],
+             1: ["12", ("A baker found a ring in his dough.\n\n"
+                        'He said: "It is not mine," and kept looking.\n'
+                        "Nobody came.")],
+             2: ["13", "Short, and to the point."]},
+        ),
+        (
+            *("headlines.csv", ",", "double", True),
+            {1: ["Ring was never lost, owner says", "12", "disagree"],
+             3: ['Is the "town hall" for sale?', "4", "discuss"]},
+        ),
+        (
+            *("paraphrases.txt", "\t", "none", True),
+            {0: ["1", "801", "802", 'She called the plan "a risk", and left.',
+                 'Calling it only "a risk", she left the plan.'],
+             2: ["1", "805", "806", 'The bridge opens in June," he said.',
+                 "In June the bridge will open, he said."],
+             3: ["0", "807", "808", "Two men were hurt.",
+                 "Nobody was hurt, police said."]},
+        ),
+        (
+            *("entailment.tsv", "\t", "none", True),
+            {1: ["1", 'The "Aurora", a ferry of 1903, is a museum today.',
+                 "The Aurora is a museum.", "entailment"],
+             2: ["2", 'He said "no.', "He declined.", "entailment"],
+             3: ["3", "The drug may help some.", "The drug cures all.",
+                 "not_entailment"]},
+        ),
+        (
+            *("phrases.tsv", "\t", None, True),
+            {3: ["the cast is n't bad at all . ", "1"]},
+        ),
+        (
+            *("similarity.csv", ",", "double", False),
+            {0: ["A man is rowing a boat.", "A man rows a boat.", "4.8"],
+             1: ["A girl, smiling, feeds a goat.",
+                 "A girl is feeding a goat.", "3.75"],
+             7: ["A cat looks out.", "A cat is looking out.", "4.75"]},
+        ),
+        (
+            *("similarity_zh.csv", ",", "double", False),
+            {5: ["又下雨了。", "太阳出来了。", "0.2"]},
+        ),
+        (
+            *("endings.csv", ",", "double", True),
+            {1: ["1", "clip_2", "He parks the van. He", "He parks the van.",
+                 "gen", "melts.", "gets out, whistling.", "1"]},
+        ),
+        (
+            *("takeaway.csv", ",", "double", True),
+            {2: ["0", "等了两个小时,汤都凉了"],
+             4: ["1", '老板说"下次送饮料"，期待']},
+        ),
+        (
+            *("inference.json", "", None, True),
+            {1: ["hard", "门一下子被推开,没人", "门开着", "-", "neutral",
+                 "lit", "lit_1", "1"],
+             3: ["easy", "昨天下了雪", "昨天是晴天", "contradiction",
+                 "contradiction", "lit", "lit_3", "3"]},
+        ),
+    ],
+)  # fmt: skip
+def test_files_as_untidy_as_published_ones(
+    untidy: Callable[[str], pathlib.Path],
+    name: str,
+    delimiter: str,
+    quoting: str | None,
+    header: bool,
+    expected: dict[int, list[str]],
+) -> None:
+    """Some rows by their number; the last number is that of the last row."""
+    path = untidy(name)
+    assert_found(path, delimiter, quoting, header)
+    found = cells(path)
+    assert len(found) == max(expected) + 1
+    assert {number: found[number] for number in expected} == expected
+
+
+def test_the_byte_order_mark_is_not_in_the_first_name(
+    untidy: Callable[[str], pathlib.Path],
+) -> None:
+    path = untidy("paraphrases.txt")
     dialect = sniff(path)
     assert dialect.encoding == "utf-8-sig"
     assert dialect.columns[0] == "Quality"
-    first = next(rows(path, dialect))
-    assert first.line == 2
-    assert first.cells[3].endswith(
-        '"the witness", of deliberately distorting his evidence.'
+    assert next(rows(path, dialect)).line == 2
+
+
+def reviews(count: int) -> str:
+    """Reviews of a hotel, in which a few characters are not in GBK."""
+    rng = random.Random(count)
+    subjects = "房间 早餐 前台 服务员 空调 隔音 床单 停车场 位置 价格 网络 浴室"
+    verdicts = (
+        "很干净 太差了 让人满意 一般般 比想象的好 坏了没人管 又贵又旧 值得推荐 "
+        "实在不敢恭维 方便得很 有股怪味 还算过得去"
     )
+    endings = (
+        "。 ！ …… ，下次还会来。 ，再也不来了！ ，建议改进； 😀 〇 ，喆䶮。"
+    )
+    lines = ["label\ttext_a\n"]
+    for _ in range(count):
+        text = "，".join(
+            rng.choice(subjects.split()) + rng.choice(verdicts.split())
+            for _ in range(rng.randint(1, 6))
+        )
+        ending = rng.choice(endings.split())
+        lines.append(f"{rng.randint(0, 1)}\t{text}{ending}\n")
+    return "".join(lines)
 
 
-@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16"])
-@pytest.mark.parametrize("count", [3, 30, 1000])
-def test_real_reviews_in_chinese_encodings(
-    shared: pathlib.Path, write: Write, encoding: str, count: int
-) -> None:
-    with open(
-        shared / "datasets/chnsenticorp/dev.tsv", encoding="utf-8"
-    ) as file:
-        text = "".join(file.readlines()[: count + 1])
-    # A few reviews hold characters that GBK lacks.
+def assert_decoded(write: Write, text: str, encoding: str) -> None:
     data = text.encode(encoding, "ignore")
     path = write(data, "a.tsv")
     same = write(data.decode(encoding), "b.tsv")
     assert sniff(path).columns == ("label", "text_a")
     assert cells(path) == cells(same)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16"])
+@pytest.mark.parametrize("count", [3, 30, 1000])
+def test_reviews_in_chinese_encodings(
+    write: Write, encoding: str, count: int
+) -> None:
+    assert_decoded(write, reviews(count), encoding)
+
+
+@pytest.mark.slow
+def test_published_reviews_in_chinese_encodings(
+    shared: pathlib.Path, write: Write
+) -> None:
+    path = shared / "datasets/chnsenticorp/dev.tsv"
+    with open(path, encoding="utf-8") as file:
+        lines = file.readlines()
+    for count in (3, 30, 1000):
+        for encoding in ("gbk", "gb18030", "utf-16"):
+            assert_decoded(write, "".join(lines[: count + 1]), encoding)
 
 
 LANGUAGES = [

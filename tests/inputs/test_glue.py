@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -49,13 +50,32 @@ def test_mrpc(tmp_path: pathlib.Path) -> None:
     ]
 
 
-def test_mrpc_as_the_corpus_comes(shared: pathlib.Path) -> None:
-    folder = shared / "datasets/mrpc"
-    counts = {
-        split: len(list(open_split(find_benchmark("mrpc"), split, folder)))
+def test_mrpc_as_the_corpus_comes(
+    tmp_path: pathlib.Path, untidy: Callable[[str], pathlib.Path]
+) -> None:
+    """In two files; the second is both the dev and the test part."""
+    source = untidy("paraphrases.txt")
+    lines = source.read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "msr_paraphrase_train.txt").write_text("".join(lines), "utf-8")
+    (tmp_path / "msr_paraphrase_test.txt").write_text(
+        "".join(lines[:3]), "utf-8"
+    )
+    found = {
+        split: list(open_split(find_benchmark("mrpc"), split, tmp_path))
         for split in ("train", "dev", "test")
     }
-    assert counts == {"train": 4076, "dev": 1725, "test": 1725}
+    assert {split: len(rows) for split, rows in found.items()} == {
+        "train": 4,
+        "dev": 2,
+        "test": 2,
+    }
+    assert found["train"][2] == InputExample(
+        "train-3",
+        'The bridge opens in June," he said.',
+        "In June the bridge will open, he said.",
+        "1",
+        4,
+    )
 
 
 def mnli(columns: int, label: str = "") -> str:
@@ -98,28 +118,46 @@ def test_xnli(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def assert_labels(
+    source: pathlib.Path, task: str, counts: dict[str, int]
+) -> None:
+    shutil.copy(source, source.parent / "dev.tsv")
+    labels = [
+        example.label
+        for example in open_split(find_benchmark(task), "dev", source.parent)
+    ]
+    assert {label: labels.count(label) for label in counts} == counts
+    assert len(labels) == sum(counts.values())
+
+
 @pytest.mark.parametrize(
     ("task", "source", "counts"),
     [
-        ("sst-2", "sst2_glue/dev.tsv", {"0": 428, "1": 444}),
-        ("rte", "rte/dev.tsv", {"entailment": 146, "not_entailment": 131}),
-        ("cola", "cola/in_domain_train.tsv", {"0": 2528, "1": 6023}),
+        ("sst-2", "phrases.tsv", {"0": 2, "1": 2}),
+        ("rte", "entailment.tsv", {"entailment": 2, "not_entailment": 2}),
+        ("cola", "grammar.tsv", {"0": 3, "1": 5}),
     ],
 )
-def test_published_files(
-    shared: pathlib.Path,
-    tmp_path: pathlib.Path,
+def test_files_as_untidy_as_published_ones(
+    untidy: Callable[[str], pathlib.Path],
     task: str,
     source: str,
     counts: dict[str, int],
 ) -> None:
-    shutil.copy(shared / "datasets" / source, tmp_path / "dev.tsv")
-    labels = [
-        example.label
-        for example in open_split(find_benchmark(task), "dev", tmp_path)
-    ]
-    assert {label: labels.count(label) for label in counts} == counts
-    assert len(labels) == sum(counts.values())
+    assert_labels(untidy(source), task, counts)
+
+
+@pytest.mark.slow
+def test_published_files(shared: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for task, source, counts in (
+        ("sst-2", "sst2_glue/dev.tsv", {"0": 428, "1": 444}),
+        ("rte", "rte/dev.tsv", {"entailment": 146, "not_entailment": 131}),
+        ("cola", "cola/in_domain_train.tsv", {"0": 2528, "1": 6023}),
+        ("mrpc", "mrpc/msr_paraphrase_test.txt", {"0": 578, "1": 1147}),
+    ):
+        copy = tmp_path / "published"
+        shutil.copy(shared / "datasets" / source, copy)
+        assert_labels(copy, task, counts)
 
 
 def test_the_test_parts_of_sst_2_and_rte(tmp_path: pathlib.Path) -> None:
