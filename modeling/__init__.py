@@ -2,25 +2,50 @@
 
 Nothing here sees text, files or flags; the names below are the original's and
 keep its signatures, and the weight paths equal Google's variable names.
+
+Letters in shapes, in every file of this package:
+
+    B  sequences in a batch         V  vocabulary size
+    S  tokens in a sequence         D  hidden size
+    F  S of the queries             I  width between the two feed-forward layers
+    T  S of keys and values         E  width of the embedding tables (D, except
+    N  attention heads                 in ALBERT)
+    H  size of a head, D / N        P  predicted positions in a sequence
+    R  tokens in a matrix: B·S,     C  classes
+       or fewer without padding
+
+    >>> import numpy as np
+    >>> config = BertConfig(
+    ...     vocab_size=5,  # V
+    ...     hidden_size=6,  # D
+    ...     num_hidden_layers=2,
+    ...     num_attention_heads=2,  # N
+    ...     intermediate_size=8,  # I
+    ... )
+    >>> model = BertWithHeads(config, ["labels"], labels=("ham", "spam"))
+    >>> input_ids = np.array([[1, 2, 4, 0], [1, 3, 0, 0]])  # B=2, S=4
+    >>> input_mask = np.array([[1, 1, 1, 0], [1, 1, 0, 0]])
+    >>> outputs = model({"input_ids": input_ids, "input_mask": input_mask})
+    >>> tuple(outputs["logits"].shape)  # [B, C]
+    (2, 2)
 """
 
 from modeling.activations import gelu, gelu_erf, get_activation
-from modeling.assignment import get_assignment_map_from_checkpoint
-from modeling.attention import (
-    attention_layer,
-    create_attention_mask_from_input_mask,
-)
 from modeling.bert import BertModel
 from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
-from modeling.embeddings import embedding_lookup, embedding_postprocessor
-from modeling.encoder import transformer_model
-from modeling.initializers import create_initializer
-from modeling.normalization import (
+from modeling.functional import (
+    attention_layer,
+    create_attention_mask_from_input_mask,
     dropout,
+    embedding_lookup,
+    embedding_postprocessor,
+    get_assignment_map_from_checkpoint,
     layer_norm,
     layer_norm_and_dropout,
+    transformer_model,
 )
+from modeling.keras_layers import create_initializer
 from modeling.shapes import (
     assert_rank,
     get_shape_list,

@@ -1,7 +1,23 @@
 """Multi-headed attention: the softmax, its mask and its dropout.
 
-"Attention Is All You Need", section 3.2. The residual around it is
-`encoder`'s.
+"Attention Is All You Need", section 3.2. The residual around it is in
+`encoder`. Letters in shapes are explained in `modeling/__init__.py`.
+
+    >>> import numpy as np
+    >>> from modeling.unpadding import PaddedLayout
+    >>> x = np.ones((8, 6), "float32")  # [R, D] with R = B·S = 2·4, D=6
+    >>> to_mask = np.array([[1, 1, 1, 0], [1, 1, 0, 0]])  # [B, T]
+    >>> mask = key_mask(to_mask)  # [B, 1, T]
+    >>> layout = PaddedLayout(2, 4)
+    >>> layer = AttentionLayer(num_attention_heads=2, size_per_head=3)
+    >>> with recorded_attention() as maps:
+    ...     context = layer(x, x, mask, from_layout=layout, to_layout=layout)
+    >>> tuple(context.shape)  # [R, N·H]
+    (8, 6)
+    >>> tuple(maps[0].shape)  # [B, N, F, T]
+    (2, 2, 4, 4)
+    >>> print(np.asarray(maps[0])[1, 0, 0])  # equal keys, two of them padding
+    [0.5 0.5 0.  0. ]
 """
 
 from __future__ import annotations
@@ -16,46 +32,27 @@ import keras
 from keras import ops
 
 from modeling.activations import Activation
-from modeling.initializers import create_initializer
-from modeling.normalization import Dropout
-from modeling.rows import AllRows, Rows
-from modeling.shapes import get_shape_list, reshape_to_matrix
+from modeling.keras_layers import Dropout, make_dense
+from modeling.shapes import Shape, Tensor
+from modeling.unpadding import TokenLayout
 
 # Added to the score of a position that may not be attended to. Finite, so
-# that a row of nothing but padding stays finite.
+# that the scores of a sequence of nothing but padding stay finite.
 MASKED_SCORE = -10000.0
 
 
-def create_attention_mask_from_input_mask(
-    from_tensor: Any, to_mask: Any
-) -> Any:
-    """Spreads a mask of keys over all queries (original: same name).
-
-    Args:
-        from_tensor: tensor [B, F, ...]; only its shape matters, since
-            queries at padding are computed like all others.
-        to_mask: int32 [B, T], 1 where a position may be attended to.
-
-    Returns:
-        float32 [B, F, T].
-    """
-    batch, from_length = get_shape_list(from_tensor, [2, 3])[:2]
-    to_length = get_shape_list(to_mask, 2)[1]
-    return ops.broadcast_to(key_mask(to_mask), (batch, from_length, to_length))
-
-
-def key_mask(to_mask: Any) -> Any:
+def key_mask(to_mask: Tensor) -> Tensor:
     """[B, T] → float32 [B, 1, T], which broadcasts over the queries."""
     return ops.cast(ops.expand_dims(to_mask, 1), "float32")
 
 
-_RECORDER: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
+_RECORDER: contextvars.ContextVar[list[Tensor] | None] = contextvars.ContextVar(
     "attention_maps", default=None
 )
 
 
 @contextlib.contextmanager
-def recorded_attention(wanted: bool = True) -> Iterator[list[Any]]:
+def recorded_attention(wanted: bool = True) -> Iterator[list[Tensor]]:
     """Collects the attention maps that are computed in the block.
 
     Args:
@@ -65,7 +62,7 @@ def recorded_attention(wanted: bool = True) -> Iterator[list[Any]]:
         A list that gets float [B, N, F, T] from each attention layer, the
         probabilities before dropout.
     """
-    maps: list[Any] = []
+    maps: list[Tensor] = []
     token = _RECORDER.set(maps if wanted else None)
     try:
         yield maps
@@ -85,25 +82,29 @@ class AttentionLayer(keras.layers.Layer):
         activations: tuple[Activation | None, ...] = (None, None, None),
         **kwargs: Any,
     ) -> None:
-        """See `attention_layer`; `activations` of query, key, value."""
+        """Makes the layer.
+
+        Args:
+            num_attention_heads: N.
+            size_per_head: H.
+            attention_probs_dropout_prob: dropout rate of the probabilities.
+            initializer_range: standard deviation that kernels start with.
+            activations: of the query, key and value projections.
+            **kwargs: of `keras.layers.Layer`.
+        """
         super().__init__(**kwargs)
         self._num_heads = num_attention_heads
         self._size_per_head = size_per_head
         width = num_attention_heads * size_per_head
         self.query, self.key, self.value = (
-            keras.layers.Dense(
-                width,
-                activation=activation,
-                kernel_initializer=create_initializer(initializer_range),
-                name=name,
-            )
+            make_dense(width, initializer_range, activation, name)
             for name, activation in zip(
                 ("query", "key", "value"), activations, strict=True
             )
         )
         self.dropout = Dropout(attention_probs_dropout_prob)
 
-    def build(self, from_tensor_shape: Any, to_tensor_shape: Any) -> None:
+    def build(self, from_tensor_shape: Shape, to_tensor_shape: Shape) -> None:
         """Makes the projections for inputs [..., from or to width]."""
         self.query.build((None, from_tensor_shape[-1]))
         self.key.build((None, to_tensor_shape[-1]))
@@ -111,153 +112,48 @@ class AttentionLayer(keras.layers.Layer):
 
     def call(
         self,
-        from_tensor: Any,
-        to_tensor: Any,
-        attention_mask: Any = None,
+        from_tensor: Tensor,
+        to_tensor: Tensor,
+        attention_mask: Tensor | None = None,
         *,
-        from_rows: Rows,
-        to_rows: Rows,
+        from_layout: TokenLayout,
+        to_layout: TokenLayout,
         training: bool | None = None,
-    ) -> Any:
-        """Attends from every row of one matrix to rows of another.
+    ) -> Tensor:
+        """Attends from every token of one matrix to the tokens of another.
 
         Args:
-            from_tensor: float [from rows, from width].
-            to_tensor: float [to rows, to width].
+            from_tensor: float [from R, from width].
+            to_tensor: float [to R, to width].
             attention_mask: [B, F, T] or [B, 1, T], 1 to attend, 0 not to.
-            from_rows: tells where in [B, F] the rows of `from_tensor` are.
-            to_rows: tells where in [B, T] the rows of `to_tensor` are.
+            from_layout: where in [B, F] the tokens of `from_tensor` are.
+            to_layout: where in [B, T] the tokens of `to_tensor` are.
             training: whether probabilities are dropped.
 
         Returns:
-            float [from rows, N·H].
+            float [from R, N·H].
         """
-        # [B, N, F, H] and twice [B, N, T, H]
-        query = self._split_heads(self.query(from_tensor), from_rows)
-        key = self._split_heads(self.key(to_tensor), to_rows)
-        value = self._split_heads(self.value(to_tensor), to_rows)
-        # [B, N, F, T]
+        # [from R, from width] -> [from R, N·H] -> [B, N, F, H]
+        query = self._split_heads(self.query(from_tensor), from_layout)
+        # [to R, to width] -> [to R, N·H] -> [B, N, T, H]
+        key = self._split_heads(self.key(to_tensor), to_layout)
+        value = self._split_heads(self.value(to_tensor), to_layout)
+        # [B, N, F, H] x [B, N, T, H] -> [B, N, F, T]
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
         scores *= 1.0 / math.sqrt(float(self._size_per_head))
         if attention_mask is not None:
+            # [B, F, T] -> [B, 1, F, T]
             mask = ops.cast(ops.expand_dims(attention_mask, 1), scores.dtype)
             scores += (1.0 - mask) * MASKED_SCORE
+        # [B, N, F, T]
         probabilities = ops.softmax(scores, axis=-1)
         recorder = _RECORDER.get()
         if recorder is not None:
             recorder.append(probabilities)
         probabilities = self.dropout(probabilities, training=training)
-        return from_rows.join_heads(ops.matmul(probabilities, value))
+        # [B, N, F, T] x [B, N, T, H] -> [B, N, F, H] -> [from R, N·H]
+        return from_layout.join_heads(ops.matmul(probabilities, value))
 
-    def _split_heads(self, matrix: Any, rows: Rows) -> Any:
-        """[rows, N·H] → [B, N, L, H]."""
-        return rows.split_heads(matrix, self._num_heads, self._size_per_head)
-
-
-class _AttentionOverTensors(keras.layers.Layer):
-    """`AttentionLayer` behind the argument ranks of the original."""
-
-    def __init__(
-        self,
-        attention: AttentionLayer,
-        do_return_2d_tensor: bool,
-        lengths: tuple[Any, Any, Any],
-    ) -> None:
-        super().__init__()
-        self.attention = attention
-        self._do_return_2d_tensor = do_return_2d_tensor
-        self._lengths = lengths
-
-    def build(self, from_tensor_shape: Any, to_tensor_shape: Any) -> None:
-        self.attention.build(from_tensor_shape, to_tensor_shape)
-
-    def call(
-        self,
-        from_tensor: Any,
-        to_tensor: Any,
-        attention_mask: Any = None,
-        training: bool | None = None,
-    ) -> Any:
-        batch, from_length, to_length = self._lengths
-        if len(from_tensor.shape) == 3:
-            batch, from_length = get_shape_list(from_tensor)[:2]
-            to_length = get_shape_list(to_tensor)[1]
-        context = self.attention(
-            reshape_to_matrix(from_tensor),
-            reshape_to_matrix(to_tensor),
-            attention_mask,
-            from_rows=AllRows(batch, from_length),
-            to_rows=AllRows(batch, to_length),
-            training=training,
-        )
-        if self._do_return_2d_tensor:
-            return context
-        return ops.reshape(context, (batch, from_length, context.shape[-1]))
-
-
-def attention_layer(
-    from_tensor: Any,
-    to_tensor: Any,
-    attention_mask: Any = None,
-    num_attention_heads: int = 1,
-    size_per_head: int = 512,
-    query_act: Activation | None = None,
-    key_act: Activation | None = None,
-    value_act: Activation | None = None,
-    attention_probs_dropout_prob: float = 0.0,
-    initializer_range: float = 0.02,
-    do_return_2d_tensor: bool = False,
-    batch_size: int | None = None,
-    from_seq_length: int | None = None,
-    to_seq_length: int | None = None,
-) -> Any:
-    """Attends with new projections (original: `modeling.attention_layer`).
-
-    Args:
-        from_tensor: float [B, F, from width] or [B·F, from width].
-        to_tensor: float [B, T, to width] or [B·T, to width], of the same
-            rank; the same tensor for self-attention.
-        attention_mask: int or float [B, F, T]; 1 to attend, 0 not to.
-        num_attention_heads: N.
-        size_per_head: H.
-        query_act: activation of the query projection, or None.
-        key_act: of the key projection.
-        value_act: of the value projection.
-        attention_probs_dropout_prob: rate; dropout is on whenever above 0.
-        initializer_range: standard deviation that kernels start with.
-        do_return_2d_tensor: return a matrix.
-        batch_size: B, needed for inputs of rank 2.
-        from_seq_length: F, likewise.
-        to_seq_length: T, likewise.
-
-    Returns:
-        float [B, F, N·H], or [B·F, N·H] if `do_return_2d_tensor`.
-
-    Raises:
-        ValueError: ranks differ, or a length is missing at rank 2.
-    """
-    from_rank = len(get_shape_list(from_tensor, [2, 3]))
-    to_rank = len(get_shape_list(to_tensor, [2, 3]))
-    if from_rank != to_rank:
-        raise ValueError(
-            f"`from_tensor` has rank {from_rank}, `to_tensor` rank "
-            f"{to_rank}: they must be the same"
-        )
-    lengths = (batch_size, from_seq_length, to_seq_length)
-    if from_rank == 2 and None in lengths:
-        raise ValueError(
-            "`batch_size`, `from_seq_length` and `to_seq_length` are needed "
-            f"with tensors of rank 2; they are {lengths}"
-        )
-    layer = _AttentionOverTensors(
-        AttentionLayer(
-            num_attention_heads,
-            size_per_head,
-            attention_probs_dropout_prob or 0.0,
-            initializer_range,
-            (query_act, key_act, value_act),
-        ),
-        do_return_2d_tensor,
-        lengths,
-    )
-    return layer(from_tensor, to_tensor, attention_mask, training=True)
+    def _split_heads(self, matrix: Tensor, layout: TokenLayout) -> Tensor:
+        """[R, N·H] → [B, N, L, H]."""
+        return layout.split_heads(matrix, self._num_heads, self._size_per_head)

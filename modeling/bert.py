@@ -1,7 +1,31 @@
 """The whole encoder: ids [B, S] → vectors [B, S, D] and [B, D].
 
-What is asked of these vectors is in `heads`; where weights come from is
-`checkpointing`'s matter.
+    >>> import numpy as np
+    >>> config = BertConfig(
+    ...     vocab_size=5,  # V
+    ...     hidden_size=6,  # D
+    ...     num_hidden_layers=3,
+    ...     num_attention_heads=2,  # N
+    ...     intermediate_size=8,  # I
+    ... )
+    >>> model = BertModel(config)
+    >>> inputs = {  # B=2, S=4
+    ...     "input_ids": np.array([[1, 2, 4, 0], [1, 3, 0, 0]]),
+    ...     "input_mask": np.array([[1, 1, 1, 0], [1, 1, 0, 0]]),
+    ... }
+    >>> outputs = model(inputs)
+    >>> tuple(outputs["sequence_output"].shape)
+    (2, 4, 6)
+    >>> tuple(outputs["pooled_output"].shape)
+    (2, 6)
+
+`encode` computes no more than is wanted, and nothing for padding:
+
+    >>> encoded = model.encode(inputs, outputs=["tokens", "attention"])
+    >>> tuple(encoded.tokens.shape)  # [R, D]: 3 + 2 tokens
+    (5, 6)
+    >>> [tuple(attention.shape) for attention in encoded.attention]
+    [(2, 2, 4, 4), (2, 2, 4, 4), (2, 2, 4, 4)]
 """
 
 from __future__ import annotations
@@ -10,8 +34,8 @@ import copy
 import dataclasses
 import functools
 import types
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
@@ -19,17 +43,28 @@ from keras import ops
 from modeling.activations import get_activation
 from modeling.attention import key_mask, recorded_attention
 from modeling.config import BertConfig
-from modeling.embeddings import EmbeddingLookup, EmbeddingPostprocessor
+from modeling.embeddings import (
+    EmbeddingLookup,
+    EmbeddingPostprocessor,
+    TableSettings,
+)
 from modeling.encoder import (
     LayerSettings,
     Stack,
     TransformerEncoder,
     separate_layers,
 )
-from modeling.initializers import create_initializer
+from modeling.keras_layers import make_dense
 from modeling.layer_groups import grouped_layers
-from modeling.rows import AllRows, RealRows, Rows
-from modeling.shapes import assert_rank, reshape_to_matrix
+from modeling.shapes import Shape, Tensor, assert_rank, reshape_to_matrix
+from modeling.unpadding import PaddedLayout, TokenLayout, UnpaddedLayout
+
+ENCODED_OUTPUTS = ("tokens", "layers", "attention")
+"""What `BertModel.encode` computes where it is wanted."""
+
+Inputs: TypeAlias = "Tensor | Mapping[str, Tensor]"
+"""`input_ids`, or a mapping with `input_ids` and, if need be, `input_mask`
+and `segment_ids`; int32 [B, S] each."""
 
 
 class Pooler(keras.layers.Layer):
@@ -39,18 +74,13 @@ class Pooler(keras.layers.Layer):
         self, hidden_size: int, initializer_range: float, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(
-            hidden_size,
-            activation="tanh",
-            kernel_initializer=create_initializer(initializer_range),
-            name="dense",
-        )
+        self.dense = make_dense(hidden_size, initializer_range, "tanh")
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes the dense layer."""
         self.dense.build((None, self.dense.units))
 
-    def call(self, first_token: Any) -> Any:
+    def call(self, first_token: Tensor) -> Tensor:
         """[B, D] → [B, D]."""
         return self.dense(first_token)
 
@@ -60,8 +90,8 @@ class Encoded:
     """What `BertModel.encode` computed.
 
     Attributes:
-        rows: where in the batch the rows of `tokens` are; `rows.spread` puts
-            what was computed for them where it belongs, [R, W] → [B, S, W].
+        layout: where in the batch the tokens are; `layout.pad` puts what was
+            computed for them where it belongs, [R, W] → [B, S, W].
         first_and_positions: float [B, 1 + P, D], the last layer's vectors of
             the first token and of the positions.
         pooler: makes the pooled output.
@@ -73,28 +103,28 @@ class Encoded:
             third axis is padding. Likewise.
     """
 
-    rows: Rows
-    first_and_positions: Any
+    layout: TokenLayout
+    first_and_positions: Tensor
     pooler: Pooler
-    tokens: Any = None
-    layers: Sequence[Any] | None = None
-    attention: Sequence[Any] | None = None
+    tokens: Tensor | None = None
+    layers: Sequence[Tensor] | None = None
+    attention: Sequence[Tensor] | None = None
 
     @functools.cached_property
-    def pooled_output(self) -> Any:
+    def pooled_output(self) -> Tensor:
         """Float [B, D]: tanh(dense(first token))."""
         return self.pooler(self.first_and_positions[:, 0])
 
     @property
-    def vectors(self) -> Any:
+    def vectors(self) -> Tensor:
         """Float [B·P, D], the vectors of the positions, in their order."""
         width = self.first_and_positions.shape[-1]
         return ops.reshape(self.first_and_positions[:, 1:], (-1, width))
 
     @property
-    def sequence_output(self) -> Any:
+    def sequence_output(self) -> Tensor:
         """Float [B, S, D], the vectors of all tokens; 0 at padding."""
-        return self.rows.spread(self.tokens)
+        return self.layout.pad(self.tokens)
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -123,9 +153,9 @@ class BertModel(keras.Model):
         self,
         config: BertConfig,
         is_training: bool | None = None,
-        input_ids: Any = None,
-        input_mask: Any = None,
-        token_type_ids: Any = None,
+        input_ids: Tensor | None = None,
+        input_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
         use_one_hot_embeddings: bool = False,
         scope: str | None = None,
         **kwargs: Any,
@@ -133,15 +163,15 @@ class BertModel(keras.Model):
         """Builds the model and, if ids are given, calls it on them.
 
         Args:
-            config: sizes and rates; copied.
+            config: sizes and dropout rates; copied.
             is_training: whether dropout is on in that call (and only
                 there: later calls have Keras' `training`).
             input_ids: int32 [B, S] or None.
-            input_mask: int32 [B, S], 1 for tokens, 0 for padding; all 1 by
-                default.
+            input_mask: int32 [B, S], 1 for real tokens, 0 for padding; all 1
+                by default.
             token_type_ids: int32 [B, S]; all 0 by default.
-            use_one_hot_embeddings: look words up by a product, not by a
-                gather.
+            use_one_hot_embeddings: look word embeddings up by a product, not
+                by a gather.
             scope: first part of every weight's path, "bert" by default.
             **kwargs: of `keras.Model`.
 
@@ -164,10 +194,12 @@ class BertModel(keras.Model):
         )
         self.embedding_postprocessor = EmbeddingPostprocessor(
             config.embedding_width,
-            token_type_vocab_size=config.type_vocab_size,
-            max_position_embeddings=config.max_position_embeddings,
-            initializer_range=config.initializer_range,
-            dropout_prob=config.hidden_dropout_prob,
+            TableSettings("token_type_embeddings", config.type_vocab_size),
+            TableSettings(
+                "position_embeddings", config.max_position_embeddings
+            ),
+            config.initializer_range,
+            config.hidden_dropout_prob,
             name="embeddings",
         )
         self.encoder = TransformerEncoder(
@@ -182,23 +214,27 @@ class BertModel(keras.Model):
         )
         self.build()
         # In a namespace, since Keras would wrap and track a mapping.
-        self._asked = types.SimpleNamespace(outputs=None)
+        self._at_construction = types.SimpleNamespace(outputs=None)
         if input_ids is not None:
             inputs = {"input_ids": input_ids}
             if input_mask is not None:
                 inputs["input_mask"] = input_mask
             if token_type_ids is not None:
                 inputs["segment_ids"] = token_type_ids
-            self._asked.outputs = self(inputs, training=bool(is_training))
+            self._at_construction.outputs = self(
+                inputs, training=bool(is_training)
+            )
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes all weights; their shapes follow from the configuration."""
         self.word_embeddings.build()
         self.embedding_postprocessor.build()
         self.encoder.build()
         self.pooler.build()
 
-    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+    def call(
+        self, inputs: Inputs, training: bool | None = None
+    ) -> dict[str, Any]:
         """Computes everything that the getters name.
 
         Args:
@@ -227,96 +263,113 @@ class BertModel(keras.Model):
 
     def encode(
         self,
-        inputs: Any,
+        inputs: Inputs,
         *,
-        positions: Any = None,
-        tokens: bool = False,
-        layers: bool = False,
-        attention: bool = False,
+        positions: Tensor | None = None,
+        outputs: Collection[str] = (),
         training: bool | None = None,
         unpad: bool = True,
     ) -> Encoded:
         """Computes what a caller wants of the encoder, and nothing beyond.
 
         The numbers of `call` without the work on padding and, in the last
-        layer, on tokens that are not wanted: without `tokens` it computes
+        layer, on tokens that are not wanted: without `outputs` it computes
         the first token of each sequence and the positions alone.
 
         Args:
             inputs: as for `call`.
             positions: int32 [B, P], each below S, tokens or padding; None
                 for none.
-            tokens: whether all tokens are wanted.
-            layers: whether those of every layer are; implies `tokens`.
-            attention: whether the attention maps of every layer are; implies
-                `tokens`. Not with rematerialization.
+            outputs: names of `ENCODED_OUTPUTS`: "tokens", the last layer's
+                vectors of all tokens; "layers", every layer's; "attention",
+                the attention maps of every layer (not with
+                rematerialization). Each implies "tokens".
             training: whether dropout is on.
             unpad: whether padding is left out. Without, no shape depends on a
-                value, which some runtimes of exported graphs ask for.
+                value, which some runtimes of exported graphs need.
 
         Returns:
             What is wanted, by name.
+
+        Raises:
+            ValueError: `outputs` has another name.
         """
-        matrix, mask, rows = self._embed_rows(
+        for name in outputs:
+            if name not in ENCODED_OUTPUTS:
+                raise ValueError(
+                    f"the encoder has no output {name!r}; it has "
+                    f"{', '.join(ENCODED_OUTPUTS)}"
+                )
+        # [B, S] -> [R, E]
+        matrix, mask, layout = self._embed_tokens(
             inputs, positions, training, unpad=unpad
         )
-        tokens = tokens or layers or attention
-        wanted = ops.zeros((rows.batch, 1), "int32")
+        # [B, 1], or with positions [B, 1 + P]
+        wanted = ops.zeros((layout.batch, 1), "int32")
         if positions is not None:
             wanted = ops.concatenate(
                 [wanted, ops.cast(positions, "int32")], axis=1
             )
-        with recorded_attention(attention) as maps:
-            outputs = self.encoder.encode_rows(
+        with recorded_attention("attention" in outputs) as maps:
+            # [R, E] -> [R, D] a layer; the last may be [B·(1 + P), D]
+            layers = self.encoder.encode_tokens(
                 matrix,
                 mask,
-                rows,
-                None if tokens else wanted,
+                layout,
+                None if outputs else wanted,
                 training=training,
             )
-        vectors = rows.at(outputs[-1], wanted) if tokens else outputs[-1]
-        # [B·(1 + P), D] -> [B, 1 + P, D]
+        # [R, D] -> [B·(1 + P), D] -> [B, 1 + P, D]
+        vectors = layout.gather(layers[-1], wanted) if outputs else layers[-1]
         width = self.config.hidden_size
-        vectors = ops.reshape(vectors, (rows.batch, -1, width))
+        vectors = ops.reshape(vectors, (layout.batch, -1, width))
         return Encoded(
-            rows,
+            layout,
             vectors,
             self.pooler,
-            tokens=outputs[-1] if tokens else None,
-            layers=outputs if layers else None,
-            attention=[rows.clear_queries(one) for one in maps] or None,
+            tokens=layers[-1] if outputs else None,
+            layers=layers if "layers" in outputs else None,
+            attention=[layout.mask_queries(one) for one in maps] or None,
         )
 
-    def _embed_rows(
+    def _embed_tokens(
         self,
-        inputs: Any,
-        asked: Any,
+        inputs: Inputs,
+        wanted: Tensor | None,
         training: bool | None,
         *,
         unpad: bool = True,
-    ) -> tuple[Any, Any, Rows]:
-        """Returns the embedding output [R, E], the key mask and the rows."""
+    ) -> tuple[Tensor, Tensor | None, TokenLayout]:
+        """Returns the embedding output [R, E], the key mask and the layout."""
         input_ids, input_mask, segment_ids = _checked(inputs)
         mask = None if input_mask is None else key_mask(input_mask)
         if mask is None or not unpad:
+            # [B, S, E] -> [B·S, E]
             vectors, _ = self._embed(inputs, training)
             batch, length = ops.shape(input_ids)
-            return reshape_to_matrix(vectors), mask, AllRows(batch, length)
-        rows = RealRows(input_mask, asked)
+            return (
+                reshape_to_matrix(vectors),
+                mask,
+                PaddedLayout(batch, length),
+            )
+        layout = UnpaddedLayout(input_mask, wanted)
+        # [B, S] -> [R] -> [R, E]
         vectors = self.embedding_postprocessor(
-            self._word_vectors(rows.pick(input_ids)),
-            rows.pick(segment_ids),
-            rows=rows,
+            self._word_vectors(layout.unpad(input_ids)),
+            layout.unpad(segment_ids),
+            layout=layout,
             training=training,
         )
-        return vectors, mask, rows
+        return vectors, mask, layout
 
-    def _word_vectors(self, ids: Any) -> Any:
+    def _word_vectors(self, ids: Tensor) -> Tensor:
         """[R] → [R, E], looked up as one sequence of R tokens."""
         vectors = self.word_embeddings(ops.expand_dims(ids, 0))
         return ops.squeeze(vectors, 0)
 
-    def _embed(self, inputs: Any, training: bool | None) -> tuple[Any, Any]:
+    def _embed(
+        self, inputs: Inputs, training: bool | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Returns the embedding output [B, S, E] and the mask, if any."""
         input_ids, input_mask, segment_ids = _checked(inputs)
         embedding_output = self.embedding_postprocessor(
@@ -325,30 +378,30 @@ class BertModel(keras.Model):
         return embedding_output, input_mask
 
     def _output(self, name: str) -> Any:
-        if self._asked.outputs is None:
+        if self._at_construction.outputs is None:
             raise ValueError(
                 f"there is no `{name}` yet: the model was made without "
                 "`input_ids`. Call it and take the output from the result."
             )
-        return self._asked.outputs[name]
+        return self._at_construction.outputs[name]
 
-    def get_pooled_output(self) -> Any:
+    def get_pooled_output(self) -> Tensor:
         """Returns float [B, D]: tanh(dense(first token))."""
         return self._output("pooled_output")
 
-    def get_sequence_output(self) -> Any:
+    def get_sequence_output(self) -> Tensor:
         """Returns float [B, S, D]: the last layer's output."""
         return self._output("sequence_output")
 
-    def get_all_encoder_layers(self) -> list[Any]:
+    def get_all_encoder_layers(self) -> list[Tensor]:
         """Returns a list of float [B, S, D], first layer first."""
         return self._output("all_encoder_layers")
 
-    def get_embedding_output(self) -> Any:
+    def get_embedding_output(self) -> Tensor:
         """Returns float [B, S, E]: the embeddings' sum, normalised."""
         return self._output("embedding_output")
 
-    def get_embedding_table(self) -> Any:
+    def get_embedding_table(self) -> Tensor:
         """Returns the word embedding table, a weight [V, E]."""
         return self.word_embeddings.table
 
@@ -369,7 +422,7 @@ class BertModel(keras.Model):
         return cls(BertConfig.from_dict(rest.pop("config")), **rest)
 
 
-def _checked(inputs: Any) -> tuple[Any, Any, Any]:
+def _checked(inputs: Inputs) -> tuple[Tensor, Tensor | None, Tensor]:
     """Returns ids [B, S], mask (or None) and types of any kind of inputs."""
     if not isinstance(inputs, dict):
         inputs = {"input_ids": inputs}

@@ -1,13 +1,25 @@
 """A `BertModel` and heads on top of it, as one Keras model.
 
-    model = BertWithHeads(config, ["labels"], labels=("ham", "spam"))
-    model({"input_ids": ids, "input_mask": mask})      # int32 [2, 4] each
-    # {"logits": [2, 2]}
-
-    BertWithHeads(config, ["masked_lm", "next_sentence"])
-    # {"masked_lm_logits": [2, 4, V], "next_sentence_logits": [2, 2]}
-
 Fine-tuning, pretraining and converted checkpoints all have this model.
+
+    >>> import numpy as np
+    >>> config = BertConfig(
+    ...     vocab_size=5,  # V
+    ...     hidden_size=6,  # D
+    ...     num_hidden_layers=2,
+    ...     num_attention_heads=2,  # N
+    ...     intermediate_size=8,  # I
+    ... )
+    >>> inputs = {  # B=2, S=4
+    ...     "input_ids": np.array([[1, 2, 4, 0], [1, 3, 0, 0]]),
+    ...     "input_mask": np.array([[1, 1, 1, 0], [1, 1, 0, 0]]),
+    ... }
+    >>> model = BertWithHeads(config, ["labels"], labels=("ham", "spam"))
+    >>> {name: tuple(logits.shape) for name, logits in model(inputs).items()}
+    {'logits': (2, 2)}
+    >>> model = BertWithHeads(config, ["masked_lm", "next_sentence"])
+    >>> {name: tuple(logits.shape) for name, logits in model(inputs).items()}
+    {'masked_lm_logits': (2, 4, 5), 'next_sentence_logits': (2, 2)}
 """
 
 from __future__ import annotations
@@ -19,7 +31,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from modeling.bert import BertModel, Encoded
+from modeling.bert import BertModel, Encoded, Inputs
 from modeling.config import BertConfig
 from modeling.heads import (
     HEADS,
@@ -29,6 +41,7 @@ from modeling.heads import (
     SequenceClassifier,
     gather_indexes,
 )
+from modeling.shapes import Tensor
 
 MASKED_LM_POSITIONS = "masked_lm_positions"
 """An input beside those of `BertModel`: int32 [B, P], where the head
@@ -39,15 +52,16 @@ MASKED_LM_POSITIONS = "masked_lm_positions"
 class BertWithHeads(keras.Model):
     """The encoder and some heads; weights are named as Google's.
 
-    The masked-LM head uses the word embedding table itself, so the tie
-    survives saving and loading.
+    The masked-LM head uses the word embedding table itself, so the two stay
+    one weight when the model is saved and loaded.
 
     Attributes:
         bert: the encoder.
         heads: names of rows of `heads.HEADS`.
         labels: names of the classes of the head `labels` or `token_labels`.
-        unpad: whether nothing is computed for padding. The answers are the
-            same without; then everything is computed as in the original.
+        unpad: whether padding is left out of the computation. The logits of
+            real tokens are the same without; then everything is computed as
+            in the original.
     """
 
     def __init__(
@@ -87,10 +101,13 @@ class BertWithHeads(keras.Model):
         self._table = types.SimpleNamespace(make=None)
         self.built = True
 
-    def use_output_table(self, make: Callable[[Any, bool | None], Any]) -> None:
-        """Compares masked words with another tensor than the table itself.
+    def use_output_table(
+        self, make: Callable[[Inputs, bool | None], Tensor]
+    ) -> None:
+        """Sets another tensor as the masked-LM head's output weights.
 
-        For trainings that want a gradient of their own for it.
+        For trainings that give the word embedding table another gradient
+        there.
 
         Args:
             make: (inputs, training) → the table [V, E].
@@ -98,9 +115,12 @@ class BertWithHeads(keras.Model):
         self._table.make = make
 
     def call(
-        self, inputs: Any, training: bool | None = None, used: Any = None
-    ) -> dict[str, Any]:
-        """Computes what the heads make of the inputs.
+        self,
+        inputs: Inputs,
+        training: bool | None = None,
+        used: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Computes the logits of all heads.
 
         Args:
             inputs: as for `BertModel`, and `masked_lm_positions` if need be;
@@ -113,10 +133,9 @@ class BertWithHeads(keras.Model):
             `logits` [B, C], or [B, S, C] for `token_labels`;
             `masked_lm_logits` [B, S, V], or with positions [B·P, V] or
             [R, V]; `next_sentence_logits` [B, 2]; `start_logits` and
-            `end_logits` [B, S]. What belongs to padding is 0 if nothing is
-            computed for it.
+            `end_logits` [B, S]. Those of padding are 0 with `unpad`.
         """
-        place: Callable[[Any], Any] = _as_it_is
+        pad: Callable[[Tensor], Tensor] = _unchanged
         positions = None
         if isinstance(inputs, dict):
             positions = inputs.get(MASKED_LM_POSITIONS)
@@ -126,28 +145,30 @@ class BertWithHeads(keras.Model):
             vectors = {POOLED: outputs[POOLED], TOKENS: tokens}
             masked = tokens
             if positions is not None:
+                # [B, S, D] -> [B·P, D]
                 masked = gather_indexes(tokens, positions)
         else:
             encoded = self.bert.encode(
                 inputs,
                 positions=positions,
-                tokens=self._reads_tokens(positions is not None),
+                outputs=self._wanted_outputs(positions is not None),
                 training=training,
             )
             vectors = self._vectors_of(encoded)
             masked = vectors.get(TOKENS)
             if positions is not None:
                 masked = encoded.vectors
-            place = encoded.rows.spread
+            pad = encoded.layout.pad
         if used is not None:
+            # [B·P, D] -> [R, D]
             masked = ops.take(masked, used, axis=0)
         logits = self._logits(vectors, masked, inputs, training)
-        return self._named(vectors, logits, place, positions is not None)
+        return self._named(vectors, logits, pad, positions is not None)
 
     def pooled_logits(
         self, encoded: Encoded, training: bool | None = None
-    ) -> dict[str, Any]:
-        """Computes what heads over the pooled output make of it.
+    ) -> dict[str, Tensor]:
+        """Computes the logits of heads that read the pooled output.
 
         Args:
             encoded: what `BertModel.encode` returned.
@@ -158,16 +179,18 @@ class BertWithHeads(keras.Model):
         """
         vectors = {POOLED: encoded.pooled_output}
         logits = self._logits(vectors, None, None, training)
-        return self._named(vectors, logits, _as_it_is, False)
+        return self._named(vectors, logits, _unchanged, False)
 
-    def _reads_tokens(self, has_positions: bool) -> bool:
-        return self.encoder_outputs or any(
+    def _wanted_outputs(self, has_positions: bool) -> tuple[str, ...]:
+        """Returns what to compute beside the first token and positions."""
+        reads_tokens = self.encoder_outputs or any(
             HEADS[head].reads == TOKENS
             and not (head == "masked_lm" and has_positions)
             for head in self.heads
         )
+        return ("tokens",) if reads_tokens else ()
 
-    def _vectors_of(self, encoded: Encoded) -> dict[str, Any]:
+    def _vectors_of(self, encoded: Encoded) -> dict[str, Tensor]:
         """Returns the vectors that heads read; of tokens, [R, D]."""
         vectors = {}
         if encoded.tokens is not None:
@@ -180,12 +203,12 @@ class BertWithHeads(keras.Model):
 
     def _logits(
         self,
-        vectors: dict[str, Any],
-        masked: Any,
-        inputs: Any,
+        vectors: dict[str, Tensor],
+        masked: Tensor | None,
+        inputs: Inputs | None,
         training: bool | None,
-    ) -> dict[str, Any]:
-        """Returns what each head makes of its vectors, by the head's name."""
+    ) -> dict[str, Tensor]:
+        """Returns the logits of each head, by the head's name."""
         logits = {}
         if self.cls is not None:
             read = {
@@ -208,19 +231,19 @@ class BertWithHeads(keras.Model):
 
     def _named(
         self,
-        vectors: dict[str, Any],
-        logits: dict[str, Any],
-        place: Callable[[Any], Any],
+        vectors: dict[str, Tensor],
+        logits: dict[str, Tensor],
+        pad: Callable[[Tensor], Tensor],
         has_positions: bool,
-    ) -> dict[str, Any]:
-        """Names all outputs, those of tokens put where they belong."""
+    ) -> dict[str, Tensor]:
+        """Names all outputs; those of tokens become [B, S, …]."""
         outputs = {}
         if self.encoder_outputs:
-            outputs = {**vectors, TOKENS: place(vectors[TOKENS])}
+            outputs = {**vectors, TOKENS: pad(vectors[TOKENS])}
         for head, values in logits.items():
             at_positions = head == "masked_lm" and has_positions
             if HEADS[head].reads == TOKENS and not at_positions:
-                values = place(values)
+                values = pad(values)
             names = HEADS[head].outputs
             if len(names) == 1:
                 outputs[names[0]] = values
@@ -248,5 +271,5 @@ class BertWithHeads(keras.Model):
         return cls(BertConfig.from_dict(rest.pop("config")), **rest)
 
 
-def _as_it_is(values: Any) -> Any:
+def _unchanged(values: Tensor) -> Tensor:
     return values

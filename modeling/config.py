@@ -1,7 +1,10 @@
-"""The sizes and rates of a BERT: what `bert_config.json` says.
+"""The sizes and dropout rates of a BERT: what `bert_config.json` says.
 
-    BertConfig(vocab_size=99, hidden_size=32).intermediate_size    # 3072
-    BertConfig.from_json_file("bert_config.json").to_json_string()
+    >>> config = BertConfig(vocab_size=5, hidden_size=6, num_attention_heads=2)
+    >>> config.embedding_width, config.intermediate_size  # E, I
+    (6, 3072)
+    >>> BertConfig.from_dict({**config.to_dict(), "hidden_size": 8}).hidden_size
+    8
 
 As in the original, fields can be set one after the other, also to values that
 do not fit each other yet. They are checked where a model is made of them and
@@ -14,11 +17,11 @@ import copy
 import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bert_keras3.safekeeping.errors import UserError
-from modeling.activations import get_activation
+from modeling.activations import Activation, get_activation
 
 _SIZES = (
     "vocab_size",
@@ -48,7 +51,7 @@ class BertConfig:
     num_hidden_layers: int
     num_attention_heads: int
     intermediate_size: int
-    hidden_act: str | Callable[..., Any]
+    hidden_act: str | Activation
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
     max_position_embeddings: int
@@ -65,7 +68,7 @@ class BertConfig:
         num_hidden_layers: int = 12,
         num_attention_heads: int = 12,
         intermediate_size: int = 3072,
-        hidden_act: str | Callable[..., Any] = "gelu",
+        hidden_act: str | Activation = "gelu",
         hidden_dropout_prob: float = 0.1,
         attention_probs_dropout_prob: float = 0.1,
         max_position_embeddings: int = 512,
@@ -78,8 +81,8 @@ class BertConfig:
         """Makes a configuration; the defaults are the paper's base model.
 
         Args:
-            vocab_size: number of rows of the word embedding table; None if
-                it is to be set later.
+            vocab_size: number of vectors in the word embedding table; None
+                if it is to be set later.
             hidden_size: width of every token's vector.
             num_hidden_layers: number of transformer layers.
             num_attention_heads: number of attention heads of a layer; must
@@ -95,8 +98,9 @@ class BertConfig:
             type_vocab_size: number of token types (segments).
             initializer_range: standard deviation of the truncated normal
                 that weights start from.
-            embedding_size: width of the tables, `hidden_size` by default;
-                where it is another, their vectors are mapped to that.
+            embedding_size: width of the embedding tables, by default
+                `hidden_size`; where it is another, their vectors are mapped
+                to that.
             num_hidden_groups: ALBERT's groups of layers that share weights;
                 by default every layer has its own, as a BERT's.
             inner_group_num: layers in each group, 1 by default; each of

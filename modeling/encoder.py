@@ -1,32 +1,49 @@
 """A transformer layer and the stack of them: [B, S, D] → [B, S, D].
 
 A layer is a post-LN block as in "Attention Is All You Need", section 3.1, over
-the tokens of a batch, [R, D] → [R, D]; attention itself is in `attention`.
-The stack is BERT's `num_hidden_layers` of them, or ALBERT's, of which some
-share their weights (`layer_groups`).
+the tokens of a batch, [R, D] → [R, D]. The stack is BERT's
+`num_hidden_layers` of them, or ALBERT's, of which some share their weights
+(`layer_groups`).
+
+    >>> import numpy as np
+    >>> settings = LayerSettings(
+    ...     hidden_size=6,  # D
+    ...     num_attention_heads=2,  # N
+    ...     intermediate_size=8,  # I
+    ...     intermediate_act_fn=None,
+    ...     hidden_dropout_prob=0.1,
+    ...     attention_probs_dropout_prob=0.1,
+    ...     initializer_range=0.02,
+    ... )
+    >>> encoder = TransformerEncoder(separate_layers(3, settings), 6)
+    >>> x = np.ones((2, 4, 6), "float32")  # B=2, S=4
+    >>> mask = np.array([[[1, 1, 1, 0]], [[1, 1, 0, 0]]])  # [B, 1, S]
+    >>> [tuple(layer.shape) for layer in encoder(x, mask)]
+    [(2, 4, 6), (2, 4, 6), (2, 4, 6)]
 """
 
 from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from modeling.activations import Activation, gelu
+from modeling.activations import Activation
 from modeling.attention import AttentionLayer
-from modeling.initializers import create_initializer
-from modeling.normalization import Dropout, make_layer_norm
-from modeling.rematerialization import rematerialized
-from modeling.rows import AllRows, Rows
+from modeling.keras_layers import Dropout, make_dense, make_layer_norm
+from modeling.keras_private import flatten_layers
 from modeling.shapes import (
+    Shape,
+    Tensor,
     get_shape_list,
     reshape_from_matrix,
     reshape_to_matrix,
 )
+from modeling.unpadding import PaddedLayout, TokenLayout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +53,11 @@ class LayerSettings:
     Attributes:
         hidden_size: D.
         num_attention_heads: N, which divides D.
-        intermediate_size: I, width of the feed-forward part's inner layer.
+        intermediate_size: I.
         intermediate_act_fn: its activation, or None.
-        hidden_dropout_prob: rate of what is added to a residual.
-        attention_probs_dropout_prob: rate of the attention probabilities.
+        hidden_dropout_prob: dropout rate of what is added to a residual.
+        attention_probs_dropout_prob: dropout rate of the attention
+            probabilities.
         initializer_range: standard deviation that kernels start with.
     """
 
@@ -63,21 +81,15 @@ class LayerSettings:
 
     def inner(self) -> keras.layers.Dense:
         """Makes a layer `dense`, [R, D] → [R, I], with the activation."""
-        return self._dense(self.intermediate_size, self.intermediate_act_fn)
+        return make_dense(
+            self.intermediate_size,
+            self.initializer_range,
+            self.intermediate_act_fn,
+        )
 
     def projection(self) -> keras.layers.Dense:
         """Makes a layer `dense`, [R, width] → [R, D]."""
-        return self._dense(self.hidden_size)
-
-    def _dense(
-        self, units: int, activation: Activation | None = None
-    ) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            kernel_initializer=create_initializer(self.initializer_range),
-            name="dense",
-        )
+        return make_dense(self.hidden_size, self.initializer_range)
 
 
 class ResidualOutput(keras.layers.Layer):
@@ -89,12 +101,14 @@ class ResidualOutput(keras.layers.Layer):
         self.dropout = Dropout(settings.hidden_dropout_prob)
         self.layer_norm = make_layer_norm("LayerNorm")
 
-    def build(self, x_shape: Any, residual_shape: Any) -> None:
+    def build(self, x_shape: Shape, residual_shape: Shape) -> None:
         """Makes the dense layer and the LayerNorm."""
         self.dense.build(x_shape)
         self.layer_norm.build((None, self.dense.units))
 
-    def call(self, x: Any, residual: Any, training: bool | None = None) -> Any:
+    def call(
+        self, x: Tensor, residual: Tensor, training: bool | None = None
+    ) -> Tensor:
         """[R, width] and residual [R, D] → [R, D]."""
         output = self.dropout(self.dense(x), training=training)
         return self.layer_norm(output + residual)
@@ -109,30 +123,30 @@ class SelfAttention(keras.layers.Layer):
         self.self_attention = settings.attention()
         self.output_layer = ResidualOutput(settings, name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes attention and output for inputs [R, D]."""
         self.self_attention.build(input_shape, input_shape)
         self.output_layer.build(input_shape, input_shape)
 
     def call(
         self,
-        x: Any,
-        attention_mask: Any = None,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
         *,
-        rows: Rows,
-        queries: Any = None,
-        query_rows: Rows | None = None,
+        layout: TokenLayout,
+        queries: Tensor | None = None,
+        query_layout: TokenLayout | None = None,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """As `TransformerLayer.call`."""
-        if query_rows is None:
-            queries, query_rows = x, rows
+        if query_layout is None:
+            queries, query_layout = x, layout
         context = self.self_attention(
             queries,
             x,
             attention_mask,
-            from_rows=query_rows,
-            to_rows=rows,
+            from_layout=query_layout,
+            to_layout=layout,
             training=training,
         )
         return self.output_layer(context, queries, training=training)
@@ -145,11 +159,11 @@ class Intermediate(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dense = settings.inner()
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the dense layer."""
         self.dense.build(input_shape)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """[R, D] → [R, I]."""
         return self.dense(x)
 
@@ -163,7 +177,7 @@ class TransformerLayer(keras.layers.Layer):
         self.intermediate = Intermediate(settings, name="intermediate")
         self.output_layer = ResidualOutput(settings, name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the parts for inputs [R, D]."""
         self.attention.build(input_shape)
         self.intermediate.build(input_shape)
@@ -172,22 +186,22 @@ class TransformerLayer(keras.layers.Layer):
 
     def call(
         self,
-        x: Any,
-        attention_mask: Any = None,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
         *,
-        rows: Rows,
-        queries: Any = None,
-        query_rows: Rows | None = None,
+        layout: TokenLayout,
+        queries: Tensor | None = None,
+        query_layout: TokenLayout | None = None,
         training: bool | None = None,
-    ) -> Any:
-        """Computes all rows, or only those that are asked for.
+    ) -> Tensor:
+        """Computes all tokens, or only some of them.
 
         Args:
             x: float [R, D].
             attention_mask: as for `AttentionLayer`.
-            rows: tells where in the batch the rows of x are.
-            queries: float [Q, D], the rows to compute; all of x by default.
-            query_rows: tells where those are.
+            layout: where in the batch the tokens of x are.
+            queries: float [Q, D], the tokens to compute; all by default.
+            query_layout: where in the batch those are.
             training: whether dropout is on.
 
         Returns:
@@ -196,9 +210,9 @@ class TransformerLayer(keras.layers.Layer):
         attended = self.attention(
             x,
             attention_mask,
-            rows=rows,
+            layout=layout,
             queries=queries,
-            query_rows=query_rows,
+            query_layout=query_layout,
             training=training,
         )
         return self.output_layer(
@@ -260,11 +274,11 @@ class TransformerEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self._hidden_size = hidden_size
         self._input_size = input_size or hidden_size
-        self.embedding_hidden_mapping_in: Any = None
+        self.embedding_hidden_mapping_in: keras.layers.Dense | None = None
         if self._input_size != hidden_size:
-            self.embedding_hidden_mapping_in = keras.layers.Dense(
+            self.embedding_hidden_mapping_in = make_dense(
                 hidden_size,
-                kernel_initializer=create_initializer(initializer_range),
+                initializer_range,
                 name="embedding_hidden_mapping_in",
             )
         self.transformer_layers = list(stack.layers)
@@ -272,14 +286,14 @@ class TransformerEncoder(keras.layers.Layer):
         # In a namespace, since Keras would track the layers a second time.
         self._run = types.SimpleNamespace(order=tuple(stack.order))
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes the mapping, if there is one, and all layers."""
         if self.embedding_hidden_mapping_in is not None:
             self.embedding_hidden_mapping_in.build((None, self._input_size))
         for layer in self.transformer_layers:
             layer.build((None, self._hidden_size))
 
-    def _mapped(self, matrix: Any) -> Any:
+    def _mapped(self, matrix: Tensor) -> Tensor:
         """[R, input size] → [R, D]."""
         if self.embedding_hidden_mapping_in is None:
             return matrix
@@ -287,10 +301,10 @@ class TransformerEncoder(keras.layers.Layer):
 
     def call(
         self,
-        input_tensor: Any,
-        attention_mask: Any = None,
+        input_tensor: Tensor,
+        attention_mask: Tensor | None = None,
         training: bool | None = None,
-    ) -> list[Any]:
+    ) -> list[Tensor]:
         """Runs all layers.
 
         Args:
@@ -302,142 +316,125 @@ class TransformerEncoder(keras.layers.Layer):
             float [B, S, D] for each layer that was run.
         """
         shape = get_shape_list(input_tensor, expected_rank=3)
-        rows = AllRows(shape[0], shape[1])
+        layout = PaddedLayout(shape[0], shape[1])
         # A matrix from end to end, as in the original: only attention needs
-        # to know which rows belong together.
+        # to know which tokens are of one sequence.
+        # [B, S, input size] -> [B·S, D]
         matrix = self._mapped(reshape_to_matrix(input_tensor))
         outputs = []
         for layer in self._run.order:
-            matrix = self._pass(layer, matrix, attention_mask, rows, training)
+            matrix = self._run_layer(
+                layer, matrix, attention_mask, layout, training
+            )
+            # [B·S, D] -> [B, S, D]
             outputs.append(reshape_from_matrix(matrix, shape))
         return outputs
 
-    def _pass(
+    def _run_layer(
         self,
         layer: keras.layers.Layer,
-        matrix: Any,
-        attention_mask: Any,
-        rows: Rows,
+        matrix: Tensor,
+        attention_mask: Tensor | None,
+        layout: TokenLayout,
         training: bool | None,
-    ) -> Any:
-        """Runs one layer on all rows."""
+    ) -> Tensor:
+        """Runs one layer on all tokens, [R, D] → [R, D]."""
 
-        def call(x: Any) -> Any:
-            return layer(x, attention_mask, rows=rows, training=training)
+        def call(x: Tensor) -> Tensor:
+            return layer(x, attention_mask, layout=layout, training=training)
 
         if self.remat and training:
-            return rematerialized(layer, call)(matrix)
+            return _rematerialized(layer, call)(matrix)
         return call(matrix)
 
-    def encode_rows(
+    def encode_tokens(
         self,
-        matrix: Any,
-        attention_mask: Any,
-        rows: Rows,
-        positions: Any = None,
+        matrix: Tensor,
+        attention_mask: Tensor | None,
+        layout: TokenLayout,
+        positions: Tensor | None = None,
         training: bool | None = None,
-    ) -> list[Any]:
-        """Runs all layers on rows, the last one for some positions alone.
+    ) -> list[Tensor]:
+        """Runs all layers on a matrix of tokens, the last one on some alone.
 
-        The same numbers as `call`'s, but no layer works on positions without
-        a row, and the last one on none but those wanted.
+        The same numbers as `call`'s, but no layer works on positions that are
+        not in the matrix, and the last one on none but those wanted.
 
         Args:
             matrix: float [R, input size].
             attention_mask: [B, 1, S].
-            rows: where in the batch the rows are.
+            layout: where in the batch the tokens are.
             positions: int32 [B, P], for which the last layer is computed;
-                None for all rows.
+                None for all tokens.
             training: whether dropout is on.
 
         Returns:
             float [R, D] for each layer that was run; the last is [B·P, D] if
             there are `positions`.
         """
-        # A scope such as `__call__` would give: graphs that are exported tell
-        # their products apart by it.
+        # A scope such as `__call__` would give: exported graphs tell their
+        # matrix products apart by it.
         with keras.name_scope(self.name):
+            # [R, input size] -> [R, D]
             matrix = self._mapped(matrix)
             *others, last = self._run.order
             outputs = []
             for layer in others:
-                matrix = self._pass(
-                    layer, matrix, attention_mask, rows, training
+                # [R, D] -> [R, D]
+                matrix = self._run_layer(
+                    layer, matrix, attention_mask, layout, training
                 )
                 outputs.append(matrix)
-            queries = query_rows = None
+            queries = query_layout = None
             if positions is not None:
-                queries = rows.at(matrix, positions)
-                query_rows = AllRows(rows.batch, ops.shape(positions)[1])
+                # [R, D], [B, P] -> [B·P, D]
+                queries = layout.gather(matrix, positions)
+                query_layout = PaddedLayout(
+                    layout.batch, ops.shape(positions)[1]
+                )
+            # [R, D] -> [R, D], or [R, D], [B·P, D] -> [B·P, D]
             outputs.append(
                 last(
                     matrix,
                     attention_mask,
-                    rows=rows,
+                    layout=layout,
                     queries=queries,
-                    query_rows=query_rows,
+                    query_layout=query_layout,
                     training=training,
                 )
             )
             return outputs
 
 
-def transformer_model(
-    input_tensor: Any,
-    attention_mask: Any = None,
-    hidden_size: int = 768,
-    num_hidden_layers: int = 12,
-    num_attention_heads: int = 12,
-    intermediate_size: int = 3072,
-    intermediate_act_fn: Activation | None = gelu,
-    hidden_dropout_prob: float = 0.1,
-    attention_probs_dropout_prob: float = 0.1,
-    initializer_range: float = 0.02,
-    do_return_all_layers: bool = False,
-) -> Any:
-    """Runs a new encoder (original: `modeling.transformer_model`).
+def _rematerialized(
+    layer: keras.layers.Layer, call: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """Returns a call whose insides are not kept for the backward pass.
+
+    They are computed again there, with the same dropout masks.
 
     Args:
-        input_tensor: float [B, S, D].
-        attention_mask: [B, S, S]; 1 to attend, 0 not to.
-        hidden_size: D.
-        num_hidden_layers: number of layers.
-        num_attention_heads: N; must divide D.
-        intermediate_size: width of the feed-forward part's inner layer.
-        intermediate_act_fn: its activation, or None.
-        hidden_dropout_prob: rate; dropout is on whenever above 0.
-        attention_probs_dropout_prob: likewise, of the probabilities.
-        initializer_range: standard deviation that kernels start with.
-        do_return_all_layers: return every layer's output.
+        layer: what is called, for its random states.
+        call: (tensor) → tensor, a call of the layer in which every random
+            state is used once.
 
     Returns:
-        float [B, S, D], or a list of them, first layer first.
-
-    Raises:
-        ValueError: D is no multiple of N, or the input's width is not D.
+        (tensor) → tensor, with the same numbers and the same gradients.
     """
-    if hidden_size % num_attention_heads:
-        raise ValueError(
-            f"the hidden size {hidden_size} is not a multiple of the number "
-            f"of attention heads {num_attention_heads}"
-        )
-    width = get_shape_list(input_tensor, expected_rank=3)[2]
-    if width != hidden_size:
-        raise ValueError(
-            f"the input is {width} wide, the hidden size is {hidden_size}: "
-            "residuals need them to be the same"
-        )
-    settings = LayerSettings(
-        hidden_size,
-        num_attention_heads,
-        intermediate_size,
-        intermediate_act_fn,
-        hidden_dropout_prob or 0.0,
-        attention_probs_dropout_prob or 0.0,
-        initializer_range,
-    )
-    encoder = TransformerEncoder(
-        separate_layers(num_hidden_layers, settings), hidden_size
-    )
-    outputs = encoder(input_tensor, attention_mask, training=True)
-    return outputs if do_return_all_layers else outputs[-1]
+
+    def run(x: Tensor) -> Tensor:
+        # Drawn here, so that the graph has these numbers once and not anew
+        # whenever the layer is computed.
+        drawn = [
+            (part.seed_generator.state, part.seed_generator.next())
+            for part in flatten_layers(layer)
+            if isinstance(part, keras.layers.Dropout) and part.rate > 0
+        ]
+
+        def call_again(x: Tensor) -> Tensor:
+            with keras.StatelessScope(state_mapping=drawn):
+                return call(x)
+
+        return keras.remat(call_again)(x)
+
+    return run

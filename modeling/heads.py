@@ -1,7 +1,19 @@
-"""What is asked of the encoder's vectors: labels, masked words, next sentence.
+"""Heads: the encoder's vectors → logits.
 
-The weights are named as in Google's checkpoints; what the answers cost is in
-`losses`.
+For labels, masked words, the next sentence and spans. The weights are named
+as in Google's checkpoints; the losses are in `losses`.
+
+    >>> import numpy as np
+    >>> pooled_output = np.ones((2, 6), "float32")  # B=2, D=6
+    >>> tuple(SequenceClassifier(3, hidden_size=6)(pooled_output).shape)  # C=3
+    (2, 3)
+    >>> config = BertConfig(vocab_size=5, hidden_size=6)  # V=5
+    >>> vectors = np.ones((4, 6), "float32")  # [B·P, D] with P=2
+    >>> table = np.ones((5, 6), "float32")  # the word embedding table, [V, D]
+    >>> tuple(MaskedLanguageModel(config)(vectors, table).shape)
+    (4, 5)
+    >>> tuple(NextSentence(config)(pooled_output).shape)
+    (2, 2)
 """
 
 from __future__ import annotations
@@ -15,15 +27,24 @@ from keras import ops
 
 from modeling.activations import get_activation
 from modeling.config import BertConfig
-from modeling.initializers import create_initializer
-from modeling.normalization import Dropout, make_layer_norm
-from modeling.shapes import get_shape_list, reshape_to_matrix
+from modeling.keras_layers import (
+    Dropout,
+    create_initializer,
+    make_dense,
+    make_layer_norm,
+)
+from modeling.shapes import (
+    Shape,
+    Tensor,
+    get_shape_list,
+    reshape_to_matrix,
+)
 
 # The original's classifier drops this much whatever the configuration says.
 CLASSIFIER_DROPOUT_PROB = 0.1
 
 
-def gather_indexes(sequence_tensor: Any, positions: Any) -> Any:
+def gather_indexes(sequence_tensor: Tensor, positions: Tensor) -> Tensor:
     """Takes some positions of each sequence (original: `gather_indexes`).
 
     Args:
@@ -34,6 +55,7 @@ def gather_indexes(sequence_tensor: Any, positions: Any) -> Any:
         float [B·P, D].
     """
     batch, length, _ = get_shape_list(sequence_tensor, expected_rank=3)
+    # [B, P] + [B, 1] -> [B·P]; [B·S, D] -> [B·P, D]
     offsets = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
     return ops.take(
         reshape_to_matrix(sequence_tensor),
@@ -42,8 +64,9 @@ def gather_indexes(sequence_tensor: Any, positions: Any) -> Any:
     )
 
 
-def linear(x: Any, weights: Any, bias: Any) -> Any:
+def linear(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     """x·weightsᵀ + bias: the original keeps output weights as [C, D]."""
+    # [..., D] x [D, C] -> [..., C]
     return ops.matmul(x, ops.transpose(weights)) + bias
 
 
@@ -76,7 +99,9 @@ class SequenceClassifier(keras.layers.Layer):
             "zeros", shape=(num_labels,), name="output_bias"
         )
 
-    def call(self, pooled_output: Any, training: bool | None = None) -> Any:
+    def call(
+        self, pooled_output: Tensor, training: bool | None = None
+    ) -> Tensor:
         """Float [B, D] → logits [B, C]."""
         return linear(
             self.dropout(pooled_output, training=training),
@@ -91,27 +116,26 @@ class _Transform(keras.layers.Layer):
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._hidden_size = config.hidden_size
-        self.dense = keras.layers.Dense(
+        self.dense = make_dense(
             config.embedding_width,
-            activation=get_activation(config.hidden_act),
-            kernel_initializer=create_initializer(config.initializer_range),
-            name="dense",
+            config.initializer_range,
+            get_activation(config.hidden_act),
         )
         self.layer_norm = make_layer_norm("LayerNorm")
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.dense.build((None, self._hidden_size))
         self.layer_norm.build((None, self.dense.units))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return self.layer_norm(self.dense(x))
 
 
 class MaskedLanguageModel(keras.layers.Layer):
     """Logits over the vocabulary; the word embeddings are the output weights.
 
-    Original: `get_masked_lm_output`. The table is handed to the call, so it
-    stays one weight.
+    Original: `get_masked_lm_output`. The table is an argument of the call, so
+    it stays one weight.
     """
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
@@ -119,14 +143,14 @@ class MaskedLanguageModel(keras.layers.Layer):
         self._vocab_size = config.vocab_size
         self.transform = _Transform(config, name="transform")
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights."""
         self.transform.build()
         self.output_bias = self.add_weight(
             name="output_bias", shape=(self._vocab_size,), initializer="zeros"
         )
 
-    def call(self, vectors: Any, embedding_table: Any) -> Any:
+    def call(self, vectors: Tensor, embedding_table: Tensor) -> Tensor:
         """Float [R, D] and the word embedding table [V, E] → logits [R, V]."""
         return linear(
             self.transform(vectors),
@@ -147,7 +171,7 @@ class NextSentence(keras.layers.Layer):
         self._hidden_size = config.hidden_size
         self._initializer_range = config.initializer_range
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights."""
         self.output_weights = self.add_weight(
             name="output_weights",
@@ -158,7 +182,7 @@ class NextSentence(keras.layers.Layer):
             name="output_bias", shape=(2,), initializer="zeros"
         )
 
-    def call(self, pooled_output: Any) -> Any:
+    def call(self, pooled_output: Tensor) -> Tensor:
         """Float [B, D] → logits [B, 2]."""
         return linear(
             pooled_output,
@@ -169,12 +193,12 @@ class NextSentence(keras.layers.Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """One kind of head: which vectors it reads, what it makes of them.
+    """One kind of head: which vectors it reads, and its outputs.
 
     Attributes:
         reads: `POOLED`, the pooled output [B, D], or `TOKENS`, the vectors
             of all tokens.
-        outputs: names of what it makes; where there are two, each has one of
+        outputs: names of its logits; where there are two, each has one of
             the last axis' two numbers.
         in_cls: whether its weights are in the scope `cls`.
     """
@@ -223,14 +247,16 @@ class ClsHeads(keras.layers.Layer):
             # Two outputs for each token, made like the two for a sequence.
             self.span = NextSentence(config, name="squad")
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights."""
         for head in (self.masked_lm, self.next_sentence, self.span):
             if head is not None:
                 head.build()
 
-    def call(self, vectors: dict[str, Any], embedding_table: Any) -> Any:
-        """Vectors that each head reads → what it makes of them.
+    def call(
+        self, vectors: dict[str, Tensor], embedding_table: Tensor
+    ) -> dict[str, Tensor]:
+        """Vectors that each head reads → its logits.
 
         Args:
             vectors: by the name of the head: float [R, D] or [B, S, D] for
@@ -242,6 +268,7 @@ class ClsHeads(keras.layers.Layer):
         """
         logits = {}
         if self.masked_lm is not None:
+            # [R, D] x [D, V] -> [R, V]
             logits["masked_lm"] = self.masked_lm(
                 vectors["masked_lm"], embedding_table
             )

@@ -1,8 +1,31 @@
-"""ALBERT's layers, which share their weights in groups.
+"""ALBERT's layers, which share their weights in groups: [R, D] → [R, D].
 
-Lan et al. 2019, section 3.1. They compute what `TransformerLayer` does, under
-the variable names of Google's ALBERT; running them in order is `encoder`'s
-matter.
+Lan et al. 2019, section 3.1. They compute what `encoder.TransformerLayer`
+does, under the variable names of Google's ALBERT.
+
+    >>> import numpy as np
+    >>> from modeling.unpadding import PaddedLayout
+    >>> settings = LayerSettings(
+    ...     hidden_size=6,  # D
+    ...     num_attention_heads=2,  # N
+    ...     intermediate_size=8,  # I
+    ...     intermediate_act_fn=None,
+    ...     hidden_dropout_prob=0.0,
+    ...     attention_probs_dropout_prob=0.0,
+    ...     initializer_range=0.02,
+    ... )
+    >>> stack = grouped_layers(
+    ...     num_hidden_layers=4,
+    ...     num_hidden_groups=2,
+    ...     inner_group_num=1,
+    ...     settings=settings,
+    ... )
+    >>> first, second, third, fourth = stack.order
+    >>> first is second, second is third, third is fourth
+    (True, False, True)
+    >>> x = np.ones((8, 6), "float32")  # [R, D] with R = B·S = 2·4
+    >>> tuple(first(x, layout=PaddedLayout(2, 4)).shape)
+    (8, 6)
 """
 
 from __future__ import annotations
@@ -13,8 +36,9 @@ from typing import Any
 import keras
 
 from modeling.encoder import LayerSettings, Stack
-from modeling.normalization import Dropout, make_layer_norm
-from modeling.rows import Rows
+from modeling.keras_layers import Dropout, make_layer_norm
+from modeling.shapes import Shape, Tensor
+from modeling.unpadding import TokenLayout
 
 
 class _Projection(keras.layers.Layer):
@@ -24,10 +48,10 @@ class _Projection(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dense = settings.projection()
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.dense.build(input_shape)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return self.dense(x)
 
 
@@ -39,27 +63,27 @@ class _Attention(keras.layers.Layer):
         self.self_attention = settings.attention()
         self.output_layer = _Projection(settings, name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.self_attention.build(input_shape, input_shape)
         self.output_layer.build(input_shape)
 
     def call(
         self,
-        queries: Any,
-        x: Any,
-        attention_mask: Any,
+        queries: Tensor,
+        x: Tensor,
+        attention_mask: Tensor | None,
         *,
-        query_rows: Rows,
-        rows: Rows,
+        query_layout: TokenLayout,
+        layout: TokenLayout,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         return self.output_layer(
             self.self_attention(
                 queries,
                 x,
                 attention_mask,
-                from_rows=query_rows,
-                to_rows=rows,
+                from_layout=query_layout,
+                to_layout=layout,
                 training=training,
             )
         )
@@ -73,11 +97,11 @@ class _FeedForward(keras.layers.Layer):
         self.dense = settings.inner()
         self.output_layer = _Projection(settings, name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.dense.build(input_shape)
         self.output_layer.build((None, self.dense.units))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return self.output_layer(self.dense(x))
 
 
@@ -89,7 +113,7 @@ class Scope(keras.layers.Layer):
         super().__init__(name=name)
         self.parts = list(parts)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes all parts for the same input."""
         for part in self.parts:
             part.build(input_shape)
@@ -108,7 +132,7 @@ class SharedLayer(keras.layers.Layer):
         self.feed_forward_norm = make_layer_norm("LayerNorm_1")
         self.dropout = Dropout(settings.hidden_dropout_prob)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the parts for inputs [R, D]."""
         for part in (
             self.attention,
@@ -120,28 +144,30 @@ class SharedLayer(keras.layers.Layer):
 
     def call(
         self,
-        x: Any,
-        attention_mask: Any = None,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
         *,
-        rows: Rows,
-        queries: Any = None,
-        query_rows: Rows | None = None,
+        layout: TokenLayout,
+        queries: Tensor | None = None,
+        query_layout: TokenLayout | None = None,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """As `TransformerLayer.call`."""
-        if query_rows is None:
-            queries, query_rows = x, rows
+        if query_layout is None:
+            queries, query_layout = x, layout
+        # [Q, D], [R, D] -> [Q, D]
         context = self.attention(
             queries,
             x,
             attention_mask,
-            query_rows=query_rows,
-            rows=rows,
+            query_layout=query_layout,
+            layout=layout,
             training=training,
         )
         attended = self.attention_norm(
             self.dropout(context, training=training) + queries
         )
+        # [Q, D] -> [Q, I] -> [Q, D]
         (feed_forward,) = self.feed_forward.parts
         output = self.dropout(feed_forward(attended), training=training)
         return self.feed_forward_norm(output + attended)

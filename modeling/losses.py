@@ -1,36 +1,48 @@
 """Logits and labels → one number to make smaller, in float32.
 
-Each loss is the original's where it has one; where the labels come from is
-the callers' matter.
+Each loss is the original's where it has one.
+
+    >>> import numpy as np
+    >>> logits = np.array([[0.0, 0.0], [9.0, 9.0]])  # [B, C] = [2, 2]
+    >>> loss = classification_loss(logits, label_ids=np.array([0, 1]))
+    >>> print(f"{float(loss):.4f}")  # ln 2
+    0.6931
+    >>> loss = masked_lm_loss(
+    ...     np.zeros((4, 5)),  # [B·P, V] with P=2, V=5
+    ...     masked_lm_ids=np.array([[1, 3], [2, 0]]),
+    ...     masked_lm_weights=np.array([[1, 1], [1, 0]], "float32"),
+    ... )
+    >>> print(f"{float(loss):.4f}")  # ln 5
+    1.6094
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from modeling.shapes import Tensor
 
-def log_likelihood_loss(logits: Any, labels: Any) -> Any:
-    """−log softmax(logits)[label] of every row.
+
+def log_likelihood_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns −log softmax(logits)[label] of every prediction.
 
     Args:
-        logits: float [R, C].
-        labels: int [R].
+        logits: float [B, C].
+        labels: int [B].
 
     Returns:
-        float32 [R].
+        float32 [B].
     """
     # One operation, where a product with one-hot labels would go through
-    # [R, C] several times; of masked words C is the vocabulary.
+    # [B, C] several times; for masked words C is the vocabulary size.
     return ops.sparse_categorical_crossentropy(
         labels, ops.cast(logits, "float32"), from_logits=True
     )
 
 
 def classification_loss(
-    logits: Any, label_ids: Any, example_weights: Any = None
-) -> Any:
+    logits: Tensor, label_ids: Tensor, example_weights: Tensor | None = None
+) -> Tensor:
     """Mean over the batch (original: `create_model`, `run_classifier.py`).
 
     Args:
@@ -46,15 +58,15 @@ def classification_loss(
 
 
 def multi_label_loss(
-    logits: Any, labels: Any, example_weights: Any = None
-) -> Any:
-    """Mean cross-entropy of independent yes-or-no questions.
+    logits: Tensor, labels: Tensor, example_weights: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy of labels that apply or not, each by itself.
 
     Args:
         logits: float [B, C].
         labels: float [B, C] of 0 and 1.
         example_weights: float [B], or [B, C] with a weight for every
-            question, or None.
+            label, or None.
 
     Returns:
         float32 scalar, the mean over B and C.
@@ -69,8 +81,8 @@ def multi_label_loss(
 
 
 def regression_loss(
-    logits: Any, targets: Any, example_weights: Any = None
-) -> Any:
+    logits: Tensor, targets: Tensor, example_weights: Tensor | None = None
+) -> Tensor:
     """Mean squared error.
 
     Args:
@@ -85,7 +97,7 @@ def regression_loss(
     return _mean(ops.square(predicted - targets), example_weights)
 
 
-def _mean(losses: Any, weights: Any) -> Any:
+def _mean(losses: Tensor, weights: Tensor) -> Tensor:
     return ops.mean(losses if weights is None else losses * weights)
 
 
@@ -94,23 +106,24 @@ NO_PREDICTIONS = 1e-5
 
 
 def masked_lm_loss(
-    logits: Any,
-    masked_lm_ids: Any,
-    masked_lm_weights: Any,
-    denominator: Any = None,
-) -> Any:
+    logits: Tensor,
+    masked_lm_ids: Tensor,
+    masked_lm_weights: Tensor,
+    denominator: Tensor | None = None,
+) -> Tensor:
     """Σ(w·ℓ) / (Σw + 1e-5) (original: `get_masked_lm_output`).
 
     Args:
         logits: float [B·P, V].
         masked_lm_ids: int32 [B, P].
         masked_lm_weights: float32 [B, P], 0 where a position is padding.
-        denominator: float32 scalar to divide by where these are but a part
-            of a batch; by default Σw + 1e-5.
+        denominator: float32 scalar to divide by where these are a
+            micro-batch or a shard of a batch; by default Σw + 1e-5.
 
     Returns:
         float32 scalar.
     """
+    # [B·P, V], [B·P] -> [B·P]
     losses = log_likelihood_loss(logits, ops.reshape(masked_lm_ids, (-1,)))
     weights = ops.reshape(masked_lm_weights, (-1,))
     if denominator is None:
@@ -118,7 +131,7 @@ def masked_lm_loss(
     return ops.sum(weights * losses) / denominator
 
 
-def next_sentence_loss(logits: Any, next_sentence_labels: Any) -> Any:
+def next_sentence_loss(logits: Tensor, next_sentence_labels: Tensor) -> Tensor:
     """Mean over the batch (original: `get_next_sentence_output`).
 
     Args:

@@ -1,19 +1,37 @@
 """Shapes of tensors: what is known, what must be, and [B, S, D] ⇄ [B·S, D].
 
-The original's four helpers, on eager tensors, graph tensors and Keras
-symbols alike.
+The original's four helpers. They take eager tensors, tensors of a graph and
+Keras' symbolic tensors alike.
+
+    >>> import numpy as np
+    >>> x = np.zeros((2, 4, 6))  # B=2, S=4, D=6
+    >>> get_shape_list(x, expected_rank=3)
+    [2, 4, 6]
+    >>> matrix = reshape_to_matrix(x)
+    >>> tuple(matrix.shape)
+    (8, 6)
+    >>> tuple(reshape_from_matrix(matrix, [2, 4, 6]).shape)
+    (2, 4, 6)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras import ops
 
+Tensor: TypeAlias = Any
+"""Whatever `keras.ops` takes: a tensor of the backend, eager or of a graph, a
+symbolic `keras.KerasTensor`, a variable, or a NumPy array. These have no type
+in common."""
+
+Shape: TypeAlias = "tuple[int | None, ...]"
+"""The shape that a layer is built for; None where any size will do."""
+
 
 def get_shape_list(
-    tensor: Any,
+    tensor: Tensor,
     expected_rank: int | Sequence[int] | None = None,
     name: str | None = None,
 ) -> list[Any]:
@@ -26,7 +44,7 @@ def get_shape_list(
 
     Returns:
         One entry a dimension: an int where it is known, else a scalar
-        int32 tensor (None for a Keras symbol, which has no values).
+        int32 tensor (None for a symbolic tensor, which has no values).
 
     Raises:
         ValueError: the rank is another than expected.
@@ -37,7 +55,7 @@ def get_shape_list(
 
 
 def assert_rank(
-    tensor: Any,
+    tensor: Tensor,
     expected_rank: int | Sequence[int],
     name: str | None = None,
 ) -> None:
@@ -63,14 +81,14 @@ def assert_rank(
         )
 
 
-def _name_of(tensor: Any) -> str:
+def _name_of(tensor: Tensor) -> str:
     try:
         return str(tensor.name)
     except AttributeError:  # eager tensors have no name
         return "input"
 
 
-def reshape_to_matrix(input_tensor: Any) -> Any:
+def reshape_to_matrix(input_tensor: Tensor) -> Tensor:
     """[..., D] → [R, D] (original: `modeling.reshape_to_matrix`).
 
     Args:
@@ -94,8 +112,8 @@ def reshape_to_matrix(input_tensor: Any) -> Any:
 
 
 def reshape_from_matrix(
-    output_tensor: Any, orig_shape_list: Sequence[Any]
-) -> Any:
+    output_tensor: Tensor, orig_shape_list: Sequence[int | Tensor]
+) -> Tensor:
     """[R, D] → [..., D] (original: `modeling.reshape_from_matrix`).
 
     Args:

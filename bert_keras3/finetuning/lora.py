@@ -14,6 +14,7 @@ import keras
 from safetensors.numpy import save_file
 
 from modeling import BertWithHeads
+from modeling.keras_private import flatten_layers
 
 
 def add_lora(model: BertWithHeads, rank: int) -> None:
@@ -58,6 +59,6 @@ def save_lora(path: str | os.PathLike[str], model: BertWithHeads) -> None:
 def _dense_layers(model: BertWithHeads) -> list[keras.layers.Dense]:
     return [
         layer
-        for layer in model.bert._flatten_layers()
+        for layer in flatten_layers(model.bert)
         if isinstance(layer, keras.layers.Dense)
     ]

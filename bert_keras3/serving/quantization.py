@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
 from modeling import BertWithHeads
+from modeling.keras_private import flatten_layers
 
 INT8 = "int8"
 MODES = (INT8,)
@@ -31,7 +32,7 @@ def quantize_dense_layers(model: BertWithHeads) -> None:
     Args:
         model: changed in place; it can no longer be trained.
     """
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Dense):
             layer.quantize(INT8)
 

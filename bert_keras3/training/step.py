@@ -22,7 +22,8 @@ from bert_keras3.training.concurrency import (
     split,
 )
 from bert_keras3.training.devices import ONE_DEVICE, Devices, Part
-from modeling.normalization import Dropout
+from modeling.keras_layers import Dropout
+from modeling.keras_private import flatten_layers
 
 # (model, features, training) → float32 scalar, a mean over the examples.
 LossFunction = Callable[[keras.Model, Mapping[str, Any], bool], Any]
@@ -100,7 +101,7 @@ class TrainStep:
         self._optimizer = optimizer
         self._settings = settings or StepSettings()
         if self._settings.jit_compile:
-            for layer in model._flatten_layers():
+            for layer in flatten_layers(model):
                 if isinstance(layer, Dropout):
                     layer.compiled = True
         self._devices = devices

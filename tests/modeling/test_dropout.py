@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modeling.normalization import Dropout
+from modeling.keras_layers import Dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_it_drops_at_its_rate_and_keeps_the_mean(rate):
+def test_it_drops_at_its_dropout_rate_and_keeps_the_mean(rate):
     dropped = Dropout(rate, seed=3)(
         np.ones((999, 301), np.float32), training=True
     ).numpy()
@@ -20,7 +20,7 @@ def test_it_drops_at_its_rate_and_keeps_the_mean(rate):
     is_zero = dropped == 0
     assert abs(is_zero.mean() - rate) < 5 * error + 1 / 65536
     assert abs(dropped.mean() - 1) < 5 * error / (1 - rate)
-    # Neighbours, whose bits come from one draw, know nothing of each other.
+    # Neighbours, whose bits come from one draw, are independent.
     flat = is_zero.reshape(-1)
     both = (flat[:-1] & flat[1:]).mean()
     assert abs(both - rate**2) < 5 * np.sqrt(rate**2 / number) + 1e-4
@@ -43,7 +43,7 @@ def test_layers_drop_independently_of_each_other():
     assert abs(correlations).max() < 5 / np.sqrt(x.size)
 
 
-def test_it_does_nothing_outside_of_training_or_at_rate_0():
+def test_it_does_nothing_outside_of_training_or_at_dropout_rate_0():
     x = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(Dropout(0.5)(x), x)
     np.testing.assert_array_equal(Dropout(0.0)(x, training=True), x)

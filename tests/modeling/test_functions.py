@@ -40,7 +40,7 @@ def test_mask_of_keys_is_spread_over_queries():
     np.testing.assert_array_equal(mask, [[[1, 0], [1, 0], [1, 0]]])
 
 
-def test_embedding_lookup_returns_rows_of_its_table():
+def test_embedding_lookup_returns_vectors_of_its_table():
     ids = np.array([[2, 0], [1, 2]], np.int32)
     output, table = modeling.embedding_lookup(ids, 3, embedding_size=4)
     np.testing.assert_array_equal(output, np.asarray(table)[ids])

@@ -38,10 +38,10 @@ INPUTS = {
     importlib.util.find_spec("jax") is None, reason="needs the package jax"
 )
 def test_the_same_outputs_as_on_tensorflow(tmp_path):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     model = BertModel(CONFIG)
     for weight in model.weights:  # every one told apart, biases too
-        weight.assign(weight + chance.normal(0, 0.1, weight.shape))
+        weight.assign(weight + rng.normal(0, 0.1, weight.shape))
     given, computed = tmp_path / "given.npz", tmp_path / "computed.npz"
     np.savez(
         given,

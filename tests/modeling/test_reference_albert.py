@@ -80,7 +80,7 @@ def test_outputs_without_work_on_the_padding(case: Case) -> None:
     )
     mask = inputs["input_mask"][..., None]
     np.testing.assert_allclose(
-        case.model.encode(inputs, tokens=True).sequence_output,
+        case.model.encode(inputs, outputs=["tokens"]).sequence_output,
         whole * mask,
         atol=TOLERANCE,
     )

@@ -14,6 +14,7 @@ from bert_keras3.training.predict import Predictor
 from bert_keras3.training.settings import PRECISIONS
 from bert_keras3.training.step import StepSettings, TrainStep
 from modeling import BertConfig, BertWithHeads
+from modeling.keras_private import flatten_layers
 from modeling.losses import classification_loss
 
 CONFIG = BertConfig(
@@ -41,7 +42,7 @@ def make_model(precision="off", dropout=0.0):
     keras.utils.set_random_seed(1)
     with computing_in(precision):
         model = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = dropout
     return model

@@ -1,4 +1,4 @@
-"""The path without padding against the plain one: equal, gradients too."""
+"""Encoding without padding against the plain way: equal, gradients too."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import tensorflow as tf
 from modeling import BertConfig, BertModel, BertWithHeads
 from modeling.heads import gather_indexes
 from modeling.losses import masked_lm_loss, next_sentence_loss
-from modeling.rows import AllRows, RealRows
+from modeling.unpadding import PaddedLayout, UnpaddedLayout
 
 MASK = np.array([[1, 1, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]], np.int32)
 POSITIONS = np.array([[0, 3, 5, 0], [1, 1, 4, 0]] * 3, np.int32)
 
 
-def test_real_rows_are_the_unmasked_the_first_and_those_of_empty_sequences():
-    positions = np.arange(12, dtype=np.float32)[:, None]
-    rows = RealRows(MASK)
-    matrix = rows.pick(positions[:, 0].reshape(3, 4))[:, None]
+def test_the_matrix_has_real_first_and_empty_sequences_tokens():
+    numbers = np.arange(12, dtype=np.float32)[:, None]
+    layout = UnpaddedLayout(MASK)
+    matrix = layout.unpad(numbers[:, 0].reshape(3, 4))[:, None]
     np.testing.assert_array_equal(matrix[:, 0], [0, 1, 4, 5, 7, 8, 9, 10, 11])
-    np.testing.assert_array_equal(rows.columns, [0, 1, 0, 1, 3, 0, 1, 2, 3])
+    np.testing.assert_array_equal(layout.positions, [0, 1, 0, 1, 3, 0, 1, 2, 3])
     np.testing.assert_array_equal(
-        rows.spread(matrix)[..., 0],
+        layout.pad(matrix)[..., 0],
         [[0, 1, 0, 0], [4, 5, 0, 7], [8, 9, 10, 11]],
     )
-    asked = np.array([[1, 0], [3, 0], [0, 2]])
-    for one in (rows, AllRows(3, 4)):
-        of_all = matrix if one is rows else positions
+    wanted = np.array([[1, 0], [3, 0], [0, 2]])
+    for one in (layout, PaddedLayout(3, 4)):
+        of_all = matrix if one is layout else numbers
         np.testing.assert_array_equal(
-            one.at(of_all, asked)[:, 0], [1, 0, 7, 4, 8, 10]
+            one.gather(of_all, wanted)[:, 0], [1, 0, 7, 4, 8, 10]
         )
 
 
-def test_positions_that_are_asked_for_have_rows_whatever_the_mask_says():
-    positions = np.arange(12, dtype=np.float32)[:, None]
-    asked = np.array([[3, 1], [0, 2], [0, 0]], np.int32)
-    rows = RealRows(MASK, asked)
-    matrix = rows.pick(positions[:, 0].reshape(3, 4))[:, None]
+def test_wanted_positions_are_in_the_matrix_whatever_the_mask_says():
+    numbers = np.arange(12, dtype=np.float32)[:, None]
+    wanted = np.array([[3, 1], [0, 2], [0, 0]], np.int32)
+    layout = UnpaddedLayout(MASK, wanted)
+    matrix = layout.unpad(numbers[:, 0].reshape(3, 4))[:, None]
     np.testing.assert_array_equal(
         matrix[:, 0], [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     )
     np.testing.assert_array_equal(
-        rows.at(matrix, asked)[:, 0], [3, 1, 4, 6, 8, 8]
+        layout.gather(matrix, wanted)[:, 0], [3, 1, 4, 6, 8, 8]
     )
 
 
@@ -100,7 +100,7 @@ def test_without_a_mask_too(model, inputs):
         model.encode(ids).pooled_output, plain["pooled_output"], atol=1e-6
     )
     np.testing.assert_allclose(
-        model.encode(ids, tokens=True).sequence_output,
+        model.encode(ids, outputs=["tokens"]).sequence_output,
         plain["sequence_output"],
         atol=1e-6,
     )
@@ -121,7 +121,7 @@ def test_vectors_at_positions_equal_those_of_the_plain_path(
     fast = model.encode(
         inputs, positions=POSITIONS, training=training, unpad=unpad
     )
-    # Padding that is asked for, too.
+    # Positions of padding, too.
     np.testing.assert_allclose(
         fast.vectors,
         gather_indexes(plain["sequence_output"], POSITIONS),
@@ -134,7 +134,7 @@ def test_vectors_at_positions_equal_those_of_the_plain_path(
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("labels", ["labels", "token_labels"])
-def test_every_head_gets_the_numbers_of_the_plain_path(
+def test_every_head_gives_the_logits_of_the_plain_path(
     config, inputs, labels, training
 ):
     inputs["input_mask"][3, 0] = 1
@@ -148,12 +148,12 @@ def test_every_head_gets_the_numbers_of_the_plain_path(
     real = inputs["input_mask"].astype(bool)
     real[:, 0] = True
     for name, expected in plain.items():
-        answer, expected = fast[name].numpy(), expected.numpy()
-        assert answer.shape == expected.shape, name
+        logits, expected = fast[name].numpy(), expected.numpy()
+        assert logits.shape == expected.shape, name
         if expected.shape[:2] == real.shape:
-            assert not answer[~real].any(), name
-            answer, expected = answer[real], expected[real]
-        np.testing.assert_allclose(answer, expected, atol=1e-6, err_msg=name)
+            assert not logits[~real].any(), name
+            logits, expected = logits[real], expected[real]
+        np.testing.assert_allclose(logits, expected, atol=1e-6, err_msg=name)
 
 
 def assert_equal_gradients(variables, plain_loss, fast_loss):
@@ -250,7 +250,7 @@ def test_layers_and_attention_maps_are_those_of_the_plain_path(
     model = BertModel(config)
     inputs["input_mask"][3, 0] = 1
     plain = model(inputs)
-    encoded = model.encode(inputs, layers=True, attention=True, unpad=unpad)
+    encoded = model.encode(inputs, outputs=["layers", "attention"], unpad=unpad)
     real = inputs["input_mask"].astype(bool)
     real[:, 0] = True
     assert len(encoded.layers) == len(encoded.attention) == 3
@@ -258,7 +258,7 @@ def test_layers_and_attention_maps_are_those_of_the_plain_path(
         encoded.layers, plain["all_encoder_layers"], strict=True
     ):
         np.testing.assert_allclose(
-            encoded.rows.spread(layer)[real], expected[real], atol=1e-6
+            encoded.layout.pad(layer)[real], expected[real], atol=1e-6
         )
     first = model.encoder.transformer_layers[0].attention.self_attention
     hidden = plain["embedding_output"]
@@ -282,9 +282,14 @@ def test_layers_and_attention_maps_are_those_of_the_plain_path(
 
 
 def test_nothing_is_recorded_unless_attention_is_wanted(model, inputs):
-    assert model.encode(inputs, tokens=True).attention is None
+    assert model.encode(inputs, outputs=["tokens"]).attention is None
     assert model.encode(inputs).tokens is None
-    assert model.encode(inputs, tokens=True).layers is None
+    assert model.encode(inputs, outputs=["tokens"]).layers is None
+
+
+def test_an_unknown_output_is_refused(model, inputs):
+    with pytest.raises(ValueError, match="no output 'token'; it has tokens"):
+        model.encode(inputs, outputs=["token"])
 
 
 @pytest.mark.slow

@@ -1,11 +1,23 @@
-"""LayerNorm and dropout, which always come together in BERT."""
+"""Keras' dense layer, LayerNorm and dropout as BERT has them.
+
+>>> import numpy as np
+>>> x = np.array([[1.0, 3.0], [5.0, 5.0]], "float32")  # [R, width] = [2, 2]
+>>> print(np.round(make_layer_norm()(x)) + 0.0)
+[[-1.  1.]
+ [ 0.  0.]]
+>>> tuple(make_dense(6, initializer_range=0.02)(x).shape)  # D=6
+(2, 6)
+>>> bool(np.isin(Dropout(0.5)(x, training=True), [0, 2, 6, 10]).all())
+True
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from modeling.activations import Activation
+from modeling.shapes import Tensor
 
 LAYER_NORM_EPSILON = 1e-12
 
@@ -13,14 +25,54 @@ LAYER_NORM_EPSILON = 1e-12
 _DRAWS = 1 << 16
 
 
+def create_initializer(
+    initializer_range: float = 0.02,
+) -> keras.initializers.Initializer:
+    """Returns a truncated normal (original: `create_initializer`).
+
+    A Keras initializer draws the same numbers each time it is called, so
+    every weight needs one of its own.
+
+    Args:
+        initializer_range: standard deviation before truncation at two of
+            them.
+    """
+    return keras.initializers.TruncatedNormal(stddev=initializer_range)
+
+
+def make_dense(
+    units: int,
+    initializer_range: float,
+    activation: Activation | str | None = None,
+    name: str = "dense",
+) -> keras.layers.Dense:
+    """Returns a dense layer, [R, width] → [R, units].
+
+    Its weights are `kernel` [width, units], which starts as a truncated
+    normal, and `bias` [units], which starts at 0.
+
+    Args:
+        units: width of the output.
+        initializer_range: standard deviation that the kernel starts with.
+        activation: a function, its name in Keras, or None.
+        name: of the layer.
+    """
+    return keras.layers.Dense(
+        units,
+        activation=activation,
+        kernel_initializer=create_initializer(initializer_range),
+        name=name,
+    )
+
+
 class LayerNorm(keras.layers.LayerNormalization):
     """Keras' LayerNorm with a gradient that keeps its input and no more.
 
-    That of Keras' own keeps several tensors of that size, and takes more
-    passes over memory.
+    Keras' own gradient keeps several tensors of that size and reads and
+    writes memory more often.
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Float [..., width] → the same shape, computed in float32 or more."""
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         # Read here: a function with its own gradient may not read weights.
@@ -29,8 +81,8 @@ class LayerNorm(keras.layers.LayerNormalization):
         )
 
         @ops.custom_gradient
-        def normalize(x: Any, gamma: Any, beta: Any) -> Any:
-            def gradient(*upstream: Any) -> tuple[Any, Any, Any]:
+        def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+            def gradient(*upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
                 return _gradients(x, gamma, self.epsilon, upstream[-1])
 
             output = ops.layer_normalization(
@@ -43,8 +95,8 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 
 def _gradients(
-    x: Any, gamma: Any, epsilon: float, upstream: Any
-) -> tuple[Any, Any, Any]:
+    x: Tensor, gamma: Tensor, epsilon: float, upstream: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the gradients of LayerNorm's x [..., width], γ and β [width]."""
     width = gamma.shape[0]
     centred = x - ops.mean(x, axis=-1, keepdims=True)
@@ -69,19 +121,6 @@ def make_layer_norm(name: str | None = None) -> LayerNorm:
     return LayerNorm(axis=-1, epsilon=LAYER_NORM_EPSILON, name=name)
 
 
-def layer_norm(input_tensor: Any, name: str | None = None) -> Any:
-    """Normalises the last axis with new weights (original: `layer_norm`).
-
-    Args:
-        input_tensor: float tensor [..., width].
-        name: of the layer that is made.
-
-    Returns:
-        A tensor of the same shape.
-    """
-    return make_layer_norm(name)(input_tensor)
-
-
 class Dropout(keras.layers.Dropout):
     """Keras' dropout for fewer random bits: 16 for each value.
 
@@ -90,12 +129,12 @@ class Dropout(keras.layers.Dropout):
 
     Attributes:
         compiled: whether XLA compiles the layer. Then it is Keras' own, since
-            XLA cannot draw bits for a number of rows that it does not know.
+            XLA cannot draw bits for a number of tokens that it does not know.
     """
 
     compiled = False
 
-    def call(self, inputs: Any, training: bool | None = False) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         """Float of any shape → the same shape; drops in training."""
         below = round(self.rate * _DRAWS)
         if (
@@ -119,28 +158,3 @@ class Dropout(keras.layers.Dropout):
         scaled = inputs * tf.constant(_DRAWS / (_DRAWS - below), inputs.dtype)
         # Keeps a byte a value for the backward pass; a product keeps four.
         return tf.where(is_kept, scaled, tf.zeros_like(scaled))
-
-
-def dropout(input_tensor: Any, dropout_prob: float | None) -> Any:
-    """Drops values, always (original: `dropout`).
-
-    There is no training flag: a rate of 0 or None is what turns it off.
-
-    Args:
-        input_tensor: float tensor of any shape.
-        dropout_prob: the probability of dropping a value, not of keeping it.
-
-    Returns:
-        A tensor of the same shape; kept values are scaled by
-        1 / (1 − dropout_prob).
-    """
-    if not dropout_prob:
-        return input_tensor
-    return Dropout(dropout_prob)(input_tensor, training=True)
-
-
-def layer_norm_and_dropout(
-    input_tensor: Any, dropout_prob: float | None, name: str | None = None
-) -> Any:
-    """LayerNorm, then dropout (original: `layer_norm_and_dropout`)."""
-    return dropout(layer_norm(input_tensor, name), dropout_prob)

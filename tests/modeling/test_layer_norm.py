@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modeling.normalization import LAYER_NORM_EPSILON, make_layer_norm
+from modeling.keras_layers import LAYER_NORM_EPSILON, make_layer_norm
 
 
 def norms(width):
