@@ -1,11 +1,11 @@
-r"""Converts a BERT or ALBERT checkpoint to another format, or tells what it is.
+r"""Converts a BERT or ALBERT checkpoint to another format, or describes it.
 
     python convert_checkpoint.py --input=uncased_L-12_H-768_A-12 \
-        --output=out --format=huggingface --verify
+        --output=converted --format=huggingface --verify
     python convert_checkpoint.py --inspect=uncased_L-12_H-768_A-12
 
-The input may be Google's, a Hugging Face folder or a Keras file, a .zip or an
-https:// address of one, or the name of a model that Google has published.
+The checkpoint is a file, a folder or, as here, the name of a model that Google
+published, which is downloaded if there is no such folder.
 """
 
 from __future__ import annotations
@@ -31,92 +31,98 @@ class Conversion:
 
     input: str | None = flag(
         None,
-        "Checkpoint to convert: a Google checkpoint, a Hugging Face folder, "
-        "a .keras or .h5 file, a .zip file or an https:// address of one of "
-        "these, or the name of a model that Google published.",
+        "Checkpoint to convert: a Google checkpoint, a Hugging Face folder, a "
+        ".keras or .weights.h5 file, a .zip archive of one of these or its "
+        "https:// address, or the name of a model published by Google, such "
+        "as uncased_L-12_H-768_A-12, which is downloaded. Needed unless "
+        "--inspect is given.",
         group="What to do",
     )
     output: str | None = flag(
         None,
         "Folder to write, which must not exist yet; with --format=keras also "
-        "a file name that ends in .keras or .weights.h5.",
+        "a file name that ends in .keras or .weights.h5. Needed unless "
+        "--inspect is given.",
         group="What to do",
     )
     format: str | None = flag(
         None,
         "Format to write. google: bert_model.ckpt, bert_config.json and "
-        "vocab.txt; huggingface: a folder that transformers loads; keras: a "
-        "folder or a .keras or .weights.h5 file.",
+        "vocab.txt; huggingface: a folder that the package transformers "
+        "loads; keras: a folder or a .keras or .weights.h5 file. Needed "
+        "unless --inspect is given.",
         group="What to do",
         choices=("google", "huggingface", "keras"),
     )
     inspect: str | None = flag(
         None,
         "Checkpoint to describe instead of converting one: its format, "
-        "sizes, heads and vocabulary.",
+        "configuration, heads and vocabulary. It is named as for --input.",
         group="What to do",
     )
     task: str | None = flag(
         None,
-        "With --inspect: list the weights that this task would miss or not "
-        "use.",
-        group="What to do",
+        "With --inspect: also list the weights that this task would lack or "
+        "leave unused.",
+        group="Inspection",
         choices=tuple(TASKS),
     )
     json: bool = flag(
         False,
-        "With --inspect: print JSON instead of tables.",
-        group="What to do",
+        "With --inspect: print JSON instead of tables, with the weights for "
+        "all tasks.",
+        group="Inspection",
     )
     verify: bool = flag(
         False,
-        "Run the same inputs through the input's model and the converted "
-        "one; if an output differs by more than 1e-5, nothing is written.",
+        "Run the original and the converted model on the same inputs; if an "
+        "output differs by more than 1e-5, nothing is written.",
         group="What to do",
     )
     bert_config_file: str | None = flag(
         None,
-        "JSON file with the sizes of the model (bert_config.json). By "
-        "default the one beside --input.",
+        "JSON file with the model configuration: number of layers, hidden "
+        "size and so on (bert_config.json). By default the one beside --input.",
         group="Model",
         aliases=("albert_config_file",),
     )
     vocab_file: str | None = flag(
         None,
-        "Vocabulary of the model. By default the one beside --input.",
+        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
+        "file. By default the one beside --input.",
         group="Model",
         aliases=("spm_model_file",),
     )
     with_optimizer: bool = flag(
         False,
-        "Keep the optimizer's moments and the number of steps done "
-        "(--format=google only). By default they are left out.",
+        "Keep the optimizer's moments and the number of training steps; only "
+        "with --format=google. By default they are left out.",
         group="Model",
     )
     architecture: str | None = flag(
         None,
-        "Name of the architecture to write into config.json, where the "
-        "weights fit several: classifiers of texts and of tokens have the "
-        "same. By default the one that the input names, else the first that "
-        "fits.",
+        "Model class to write into config.json where the weights fit several, "
+        "as those of text and of token classifiers do. By default the one "
+        "that the input names, else the first of the list that fits.",
         group="Model",
         choices=tuple(ARCHITECTURES),
     )
     labels_file: str | None = flag(
         None,
-        "File with the names of the classes, one a line, in the order of the "
-        "model's outputs.",
+        "File with the class names, one per line, in the order of the model's "
+        "outputs. By default the names that --input holds.",
         group="Model",
     )
     add_tokens: str | None = flag(
         None,
-        "File with new words for the vocabulary, one a line. The embedding "
-        "of each starts as the mean of those of its pieces.",
+        "Text file with new words for the vocabulary, one per line. The "
+        "embedding of each starts as the mean of the embeddings of its "
+        "WordPiece tokens.",
         group="Vocabulary",
     )
     report_text: str | None = flag(
         None,
-        "Text file; for it the average number of tokens of a word before and "
+        "Text file for which the average number of tokens per word before and "
         "after --add_tokens is reported.",
         group="Vocabulary",
     )

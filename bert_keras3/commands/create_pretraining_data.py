@@ -1,4 +1,4 @@
-r"""Makes TFRecord files for pretraining out of text: sentences and masks.
+r"""Converts text to TFRecord files of masked inputs for run_pretraining.py.
 
     python create_pretraining_data.py --input_file=a.txt,b.txt \
         --output_file=out.tfrecord --vocab_file=vocab.txt
@@ -7,8 +7,9 @@ r"""Makes TFRecord files for pretraining out of text: sentences and masks.
         --masking=whole_word --segmenter=jieba --num_workers=8 \
         --num_shards=64 --compression=GZIP
 
-The text has a sentence on each line and an empty line between documents.
-The first command writes the records of the original's script, one by one.
+The text has one sentence per line and an empty line between documents. The
+first command writes exactly the records of google-research/bert. The second is
+for a large Chinese corpus and needs jieba (pip install '.[chinese]').
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Learns a WordPiece vocabulary from text, or adds words to a trained one.
+r"""Learns a WordPiece vocabulary from text, or adds words to an existing one.
 
     python create_vocab.py --input_file='corpus/*.txt' \
         --output_file=vocab.txt --vocab_size=30522
@@ -6,8 +6,9 @@ r"""Learns a WordPiece vocabulary from text, or adds words to a trained one.
         --base_vocab_file=uncased_L-12_H-768_A-12/vocab.txt \
         --output_file=vocab.txt
 
-The second gives the [unused] entries of a model's vocabulary to words of the
-text; all other ids stay, so the model's checkpoint fits as before.
+The first command needs the package tokenizers (pip install '.[vocabulary]').
+The second replaces [unused] entries of a model's vocabulary by words of the
+text. All other ids stay the same, so the checkpoint of the model still fits.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def run(main: Callable[[], None], command: Command) -> NoReturn:
     def without_rest(rest: list[str]) -> None:
         if rest:
             raise UserError(
-                f"{rest[0]!r} is no flag; flags are written --name=value "
+                f"{rest[0]!r} is not a flag; flags are written --name=value "
                 "(--help lists them)"
             )
         main()

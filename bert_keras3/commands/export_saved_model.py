@@ -1,11 +1,12 @@
-r"""Exports a trained classifier: raw text in, labels and probabilities out.
+r"""Exports a trained classifier for use in other programs and servers.
 
     python export_saved_model.py --model_dir=out --export_dir=exported
     python export_saved_model.py --model_dir=out --export_dir=exported \
         --format=onnx
 
-The first writes the SavedModel exported/1 (or 2, 3, …), tokenizer inside;
-docs/serving.md tells how to ask it, from Python and over a network.
+The first command writes exported/1 (or 2, 3, …), a TensorFlow SavedModel that
+takes raw text and returns labels and probabilities. docs/serving.md shows how
+to use the exported models, from Python and over a network.
 """
 
 from __future__ import annotations
@@ -21,34 +22,36 @@ class Export:
     """What is exported in which form."""
 
     model_dir: str = flag(
-        help="Folder of a fine-tuning run: the --output_dir that "
-        "run_classifier was given.",
+        help="Folder with a trained classifier: the --output_dir of "
+        "run_classifier.",
         group="What to do",
     )
     export_dir: str = flag(
-        help="Folder of the exported versions 1, 2, 3, …; it is made if it "
-        "does not exist.",
+        help="Folder for the exported versions, which are numbered 1, 2, 3, "
+        "…; it is created if it does not exist.",
         group="What to do",
     )
     format: str = flag(
         "saved_model",
-        "Form of the exported model. saved_model takes text, for TensorFlow "
-        "Serving; litert and onnx take token ids.",
+        "Format of the exported model. saved_model: takes raw text, for "
+        "TensorFlow Serving; litert and onnx: take token ids, for LiteRT and "
+        "ONNX Runtime. onnx needs the packages onnx and tf2onnx.",
         group="Export",
         choices=("saved_model", "litert", "onnx"),
     )
     quantize: str | None = flag(
         None,
-        "Store the kernels as 8-bit integers: a quarter of the size; faster "
-        "as litert and onnx, not as saved_model. By default they are 32-bit "
-        "numbers.",
+        "Quantize the weight matrices of dense layers to 8-bit integers, a "
+        "quarter of their size; litert quantizes the word embeddings too. "
+        "litert and onnx become faster, saved_model does not. By default "
+        "weights are float32.",
         group="Export",
         choices=("int8",),
     )
     version: int | None = flag(
         None,
-        "Number of the exported version. By default the one after the "
-        "highest in --export_dir.",
+        "Version number, from 1; the model is written into the folder of that "
+        "name in --export_dir. By default one more than the highest there.",
         group="Export",
     )
 

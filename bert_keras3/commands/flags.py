@@ -127,7 +127,8 @@ class Command:
             )
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UserError(
-                f"--{error.flagname} is no flag{hint} (--help lists the flags)"
+                f"--{error.flagname} is not a flag{hint} "
+                "(--help lists the flags)"
             ) from error
         except flags.Error as error:
             raise UserError(f"{error} (--help lists the flags)") from error
@@ -231,7 +232,7 @@ class Command:
                 "\n".join(["Flags of absl:", *self._help_of_others(width)])
             )
         if wanted and not parts:
-            return f"No flag is about {wanted!r}; --help lists all."
+            return f"No flag mentions {wanted!r}; --help lists all flags."
         if not wanted:
             parts.append(_usage(width))
         return "\n\n".join(parts)
@@ -330,7 +331,7 @@ class _Definition:
         if allowed := allowed_range(about):
             notes.append(f"{allowed[0].upper()}{allowed[1:]}.")
         if self.default is dataclasses.MISSING:
-            notes.append("Must be given.")
+            notes.append("Required.")
         elif (
             self.initial not in (None, ())
             and "by default" not in about.help.lower()
@@ -398,9 +399,10 @@ def _wrapped(head: str, text: str, width: int) -> str:
 
 def _usage(width: int) -> str:
     return textwrap.fill(
-        "Values are written --name=value or --name value; --[no]name stands "
-        "for --name, --noname, --name=true and --name=false. --help=WORD "
-        "shows only the flags about a word, --flagfile=FILE reads flags from "
-        "a file, one a line.",
+        "Values are written --name=value or --name value; a LIST is separated "
+        "by commas. --[no]name is a switch: --name or --name=true turns it on, "
+        "--noname or --name=false turns it off. --help=WORD shows only the "
+        "flags that mention a word; --flagfile=FILE reads flags from a file, "
+        "one per line.",
         width,
     )

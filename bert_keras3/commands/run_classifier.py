@@ -1,11 +1,14 @@
-r"""Fine-tunes BERT to classify texts or pairs of texts; evaluates; predicts.
+r"""Fine-tunes, evaluates and applies a BERT classifier of texts or text pairs.
 
     python run_classifier.py --do_train --do_eval --train_file=tickets.csv \
         --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=out
     python run_classifier.py --do_predict --test_file=new.csv --output_dir=out
 
-Every command line of the original's script works too (--task_name=MRPC
---data_dir=… --vocab_file=… and so on).
+tickets.csv is a file of your own with a column of texts and one of labels. The
+pretrained model is a folder or, as here, the name of one that Google published,
+which is downloaded. The second command writes out/predictions.csv.
+
+Command lines for run_classifier.py of google-research/bert work unchanged.
 """
 
 from __future__ import annotations

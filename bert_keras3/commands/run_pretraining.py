@@ -1,16 +1,19 @@
-r"""Trains BERT on records of raw text: masked words and pairs of sentences.
+r"""Pretrains BERT or ALBERT: masked language model and sentence pairs.
 
     python run_pretraining.py --do_train --do_eval \
         --input_file='records/train*.tfrecord' \
         --eval_file=records/held_out.tfrecord \
         --bert_config_file=configs/bert_tiny.json --vocab_file=vocab.txt \
-        --num_train_steps=10000 --num_warmup_steps=1000 --output_dir=out
+        --num_train_steps=10000 --num_warmup_steps=1000 --output_dir=pretrained
     python run_pretraining.py --do_train --input_file=domain.tfrecord \
-        --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=out
+        --init_checkpoint=uncased_L-12_H-768_A-12 --num_train_steps=10000 \
+        --num_warmup_steps=1000 --output_dir=adapted
 
-The records are made by create_pretraining_data.py; the output folder can be
-given to every script as --init_checkpoint. Every command line of the
-original's script works too.
+The first command starts from random weights, the second from a published model.
+create_pretraining_data.py makes the records. run_classifier.py takes the output
+folder as --init_checkpoint.
+
+Command lines for run_pretraining.py of google-research/bert work unchanged.
 """
 
 from __future__ import annotations

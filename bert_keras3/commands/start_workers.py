@@ -1,12 +1,14 @@
-r"""Starts the workers of one training on this machine.
+r"""Starts several worker processes for one training run on this machine.
 
     python start_workers.py --num_workers=2 run_classifier.py --do_train \
-        --distribution=multi_worker --train_file=… --output_dir=out
+        --distribution=multi_worker --train_file=tickets.csv \
+        --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=out
     start_workers --num_workers=2 run_classifier --do_train \
-        --distribution=multi_worker --train_file=… --output_dir=out
+        --distribution=multi_worker --train_file=tickets.csv \
+        --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=out
 
-The first starts a script by its path, the second an installed command. All
-flags behind the name of the script or command are passed on to it.
+The first command starts a script by its path, the second an installed command.
+All flags after the script or command are passed on to it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class Workers:
 
     num_workers: int = flag(
         2,
-        "Number of processes to start on this machine.",
+        "Number of worker processes to start on this machine.",
         group="What to do",
         least=1,
     )

@@ -28,36 +28,39 @@ class DataChoices:
 
     task_name: str = flag(
         CSV,
-        "csv for your own files (CSV, TSV, JSON lines, …), or the name of a "
-        "benchmark whose files lie in --data_dir: CoLA, MNLI, MRPC, XNLI, "
-        "SST-2 or RTE.",
-        group="Data",
+        "Name of a benchmark whose files are in --data_dir: CoLA, MNLI, MRPC, "
+        "XNLI, SST-2 or RTE; csv for files of your own.",
+        group="Benchmarks",
     )
     data_dir: str | None = flag(
         None,
-        "Folder with the files of the benchmark that --task_name names; with "
-        "--task_name=csv, with train.csv, dev.csv and test.csv (or .tsv and "
-        "so on).",
-        group="Data",
+        "Folder with the files of the benchmark. With --task_name=csv, a "
+        "folder whose train.csv, dev.csv and test.csv (or .tsv, .txt, .json, "
+        ".jsonl) are used unless --train_file, --dev_file or --test_file "
+        "names another file.",
+        group="Benchmarks",
     )
     train_file: str | None = flag(
-        None, "File of examples to train on.", group="Data"
+        None,
+        "File with the examples to train on, one per row: CSV, TSV or JSON "
+        "lines.",
+        group="Data",
     )
     dev_file: str | None = flag(
         None,
-        "File of labelled examples to evaluate on. By default a part of the "
-        "training file is held out for that; see --dev_fraction.",
+        "File with labelled examples to evaluate on. By default a part of the "
+        "training examples is held out, as large as --dev_fraction says.",
         group="Data",
     )
     test_file: str | None = flag(
         None,
-        "File of examples to predict; it needs no labels.",
+        "File with the examples to predict; it needs no labels.",
         group="Data",
     )
     dev_fraction: float = flag(
         0.1,
-        "Share of the training file that is held out to evaluate on, if "
-        "there is --do_eval and no --dev_file.",
+        "Fraction of the training examples that is held out for evaluation, "
+        "if --do_eval is given and --dev_file is not.",
         group="Data",
         least=0,
         most=1,
@@ -65,30 +68,31 @@ class DataChoices:
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = flag(
         None,
-        "What is predicted. single_label: one of several classes; "
-        "multi_label: any number of labels; regression: a number. By default "
-        "it is detected from the labels.",
+        "Type of problem. single_label: exactly one class per example; "
+        "multi_label: any number of labels per example; regression: a number. "
+        "By default it is detected from the labels.",
         group="Columns and labels",
         choices=("single_label", "multi_label", "regression"),
     )
     label_separator: str | None = flag(
         None,
-        "What separates several labels in one cell of multi-label data, such "
-        "as a semicolon. By default it is detected.",
+        "Separator between several labels in one cell of multi-label data, "
+        "such as a semicolon. By default it is detected.",
         group="Columns and labels",
     )
     skip_labels: tuple[str, ...] = flag(
         (),
-        "Labels, separated by commas, whose examples are left out of "
-        "training and evaluation, such as - for examples without an agreed "
-        "label.",
+        "Comma-separated labels; examples with one of them are left out of "
+        "training and evaluation. In some data sets, such as SNLI, the label "
+        "- marks examples on which the annotators did not agree.",
         group="Columns and labels",
     )
     labels_file: str | None = flag(
         None,
-        "File with the names of the classes, one a line, in the order of the "
-        "model's outputs; for a classifier that is given as "
-        "--init_checkpoint and used without training.",
+        "File with the class names, one per line, in the order of the model's "
+        "outputs. Only for a classifier that is given as --init_checkpoint "
+        "and used without --do_train. By default the names that were saved "
+        "with it, or else the numbers from 0.",
         group="Columns and labels",
     )
 
@@ -99,16 +103,16 @@ class EncoderChoices(ModelChoices):
 
     do_lower_case: bool | None = flag(
         None,
-        "Whether to lower-case the text and drop accents, as uncased models "
-        "need it. By default as the files beside --init_checkpoint say.",
-        group="Model",
+        "Convert the text to lower case and strip accents, as uncased models "
+        "require. By default as the files beside --init_checkpoint say.",
+        group="Model inputs",
     )
     max_seq_length: int | None = flag(
         None,
-        "Largest number of tokens of an input, special tokens included; "
-        "longer texts are cut. By default 128, or what the model in "
-        "--output_dir was trained with.",
-        group="Model",
+        "Maximum sequence length: number of tokens per input, special tokens "
+        "included. Longer texts are truncated. By default 128, or the value "
+        "that the model in --output_dir was trained with.",
+        group="Model inputs",
     )
 
     @property
@@ -125,45 +129,50 @@ class TrainingChoices(TrainingSettings):
 
     num_train_epochs: float = flag(
         3.0,
-        "Number of epochs: how often the training examples are gone through.",
+        "Number of epochs (passes over the training examples), whole or "
+        "fractional.",
         group="Training",
         least=0,
     )
     warmup_proportion: float = flag(
         0.1,
-        "Share of the training steps in which the learning rate rises "
-        "linearly from 0.",
+        "Fraction of the training steps used for warm-up, in which the "
+        "learning rate rises linearly from 0.",
         group="Training",
         least=0,
         most=1,
     )
     class_weight: str | None = flag(
         None,
-        "balanced: weigh each example by the inverse of its class's "
-        "frequency. By default all examples weigh the same.",
-        group="Training",
+        "Class weights in the training loss of a single_label problem. "
+        "balanced: inversely proportional to the number of examples of the "
+        "class. By default all classes weigh the same.",
+        group="Further training settings",
         choices=("balanced",),
     )
     best_metric: str | None = flag(
         None,
-        "Metric that decides which evaluation's weights are kept, such as "
-        "accuracy, macro_f1, mcc or loss; needs --do_eval. By default the "
-        "usual metric of the task.",
-        group="Training",
+        "Metric by which the best weights are chosen among the evaluations "
+        "during training, such as accuracy, macro_f1, mcc or loss; needs "
+        "--do_eval. By default accuracy for single_label, micro_f1 for "
+        "multi_label, pearson for regression, and a benchmark's own metric.",
+        group="Evaluation and prediction",
     )
     early_stopping_patience: int | None = flag(
         None,
-        "Stop training after so many evaluations in a row without a better "
-        "one; needs --do_eval. By default training runs to its end.",
-        group="Training",
+        "Stop training after this many evaluations in a row without "
+        "improvement of --best_metric; needs --do_eval. By default training "
+        "runs to its end.",
+        group="Evaluation and prediction",
         least=1,
     )
     lora_rank: int | None = flag(
         None,
-        "Train the head and low-rank matrices of this rank beside the frozen "
-        "kernels (LoRA) instead of all weights; 8 is usual, with a learning "
-        "rate near 1e-3. By default all weights are trained.",
-        group="Training",
+        "Rank of low-rank adaptation (LoRA): the encoder is frozen, and only "
+        "low-rank matrices beside its weight matrices and the classification "
+        "head are trained; 8 is usual, with a learning rate near 1e-3. By "
+        "default all weights are trained.",
+        group="Further training settings",
         least=1,
     )
 
@@ -174,7 +183,8 @@ class Job(JobSettings):
 
     do_predict: bool = flag(
         False,
-        "Predict the examples of the test file.",
+        "Write predictions for the examples in --test_file to predictions.csv "
+        "in --output_dir.",
         group="What to do",
     )
     data: DataChoices
@@ -182,23 +192,24 @@ class Job(JobSettings):
     training: TrainingChoices
     predict_batch_size: int = flag(
         8,
-        "Number of examples in a batch of a prediction.",
+        "Prediction batch size: number of examples per batch.",
         group="Evaluation and prediction",
         least=1,
     )
     batch_tokens: int | None = flag(
         None,
-        "Largest number of tokens, padding included, in a batch of an "
-        "evaluation or a prediction: a batch has many short texts or few "
-        "long ones. By default --eval_batch_size and --predict_batch_size "
-        "count examples.",
+        "Maximum number of tokens, padding included, per evaluation or "
+        "prediction batch, so that a batch has many short texts or few long "
+        "ones. By default --eval_batch_size and --predict_batch_size count "
+        "examples instead.",
         group="Evaluation and prediction",
         least=1,
     )
     unpad: bool = flag(
         True,
-        "Compute nothing for padding tokens; false computes them as the "
-        "original does, with the same results.",
+        "Skip the computation for padding tokens, in training and in "
+        "prediction; false: compute it, as google-research/bert does. The "
+        "results are the same.",
         group="Speed and memory",
     )
 
@@ -209,21 +220,23 @@ class ExportFlags:
 
     do_export: bool = flag(
         False,
-        "Export the trained model as a SavedModel that takes text.",
+        "Export the trained model as a TensorFlow SavedModel that takes raw "
+        "text.",
         group="What to do",
     )
     export_dir: str | None = flag(
         None,
-        "Folder of the exported versions 1, 2, 3, … By default the folder "
-        "export in --output_dir.",
+        "Folder for the exported versions, which are numbered 1, 2, 3, …; it "
+        "is created if it does not exist. By default the folder export in "
+        "--output_dir.",
         group="Export",
     )
     quantize: str | None = flag(
         None,
-        "Store the kernels of the exported model as 8-bit integers: a "
-        "quarter of the size, not faster (export_saved_model "
-        "--format=litert writes a form that is). By default they are 32-bit "
-        "numbers.",
+        "Quantize the weight matrices of dense layers to 8-bit integers, a "
+        "quarter of their size. A SavedModel becomes smaller, not faster; for "
+        "speed use export_saved_model with --format=litert or --format=onnx. "
+        "By default weights are float32.",
         group="Export",
         choices=("int8",),
     )

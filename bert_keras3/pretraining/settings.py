@@ -22,33 +22,37 @@ class TrainingChoices(TrainingSettings):
     """How to train."""
 
     num_train_steps: int = flag(
-        100_000, "Number of training steps in all.", group="Training", least=1
+        100_000,
+        "Total number of training steps.",
+        group="Training",
+        least=1,
     )
     num_warmup_steps: int = flag(
         10_000,
-        "Number of steps in which the learning rate rises linearly from 0.",
+        "Number of warm-up steps, in which the learning rate rises linearly "
+        "from 0; usually a tenth of --num_train_steps.",
         group="Training",
         least=0,
     )
     keep_checkpoint_max: int = flag(
         5,
-        "Number of the run's newest checkpoints that are kept.",
-        group="Training",
+        "Maximum number of checkpoints that are kept; older ones are deleted.",
+        group="Checkpoints and logs",
         least=1,
     )
     checkpoint_format: str = flag(
         "google",
         "Format of the checkpoints. google: model.ckpt-STEP, one for each "
-        "save; keras and huggingface: the newest alone.",
-        group="Training",
+        "save; keras and huggingface: only the newest.",
+        group="Checkpoints and logs",
         choices=("google", "keras", "huggingface"),
     )
     with_optimizer: bool = flag(
         False,
-        "Write the optimizer's moments into the checkpoints, as the original "
-        "does (--checkpoint_format=google only). A stopped training "
-        "continues without them.",
-        group="Training",
+        "Write the optimizer's moments into the checkpoints too, as "
+        "google-research/bert does; only with --checkpoint_format=google. "
+        "Interrupted training resumes without this flag as well.",
+        group="Checkpoints and logs",
     )
 
 
@@ -68,42 +72,44 @@ class Job(JobSettings):
 
     input_file: str | None = flag(
         None,
-        "TFRecord files to train on, written by create_pretraining_data: "
-        "paths or patterns such as 'records/*.tfrecord', separated by commas.",
+        "TFRecord files to train on, made by create_pretraining_data: "
+        "comma-separated paths or glob patterns, such as 'records/*.tfrecord'.",
         group="Data",
     )
     eval_file: str | None = flag(
         None,
-        "TFRecord files to evaluate on: paths or patterns, separated by "
-        "commas. By default those of --input_file.",
+        "TFRecord files to evaluate on, made by create_pretraining_data: "
+        "comma-separated paths or glob patterns. By default those of "
+        "--input_file, whose results are too good if the model was trained on "
+        "them.",
         group="Data",
     )
     max_seq_length: int = flag(
         128,
-        "Number of tokens of a record; must be that which "
-        "create_pretraining_data was given.",
-        group="Data",
+        "Maximum sequence length: number of tokens per input, special tokens "
+        "included. Must be the value that create_pretraining_data was given.",
+        group="Model inputs",
     )
     max_predictions_per_seq: int = flag(
         20,
-        "Number of places for masked tokens in a record; must be that which "
-        "create_pretraining_data was given. With --masking, the largest "
-        "number of tokens that are masked in an input.",
-        group="Data",
+        "Maximum number of masked tokens per input. Must be the value that "
+        "create_pretraining_data was given, unless --masking draws the masks.",
+        group="Model inputs",
     )
     sentence_objective: str = flag(
         "nsp",
-        "What is predicted of pairs of texts; must be what "
-        "create_pretraining_data was given. nsp: whether the second follows "
-        "the first (next sentence prediction); sop: whether they are in "
-        "order (sentence order prediction); none: nothing.",
-        group="Data",
+        "Objective for pairs of texts. nsp: next sentence prediction, whether "
+        "the second text follows the first; sop: sentence order prediction, "
+        "whether the two are in order; none: no pairs, each input is one text "
+        "of whole sentences. Must be the value that create_pretraining_data "
+        "was given.",
+        group="Model inputs",
         choices=("nsp", "sop", "none"),
     )
     skip_corrupt: bool = flag(
         False,
-        "Leave damaged records out and report their number. By default the "
-        "first of them ends the program.",
+        "Skip damaged records, those with a wrong checksum, and report how "
+        "many there are. By default the first damaged record is an error.",
         group="Data",
     )
     model: ModelChoices
@@ -114,7 +120,8 @@ class Job(JobSettings):
     """How masks are drawn for records that have none; None: they have."""
     max_eval_steps: int = flag(
         100,
-        "Largest number of batches of an evaluation.",
+        "Maximum number of batches per evaluation; the remaining records are "
+        "left out.",
         group="Evaluation and prediction",
         least=1,
     )

@@ -24,24 +24,24 @@ class WordSettings:
 
     segmenter: str = flag(
         "none",
-        "What joins Chinese characters into words for masking. jieba needs "
-        "the package jieba (the extra chinese); with none, each character is "
-        "a word of its own.",
-        group="Words and masks",
+        "Word segmenter for Chinese text, for masking whole words. jieba "
+        "needs the package jieba; none: each Chinese character is a word of "
+        "its own.",
+        group="Words and entities",
         choices=("none", "jieba"),
     )
     word_list: str | None = flag(
         None,
-        "Text file with a word on each line, such as Chinese words of "
-        "several characters. Where they occur in the text, each is one word "
-        "for masking; where several fit, the longest.",
-        group="Words and masks",
+        "Text file with one word per line, such as Chinese words of several "
+        "characters. Where one of them occurs in the text, it is masked as "
+        "one word; where several fit, the longest.",
+        group="Words and entities",
     )
     entity_list: str | None = flag(
         None,
-        "Text file with an entity on each line, such as a name of several "
-        "words; with --masking=entity its words are masked together.",
-        group="Words and masks",
+        "Text file with one entity per line, such as a name of several words; "
+        "with --masking=entity all words of an entity are masked together.",
+        group="Words and entities",
     )
 
     @property
@@ -56,34 +56,37 @@ class MaskingSettings:
 
     strategy: str = flag(
         "token",
-        "What is masked together. token: single WordPiece tokens; "
-        "whole_word: whole words; ngram: several words in a row; entity: "
-        "whole entities. create_pretraining_data masks single tokens by "
-        "default; with none it masks nothing, so that run_pretraining can. "
-        "run_pretraining takes the masks of the records by default; with one "
-        "of the others it draws new ones while training.",
-        group="Words and masks",
+        "Which tokens are masked together. token: each WordPiece token alone; "
+        "whole_word: all tokens of a word; ngram: several consecutive words; "
+        "entity: all words of an entity; none (create_pretraining_data only): "
+        "nothing is masked, so that run_pretraining can draw the masks. By "
+        "default create_pretraining_data uses token, and run_pretraining "
+        "keeps the masks in the records. Given to run_pretraining, it draws "
+        "new masks in every epoch for records made with --masking=none.",
+        group="Masking",
         name="masking",
         choices=("token", "whole_word", "ngram", "entity", "none"),
         found_out=True,
     )
     masked_lm_prob: float = flag(
         0.15,
-        "Share of an input's tokens that are masked, [CLS] and [SEP] "
-        "counted. Above 0, at most 1.",
-        group="Words and masks",
+        "Fraction of the tokens of an input that are masked, counting [CLS] "
+        "and [SEP]. run_pretraining uses it only with --masking. Above 0, at "
+        "most 1.",
+        group="Masking",
     )
     max_predictions_per_seq: int = flag(
         20,
-        "Largest number of tokens that are masked in an input; usually "
-        "--max_seq_length times --masked_lm_prob.",
-        group="Words and masks",
+        "Maximum number of masked tokens per input, usually --max_seq_length "
+        "times --masked_lm_prob.",
+        group="Masking",
     )
     ngram_weights: tuple[float, ...] = flag(
         NGRAM_WEIGHTS,
-        "With --masking=ngram: how often 1, 2, 3, … words are masked "
-        "together, relative to each other; numbers separated by commas.",
-        group="Words and masks",
+        "Relative frequencies with which 1, 2, 3, … consecutive words are "
+        "masked together, as comma-separated numbers; only with "
+        "--masking=ngram.",
+        group="Masking",
     )
 
 
@@ -93,19 +96,19 @@ class TextSettings:
 
     do_lower_case: bool = flag(
         True,
-        "Whether to lower-case the text and drop accents, as uncased models "
-        "need it; false for cased models.",
+        "Convert the text to lower case and strip accents, as uncased models "
+        "require. For cased models give --nodo_lower_case.",
         group="Data",
     )
     encoding: str | None = flag(
         None,
-        "Character encoding of the text files, by its name in Python, such "
-        "as utf-8 or gb18030. By default it is detected for each file.",
+        "Character encoding of the input files, by its Python name, such as "
+        "utf-8 or gb18030. By default it is detected for each file.",
         group="Data",
     )
     num_workers: int = flag(
         1,
-        "Number of processes that work at the same time.",
+        "Number of processes that work in parallel.",
         group="Speed and memory",
         least=1,
     )
@@ -120,9 +123,9 @@ class Settings(TextSettings):
     output_files: tuple[str, ...]
     """Where the records go; they are dealt out evenly."""
     vocab_file: str = flag(
-        help="Vocabulary of the model: a vocab.txt, or a SentencePiece .model "
-        "file as ALBERT has it.",
-        group="Data",
+        help="Vocabulary file: vocab.txt, or a SentencePiece .model file as "
+        "ALBERT has.",
+        group="What to do",
         aliases=("spm_model_file",),
     )
     words: WordSettings = dataclasses.field(default_factory=WordSettings)
@@ -133,64 +136,68 @@ class Settings(TextSettings):
     """How masks are drawn."""
     sentence_objective: str = flag(
         "nsp",
-        "What is to be predicted of pairs of texts. nsp: whether the second "
-        "follows the first (next sentence prediction); sop: whether they are "
-        "in order (sentence order prediction); none: nothing, each input is "
-        "one text of whole sentences.",
-        group="Inputs of the model",
+        "Objective for pairs of texts. nsp: next sentence prediction, whether "
+        "the second text follows the first; sop: sentence order prediction, "
+        "whether the two are in order; none: no pairs, each input is one text "
+        "of whole sentences.",
+        group="Model inputs",
         choices=("nsp", "sop", "none"),
     )
     max_seq_length: int = flag(
         128,
-        "Number of tokens of an input, special tokens included.",
-        group="Inputs of the model",
+        "Maximum sequence length: number of tokens per input, special tokens "
+        "included.",
+        group="Model inputs",
     )
     short_seq_prob: float = flag(
         0.1,
         "Probability that an input is made shorter than --max_seq_length, "
-        "so that the model sees short inputs too. From 0 to 1.",
-        group="Inputs of the model",
+        "down to a random length, so that the model sees short inputs too. "
+        "From 0 to 1.",
+        group="Model inputs",
     )
     dupe_factor: int = flag(
         10,
-        "How many times each document is used, with other masks and other "
-        "pairs each time.",
-        group="Words and masks",
+        "Number of times that each document is used, each time with other "
+        "masks and other pairs.",
+        group="Model inputs",
         least=1,
     )
     random_seed: int = flag(
         12345,
-        "Seed of all random numbers. The same seed gives the same files.",
-        group="Words and masks",
+        "Random seed. The same seed and the same flags give the same files.",
+        group="Random numbers",
     )
     random_streams: str | None = flag(
         None,
-        "Order in which random numbers are drawn. original: that of the "
-        "original script, whose records come out one by one, by one process; "
-        "independent: the same records for any number of processes. By "
-        "default original if there is one process and no flag asks for what "
-        "the original does not have, else independent.",
-        group="Words and masks",
+        "How random numbers are drawn. original: in the order of "
+        "google-research/bert, by one process, which gives exactly its "
+        "records; independent: for each document separately, which gives the "
+        "same records for any number of processes. By default original for "
+        "one process, unless a flag asks for what google-research/bert lacks; "
+        "otherwise independent.",
+        group="Random numbers",
         choices=(ORIGINAL, INDEPENDENT),
     )
     compression: str = flag(
         "none",
         "Compression of the TFRecord files.",
-        group="Data",
+        group="Output files",
         choices=("none", "GZIP"),
     )
     runner: str | None = flag(
         None,
-        "Runner of Apache Beam, such as DirectRunner or FlinkRunner, that "
-        "does the work instead of processes of this machine. All its workers "
-        "must see the folders of the text and of the output.",
-        group="Devices",
+        "Apache Beam runner, such as DirectRunner or FlinkRunner, that does "
+        "the work instead of the processes of --num_workers. Needs the "
+        "package apache-beam. All its workers must see the input and output "
+        "folders under the same paths.",
+        group="Several devices or machines",
     )
     runner_options: tuple[str, ...] = flag(
         (),
-        "Options of the Apache Beam pipeline, separated by commas, such as "
+        "Comma-separated options of the Apache Beam pipeline, such as "
         "--direct_num_workers=4.",
-        group="Devices",
+        group="Several devices or machines",
     )
 
 
@@ -199,9 +206,10 @@ class TextFlags:
     """Which text is read, by all commands that do."""
 
     input_file: str = flag(
-        help="Text files: paths or patterns such as 'corpus/*.txt', "
-        "separated by commas. A sentence on each line, an empty line between "
-        "documents; .jsonl files have a document on each line.",
+        help="Text files: comma-separated paths or glob patterns, such as "
+        "'corpus/*.txt'. Each line is a sentence, and an empty line ends a "
+        "document. In .jsonl files each line is an object with one sentence "
+        'instead, such as {"text": "Ada wrote.", "entities": [[0, 3]]}.',
         group="What to do",
     )
 
@@ -211,19 +219,22 @@ class RecordFlags(TextFlags):
     """From which `Settings` are made: files, and the original's masking."""
 
     output_file: str = flag(
-        help="TFRecord file to write. Several, separated by commas, get the "
+        help="TFRecord file to write. Several comma-separated files get the "
         "records in turn.",
         group="What to do",
     )
     num_shards: int | None = flag(
         None,
         "Number of files to write; out.tfrecord then becomes "
-        "out-00000-of-00010.tfrecord and so on. By default one file.",
-        group="Data",
+        "out-00000-of-00010.tfrecord and so on. By default the files are "
+        "named as --output_file says.",
+        group="Output files",
         least=1,
     )
     do_whole_word_mask: bool = flag(
-        False, "The same as --masking=whole_word.", group="Words and masks"
+        False,
+        "The same as --masking=whole_word.",
+        group="Compatibility with google-research/bert",
     )
 
 
@@ -233,25 +244,26 @@ class VocabularySettings:
 
     vocab_size: int = flag(
         30522,
-        "Number of entries of a new vocabulary, all included.",
+        "Vocabulary size: total number of entries of a new vocabulary.",
         group="Vocabulary",
         least=1,
     )
     special_tokens: tuple[str, ...] = flag(
         ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
-        "First entries of a new vocabulary, separated by commas.",
+        "Special tokens, comma-separated; they are the first entries of a new "
+        "vocabulary.",
         group="Vocabulary",
     )
     num_unused: int = flag(
         100,
-        "Number of entries [unused0], [unused1], … after the special tokens "
-        "of a new vocabulary; words can be put in their place later.",
+        "Number of placeholders [unused0], [unused1], … after the special "
+        "tokens of a new vocabulary; other words can replace them later.",
         group="Vocabulary",
         least=0,
     )
     min_frequency: int = flag(
         2,
-        "Smallest number of times that a piece (or with --base_vocab_file a "
+        "Minimum number of times that a token (with --base_vocab_file, a "
         "word) must occur in the text to become an entry.",
         group="Vocabulary",
         least=1,
@@ -263,13 +275,13 @@ class VocabularyFlags(TextFlags):
     """Which vocabulary is made of which text."""
 
     output_file: str = flag(
-        help="Vocabulary to write, with an entry on each line.",
+        help="Vocabulary file to write, with one entry per line.",
         group="What to do",
     )
     base_vocab_file: str | None = flag(
         None,
-        "Vocabulary of a trained model, in which new words of the text take "
-        "the place of [unused] entries. By default a new vocabulary is "
+        "Vocabulary file of a trained model, whose [unused] entries are "
+        "replaced by new words from the text. By default a new vocabulary is "
         "learned.",
         group="What to do",
     )

@@ -26,33 +26,35 @@ class ModelChoices:
 
     init_checkpoint: str | None = flag(
         None,
-        "Pretrained weights to start from: a Google checkpoint, a Hugging "
-        "Face folder, a .keras or .h5 file, an output folder of this "
-        "program, a .zip file or an https:// address of one of these, or the "
-        "name of a model that Google published. By default all weights are "
-        "random.",
+        "Pretrained checkpoint to start from: a Google checkpoint, a Hugging "
+        "Face folder, a .keras or .weights.h5 file, an --output_dir of this "
+        "program, a .zip archive of one of these or its https:// address, or "
+        "the name of a model published by Google, such as "
+        "uncased_L-12_H-768_A-12, which is downloaded. By default training "
+        "starts from random weights.",
         group="Model",
     )
     bert_config_file: str | None = flag(
         None,
-        "JSON file with the sizes of the model (bert_config.json). By "
-        "default the one beside --init_checkpoint.",
+        "JSON file with the model configuration: number of layers, hidden "
+        "size and so on (bert_config.json). By default the one beside "
+        "--init_checkpoint; needed to start from random weights.",
         group="Model",
         aliases=("albert_config_file",),
     )
     vocab_file: str | None = flag(
         None,
-        "Vocabulary of the model: vocab.txt, tokenizer.json or a "
-        "SentencePiece .model file. By default the one beside "
-        "--init_checkpoint.",
+        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
+        "file. By default the one beside --init_checkpoint; run_classifier "
+        "needs it to start from random weights.",
         group="Model",
         aliases=("spm_model_file",),
     )
     allow_missing: tuple[str, ...] = flag(
         (),
-        "Encoder weights that --init_checkpoint may lack; they are then "
-        "random. Beginnings of weight names, separated by commas, such as "
-        "bert/pooler.",
+        "Encoder weights that --init_checkpoint may lack; they then start "
+        "from random values. Comma-separated prefixes of weight names, such "
+        "as bert/pooler. By default a missing weight is an error.",
         group="Model",
     )
 
@@ -63,23 +65,25 @@ class Computing:
 
     mixed_precision: str = flag(
         OFF,
-        "Compute in 16 bits and keep the weights in 32 bits. By default "
-        "bfloat16 on GPUs that support it, otherwise off.",
+        "Mixed precision: compute in this 16-bit format and keep the weights "
+        "in float32; off: compute in float32. By default bfloat16 on GPUs "
+        "that support it, otherwise off.",
         group="Speed and memory",
         choices=tuple(PRECISIONS),
         found_out=True,
     )
     jit_compile: bool = flag(
         False,
-        "Compile the model with XLA, once for each shape of a batch. In "
-        "fine-tuning, batches are then padded to multiples of 32 tokens, so "
-        "that there are few shapes.",
+        "Compile the model with XLA, once for each batch shape. "
+        "run_classifier then pads batches to multiples of 32 tokens, so that "
+        "there are few shapes.",
         group="Speed and memory",
     )
     remat: bool = flag(
         False,
-        "Compute each layer again in the backward pass instead of storing "
-        "its activations: less memory, more time, the same numbers.",
+        "Gradient checkpointing: recompute the activations of each layer in "
+        "the backward pass instead of storing them. Takes less memory and "
+        "more time; the results are the same.",
         group="Speed and memory",
     )
 
@@ -93,67 +97,71 @@ class TrainingSettings:
 
     train_batch_size: int = flag(
         32,
-        "Number of training examples in a batch; each batch is one training "
-        "step.",
+        "Training batch size: number of examples per training step, over all "
+        "devices together.",
         group="Training",
         least=1,
     )
     learning_rate: float = flag(
         5e-5,
-        "Highest learning rate, reached at the end of warm-up; it falls to 0 "
-        "at the end of training. Above 0 and below 1.",
+        "Peak learning rate. It rises linearly from 0 during warm-up and then "
+        "falls linearly to 0 at the end of training. Above 0 and below 1.",
         group="Training",
     )
     optimizer: str = flag(
         "adam_weight_decay",
-        "Optimizer. adam_weight_decay is the original's Adam, adamw is the "
-        "same with bias correction, lamb is for very large batches.",
-        group="Training",
+        "Optimizer. adam_weight_decay: Adam with decoupled weight decay and "
+        "without bias correction, as in google-research/bert; adamw: the same "
+        "with bias correction; lamb: for very large batches.",
+        group="Further training settings",
         choices=("adam_weight_decay", "adamw", "lamb"),
     )
     lazy_embeddings: bool = flag(
         False,
-        "Update only the word embeddings of tokens that the batch contains "
-        "or has to predict; by default momentum and weight decay move all of "
-        "them at every step.",
-        group="Training",
+        "Update only the word embeddings of tokens that occur in the batch, "
+        "as input or as a masked token to predict. By default momentum and "
+        "weight decay change all word embeddings in every step.",
+        group="Further training settings",
     )
     gradient_accumulation_steps: int = flag(
         1,
         "Number of micro-batches that each batch is split into to save "
-        "memory; the update is that of the whole batch.",
+        "memory. The weights are updated once, with the gradient of the whole "
+        "batch. At most --train_batch_size.",
         group="Speed and memory",
         least=1,
     )
     seed: int = flag(
         12345,
-        "Seed of all random numbers. The same seed gives the same weights, "
+        "Random seed. The same seed and the same flags give the same weights, "
         "bit for bit, on the same machine.",
-        group="Training",
+        group="Further training settings",
         least=0,
         most=2**32 - 1,
     )
     eval_steps: int | None = flag(
         None,
-        "While training, also evaluate after every so many steps; needs "
-        "--do_eval. By default fine-tuning evaluates after every epoch, and "
-        "pretraining before the first step and after the last.",
-        group="Training",
+        "Number of training steps between additional evaluations; needs "
+        "--do_train and --do_eval. By default run_classifier evaluates only "
+        "after every epoch, and run_pretraining only before the first step "
+        "and after the last.",
+        group="Evaluation and prediction",
         least=1,
     )
     save_checkpoints_steps: int = flag(
         1000,
-        "Number of steps between two saves of the training's state, from "
-        "which the same command continues after a stop. Pretraining also "
+        "Number of training steps between two saves of the state from which "
+        "the same command resumes interrupted training. run_pretraining also "
         "writes a checkpoint each time.",
-        group="Training",
+        group="Checkpoints and logs",
         least=1,
     )
     tensorboard: bool = flag(
         False,
-        "Write the loss, the learning rate and the metrics for TensorBoard, "
-        "in a folder of --output_dir.",
-        group="Training",
+        "Write the loss, the learning rate and the metrics for TensorBoard "
+        "into the folder tensorboard in --output_dir. Needs the package "
+        "tensorboard.",
+        group="Checkpoints and logs",
     )
     computing: Computing = PLAIN
 
@@ -167,46 +175,52 @@ class JobSettings:
     """What every job of a training is told."""
 
     output_dir: str | os.PathLike[str] = flag(
-        help="Folder of the run: the model, the results and the state from "
-        "which a stopped training continues. It need not exist.",
+        help="Folder for all that the run writes: the model, the results and "
+        "the state from which interrupted training resumes. It is created if "
+        "it does not exist.",
         group="What to do",
     )
-    do_train: bool = flag(False, "Train the model.", group="What to do")
+    do_train: bool = flag(
+        False,
+        "Train the model. The same command resumes training that was "
+        "interrupted.",
+        group="What to do",
+    )
     do_eval: bool = flag(
         False,
-        "Evaluate the model; with --do_train, while training too (see "
-        "--eval_steps).",
+        "Evaluate the model; with --do_train, during training as well.",
         group="What to do",
     )
     overwrite_output_dir: bool = flag(
         False,
-        "Delete the run that is in --output_dir and start again. By default "
-        "a stopped training continues, and another training in the same "
-        "folder is refused.",
-        group="Training",
+        "Delete the run in --output_dir and start again. By default "
+        "interrupted training resumes, and training with other settings in "
+        "the same folder is refused.",
+        group="Checkpoints and logs",
     )
     eval_batch_size: int = flag(
         8,
-        "Number of examples in a batch of an evaluation.",
+        "Evaluation batch size: number of examples per batch.",
         group="Evaluation and prediction",
         least=1,
     )
     training: TrainingSettings
     distribution: str = flag(
         "off",
-        "Devices that share each batch. mirrored: all GPUs of this machine; "
-        "multi_worker: the machines or processes that the environment "
-        "variable TF_CONFIG lists (start_workers starts some on this "
-        "machine); tpu: the cores of a TPU; off: one device.",
-        group="Devices",
+        "Devices that share each training batch (data parallelism). off: one "
+        "device; mirrored: all GPUs of this machine; multi_worker: the "
+        "machines or processes listed in the environment variable TF_CONFIG "
+        "(start_workers starts several on one machine); tpu: the cores of a "
+        "TPU.",
+        group="Several devices or machines",
         choices=("off", "mirrored", "multi_worker", "tpu"),
     )
     concurrency: int = flag(
         1,
-        "Number of parts of a training batch, or of batches of an "
-        "evaluation, that are computed at the same time. Another number "
-        "draws other dropout masks. By default 2 on a CPU of two cores, "
-        "otherwise 1.",
+        "Number of parts of each training batch, or of evaluation or "
+        "prediction batches, that are computed in parallel. Another number "
+        "gives other dropout masks. By default 2 on a CPU with two cores, "
+        "without --distribution and --jit_compile; otherwise 1.",
         group="Speed and memory",
         least=1,
         found_out=True,
@@ -218,35 +232,41 @@ class TpuFlags:
     """The original's flags for TPUs."""
 
     use_tpu: bool = flag(
-        False, "The same as --distribution=tpu.", group="Devices"
+        False,
+        "The same as --distribution=tpu.",
+        group="Compatibility with google-research/bert",
     )
     tpu_name: str | None = flag(
         None,
-        "Has no effect: set the environment variable TPU_NAME instead.",
-        group="Accepted, without effect",
+        "Has no effect: the TPU is the one that the environment variable "
+        "TPU_NAME names.",
+        group="Compatibility with google-research/bert",
     )
     tpu_zone: str | None = flag(
         None,
-        "Has no effect: set the environment variable TPU_NAME instead.",
-        group="Accepted, without effect",
+        "Has no effect: the TPU is the one that the environment variable "
+        "TPU_NAME names.",
+        group="Compatibility with google-research/bert",
     )
     gcp_project: str | None = flag(
         None,
-        "Has no effect: set the environment variable TPU_NAME instead.",
-        group="Accepted, without effect",
+        "Has no effect: the TPU is the one that the environment variable "
+        "TPU_NAME names.",
+        group="Compatibility with google-research/bert",
     )
     master: str | None = flag(
         None,
-        "Has no effect: set the environment variable TPU_NAME instead.",
-        group="Accepted, without effect",
+        "Has no effect: the TPU is the one that the environment variable "
+        "TPU_NAME names.",
+        group="Compatibility with google-research/bert",
     )
     num_tpu_cores: int = flag(
         8,
         "Has no effect: all cores of the TPU are used.",
-        group="Accepted, without effect",
+        group="Compatibility with google-research/bert",
     )
     iterations_per_loop: int = flag(
         1000,
-        "Has no effect: steps are not grouped into loops.",
-        group="Accepted, without effect",
+        "Has no effect: training steps are not grouped.",
+        group="Compatibility with google-research/bert",
     )

@@ -139,7 +139,7 @@ def test_faults_of_the_program_keep_their_traceback(monkeypatch, command):
     [
         ("--steps=many", "steps"),
         ("--stesp=1", "stesp"),
-        ("train.csv", "'train.csv' is no flag"),
+        ("train.csv", "'train.csv' is not a flag"),
     ],
 )
 def test_flags_that_are_wrong(end, argument, told):

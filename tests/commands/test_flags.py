@@ -109,13 +109,13 @@ def test_a_file_of_flags(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fodler=a"], "--fodler is no flag; did you mean --folder?"),
+        (["--fodler=a"], "--fodler is not a flag; did you mean --folder?"),
         (["--steps=0"], "--steps=0: give a number at least 1"),
         (["--speed=2"], "--speed=2.0: give a number from 0 to 1"),
         (["--weights=1,b"], "--weights=1,b: could not convert"),
         (["--mode=fats"], "mode"),
         (["--do_train=perhaps"], "--do_train=perhaps: give true or false"),
-        (["--folder=", "--zzzzzz"], "--zzzzzz is no flag (--help"),
+        (["--folder=", "--zzzzzz"], "--zzzzzz is not a flag (--help"),
         ([], "--folder is missing: Where to"),
     ],
 )
@@ -143,7 +143,7 @@ def test_help_says_all_of_a_flag_in_the_order_of_importance(command):
         [
             "What to do:",
             "  --folder=TEXT",
-            "      Where to. It may exist. Must be given.",
+            "      Where to. It may exist. Required.",
             "  --[no]do_train",
             "      Train. Default: false.",
         ],
@@ -173,7 +173,7 @@ def test_help_about_a_word(command):
     shown = command.help("fast")
     assert "--speed" in shown
     assert "--folder" not in shown
-    assert "No flag is about 'zebra'" in command.help("zebra")
+    assert "No flag mentions 'zebra'" in command.help("zebra")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
