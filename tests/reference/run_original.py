@@ -1,0 +1,392 @@
+"""Runs google-research/bert on the inputs kept here and compares its answers.
+
+    python tests/reference/run_original.py /tmp/bert
+
+The argument is a clone of https://github.com/google-research/bert, whose
+modules are imported as they are. The script needs TensorFlow 2, NumPy and
+`six`, and nothing of this project; README.md says what the files are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pathlib
+import random
+import sys
+import tempfile
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow
+
+HERE = pathlib.Path(__file__).resolve().parent
+SMALL = HERE / "small_bert"
+tf = tensorflow.compat.v1
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def dense(inputs, units, activation=None, kernel_initializer=None, name=None):
+    """What the original uses of `tf.layers.dense`."""
+    with tf.variable_scope(name, default_name="dense"):
+        kernel = tf.get_variable(
+            "kernel",
+            [inputs.shape[-1], units],
+            initializer=kernel_initializer,
+        )
+        bias = tf.get_variable(
+            "bias", [units], initializer=tf.zeros_initializer()
+        )
+        outputs = tf.matmul(inputs, kernel) + bias
+    return activation(outputs) if activation else outputs
+
+
+def layer_norm(inputs, begin_norm_axis, begin_params_axis, scope):
+    """What the original uses of `tf.contrib.layers.layer_norm`."""
+    assert begin_norm_axis == begin_params_axis == -1
+    size = [inputs.shape[-1]]
+    with tf.variable_scope(scope, default_name="LayerNorm"):
+        beta = tf.get_variable("beta", size, initializer=tf.zeros_initializer())
+        gamma = tf.get_variable(
+            "gamma", size, initializer=tf.ones_initializer()
+        )
+    mean, variance = tf.nn.moments(inputs, [-1], keep_dims=True)
+    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, 1e-12)
+
+
+class Flags(types.SimpleNamespace):
+    """Flags that are their defaults until they are set."""
+
+    def __init__(self):
+        super().__init__(FLAGS=types.SimpleNamespace())
+        for kind in ("string", "integer", "float", "bool"):
+            setattr(self, f"DEFINE_{kind}", self.define)
+
+    def define(self, name, default, *_):
+        setattr(self.FLAGS, name, default)
+
+
+def load_original(clone: str) -> types.SimpleNamespace:
+    """Imports the original's modules, and says where their flags are."""
+    stand_in: Any = types.ModuleType("tensorflow")
+    stand_in.__getattr__ = lambda name: getattr(tf, name)
+    stand_in.layers = types.SimpleNamespace(dense=dense)
+    stand_in.contrib = types.SimpleNamespace(
+        layers=types.SimpleNamespace(layer_norm=layer_norm)
+    )
+    stand_in.flags = Flags()
+    sys.path.insert(0, clone)
+    sys.modules["tensorflow"] = stand_in
+    try:
+        return types.SimpleNamespace(
+            flags=stand_in.flags.FLAGS,
+            **{
+                name: importlib.import_module(name)
+                for name in (
+                    "modeling",
+                    "optimization",
+                    "tokenization",
+                    "run_classifier",
+                    "run_pretraining",
+                    "create_pretraining_data",
+                )
+            },
+        )
+    finally:
+        sys.modules["tensorflow"] = tensorflow
+
+
+class Report:
+    """Prints differences, and remembers whether one was too large."""
+
+    def __init__(self):
+        self.failed = False
+
+    def add(self, what: str, difference: float, tolerance: float) -> None:
+        verdict = "" if difference <= tolerance else "  TOO LARGE"
+        self.failed |= bool(verdict)
+        print(f"{what}: {difference:.1e} (at most {tolerance:.0e}){verdict}")
+
+
+def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def difference(found: Arrays, kept: Arrays) -> float:
+    """The largest difference of any value."""
+    return max(
+        float(np.abs(np.asarray(found[name]) - kept[name]).max())
+        for name in kept
+    )
+
+
+def started(session, kept: Arrays) -> None:
+    """Gives variables their values at the start.
+
+    They are those of the checkpoint or, in `kept`, `initial/VARIABLE`.
+    """
+    session.run(tf.global_variables_initializer())
+    reader = tf.train.load_checkpoint(str(SMALL / "bert_model.ckpt"))
+    for variable in tf.global_variables():
+        name = variable.op.name
+        if reader.has_tensor(name):
+            variable.load(reader.get_tensor(name), session)
+        elif f"initial/{name}" in kept:
+            variable.load(kept[f"initial/{name}"], session)
+
+
+def pretraining_outputs(original, config, model, given):
+    """Losses and log-probabilities of both heads, by their names here."""
+    masked_lm = original.run_pretraining.get_masked_lm_output(
+        config,
+        model.get_sequence_output(),
+        model.get_embedding_table(),
+        tf.constant(given["masked_lm_positions"]),
+        tf.constant(given["masked_lm_ids"]),
+        tf.constant(given["masked_lm_weights"]),
+    )
+    pairs = original.run_pretraining.get_next_sentence_output(
+        config,
+        model.get_pooled_output(),
+        tf.constant(given["next_sentence_labels"]),
+    )
+    kinds = ("loss", "example_loss", "log_probs")
+    return {
+        **{
+            f"masked_lm_{kind}": out
+            for kind, out in zip(kinds, masked_lm, strict=True)
+        },
+        **{
+            f"next_sentence_{kind}": out
+            for kind, out in zip(kinds, pairs, strict=True)
+        },
+        "total_loss": masked_lm[0] + pairs[0],
+    }
+
+
+def small_config(original, activation="gelu"):
+    config = original.modeling.BertConfig.from_json_file(
+        str(SMALL / "bert_config.json")
+    )
+    config.hidden_act = activation
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    return config
+
+
+def encoder(original, config, given, is_training):
+    inputs = {
+        argument: tf.constant(given[name]) if name in given else None
+        for argument, name in (
+            ("input_ids", "input_ids"),
+            ("input_mask", "input_mask"),
+            ("token_type_ids", "segment_ids"),
+        )
+    }
+    return original.modeling.BertModel(config, is_training, **inputs)
+
+
+def run_forward(original, report: Report) -> None:
+    for activation in ("gelu", "relu"):
+        file = f"forward_{activation}.npz"
+        arrays = read(SMALL / file)
+        for case in dict.fromkeys(name.split("/")[0] for name in arrays):
+            given = {
+                name.split("/")[1]: array
+                for name, array in arrays.items()
+                if name.startswith(f"{case}/")
+            }
+            with tf.Graph().as_default(), tf.Session() as session:
+                config = small_config(original, activation)
+                model = encoder(original, config, given, False)
+                outputs = {
+                    "embedding_output": model.get_embedding_output(),
+                    "pooled_output": model.get_pooled_output(),
+                    **{
+                        f"layer_{number}": layer
+                        for number, layer in enumerate(
+                            model.get_all_encoder_layers()
+                        )
+                    },
+                    **pretraining_outputs(original, config, model, given),
+                }
+                started(session, given)
+                found = session.run(outputs)
+            for name in found:
+                if name == "embedding_output" or name.startswith("layer_"):
+                    found[name] = found[name][:, given["positions"]]
+            kept = {name: given[name] for name in found if name in given}
+            padding = given.get("input_mask", np.ones((1, 1))).sum(-1) == 0
+            tolerance = 1e-2 if padding.any() else 1e-5
+            report.add(f"{file} {case}", difference(found, kept), tolerance)
+
+
+def recorded_rate(original):
+    """Keeps the learning rates of the optimizers that will be made."""
+    rates = []
+    optimizer = original.optimization.AdamWeightDecayOptimizer
+    plain = optimizer.__init__
+
+    def init(self, learning_rate, **choices):
+        rates.append(learning_rate)
+        plain(self, learning_rate, **choices)
+
+    optimizer.__init__ = init
+    return rates
+
+
+def run_twenty_steps(original, report: Report) -> None:
+    rates = recorded_rate(original)
+    for kind in ("classification", "pretraining"):
+        file = f"twenty_steps_{kind}.npz"
+        kept = read(SMALL / file)
+        with tf.Graph().as_default(), tf.Session() as session:
+            config = small_config(original)
+            if kind == "pretraining":
+                model = encoder(original, config, kept, True)
+                loss = pretraining_outputs(original, config, model, kept)
+                loss = loss["total_loss"]
+            else:
+                loss, *_ = original.run_classifier.create_model(
+                    config,
+                    False,  # or it would drop out some of the pooled vector
+                    tf.constant(kept["input_ids"]),
+                    tf.constant(kept["input_mask"]),
+                    tf.constant(kept["segment_ids"]),
+                    tf.constant(kept["labels"]),
+                    3,
+                    False,
+                )
+            norm = tf.global_norm(tf.gradients(loss, tf.trainable_variables()))
+            rate, num_steps, num_warmup_steps = kept["hyper"]
+            train = original.optimization.create_optimizer(
+                loss, rate, int(num_steps), int(num_warmup_steps), False
+            )
+            started(session, kept)
+            curves = []
+            for step in range(len(kept["loss"])):
+                curves.append(session.run([loss, rates[-1], norm]))
+                if step < num_steps:
+                    # The original reads the step and adds to it in any
+                    # order; here the learning rate is read first.
+                    session.run(train, {rates[-1]: curves[-1][1]})
+            finals = session.run({v.op.name: v for v in tf.global_variables()})
+        losses, learning_rates, norms = np.transpose(curves)
+        found = {
+            "loss": losses,
+            "lr": learning_rates,
+            "global_norm": norms,
+        }
+        report.add(
+            f"{file} curves",
+            difference(found, {name: kept[name] for name in found}),
+            1e-5,
+        )
+        kept = {n[6:]: a for n, a in kept.items() if n.startswith("final/")}
+        found = {
+            name: finals[name]
+            if finals[name].shape == array.shape
+            else finals[name][::7]
+            for name, array in kept.items()
+        }
+        report.add(f"{file} variables", difference(found, kept), 2e-5)
+
+
+def write_vocabulary(abridged: Mapping[str, Any], folder: str) -> str:
+    """Every token that was left out is one that no text has."""
+    tokens = [f"[unused {n}]" for n in range(abridged["size"])]
+    for token, number in abridged["entries"].items():
+        tokens[number] = token
+    path = pathlib.Path(folder, "vocab.txt")
+    path.write_text("".join(f"{token}\n" for token in tokens), "utf-8")
+    return str(path)
+
+
+def records(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    rows: dict[str, list[Any]] = {name: [] for name in names}
+    for record in tf.io.tf_record_iterator(path):
+        features = tf.train.Example.FromString(record).features.feature
+        for name in names:
+            feature = features[name]
+            rows[name].append(
+                list(feature.int64_list.value or feature.float_list.value)
+            )
+    return {name: np.array(values) for name, values in rows.items()}
+
+
+def run_pretraining_data(original, report: Report) -> None:
+    data = original.create_pretraining_data
+    folder = HERE / "pretraining_data"
+    abridged = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+    for name in ("token", "whole_word"):
+        original.flags.do_whole_word_mask = name == "whole_word"
+        kept = read(folder / f"{name}.npz")
+        with tempfile.TemporaryDirectory() as out:
+            tokenizer = original.tokenization.FullTokenizer(
+                write_vocabulary(abridged, out)
+            )
+            instances = data.create_training_instances(
+                [str(folder / "sample_text.txt")],
+                tokenizer,
+                max_seq_length=128,
+                dupe_factor=5,
+                short_seq_prob=0.1,
+                masked_lm_prob=0.15,
+                max_predictions_per_seq=20,
+                rng=random.Random(12345),
+            )
+            path = f"{out}/records"
+            data.write_instance_to_example_files(
+                instances, tokenizer, 128, 20, [path]
+            )
+            found = records(path, list(kept))
+        report.add(f"{name}.npz", difference(found, kept), 0)
+
+
+def run_tokenization(original, report: Report) -> None:
+    folder = HERE / "tokenization"
+    full = original.tokenization.FullTokenizer
+    differing = 0
+    for row in json.loads((folder / "original.json").read_text("utf-8")):
+        for key, do_lower_case in (("lower", True), ("cased", False)):
+            tokenizer = full(str(folder / "vocab.txt"), do_lower_case)
+            tokens = tokenizer.tokenize(row["text"])
+            differing += row[key] != {
+                "words": tokenizer.basic_tokenizer.tokenize(row["text"]),
+                "tokens": tokens,
+                "ids": tokenizer.convert_tokens_to_ids(tokens),
+            }
+    report.add("original.json, texts that differ", differing, 0)
+    file = folder / "published_vocabularies.json"
+    content = json.loads(file.read_text("utf-8"))
+    differing = 0
+    for row in content["answers"]:
+        abridged = content["vocabularies"][row["vocabulary"]]
+        with tempfile.TemporaryDirectory() as out:
+            path = write_vocabulary(abridged, out)
+            tokenizer = full(path, row["do_lower_case"])
+        for text, ids in zip(content["texts"], row["ids"], strict=True):
+            tokens = tokenizer.tokenize(text)
+            differing += ids != tokenizer.convert_tokens_to_ids(tokens)
+    report.add(f"{file.name}, texts that differ", differing, 0)
+
+
+def main(clone: str) -> int:
+    tf.disable_v2_behavior()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    original = load_original(clone)
+    report = Report()
+    run_tokenization(original, report)
+    run_pretraining_data(original, report)
+    run_forward(original, report)
+    run_twenty_steps(original, report)
+    return int(report.failed)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
