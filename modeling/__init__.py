@@ -5,14 +5,21 @@ keep its signatures, and the weight paths equal Google's variable names.
 
 Letters in shapes, in every file of this package:
 
-    B  sequences in a batch         V  vocabulary size
-    S  tokens in a sequence         D  hidden size
-    F  S of the queries             I  width between the two feed-forward layers
-    T  S of keys and values         E  width of the embedding tables (D, except
-    N  attention heads                 in ALBERT)
-    H  size of a head, D / N        P  predicted positions in a sequence
-    R  tokens in a matrix: B·S,     C  classes
-       or fewer without padding
+    B  sequences in a batch
+    S  tokens in a sequence, padding included
+    F  S of the queries ("from")
+    T  S of the keys and values ("to")
+    R  tokens in a matrix: B·S, or only those that are not padding
+    Q  queries in a matrix: R, or only the tokens that a layer computes
+    N  attention heads
+    H  size of a head, D / N
+    D  hidden size
+    I  width between the two dense layers of the feed-forward part
+    E  width of the embedding tables: D, but in ALBERT
+    V  vocabulary size
+    P  predicted positions in a sequence
+    C  classes
+    W  any width
 
     >>> import numpy as np
     >>> config = BertConfig(

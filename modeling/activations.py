@@ -31,8 +31,8 @@ _THIRD = 0.044715 * _FIRST
 def _keeping_input(function: Activation, slope: Activation) -> Activation:
     """Makes an activation keep x, and nothing else, for the backward pass.
 
-    Its own gradient would keep what each of its steps read: several tensors
-    of the size of x, in the widest part of the model.
+    The gradient that its steps have by themselves keeps what each step reads:
+    several tensors of the size of x, in the widest part of the model.
 
     Args:
         function: f, of the values one by one.

@@ -123,19 +123,19 @@ class AttentionLayer(keras.layers.Layer):
         """Attends from every token of one matrix to the tokens of another.
 
         Args:
-            from_tensor: float [from R, from width].
-            to_tensor: float [to R, to width].
+            from_tensor: float [Q, from width].
+            to_tensor: float [R, to width].
             attention_mask: [B, F, T] or [B, 1, T], 1 to attend, 0 not to.
             from_layout: where in [B, F] the tokens of `from_tensor` are.
             to_layout: where in [B, T] the tokens of `to_tensor` are.
             training: whether probabilities are dropped.
 
         Returns:
-            float [from R, N·H].
+            float [Q, N·H].
         """
-        # [from R, from width] -> [from R, N·H] -> [B, N, F, H]
+        # [Q, from width] -> [Q, N·H] -> [B, N, F, H]
         query = self._split_heads(self.query(from_tensor), from_layout)
-        # [to R, to width] -> [to R, N·H] -> [B, N, T, H]
+        # [R, to width] -> [R, N·H] -> [B, N, T, H]
         key = self._split_heads(self.key(to_tensor), to_layout)
         value = self._split_heads(self.value(to_tensor), to_layout)
         # [B, N, F, H] x [B, N, T, H] -> [B, N, F, T]
@@ -151,9 +151,9 @@ class AttentionLayer(keras.layers.Layer):
         if recorder is not None:
             recorder.append(probabilities)
         probabilities = self.dropout(probabilities, training=training)
-        # [B, N, F, T] x [B, N, T, H] -> [B, N, F, H] -> [from R, N·H]
+        # [B, N, F, T] x [B, N, T, H] -> [B, N, F, H] -> [Q, N·H]
         return from_layout.join_heads(ops.matmul(probabilities, value))
 
     def _split_heads(self, matrix: Tensor, layout: TokenLayout) -> Tensor:
-        """[R, N·H] → [B, N, L, H]."""
+        """[Q, N·H] → [B, N, F, H], or [R, N·H] → [B, N, T, H]."""
         return layout.split_heads(matrix, self._num_heads, self._size_per_head)

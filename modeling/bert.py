@@ -248,8 +248,12 @@ class BertModel(keras.Model):
             [B, S, D], first layer first. Positions of padding are computed
             too, as in the original.
         """
-        embedding_output, input_mask = self._embed(inputs, training)
+        input_ids, input_mask, segment_ids = _checked(inputs)
+        # [B, S] -> [B, S, E]
+        embedding_output = self._embed(input_ids, segment_ids, training)
+        # [B, S] -> [B, 1, S]
         attention_mask = None if input_mask is None else key_mask(input_mask)
+        # [B, S, E] -> [B, S, D] a layer
         all_encoder_layers = self.encoder(
             embedding_output, attention_mask, training=training
         )
@@ -344,14 +348,10 @@ class BertModel(keras.Model):
         input_ids, input_mask, segment_ids = _checked(inputs)
         mask = None if input_mask is None else key_mask(input_mask)
         if mask is None or not unpad:
-            # [B, S, E] -> [B·S, E]
-            vectors, _ = self._embed(inputs, training)
-            batch, length = ops.shape(input_ids)
-            return (
-                reshape_to_matrix(vectors),
-                mask,
-                PaddedLayout(batch, length),
-            )
+            # [B, S] -> [B, S, E] -> [B·S, E]
+            vectors = self._embed(input_ids, segment_ids, training)
+            shape = ops.shape(input_ids)
+            return reshape_to_matrix(vectors), mask, PaddedLayout(*shape)
         layout = UnpaddedLayout(input_mask, wanted)
         # [B, S] -> [R] -> [R, E]
         vectors = self.embedding_postprocessor(
@@ -368,14 +368,15 @@ class BertModel(keras.Model):
         return ops.squeeze(vectors, 0)
 
     def _embed(
-        self, inputs: Inputs, training: bool | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns the embedding output [B, S, E] and the mask, if any."""
-        input_ids, input_mask, segment_ids = _checked(inputs)
-        embedding_output = self.embedding_postprocessor(
+        self,
+        input_ids: Tensor,
+        segment_ids: Tensor,
+        training: bool | None,
+    ) -> Tensor:
+        """Ids and types [B, S] → the embedding output [B, S, E]."""
+        return self.embedding_postprocessor(
             self.word_embeddings(input_ids), segment_ids, training=training
         )
-        return embedding_output, input_mask
 
     def _output(self, name: str) -> Any:
         if self._at_construction.outputs is None:
@@ -398,7 +399,7 @@ class BertModel(keras.Model):
         return self._output("all_encoder_layers")
 
     def get_embedding_output(self) -> Tensor:
-        """Returns float [B, S, E]: the embeddings' sum, normalised."""
+        """Returns float [B, S, E]: the sum of all embeddings, normalised."""
         return self._output("embedding_output")
 
     def get_embedding_table(self) -> Tensor:

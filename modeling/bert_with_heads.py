@@ -57,7 +57,7 @@ class BertWithHeads(keras.Model):
 
     Attributes:
         bert: the encoder.
-        heads: names of rows of `heads.HEADS`.
+        heads: keys of `heads.HEADS`.
         labels: names of the classes of the head `labels` or `token_labels`.
         unpad: whether padding is left out of the computation. The logits of
             real tokens are the same without; then everything is computed as
@@ -76,7 +76,7 @@ class BertWithHeads(keras.Model):
 
         Args:
             config: of the encoder.
-            heads: names of rows of `heads.HEADS`.
+            heads: keys of `heads.HEADS`.
             labels: names of the classes, C in all, for a head that has some.
             encoder_outputs: also return the encoder's own outputs, padding
                 computed, as models of converted checkpoints do.
@@ -126,13 +126,13 @@ class BertWithHeads(keras.Model):
             inputs: as for `BertModel`, and `masked_lm_positions` if need be;
                 further entries are ignored.
             training: whether dropout is on.
-            used: int [R], which of the B·P masked positions are wanted;
+            used: int [U], which of the B·P masked positions are wanted;
                 None: all.
 
         Returns:
             `logits` [B, C], or [B, S, C] for `token_labels`;
             `masked_lm_logits` [B, S, V], or with positions [B·P, V] or
-            [R, V]; `next_sentence_logits` [B, 2]; `start_logits` and
+            [U, V]; `next_sentence_logits` [B, 2]; `start_logits` and
             `end_logits` [B, S]. Those of padding are 0 with `unpad`.
         """
         pad: Callable[[Tensor], Tensor] = _unchanged
@@ -140,6 +140,7 @@ class BertWithHeads(keras.Model):
         if isinstance(inputs, dict):
             positions = inputs.get(MASKED_LM_POSITIONS)
         if not self.unpad:
+            # [B, D] and [B, S, D]
             outputs = self.bert(inputs, training=training)
             tokens = outputs[TOKENS]
             vectors = {POOLED: outputs[POOLED], TOKENS: tokens}
@@ -154,13 +155,14 @@ class BertWithHeads(keras.Model):
                 outputs=self._wanted_outputs(positions is not None),
                 training=training,
             )
+            # [B, D] and [R, D]; at masked positions [B·P, D]
             vectors = self._vectors_of(encoded)
             masked = vectors.get(TOKENS)
             if positions is not None:
                 masked = encoded.vectors
             pad = encoded.layout.pad
         if used is not None:
-            # [B·P, D] -> [R, D]
+            # [B·P, D] -> [U, D]
             masked = ops.take(masked, used, axis=0)
         logits = self._logits(vectors, masked, inputs, training)
         return self._named(vectors, logits, pad, positions is not None)
@@ -243,6 +245,7 @@ class BertWithHeads(keras.Model):
         for head, values in logits.items():
             at_positions = head == "masked_lm" and has_positions
             if HEADS[head].reads == TOKENS and not at_positions:
+                # [R, C] -> [B, S, C]
                 values = pad(values)
             names = HEADS[head].outputs
             if len(names) == 1:

@@ -1,11 +1,11 @@
-"""Word, token-type and position embeddings: ids [B, S] → vectors [B, S, D].
+"""Word, token-type and position embeddings: ids [B, S] → vectors [B, S, E].
 
 BERT paper, section 3 and figure 2.
 
     >>> import numpy as np
     >>> input_ids = np.array([[1, 2, 4, 0], [1, 3, 0, 0]])  # B=2, S=4
     >>> segment_ids = np.zeros_like(input_ids)
-    >>> words = EmbeddingLookup(vocab_size=5, embedding_size=6)  # V=5, D=6
+    >>> words = EmbeddingLookup(vocab_size=5, embedding_size=6)  # V=5, E=6
     >>> vectors = words(input_ids)
     >>> tuple(vectors.shape)
     (2, 4, 6)
@@ -44,22 +44,22 @@ def look_up(table: Tensor, ids: Tensor, *, use_one_hot: bool) -> Tensor:
     that are slow at gathering.
 
     Args:
-        table: float [V, D].
+        table: float [V, E].
         ids: int [...].
         use_one_hot: multiply one-hot vectors with the table.
 
     Returns:
-        float [..., D].
+        float [..., E].
     """
     if use_one_hot:
-        # [..., V] x [V, D] -> [..., D]
+        # [..., V] x [V, E] -> [..., E]
         one_hot = ops.one_hot(ids, table.shape[0], dtype=table.dtype)
         return ops.matmul(one_hot, table)
     return ops.take(table, ids, axis=0)
 
 
 class EmbeddingLookup(keras.layers.Layer):
-    """The word embedding table, one weight [V, D] under the name given."""
+    """The word embedding table, one weight [V, E] under the name given."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class EmbeddingLookup(keras.layers.Layer):
 
         Args:
             vocab_size: V.
-            embedding_size: D.
+            embedding_size: E.
             initializer_range: standard deviation that the table starts with.
             word_embedding_name: name of the weight.
             use_one_hot_embeddings: product instead of gather.
@@ -95,7 +95,7 @@ class EmbeddingLookup(keras.layers.Layer):
         )
 
     def call(self, input_ids: Tensor) -> Tensor:
-        """Ids [B, S] → [B, S, D]; ids [B, S, M] → [B, S, M·D]."""
+        """Ids [B, S] → [B, S, E]; ids [B, S, M] → [B, S, M·E]."""
         assert_rank(input_ids, (2, 3), "input_ids")
         output = look_up(
             ops.convert_to_tensor(self.table),
@@ -103,7 +103,7 @@ class EmbeddingLookup(keras.layers.Layer):
             use_one_hot=self._use_one_hot,
         )
         if len(input_ids.shape) == 3:
-            # [B, S, M, D] -> [B, S, M·D]
+            # [B, S, M, E] -> [B, S, M·E]
             batch, length, inputs = get_shape_list(input_ids)
             output = ops.reshape(
                 output, (batch, length, inputs * self._shape[1])
@@ -134,7 +134,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            width: D.
+            width: E.
             token_types: the table of token types; None for none.
             positions: the table of positions; None for none.
             initializer_range: standard deviation that tables start with.
@@ -171,10 +171,10 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         layout: UnpaddedLayout | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        """[B, S, D], types [B, S] → [B, S, D]; or [R, D], [R] → [R, D].
+        """[B, S, E], types [B, S] → [B, S, E]; or [R, E], [R] → [R, E].
 
         Args:
-            word_vectors: float [B, S, D], or [R, D] with `layout`.
+            word_vectors: float [B, S, E], or [R, E] with `layout`.
             token_type_ids: int32 [B, S] or [R].
             layout: where in [B, S] the R tokens are.
             training: whether dropout is on.
@@ -188,7 +188,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         output = word_vectors
         if self._token_types is not None:
             # The table is small, so the product beats the gather's gradient.
-            # [B, S] -> [B, S, D], or [R] -> [R, D]
+            # [B, S] -> [B, S, E], or [R] -> [R, E]
             output += look_up(
                 ops.convert_to_tensor(self.token_type_table),
                 token_type_ids,
@@ -201,13 +201,13 @@ class EmbeddingPostprocessor(keras.layers.Layer):
             check_sequence_length(length, self._positions.size)
             # A slice past the table is an error when the length is known
             # only to the running graph, too.
-            # [max positions, D] -> [S, D]
+            # [max positions, E] -> [S, E]
             position_vectors = ops.slice(
                 ops.convert_to_tensor(self.position_table),
                 (0, 0),
                 (length, self._width),
             )
-            # [S, D], added to each of [B, S, D]; or [S, D] -> [R, D]
+            # [S, E], added to each of [B, S, E]; or [S, E] -> [R, E]
             output += (
                 layout.position_vectors(position_vectors)
                 if layout

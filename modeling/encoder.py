@@ -54,7 +54,8 @@ class LayerSettings:
         hidden_size: D.
         num_attention_heads: N, which divides D.
         intermediate_size: I.
-        intermediate_act_fn: its activation, or None.
+        intermediate_act_fn: activation of the feed-forward part's inner
+            layer, or None.
         hidden_dropout_prob: dropout rate of what is added to a residual.
         attention_probs_dropout_prob: dropout rate of the attention
             probabilities.
@@ -141,6 +142,7 @@ class SelfAttention(keras.layers.Layer):
         """As `TransformerLayer.call`."""
         if query_layout is None:
             queries, query_layout = x, layout
+        # [Q, D], [R, D] -> [Q, D]
         context = self.self_attention(
             queries,
             x,
@@ -200,13 +202,14 @@ class TransformerLayer(keras.layers.Layer):
             x: float [R, D].
             attention_mask: as for `AttentionLayer`.
             layout: where in the batch the tokens of x are.
-            queries: float [Q, D], the tokens to compute; all by default.
+            queries: float [Q, D], the tokens to compute; x by default.
             query_layout: where in the batch those are.
             training: whether dropout is on.
 
         Returns:
-            float [R, D], or [Q, D] if there are `queries`.
+            float [Q, D]; without `queries`, [R, D].
         """
+        # [Q, D], [R, D] -> [Q, D]
         attended = self.attention(
             x,
             attention_mask,
@@ -215,6 +218,7 @@ class TransformerLayer(keras.layers.Layer):
             query_layout=query_layout,
             training=training,
         )
+        # [Q, D] -> [Q, I] -> [Q, D]
         return self.output_layer(
             self.intermediate(attended), attended, training=training
         )
@@ -265,8 +269,8 @@ class TransformerEncoder(keras.layers.Layer):
         Args:
             stack: layers that take and give vectors of the hidden size.
             hidden_size: D.
-            input_size: width of the inputs; where it is another than D, they
-                are mapped to D first, without an activation.
+            input_size: E, width of the inputs, D by default; where it is
+                another, they are mapped to D first, without an activation.
             initializer_range: standard deviation that this mapping's kernel
                 starts with.
             **kwargs: of `keras.layers.Layer`.
@@ -294,7 +298,7 @@ class TransformerEncoder(keras.layers.Layer):
             layer.build((None, self._hidden_size))
 
     def _mapped(self, matrix: Tensor) -> Tensor:
-        """[R, input size] → [R, D]."""
+        """[R, E] → [R, D]."""
         if self.embedding_hidden_mapping_in is None:
             return matrix
         return self.embedding_hidden_mapping_in(matrix)
@@ -308,7 +312,7 @@ class TransformerEncoder(keras.layers.Layer):
         """Runs all layers.
 
         Args:
-            input_tensor: float [B, S, input size].
+            input_tensor: float [B, S, E].
             attention_mask: [B, S, S] or [B, 1, S].
             training: whether dropout is on.
 
@@ -319,7 +323,7 @@ class TransformerEncoder(keras.layers.Layer):
         layout = PaddedLayout(shape[0], shape[1])
         # A matrix from end to end, as in the original: only attention needs
         # to know which tokens are of one sequence.
-        # [B, S, input size] -> [B·S, D]
+        # [B, S, E] -> [B·S, D]
         matrix = self._mapped(reshape_to_matrix(input_tensor))
         outputs = []
         for layer in self._run.order:
@@ -361,7 +365,7 @@ class TransformerEncoder(keras.layers.Layer):
         not in the matrix, and the last one on none but those wanted.
 
         Args:
-            matrix: float [R, input size].
+            matrix: float [R, E].
             attention_mask: [B, 1, S].
             layout: where in the batch the tokens are.
             positions: int32 [B, P], for which the last layer is computed;
@@ -372,10 +376,10 @@ class TransformerEncoder(keras.layers.Layer):
             float [R, D] for each layer that was run; the last is [B·P, D] if
             there are `positions`.
         """
-        # A scope such as `__call__` would give: exported graphs tell their
-        # matrix products apart by it.
+        # The scope that `__call__` would open: the matrix products of exported
+        # graphs are recognised by it.
         with keras.name_scope(self.name):
-            # [R, input size] -> [R, D]
+            # [R, E] -> [R, D]
             matrix = self._mapped(matrix)
             *others, last = self._run.order
             outputs = []

@@ -8,7 +8,7 @@ The model itself is made of the layers that they wrap.
     >>> input_mask = np.array([[1, 1, 1, 0], [1, 1, 0, 0]])
     >>> vectors, table = embedding_lookup(input_ids, 5, embedding_size=6)
     >>> vectors = embedding_postprocessor(vectors, dropout_prob=0.0)
-    >>> tuple(vectors.shape), tuple(table.shape)  # [B, S, D], [V, D]
+    >>> tuple(vectors.shape), tuple(table.shape)  # [B, S, E], [V, E]
     ((2, 4, 6), (5, 6))
     >>> mask = create_attention_mask_from_input_mask(input_ids, input_mask)
     >>> tuple(mask.shape)  # [B, F, T]
@@ -66,14 +66,14 @@ def embedding_lookup(
     Args:
         input_ids: int32 [B, S] or [B, S, M].
         vocab_size: V.
-        embedding_size: width of the table, D.
+        embedding_size: E, width of the table.
         initializer_range: standard deviation that the table starts with.
         word_embedding_name: name of the weight.
         use_one_hot_embeddings: product instead of gather.
 
     Returns:
-        (vectors, table): float [B, S, D] or [B, S, M·D], and the weight
-        [V, D].
+        (vectors, table): float [B, S, E] or [B, S, M·E], and the weight
+        [V, E].
     """
     layer = EmbeddingLookup(
         vocab_size,
@@ -100,7 +100,7 @@ def embedding_postprocessor(
     """Finishes word vectors with new tables (original: same name).
 
     Args:
-        input_tensor: float [B, S, D].
+        input_tensor: float [B, S, E].
         use_token_type: add a vector for each token's type.
         token_type_ids: int32 [B, S]; needed if `use_token_type`.
         token_type_vocab_size: number of types.
@@ -112,7 +112,7 @@ def embedding_postprocessor(
         dropout_prob: dropout rate; dropout is on whenever it is above 0.
 
     Returns:
-        float [B, S, D].
+        float [B, S, E].
 
     Raises:
         ValueError: wrong rank, types missing, or S above

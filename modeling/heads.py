@@ -231,8 +231,7 @@ class ClsHeads(keras.layers.Layer):
 
         Args:
             config: of the encoder.
-            heads: names of rows of `HEADS`; those of other scopes are left
-                out.
+            heads: keys of `HEADS`; those of other scopes are left out.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**{"name": "cls", **kwargs})

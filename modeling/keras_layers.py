@@ -124,8 +124,8 @@ def make_layer_norm(name: str | None = None) -> LayerNorm:
 class Dropout(keras.layers.Dropout):
     """Keras' dropout for fewer random bits: 16 for each value.
 
-    The rate is the nearest multiple of 1/65536, and kept values are scaled by
-    what it really is, so the mean is exact.
+    The dropout rate is rounded to a multiple of 1/65536, and kept values are
+    scaled for the rounded rate, so the mean is exact.
 
     Attributes:
         compiled: whether XLA compiles the layer. Then it is Keras' own, since
@@ -156,5 +156,5 @@ class Dropout(keras.layers.Dropout):
         draws = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
         is_kept = tf.reshape(draws >= below, tf.shape(inputs))
         scaled = inputs * tf.constant(_DRAWS / (_DRAWS - below), inputs.dtype)
-        # Keeps a byte a value for the backward pass; a product keeps four.
+        # Keeps one byte of each value for the backward pass; a product, four.
         return tf.where(is_kept, scaled, tf.zeros_like(scaled))

@@ -4,8 +4,9 @@ Those of optimizers are in `bert_keras3/optimization/keras_private.py`. Each
 was seen to exist, and to do what is said here, in Keras 3.12.0 and 3.15.1.
 
     >>> pooler = keras.layers.Dense(6, name="pooler")
-    >>> [layer.name for layer in flatten_layers(keras.Sequential([pooler]))]
-    ['sequential', 'pooler']
+    >>> model = keras.Sequential([pooler], name="model")
+    >>> [layer.name for layer in flatten_layers(model)]
+    ['model', 'pooler']
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from bert_keras3.optimization import updates
+from bert_keras3.optimization.keras_private import OptimizerInternals
 from bert_keras3.optimization.updates import (
     advance,
     matches,
@@ -28,7 +29,7 @@ EXCLUDE_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
 
 
 @keras.saving.register_keras_serializable(package="bert")
-class AdamWeightDecay(keras.optimizers.Optimizer):
+class AdamWeightDecay(OptimizerInternals):
     """Original: `AdamWeightDecayOptimizer`, with its clipping built in.
 
         m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²
@@ -131,7 +132,7 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
 
     def _merged(self, grads: list[Any], variables: Any) -> list[Any]:
         """Returns the gradients; those of lazy tables have one slice a row."""
-        variables = variables or self._trainable_variables
+        variables = self.weights_of(variables)
         return [
             merged(require_slices(gradient, variable.path))
             if gradient is not None and matches(variable.path, self.lazy_rows)
@@ -139,15 +140,11 @@ class AdamWeightDecay(keras.optimizers.Optimizer):
             for gradient, variable in zip(grads, variables, strict=True)
         ]
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
-        """Leaves out Keras' own sum, which would come after the clipping."""
-        return list(grads_and_vars)
-
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any
     ) -> None:
         """Updates one weight and its slots, float32 throughout."""
-        index = self._get_variable_index(variable)
+        index = self.index_of(variable)
         path = self._paths[index]
         if matches(path, self.lazy_rows):
             gradient, rows = gradient.values, gradient.indices
