@@ -176,3 +176,20 @@ def test_help_shows_commands_as_they_can_be_typed(script: str) -> None:
     path = ROOT / f"bert_keras3/commands/{script}.py"
     tree = ast.parse(path.read_text("utf-8"))
     assert "         --" not in (ast.get_docstring(tree, clean=False) or "")
+
+
+def test_the_reference_is_small_and_explained() -> None:
+    folder = ROOT / "tests" / "reference"
+    files = [
+        path
+        for path in folder.glob("*/**/*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    sizes = [path.stat().st_size for path in files]
+    assert max(sizes) < 1_000_000
+    assert sum(sizes) < 3_000_000
+    told = (folder / "README.md").read_text("utf-8")
+    for path in files:
+        area, name, *_ = path.relative_to(folder).parts
+        assert f"`{area}/`" in told
+        assert name.split(".")[0] in told, path

@@ -1,14 +1,16 @@
-"""Runs google-research/bert on the inputs kept here and compares its answers.
+"""Runs the original on the inputs kept here and compares its answers.
 
-    python tests/reference/run_original.py /tmp/bert
+    python tests/reference/run_original.py BERT [ALBERT [ALBERT_ZH]]
 
-The argument is a clone of https://github.com/google-research/bert, whose
-modules are imported as they are. The script needs TensorFlow 2, NumPy and
-`six`, and nothing of this project; README.md says what the files are.
+The arguments are clones of google-research/bert, google-research/albert and
+brightmart/albert_zh on GitHub, whose modules are imported as they are. The
+script needs TensorFlow 2, NumPy and `six`, and nothing of this project;
+README.md says what the files are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import pathlib
@@ -62,41 +64,52 @@ class Flags(types.SimpleNamespace):
 
     def __init__(self):
         super().__init__(FLAGS=types.SimpleNamespace())
-        for kind in ("string", "integer", "float", "bool"):
+        for kind in ("string", "integer", "float", "bool", "enum"):
             setattr(self, f"DEFINE_{kind}", self.define)
 
     def define(self, name, default, *_):
         setattr(self.FLAGS, name, default)
 
 
-def load_original(clone: str) -> types.SimpleNamespace:
-    """Imports the original's modules, and says where their flags are."""
+def load_original(clone: str, *names: str) -> types.SimpleNamespace:
+    """Imports modules of a clone, and says where their flags are."""
     stand_in: Any = types.ModuleType("tensorflow")
     stand_in.__getattr__ = lambda name: getattr(tf, name)
     stand_in.layers = types.SimpleNamespace(dense=dense)
-    stand_in.contrib = types.SimpleNamespace(
-        layers=types.SimpleNamespace(layer_norm=layer_norm)
-    )
     stand_in.flags = Flags()
+    stand_in.compat = types.SimpleNamespace(v1=stand_in)
+    layers = types.SimpleNamespace(layer_norm=layer_norm)
+    stand_in.contrib = types.SimpleNamespace(
+        layers=layers, tpu=None, cluster_resolver=None
+    )
+    stand_in.estimator = None
+    package: Any = types.ModuleType("albert")
+    package.__path__ = [clone]
+    replaced = {
+        "tensorflow": stand_in,
+        "tensorflow.compat.v1": stand_in,
+        "tensorflow.contrib": stand_in.contrib,
+        "albert": package,
+    }
+    before = dict(sys.modules)
+    sys.modules.update(replaced)
     sys.path.insert(0, clone)
-    sys.modules["tensorflow"] = stand_in
     try:
-        return types.SimpleNamespace(
-            flags=stand_in.flags.FLAGS,
-            **{
-                name: importlib.import_module(name)
-                for name in (
-                    "modeling",
-                    "optimization",
-                    "tokenization",
-                    "run_classifier",
-                    "run_pretraining",
-                    "create_pretraining_data",
-                )
-            },
-        )
+        modules = {
+            name.removeprefix("albert."): importlib.import_module(name)
+            for name in names
+        }
     finally:
-        sys.modules["tensorflow"] = tensorflow
+        sys.path.remove(clone)
+        # The next clone has modules of the same names.
+        for name in set(sys.modules) - set(before):
+            file = getattr(sys.modules[name], "__file__", None)
+            if name in replaced or (file or "").startswith(clone):
+                del sys.modules[name]
+        sys.modules.update(
+            {name: before[name] for name in replaced if name in before}
+        )
+    return types.SimpleNamespace(flags=stand_in.flags.FLAGS, **modules)
 
 
 class Report:
@@ -122,6 +135,16 @@ def difference(found: Arrays, kept: Arrays) -> float:
         float(np.abs(np.asarray(found[name]) - kept[name]).max())
         for name in kept
     )
+
+
+def below(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:
+    """Those under `prefix/`, without it."""
+    start = len(prefix) + 1
+    return {
+        name[start:]: array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}/")
+    }
 
 
 def started(session, kept: Arrays) -> None:
@@ -194,11 +217,7 @@ def run_forward(original, report: Report) -> None:
         file = f"forward_{activation}.npz"
         arrays = read(SMALL / file)
         for case in dict.fromkeys(name.split("/")[0] for name in arrays):
-            given = {
-                name.split("/")[1]: array
-                for name, array in arrays.items()
-                if name.startswith(f"{case}/")
-            }
+            given = below(arrays, case)
             with tf.Graph().as_default(), tf.Session() as session:
                 config = small_config(original, activation)
                 model = encoder(original, config, given, False)
@@ -374,19 +393,138 @@ def run_tokenization(original, report: Report) -> None:
     report.add(f"{file.name}, texts that differ", differing, 0)
 
 
-def main(clone: str) -> int:
+def run_albert(original, report: Report) -> None:
+    modeling, heads = original.modeling, original.run_pretraining
+    for path in sorted((HERE / "albert").glob("*.npz")):
+        arrays = read(path)
+        given, weights = below(arrays, "input"), below(arrays, "weight")
+        config = modeling.AlbertConfig.from_dict(
+            json.loads(str(arrays["config"]))
+        )
+        with tf.Graph().as_default(), tf.Session() as session:
+            model = modeling.AlbertModel(
+                config,
+                False,
+                tf.constant(given["input_ids"]),
+                tf.constant(given["input_mask"]),
+                tf.constant(given["segment_ids"]),
+            )
+            masked_lm = heads.get_masked_lm_output(
+                config,
+                model.get_sequence_output(),
+                model.get_embedding_table(),
+                tf.constant(given["masked_lm_positions"]),
+                tf.constant(given["masked_lm_ids"]),
+                tf.constant(given["masked_lm_weights"]),
+            )
+            order = heads.get_sentence_order_output(
+                config,
+                model.get_pooled_output(),
+                tf.constant(given["sentence_order_labels"]),
+            )
+            outputs = {
+                "embedding_output": model.get_embedding_output(),
+                "pooled_output": model.get_pooled_output(),
+                "masked_lm_loss": masked_lm[0],
+                "masked_lm_log_probs": masked_lm[2],
+                "sentence_order_loss": order[0],
+                "sentence_order_log_probs": order[2],
+            }
+            for number, layer in enumerate(model.get_all_encoder_layers()):
+                outputs[f"layer_{number}"] = layer
+            variables = tf.trainable_variables()
+            gradients = tf.gradients(masked_lm[0] + order[0], variables)
+            for variable in variables:
+                variable.load(weights[variable.op.name], session)
+            found, slopes = session.run(
+                [outputs, [tf.convert_to_tensor(one) for one in gradients]]
+            )
+        names = [variable.op.name for variable in variables]
+        report.add(
+            f"albert/{path.name} outputs",
+            difference(found, below(arrays, "output")),
+            1e-5,
+        )
+        report.add(
+            f"albert/{path.name} gradients",
+            difference(
+                dict(zip(names, slopes, strict=True)),
+                below(arrays, "gradient"),
+            ),
+            1e-5,
+        )
+
+
+def run_early_albert(original, report: Report) -> None:
+    modeling, heads = original.modeling, original.run_pretraining
+    arrays = read(HERE / "checkpointing" / "early_albert.npz")
+    given, weights = below(arrays, "input"), below(arrays, "weight")
+    config = modeling.BertConfig.from_dict(json.loads(str(arrays["config"])))
+    positions = given["masked_lm_positions"]
+    with tf.Graph().as_default(), tf.Session() as session:
+        with contextlib.redirect_stdout(sys.stderr):
+            model = modeling.BertModel(
+                config,
+                False,
+                tf.constant(given["input_ids"]),
+                tf.constant(given["input_mask"]),
+                tf.constant(given["segment_ids"]),
+            )
+        *_, masked_lm = heads.get_masked_lm_output(
+            config,
+            model.get_sequence_output(),
+            model.get_embedding_table(),
+            model.get_embedding_table_2(),
+            tf.constant(positions),
+            tf.zeros_like(positions),
+            tf.ones(positions.shape),
+        )
+        *_, order = heads.get_next_sentence_output(
+            config,
+            model.get_pooled_output(),
+            tf.zeros([len(positions)], tf.int32),
+        )
+        for variable in tf.trainable_variables():
+            variable.load(weights[variable.op.name], session)
+        found = session.run(
+            {
+                "sequence_output": model.get_sequence_output(),
+                "pooled_output": model.get_pooled_output(),
+                "masked_lm_log_probs": masked_lm,
+                "sentence_order_log_probs": order,
+            }
+        )
+    report.add(
+        "early_albert.npz", difference(found, below(arrays, "output")), 1e-5
+    )
+
+
+def main(bert: str, albert: str = "", albert_zh: str = "") -> int:
+    """Returns 1 if an answer is too far from the one that is kept."""
     tf.disable_v2_behavior()
     tf.logging.set_verbosity(tf.logging.ERROR)
-    original = load_original(clone)
     report = Report()
+    original = load_original(
+        bert,
+        *("modeling", "optimization", "tokenization", "run_classifier"),
+        *("run_pretraining", "create_pretraining_data"),
+    )
     run_tokenization(original, report)
     run_pretraining_data(original, report)
     run_forward(original, report)
     run_twenty_steps(original, report)
+    if albert:
+        original = load_original(
+            albert, "albert.modeling", "albert.run_pretraining"
+        )
+        run_albert(original, report)
+    if albert_zh:
+        original = load_original(albert_zh, "modeling", "run_pretraining")
+        run_early_albert(original, report)
     return int(report.failed)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if not 2 <= len(sys.argv) <= 4:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))
