@@ -38,6 +38,7 @@ from bert_keras3.safekeeping.errors import UserError
 if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
+    from modeling.shapes import Tensor
 
 DEFAULT_SEPARATOR = "|"
 # The probability from which on a text has a label.
@@ -88,7 +89,7 @@ class MultiLabel:
         """See `Task`."""
         return ("loss", "accuracy", "micro_f1", "macro_f1")
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Mean binary cross-entropy of `logits` and `targets`, [B, C]."""
         from modeling.losses import multi_label_loss
 
@@ -149,7 +150,7 @@ class MultiLabel:
         """A probability for each label."""
         return (len(self.labels),)
 
-    def scores(self, outputs: Tensors) -> Any:
+    def scores(self, outputs: Tensors) -> Tensor:
         """Logits [N, C] → probabilities [N, C]."""
         from keras import ops
 

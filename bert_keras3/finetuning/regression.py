@@ -35,6 +35,7 @@ from bert_keras3.safekeeping.errors import UserError
 if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
+    from modeling.shapes import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Regression:
         """See `Task`."""
         return ("loss", "mean_absolute_error", "pearson", "spearman")
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Mean squared error of `logits` [B, 1] and `targets` [B]."""
         from modeling.losses import regression_loss
 
@@ -122,7 +123,7 @@ class Regression:
         decisions = [f"{value:.6g}" for value in values[:, 0]]
         return write_text_predictions(folder, examples, values, decisions, ())
 
-    def scores(self, outputs: Tensors) -> Any:
+    def scores(self, outputs: Tensors) -> Tensor:
         """Logits [N, 1] → values [N]."""
         return outputs["logits"][:, 0]
 

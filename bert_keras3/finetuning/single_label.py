@@ -39,6 +39,7 @@ from bert_keras3.safekeeping.errors import UserError
 if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
+    from modeling.shapes import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ class SingleLabel:
         always = ("loss", "accuracy", "macro_f1", "mcc")
         return (*always, "f1") if num_labels in (2, None) else always
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Mean cross-entropy of `logits` [B, C] and `targets` int [B]."""
         from modeling.losses import classification_loss
 
@@ -142,7 +143,7 @@ class SingleLabel:
         """A probability for each label."""
         return (len(self.labels),)
 
-    def scores(self, outputs: Tensors) -> Any:
+    def scores(self, outputs: Tensors) -> Tensor:
         """Logits [N, C] → probabilities [N, C]."""
         from keras import ops
 

@@ -19,7 +19,7 @@ import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.batches import BatchLimit
     from bert_keras3.inputs.feature_store import Column, FeatureStore
+    from modeling.shapes import Tensor
 
 TARGETS = "targets"
 """The column of what a row's output should come to."""
@@ -35,7 +36,7 @@ EXAMPLE_WEIGHTS = "example_weights"
 """The column of what a row's loss is multiplied with, if there is one."""
 
 # Name → tensor, or name → array.
-Tensors = Mapping[str, Any]
+Tensors: TypeAlias = "Mapping[str, Tensor]"
 Outputs = Mapping[str, np.ndarray]
 
 
@@ -183,7 +184,7 @@ class Task(Protocol):
     def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
         """Names the scalars of an evaluation; None: all there can be."""
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Any:
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Named outputs of a batch and its features → float32 scalar."""
 
     def count(self, examples: Examples) -> dict[str, float]:
@@ -207,7 +208,7 @@ class Task(Protocol):
     def score_name(self) -> str:
         """The name of the scores among the outputs of an export."""
 
-    def scores(self, outputs: Tensors) -> Any:
+    def scores(self, outputs: Tensors) -> Tensor:
         """Named outputs of the model → tensor [N, *score_shape]."""
 
     def decisions(self, scores: Any) -> dict[str, Any]:

@@ -14,13 +14,20 @@ import numpy as np
 
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import Job, TrainingChoices
-from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, TARGETS, Examples, Task
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    TARGETS,
+    Examples,
+    Task,
+    Tensors,
+)
 from bert_keras3.inputs.batches import training_batches
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training import session
 from bert_keras3.training.session import Plan, Session
 from modeling import BertConfig, BertWithHeads
+from modeling.shapes import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +121,9 @@ class TrainingRun:
             opened,
         )
 
-    def _loss(self, model: Any, features: Any, training: bool) -> Any:
+    def _loss(
+        self, model: BertWithHeads, features: Tensors, training: bool
+    ) -> Tensor:
         return self.task.loss(model(features, training=training), features)
 
 

@@ -14,6 +14,8 @@ import tensorflow as tf
 from bert_keras3.optimization import updates
 from bert_keras3.optimization.keras_private import OptimizerInternals
 from bert_keras3.optimization.updates import (
+    Gradient,
+    Variable,
     advance,
     matches,
     merged,
@@ -94,7 +96,7 @@ class AdamWeightDecay(OptimizerInternals):
         self.bias_correction = bias_correction
         self.lazy_rows = tuple(lazy_rows)
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Sequence[Variable]) -> None:
         """Makes the slots `adam_m` and `adam_v` of every weight."""
         if self.built:
             return
@@ -114,7 +116,11 @@ class AdamWeightDecay(OptimizerInternals):
             path, self.exclude_from_weight_decay
         )
 
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+    def apply(
+        self,
+        grads: Sequence[Gradient | None],
+        trainable_variables: Sequence[Variable] | None = None,
+    ) -> None:
         """Clips, then updates; see the class.
 
         Inside `tf.distribute.Strategy.run` the gradients of all replicas are
@@ -130,7 +136,11 @@ class AdamWeightDecay(OptimizerInternals):
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         super().apply(grads, trainable_variables)
 
-    def _merged(self, grads: list[Any], variables: Any) -> list[Any]:
+    def _merged(
+        self,
+        grads: Sequence[Gradient | None],
+        variables: Sequence[Variable] | None,
+    ) -> list[Gradient | None]:
         """Returns the gradients; those of lazy tables have one slice a row."""
         variables = self.weights_of(variables)
         return [
@@ -141,7 +151,7 @@ class AdamWeightDecay(OptimizerInternals):
         ]
 
     def update_step(
-        self, gradient: Any, variable: Any, learning_rate: Any
+        self, gradient: Gradient, variable: Variable, learning_rate: tf.Tensor
     ) -> None:
         """Updates one weight and its slots, float32 throughout."""
         index = self.index_of(variable)

@@ -7,15 +7,18 @@ Each was seen to exist, and to do what is said here, in Keras 3.12.0 and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
+
+from bert_keras3.optimization.updates import Gradient, Variable
 
 
 class OptimizerInternals(keras.optimizers.Optimizer):
     """Keras' optimizer, its private parts under public names."""
 
-    def weights_of(self, variables: Sequence[Any] | None) -> Sequence[Any]:
+    def weights_of(
+        self, variables: Sequence[Variable] | None
+    ) -> Sequence[Variable]:
         """Returns the given variables, or those that it was built for.
 
         `_trainable_variables`: the public `variables` holds the optimizer's
@@ -23,7 +26,7 @@ class OptimizerInternals(keras.optimizers.Optimizer):
         """
         return variables or self._trainable_variables
 
-    def index_of(self, variable: Any) -> int:
+    def index_of(self, variable: Variable) -> int:
         """Returns which of the variables that it was built for this one is.
 
         `_get_variable_index`: Keras calls `update_step` with the variable
@@ -32,7 +35,9 @@ class OptimizerInternals(keras.optimizers.Optimizer):
         index: int = self._get_variable_index(variable)
         return index
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
+    def _all_reduce_sum_gradients(
+        self, grads_and_vars: Sequence[tuple[Gradient, Variable]]
+    ) -> list[tuple[Gradient, Variable]]:
         """Leaves out Keras' own sum over devices.
 
         Keras calls this after `apply` has clipped. A norm that is to be that

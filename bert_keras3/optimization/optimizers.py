@@ -108,7 +108,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.num_train_steps = num_train_steps
         self.num_warmup_steps = num_warmup_steps
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the float32 learning rate of a step, an int scalar."""
         step = ops.cast(step, "float32")
         total = float(max(self.num_train_steps, 1))

@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
+
+Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
+"""Of one weight: whole, or slices of some of its rows."""
+Variable: TypeAlias = "keras.Variable | tf.Variable"
+"""A weight or a slot: Keras' variable, or TensorFlow's in it."""
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
@@ -21,7 +26,7 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(re.search(pattern, path) for pattern in patterns)
 
 
-def whole_gradient(gradient: Any) -> tuple[tf.Tensor, None]:
+def whole_gradient(gradient: Gradient) -> tuple[tf.Tensor, None]:
     """Returns (the gradient with its slices summed up, no rows).
 
     Rows that are in no slice have gradient 0: their momentum moves them on.
@@ -38,20 +43,20 @@ def merged(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
-def read(variable: Any, rows: tf.Tensor | None) -> tf.Tensor:
+def read(variable: Variable, rows: tf.Tensor | None) -> tf.Tensor:
     """Returns a variable's value, or that of some rows."""
     value = tf.convert_to_tensor(variable)
     return value if rows is None else tf.gather(value, rows)
 
 
-def placed(value: tf.Tensor, rows: tf.Tensor | None) -> Any:
+def placed(value: tf.Tensor, rows: tf.Tensor | None) -> Gradient:
     """Returns a value as `Optimizer.assign` wants it for these rows."""
     return value if rows is None else tf.IndexedSlices(value, rows)
 
 
 def advance(
     optimizer: keras.optimizers.Optimizer,
-    slot: Any,
+    slot: Variable,
     value: tf.Tensor,
     beta: float,
     rows: tf.Tensor | None,
@@ -73,7 +78,7 @@ def advance(
     return moved
 
 
-def unbiased(mean: tf.Tensor, beta: float, step: Any) -> tf.Tensor:
+def unbiased(mean: tf.Tensor, beta: float, step: Variable) -> tf.Tensor:
     """Returns mean / (1 − βᵗ): a mean that started at 0, without that bias.
 
     Args:
@@ -89,7 +94,7 @@ def unbiased(mean: tf.Tensor, beta: float, step: Any) -> tf.Tensor:
 WORD_EMBEDDINGS = ("word_embeddings$",)
 
 
-def only_rows(table: Any, *ids: Any) -> tf.Tensor:
+def only_rows(table: Variable | tf.Tensor, *ids: tf.Tensor) -> tf.Tensor:
     """Returns a table whose gradient comes in the rows of a batch alone.
 
     A gathered table needs none of this. Where the table is also the output
@@ -114,7 +119,7 @@ def only_rows(table: Any, *ids: Any) -> tf.Tensor:
     )
 
 
-def require_slices(gradient: Any, path: str) -> tf.IndexedSlices:
+def require_slices(gradient: Gradient, path: str) -> tf.IndexedSlices:
     """Returns the gradient if it comes as slices, one or more a row.
 
     Raises:
@@ -129,7 +134,9 @@ def require_slices(gradient: Any, path: str) -> tf.IndexedSlices:
     return gradient
 
 
-def summed_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+def summed_over_replicas(
+    gradients: Sequence[Gradient | None],
+) -> list[Gradient | None]:
     """Returns the gradients of the whole batch, on every device the same.
 
     Slices are put side by side and not merged, so that the norm they are
@@ -152,7 +159,7 @@ def summed_over_replicas(gradients: Sequence[Any]) -> list[Any]:
 _MIN_ELEMENTS = 1 << 14
 
 
-def can_fuse(*variables: Any) -> bool:
+def can_fuse(*variables: Variable) -> bool:
     """Returns whether `fused_update` pays and takes these variables."""
     return not tf.distribute.has_strategy() and all(
         variable.dtype == "float32"
@@ -162,9 +169,9 @@ def can_fuse(*variables: Any) -> bool:
 
 
 def fused_update(
-    weight: Any,
-    m: Any,
-    v: Any,
+    weight: Variable,
+    m: Variable,
+    v: Variable,
     gradient: tf.Tensor,
     learning_rate: tf.Tensor,
     *,
@@ -219,5 +226,5 @@ def _compiled(
     weight.assign_sub(learning_rate * step)
 
 
-def _inner(variable: Any) -> Any:
+def _inner(variable: Variable) -> tf.Variable:
     return variable.value if isinstance(variable, keras.Variable) else variable

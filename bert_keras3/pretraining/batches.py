@@ -174,7 +174,7 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     def read(step: np.ndarray) -> np.ndarray:
         return np.array([found[row] for row in rows_of_step(int(step))], object)
 
-    def parse(step: Any) -> dict[str, Any]:
+    def parse(step: tf.Tensor) -> dict[str, tf.Tensor]:
         serialised = tf.numpy_function(read, [step], tf.string)
         serialised.set_shape([None])
         batch = tf.io.parse_example(serialised, spec)
@@ -183,7 +183,9 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
             for key, value in batch.items()
         }
 
-    def draw_masks(step: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    def draw_masks(
+        step: tf.Tensor, batch: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         assert masks is not None
 
         def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
@@ -206,7 +208,7 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
             value.set_shape([None, column.length])
         return dict(zip(masked, values, strict=True))
 
-    def make(step: Any) -> dict[str, Any]:
+    def make(step: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = parse(step)
         return draw_masks(step, batch) if masks else batch
 

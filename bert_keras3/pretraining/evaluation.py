@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -15,14 +14,15 @@ from bert_keras3.pretraining.objective import SENTENCE_QUESTIONS
 from bert_keras3.training.predict import Predictor
 from modeling.bert_with_heads import BertWithHeads
 from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
+from modeling.shapes import Tensor
 
 # The columns of `example_figures`.
 _MASKED, _MASKED_RIGHT, _MASKED_LOSS, _RIGHT, _LOSS = range(5)
 
 
 def example_figures(
-    model: BertWithHeads, features: Mapping[str, Any]
-) -> dict[str, Any]:
+    model: BertWithHeads, features: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Sums up each example; the outputs for a `training.predict.Predictor`.
 
     Args:

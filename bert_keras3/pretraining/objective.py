@@ -10,7 +10,6 @@ Devlin et al. 2019, section 3.1; original: `model_fn_builder` of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from keras import ops
 
@@ -19,6 +18,7 @@ from bert_keras3.optimization import only_rows
 from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 from modeling.losses import masked_lm_loss, next_sentence_loss
+from modeling.shapes import Tensor
 
 # What the question about two sentences is called in figures, by the name
 # that --sentence_objective has for it; None: there is no such question.
@@ -73,8 +73,8 @@ def new_model(
 
 
 def _output_table(
-    model: BertWithHeads, inputs: Mapping[str, Any], training: bool | None
-) -> Any:
+    model: BertWithHeads, inputs: Mapping[str, Tensor], training: bool | None
+) -> Tensor:
     table = model.bert.get_embedding_table()
     if not training:
         return table
@@ -85,8 +85,8 @@ def _output_table(
 
 
 def loss(
-    model: BertWithHeads, features: Mapping[str, Any], training: bool
-) -> Any:
+    model: BertWithHeads, features: Mapping[str, Tensor], training: bool
+) -> Tensor:
     """The sum of both losses, as `training.step.LossFunction`.
 
     Args:
@@ -112,8 +112,8 @@ def loss(
 
 
 def plain_loss(
-    model: BertWithHeads, features: Mapping[str, Any], training: bool
-) -> Any:
+    model: BertWithHeads, features: Mapping[str, Tensor], training: bool
+) -> Tensor:
     """The same, computed as the original does; see `loss`.
 
     All masked positions are predicted, those that are not used too; with
@@ -128,11 +128,11 @@ def plain_loss(
 
 
 def _sum_of_losses(
-    logits: Mapping[str, Any],
-    masked_lm_ids: Any,
-    masked_lm_weights: Any,
-    features: Mapping[str, Any],
-) -> Any:
+    logits: Mapping[str, Tensor],
+    masked_lm_ids: Tensor,
+    masked_lm_weights: Tensor,
+    features: Mapping[str, Tensor],
+) -> Tensor:
     share = features.get(PREDICTIONS_PER_EXAMPLE)
     total = masked_lm_loss(
         logits["masked_lm_logits"],

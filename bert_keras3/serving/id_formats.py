@@ -33,6 +33,8 @@ from bert_keras3.serving.formats import (
 from bert_keras3.serving.quantization import litert_options, quantize_onnx
 from modeling import BertWithHeads
 from modeling.activations import gelu_erf, get_activation
+from modeling.bert import Inputs
+from modeling.shapes import Tensor
 
 # Packages that the exporters want, from the extra named like the format.
 _NEEDED: dict[str, tuple[str, ...]] = {
@@ -51,7 +53,9 @@ class _Scores(keras.Model):
         self._answer = types.SimpleNamespace(task=task)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Inputs, training: bool | None = None
+    ) -> dict[str, Tensor]:
         """Ids [N, S] → {`Task.score_name`: scores [N, …]}.
 
         Padding is computed, too: the runtimes know that form of BERT, and not
@@ -198,6 +202,6 @@ def _with_plain_erf(model: BertWithHeads) -> BertWithHeads:
     return twin
 
 
-def _gelu_by_erf(x: Any) -> Any:
+def _gelu_by_erf(x: Tensor) -> Tensor:
     """Does what `gelu_erf` does, 0.5·x·(1 + erf(x/√2))."""
     return 0.5 * x * (1.0 + keras.ops.erf(x * math.sqrt(0.5)))

@@ -117,7 +117,7 @@ def loss_scaled(
 _EXAMPLE = "example"
 
 # One part of a batch, and how much of the batch it is.
-Part = tuple[dict[str, tf.Tensor], Any]
+Part = tuple[dict[str, tf.Tensor], tf.Tensor]
 # What a device does with its parts; the first value is to be summed up.
 PartsFunction = Callable[[Sequence[Part]], tuple[tf.Tensor, tf.Tensor]]
 
@@ -264,7 +264,9 @@ class Devices:
         return json.loads(self._array_from_chief(padded).tobytes())
 
     def align(
-        self, variables: Sequence[Any], random_states: Sequence[Any]
+        self,
+        variables: Sequence[keras.Variable],
+        random_states: Sequence[keras.Variable],
     ) -> None:
         """Gives every worker the chief's variables, each device its own seed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -16,9 +16,13 @@ import tensorflow as tf
 
 from bert_keras3.training.concurrency import Batch, in_flight
 from bert_keras3.training.step import any_length_spec
+from modeling.shapes import Tensor
 
 # Positions [B] of a batch's rows, and the batch.
 _Numbered = tuple[np.ndarray, Batch]
+
+# What a model returns: outputs by name, or one alone.
+Outputs: TypeAlias = "Mapping[str, Tensor] | Tensor"
 
 # What an output is called that a model returns alone, not in a mapping.
 ONLY_OUTPUT = "logits"
@@ -34,7 +38,8 @@ class Predictor:
     def __init__(
         self,
         model: keras.Model,
-        outputs: Callable[[keras.Model, Mapping[str, Any]], Any] | None = None,
+        outputs: Callable[[keras.Model, Mapping[str, Tensor]], Outputs]
+        | None = None,
         *,
         per_token: Collection[str] = (),
         concurrency: int = 1,
@@ -155,7 +160,7 @@ class Predictor:
         }
 
 
-def _named(outputs: Any) -> dict[str, Any]:
+def _named(outputs: Outputs) -> dict[str, Tensor]:
     if isinstance(outputs, Mapping):
         return dict(outputs)
     return {ONLY_OUTPUT: outputs}

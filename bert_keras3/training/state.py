@@ -153,7 +153,7 @@ def _keyed_variables(
     }
 
 
-def _is_random(variable: Any) -> bool:
+def _is_random(variable: keras.Variable) -> bool:
     return variable.path.endswith("/seed_generator_state")
 
 

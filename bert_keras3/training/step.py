@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -24,9 +24,14 @@ from bert_keras3.training.concurrency import (
 from bert_keras3.training.devices import ONE_DEVICE, Devices, Part
 from modeling.keras_layers import Dropout
 from modeling.keras_private import flatten_layers
+from modeling.shapes import Tensor
 
 # (model, features, training) → float32 scalar, a mean over the examples.
-LossFunction = Callable[[keras.Model, Mapping[str, Any], bool], Any]
+LossFunction = Callable[[keras.Model, Mapping[str, Tensor], bool], Tensor]
+
+GraphGradient: TypeAlias = "tf.Tensor | tuple[tf.Tensor, tf.Tensor] | None"
+"""Of one weight: whole, or slices as (values, indices), since the arguments of
+a graph are tensors; None where the loss does not depend on the weight."""
 
 
 def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
@@ -151,20 +156,20 @@ class TrainStep:
             )
         return self._graphs[key](parts)
 
-    def _take_step(self, parts: Sequence[Part]) -> dict[str, Any]:
+    def _take_step(self, parts: Sequence[Part]) -> dict[str, tf.Tensor]:
         loss, gradients = self._differentiate_all(parts)
         return {"loss": loss, "learning_rate": self._update(gradients)}
 
     def _differentiate_all(
         self, parts: Sequence[Part]
-    ) -> tuple[tf.Tensor, list[Any]]:
+    ) -> tuple[tf.Tensor, list[GraphGradient]]:
         """Nothing says which comes first, so they run at the same time."""
         losses, gradients = zip(
             *(self._differentiate(*part) for part in parts), strict=True
         )
         return sum(losses[1:], losses[0]), _sums(gradients)
 
-    def _on_several(self, batch: Batch) -> dict[str, Any]:
+    def _on_several(self, batch: Batch) -> dict[str, tf.Tensor]:
         if self._on_all is None:
             self._on_all = self._devices.graph(
                 self._take_parts,
@@ -174,10 +179,10 @@ class TrainStep:
         loss, learning_rate = self._on_all(batch)
         return {"loss": loss, "learning_rate": learning_rate}
 
-    def _take_parts(self, parts: Sequence[Part]) -> tuple[Any, Any]:
+    def _take_parts(self, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tensor]:
         """Takes a step with one device's parts of a batch."""
-        total_loss: Any = 0.0
-        total: list[Any] = []
+        total_loss: tf.Tensor | float = 0.0
+        total: list[GraphGradient] = []
         for features, share in parts:
             # One after the other, or all would be in memory together.
             done = [one for one in tf.nest.flatten(total) if one is not None]
@@ -189,8 +194,8 @@ class TrainStep:
         return total_loss, self._update(total)
 
     def _differentiate(
-        self, features: Mapping[str, Any], share: Any
-    ) -> tuple[tf.Tensor, list[Any]]:
+        self, features: Mapping[str, tf.Tensor], share: tf.Tensor
+    ) -> tuple[tf.Tensor, list[GraphGradient]]:
         with tf.GradientTape() as tape:
             loss = self._loss(self._model, features, True) * share
             # By the factor that the optimizer divides by, mostly 1.
@@ -198,7 +203,7 @@ class TrainStep:
         gradients = tape.gradient(scaled, self._model.trainable_variables)
         return loss, [_taken_apart(gradient) for gradient in gradients]
 
-    def _update(self, gradients: Sequence[Any]) -> tf.Tensor:
+    def _update(self, gradients: Sequence[GraphGradient]) -> tf.Tensor:
         variables = self._model.trainable_variables
         whole = [
             tf.IndexedSlices(*gradient, tf.constant([*variable.shape]))
@@ -210,10 +215,10 @@ class TrainStep:
         self._optimizer.apply(whole, variables)
         return learning_rate
 
-    def _accumulate(self, batch: Batch) -> dict[str, Any]:
+    def _accumulate(self, batch: Batch) -> dict[str, tf.Tensor]:
         size = num_examples(batch)
-        total_loss: Any = 0.0
-        total: list[Any] = []
+        total_loss: tf.Tensor | float = 0.0
+        total: list[GraphGradient] = []
         for part in consecutive_parts(batch, self._settings.micro_batches):
             loss, gradients = self._run(
                 self._differentiate_all, part, num_examples(part) / size
@@ -227,7 +232,7 @@ class TrainStep:
         return {"loss": total_loss, "learning_rate": self._apply(total)}
 
 
-def _spec(gradient: Any) -> Any:
+def _spec(gradient: GraphGradient) -> Any:
     """Lets the number of slices vary, so that one graph serves all steps."""
     if isinstance(gradient, tuple):
         return tuple(
@@ -237,14 +242,14 @@ def _spec(gradient: Any) -> Any:
     return None if gradient is None else tf.TensorSpec.from_tensor(gradient)
 
 
-def _taken_apart(gradient: Any) -> Any:
-    """Slices as (values, indices), since a graph's arguments are tensors."""
+def _taken_apart(gradient: Any) -> GraphGradient:
+    """Returns a gradient of the tape, its slices as (values, indices)."""
     if isinstance(gradient, tf.IndexedSlices):
         return gradient.values, gradient.indices
     return gradient
 
 
-def _sums(gradients: Sequence[Sequence[Any]]) -> list[Any]:
+def _sums(gradients: Sequence[Sequence[GraphGradient]]) -> list[GraphGradient]:
     """Adds up the gradients of several parts of a batch, weight by weight."""
     return [
         functools.reduce(_sum, of_weight)
@@ -252,7 +257,7 @@ def _sums(gradients: Sequence[Sequence[Any]]) -> list[Any]:
     ]
 
 
-def _sum(a: Any, b: Any) -> Any:
+def _sum(a: GraphGradient, b: GraphGradient) -> GraphGradient:
     """Adds gradients; slices are put side by side, as in one whole batch.
 
     (So the clipping norm is that of the whole batch, too.)
