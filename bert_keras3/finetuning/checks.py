@@ -298,30 +298,26 @@ def _another(folder: FinetuningFolder, flag: str, before: Any) -> UserError:
 # What the task must allow.
 
 
-def check_metric(
-    metric: str, task: type[Task], num_labels: int | None = None
-) -> None:
+def check_metric(metric: str, task: Task) -> None:
     """Checks the metric that is to decide which weights are best.
 
     Args:
         metric: its name.
         task: whose evaluations must have it.
-        num_labels: how many labels there are, if that is known yet.
 
     Raises:
         UserError: there is no such metric; the message names those there are.
     """
-    names = task.metrics(num_labels)
-    if metric not in names:
-        labels = "" if num_labels is None else f" with {num_labels} labels"
+    if metric not in task.metrics:
+        labels = f" with {len(task.labels)} labels" if task.labels else ""
         raise UserError(
             f"--best_metric={metric}: an evaluation of a {task.name} "
-            f"problem{labels} has {', '.join(sorted(names))}; give one of "
-            "these"
+            f"problem{labels} has {', '.join(sorted(task.metrics))}; give "
+            "one of these"
         )
 
 
-def check_class_weight(class_weight: str | None, task: type[Task]) -> None:
+def check_class_weight(class_weight: str | None, task: Task) -> None:
     """Checks that there are classes to weigh, if weights are wanted.
 
     Raises:

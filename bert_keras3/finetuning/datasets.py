@@ -195,8 +195,8 @@ class Dataset(Protocol):
     def source(self, split: str) -> Source:
         """Opens a part; a UserError if it is not there or cannot be read."""
 
-    def task(self, source: Source) -> tuple[type[Task], str]:
-        """Tells the task, and why."""
+    def task(self, source: Source) -> tuple[Task, str]:
+        """Tells the task, without labels yet, and why."""
 
 
 def find_dataset(
@@ -276,9 +276,9 @@ class BenchmarkDataset:
             takes_pairs=self.benchmark.train.text_b is not None,
         )
 
-    def task(self, source: Source) -> tuple[type[Task], str]:
+    def task(self, source: Source) -> tuple[Task, str]:
         """All benchmarks here have one label an example."""
-        return SingleLabel, f"task {self.benchmark.name}"
+        return SingleLabel(), f"task {self.benchmark.name}"
 
 
 class FileDataset:
@@ -346,13 +346,13 @@ class FileDataset:
             )
         return _as_source(file)
 
-    def task(self, source: Source) -> tuple[type[Task], str]:
+    def task(self, source: Source) -> tuple[Task, str]:
         """Tells it from labels out of the whole file, if it is not given.
 
         The first rows would not do: the file may be sorted by its labels.
         """
         if self._data.problem_type is not None:
-            return TASKS[self._data.problem_type], "as given"
+            return TASKS[self._data.problem_type](), "as given"
         labels = (example.label for example in source)
         return find_task(
             delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),

@@ -211,7 +211,7 @@ def encode(
     source: Source,
     encoder: TextEncoder,
     folder: pathlib.Path,
-    task_type: type[Task],
+    task: Task,
     labels: LabelSource | None,
 ) -> EncodedFile:
     """Goes through a file once, encoding texts and labels.
@@ -220,7 +220,7 @@ def encode(
         source: the file.
         encoder: of its texts.
         folder: for the store; made if need be.
-        task_type: what the examples are for.
+        task: what the examples are for; its labels do not count.
         labels: where the labels stand; None for a file to predict.
 
     Returns:
@@ -232,10 +232,8 @@ def encode(
     check_max_seq_length(encoder.max_seq_length, pair=source.takes_pairs)
     folder.mkdir(parents=True, exist_ok=True)
     survey = Survey()
-    reader = task_type.reader(
-        dataclasses.replace(encoder, survey=survey), labels
-    )
-    counts_labels = labels is not None and task_type.repeats_labels
+    reader = task.reader(dataclasses.replace(encoder, survey=survey), labels)
+    counts_labels = labels is not None and task.repeats_labels
 
     def rows() -> Iterator[tuple[int, Mapping[str, Any]]]:
         for number, example in enumerate(source):

@@ -148,18 +148,18 @@ class _Job:
             check_fraction(job.data.dev_fraction)
         source = sources["train"]
         self._show(source)
-        task_type, why = dataset.task(source)
-        self._say(f"problem: {task_type.name} ({why})")
+        wanted, why = dataset.task(source)
+        self._say(f"problem: {wanted.name} ({why})")
         best_metric = (
-            training.best_metric or dataset.metric or task_type.default_metric
+            training.best_metric or dataset.metric or wanted.default_metric
         )
-        checks.check_metric(best_metric, task_type)
-        checks.check_class_weight(training.class_weight, task_type)
+        checks.check_metric(best_metric, wanted)
+        checks.check_class_weight(training.class_weight, wanted)
 
-        file = self._encode("train", source, encoder, task_type, dataset.labels)
+        file = self._encode("train", source, encoder, wanted, dataset.labels)
         task = file.task
         self._say(f"labels: {', '.join(task.labels)}")
-        checks.check_metric(best_metric, task_type, len(task.labels))
+        checks.check_metric(best_metric, task)
         settings = self._settings(dataset.name, task, source, checkpoint)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
@@ -168,7 +168,7 @@ class _Job:
         test = None
         if "test" in sources:
             test = self._encode(
-                "test", sources["test"], encoder, task_type
+                "test", sources["test"], encoder, wanted
             ).examples
 
         make_deterministic(training.seed)
@@ -411,7 +411,7 @@ class _Job:
         name: str,
         source: Source,
         encoder: TextEncoder,
-        task_type: type[Task],
+        task: Task,
         labels: tuple[str, ...] | None = None,
     ) -> EncodedFile:
         """Encodes a file, and shows what is odd about it.
@@ -420,7 +420,7 @@ class _Job:
             name: of the split; a "test" has no labels.
             source: the file.
             encoder: of its texts.
-            task_type: what the examples are for.
+            task: what the examples are for; its labels do not count.
             labels: the names to hold to; None to collect them.
         """
         label_source = None
@@ -435,7 +435,7 @@ class _Job:
             source,
             encoder,
             self._folder / run_folder.SCRATCH / name,
-            task_type,
+            task,
             label_source,
         )
         for line in file.lines(encoder.max_seq_length):
@@ -463,7 +463,7 @@ class _Job:
         task = settings.task
         found = {
             name: self._encode(
-                name, source, encoder, type(task), settings.labels
+                name, source, encoder, task, settings.labels
             ).examples
             for name, source in sources.items()
         }
@@ -494,7 +494,7 @@ class _Job:
             )
             return train, dev
         dev_file = self._encode(
-            "dev", sources["dev"], encoder, type(file.task), file.task.labels
+            "dev", sources["dev"], encoder, file.task, file.task.labels
         )
         common = num_shared(file.report, dev_file.report)
         self._report["dev"]["texts_shared_with_train"] = common

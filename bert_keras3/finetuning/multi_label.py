@@ -74,18 +74,17 @@ class MultiLabel:
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
-    @classmethod
     def reader(
-        cls, encoder: TextEncoder, labels: LabelSource | None
+        self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, cls)
+        return TextReader(encoder, targets, type(self))
 
-    @classmethod
-    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+    @property
+    def metrics(self) -> tuple[str, ...]:
         """See `Task`."""
         return ("loss", "accuracy", "micro_f1", "macro_f1")
 

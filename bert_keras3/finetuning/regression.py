@@ -61,18 +61,17 @@ class Regression:
     score_name: ClassVar[str] = "value"
     score_shape: ClassVar[tuple[int, ...]] = ()
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
-    @classmethod
     def reader(
-        cls, encoder: TextEncoder, labels: LabelSource | None
+        self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, cls)
+        return TextReader(encoder, targets, type(self))
 
-    @classmethod
-    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+    @property
+    def metrics(self) -> tuple[str, ...]:
         """See `Task`."""
         return ("loss", "mean_absolute_error", "pearson", "spearman")
 

@@ -68,21 +68,20 @@ class SingleLabel:
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
-    @classmethod
     def reader(
-        cls, encoder: TextEncoder, labels: LabelSource | None
+        self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, cls)
+        return TextReader(encoder, targets, type(self))
 
-    @classmethod
-    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
+    @property
+    def metrics(self) -> tuple[str, ...]:
         """See `Task`."""
         always = ("loss", "accuracy", "macro_f1", "mcc")
-        return (*always, "f1") if num_labels in (2, None) else always
+        return (*always, "f1") if len(self.labels) in (2, 0) else always
 
     def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Mean cross-entropy of `logits` [B, C] and `targets` int [B]."""
@@ -118,7 +117,7 @@ class SingleLabel:
             "macro_f1": macro_f1(per_label),
             "mcc": _matthews(targets, predicted),
         }
-        if "f1" in self.metrics(len(self.labels)):
+        if "f1" in self.metrics:
             # As GLUE has it: of the second label.
             scalars["f1"] = per_label[self.labels[1]]["f1"]
         confusion = metrics.confusion_matrix(

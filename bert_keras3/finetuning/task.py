@@ -146,7 +146,7 @@ class ExampleReader(Protocol):
 
 
 class Task(Protocol):
-    """One kind of problem, with its labels."""
+    """One kind of problem; once data is read, with its labels."""
 
     name: ClassVar[str]
     default_metric: ClassVar[str]
@@ -167,22 +167,21 @@ class Task(Protocol):
     result_files: ClassVar[tuple[str, ...]]
     """Names of the files that `write_predictions` writes."""
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(self, labels: tuple[str, ...] = ()) -> None:
         """Takes the names of the outputs, C in all."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the outputs, C in all."""
+        """The names of the outputs, C in all; none before data is read."""
 
-    @classmethod
     def reader(
-        cls, encoder: TextEncoder, labels: LabelSource | None
+        self, encoder: TextEncoder, labels: LabelSource | None
     ) -> ExampleReader:
         """Returns what reads a file; without `labels`, one to predict."""
 
-    @classmethod
-    def metrics(cls, num_labels: int | None) -> tuple[str, ...]:
-        """Names the scalars of an evaluation; None: all there can be."""
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of an evaluation's scalars; without labels, all possible."""
 
     def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Named outputs of a batch and its features → float32 scalar."""

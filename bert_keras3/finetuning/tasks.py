@@ -20,7 +20,7 @@ _MOST_NUMBERED_CLASSES = 50
 def find_task(
     cells: Sequence[str | tuple[str, ...] | None],
     separator: str | None = None,
-) -> tuple[type[Task], str]:
+) -> tuple[Task, str]:
     """Tells the task from the label cells of some rows.
 
     Args:
@@ -29,20 +29,20 @@ def find_task(
             said so.
 
     Returns:
-        The task's class, and why, in words.
+        The task, without labels, and why, in words.
     """
     if any(isinstance(cell, tuple) for cell in cells):
-        return MultiLabel, "there are several label columns"
+        return MultiLabel(), "there are several label columns"
     if separator is not None:
-        return MultiLabel, f"labels are separated by {separator!r}"
+        return MultiLabel(), f"labels are separated by {separator!r}"
     numbers = [as_number(str(cell)) for cell in cells]
     known = [number for number in numbers if number is not None]
     if known and len(known) == len(numbers):
         if any(number != int(number) for number in known):
-            return Regression, "labels are numbers with fractions"
+            return Regression(), "labels are numbers with fractions"
         if len(set(known)) > _MOST_NUMBERED_CLASSES:
-            return Regression, "labels are many different numbers"
+            return Regression(), "labels are many different numbers"
     return (
-        SingleLabel,
+        SingleLabel(),
         f"{len(set(cells))} different labels in {len(cells)} rows looked at",
     )

@@ -444,12 +444,12 @@ def test_the_problem_is_told_from_the_whole_file(tmp_path, write_csv):
         header=("id", "text", "score"),
     )
     dataset = find_dataset(DataChoices(train_file=str(path)))
-    assert dataset.task(dataset.source("train"))[0] is Regression
+    assert dataset.task(dataset.source("train"))[0] == Regression()
 
 
 def test_several_labels_take_few_bytes_a_row(checkpoint, tmp_path):
     tokenizer = FullTokenizer(checkpoint / "vocab.txt", True)
-    reader = MultiLabel.reader(
+    reader = MultiLabel().reader(
         TextEncoder(tokenizer, max_seq_length=16),
         LabelSource("a.csv", separator=";"),
     )

@@ -38,14 +38,13 @@ class Tags:
     grouped: ClassVar = False
     result_files: ClassVar = ("tags.txt",)
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
-    @classmethod
-    def reader(cls, encoder, labels):
+    def reader(self, encoder, labels):
         return TagReader(encoder, labels)
 
-    @classmethod
-    def metrics(cls, num_labels):
+    @property
+    def metrics(self):
         return ("loss", "accuracy")
 
     def loss(self, outputs, features):
@@ -126,12 +125,11 @@ class Choices:
 
     labels: tuple[str, ...] = ("choice",)
 
-    @classmethod
-    def reader(cls, encoder, labels):
+    def reader(self, encoder, labels):
         return ChoiceReader(encoder, labels is not None)
 
-    @classmethod
-    def metrics(cls, num_labels):
+    @property
+    def metrics(self):
         return ("loss", "accuracy")
 
     def loss(self, outputs, features):
