@@ -111,7 +111,7 @@ def test_twenty_steps_equal_the_originals(reference, name):
         steps[:, 2], computed["global_norm"][: len(steps)], rtol=1e-5
     )
     for weight in trained.weights:
-        assert_near(weight, computed[f"final/{weight.path}"], 2e-5)
+        assert_near(weight, computed[f"final/{weight.path}"], 5e-6)
     for slot in ("adam_m", "adam_v"):
         path = "bert/embeddings/word_embeddings"
         ours = next(
