@@ -76,20 +76,17 @@ def main() -> None:
     parser.add_argument("--test_file", required=True)
     flags = parser.parse_args()
     entry.load_tensorflow()
-    from bert_keras3.finetuning.datasets import find_dataset
+    from bert_keras3.finetuning.labelled_data import find_labelled_data
     from bert_keras3.finetuning.run_folder import FinetuningFolder
     from bert_keras3.finetuning.settings import DataChoices
-    from bert_keras3.inputs.columns import Columns
     from bert_keras3.serving import Predictor, export
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = FinetuningFolder(pathlib.Path(scratch) / "run")
         shutil.copytree(flags.model_dir, folder.path)
         settings = folder.read_settings()
-        dataset = find_dataset(
-            DataChoices(test_file=flags.test_file),
-            settings.task_name,
-            Columns.from_dict(settings.columns),
+        dataset = find_labelled_data(
+            DataChoices(test_file=flags.test_file), settings
         )
         pairs = settings.takes_pairs
         rows: list[Any] = [

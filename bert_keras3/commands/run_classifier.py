@@ -16,15 +16,15 @@ from __future__ import annotations
 import os
 
 from bert_keras3.commands import entry, flags
-from bert_keras3.finetuning.settings import ExportFlags, Job
+from bert_keras3.finetuning.settings import ExportFlags, LabelledJob
 from bert_keras3.training.settings import TpuFlags
 
-COMMAND = flags.Command(__doc__, Job, ExportFlags, TpuFlags)
+COMMAND = flags.Command(__doc__, LabelledJob, ExportFlags, TpuFlags)
 
 
 def main() -> None:
     """Hands the flags to `finetuning.job`, and to `serving.exporter`."""
-    job = COMMAND.read(Job)
+    job = COMMAND.read(LabelledJob)
     is_job = job.do_train or job.do_eval or job.do_predict
     if is_job or not COMMAND.values.do_export:
         job = entry.on_this_machine(job, COMMAND)

@@ -11,12 +11,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.checkpointing.checkpoint import read_labels
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
-from bert_keras3.finetuning.settings import CSV, DataChoices, Job
+from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.finetuning.settings import Job
 from bert_keras3.finetuning.task import Task
-from bert_keras3.inputs.columns import Columns
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training.devices import check_not_distributed
@@ -37,7 +36,8 @@ def check_flags(job: Job) -> None:
             "there is nothing to do: give --do_train, --do_eval or "
             "--do_predict, or several of them"
         )
-    _check_data(job.data, do_train=job.do_train)
+    check_ranges(job.data)
+    kind_of(job.data).check(job.data, do_train=job.do_train)
     if job.do_train:
         _check_training(job)
     else:
@@ -57,36 +57,6 @@ def _check_training(job: Job) -> None:
             "--lazy_embeddings and --lora_rank: with LoRA the word embedding "
             "table is not trained at all; leave --lazy_embeddings out"
         )
-
-
-def _check_data(data: DataChoices, *, do_train: bool) -> None:
-    check_ranges(data)
-    if data.labels_file is not None and do_train:
-        raise UserError(
-            f"--labels_file={data.labels_file} names the labels of a "
-            "classifier that is not trained; with --do_train they are those "
-            "of the training data. Leave it out"
-        )
-    if data.task_name.lower() == CSV:
-        return
-    own = {
-        "train_file": data.train_file,
-        "dev_file": data.dev_file,
-        "test_file": data.test_file,
-        "text_column": data.file.text,
-        "text_pair_column": data.file.text_pair,
-        "label_column": data.file.label,
-        "id_column": data.file.id,
-        "labels_file": data.labels_file,
-        "skip_labels": ",".join(data.skip_labels) or None,
-    }
-    for name, value in own.items():
-        if value is not None:
-            raise UserError(
-                f"--{name}={value} is for files of your own; the files, "
-                f"columns and labels of --task_name={data.task_name} are "
-                "known. Leave it out, or give --task_name=csv"
-            )
 
 
 # The output folder.
@@ -130,10 +100,7 @@ def _check_inputs_stay(job: Job, folder: FinetuningFolder) -> None:
         replaced = run_folder.FILES.all
         _refuse_checkpoint_inside(job, folder)
     read = {
-        "train_file": job.data.train_file,
-        "dev_file": job.data.dev_file,
-        "test_file": job.data.test_file,
-        "labels_file": job.data.labels_file,
+        **job.data.files,
         "vocab_file": job.encoder.vocab_file,
         "bert_config_file": job.encoder.bert_config_file,
     }
@@ -214,52 +181,19 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
     Raises:
         UserError: one does; or a file that one names cannot be read.
     """
-    settings = folder.read_settings()
-    encoder, data = job.encoder, job.data
-    told: dict[str, tuple[Any, Any]] = {
-        "max_seq_length": (encoder.max_seq_length, settings.max_seq_length),
-        "do_lower_case": (encoder.do_lower_case, settings.do_lower_case),
-        "problem_type": (data.problem_type, settings.problem),
-        "label_separator": (data.label_separator, settings.label_separator),
-    }
-    for flag, (now, before) in told.items():
-        if now not in (None, before):
-            raise _another(folder, f"--{flag}={now}", before)
-    if settings.columns:
-        _check_same_columns(job, folder, settings)
-    if data.labels_file is not None:
-        labels = read_labels(data.labels_file, len(settings.labels))
-        if labels != settings.labels:
-            before = f"the labels {', '.join(settings.labels)}"
-            raise _another(folder, f"--labels_file={data.labels_file}", before)
+    settings, encoder = folder.read_settings(), job.encoder
+    folder.refuse_other(
+        max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
+        do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
+    )
+    kind_of(job.data).check_same(job.data, folder, do_eval=job.do_eval)
     if encoder.vocab_file is not None and not _same_tokens(
         read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)
     ):
         flag = f"--vocab_file={encoder.vocab_file}"
-        raise _another(folder, flag, f"the tokens of {folder.vocab_file}")
+        raise folder.other(flag, f"the tokens of {folder.vocab_file}")
     if encoder.bert_config_file is not None:
         _check_same_sizes(encoder.bert_config_file, folder)
-
-
-def _check_same_columns(
-    job: Job, folder: FinetuningFolder, settings: RunSettings
-) -> None:
-    trained = Columns.from_dict(settings.columns)
-    said = {
-        "text": job.data.file.text,
-        "text_pair": job.data.file.text_pair,
-        "id": job.data.file.id,
-        # A file to predict needs none.
-        "label": job.data.file.label if job.do_eval else None,
-    }
-    names = dict(enumerate(trained.names))
-    for role, value in said.items():
-        if value is None or trained.are_said(role, value):
-            continue
-        found = getattr(trained, role)
-        indices = found if role == "label" else (found,)
-        before = ", ".join(names.get(index, "none") for index in indices)
-        raise _another(folder, f"--{role}_column={value}", before or "none")
 
 
 def _check_same_sizes(config_file: str, folder: FinetuningFolder) -> None:
@@ -270,9 +204,7 @@ def _check_same_sizes(config_file: str, folder: FinetuningFolder) -> None:
         # Formats differ in how they spell all that is no size.
         if now != before and type(now) is type(before) is int:
             flag = f"--bert_config_file={config_file}"
-            raise _another(
-                folder, f"{flag} with {name} {now}", f"{name} {before}"
-            )
+            raise folder.other(f"{flag} with {name} {now}", f"{name} {before}")
 
 
 def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
@@ -283,15 +215,6 @@ def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
     """
     return given.items() <= kept.items() and max(given.values()) == max(
         kept.values()
-    )
-
-
-def _another(folder: FinetuningFolder, flag: str, before: Any) -> UserError:
-    trained_with = "without it" if before is None else f"with {before}"
-    return UserError(
-        f"{flag}: the classifier in --output_dir={folder.path} was trained "
-        f"{trained_with} and is used as it was trained. Leave the flag out, "
-        "or train another classifier with --do_train in another folder."
     )
 
 

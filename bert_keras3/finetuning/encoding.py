@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bert_keras3.finetuning.datasets import Source
+from bert_keras3.finetuning.dataset import Source
 from bert_keras3.finetuning.task import Examples, LabelSource, Task
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store

@@ -15,16 +15,14 @@ from typing import Any
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.checkpointing.checkpoint import read_labels
 from bert_keras3.finetuning import checks, run_folder
-from bert_keras3.finetuning.datasets import (
+from bert_keras3.finetuning.dataset import (
     Dataset,
     Source,
     check_fraction,
-    find_dataset,
     hold_out,
-    reopen_rows,
 )
+from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.run_folder import (
@@ -33,12 +31,15 @@ from bert_keras3.finetuning.run_folder import (
     new_model,
 )
 from bert_keras3.finetuning.settings import Job
-from bert_keras3.finetuning.single_label import SingleLabel
-from bert_keras3.finetuning.task import Evaluation, Examples, LabelSource, Task
-from bert_keras3.finetuning.tasks import TASKS
+from bert_keras3.finetuning.task import (
+    Evaluation,
+    Examples,
+    LabelSource,
+    Task,
+    options_of,
+)
 from bert_keras3.finetuning.training import TrainingRun, steps_of
 from bert_keras3.inputs.batches import BatchLimit
-from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.devices import computing_in, make_deterministic
@@ -140,7 +141,7 @@ class _Job:
         checkpoint = self._open_checkpoint()
         checkpoint.check_encoder(job.encoder.allow_missing)
         encoder = self._text_encoder(checkpoint)
-        dataset = find_dataset(job.data)
+        dataset = kind_of(job.data).find(job.data)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, {"task_name": dataset.name})
         sources = self._sources(dataset)
@@ -248,15 +249,9 @@ class _Job:
                 f"--init_checkpoint={given}; --overwrite_output_dir puts that "
                 "in its place"
             )
-        columns = None
-        if settings.columns:
-            columns = Columns.from_dict(settings.columns)
-        dataset = find_dataset(job.data, settings.task_name, columns)
-        held_out = folder / run_folder.DEV_SPLIT
-        if columns and held_out.exists() and not dataset.has("dev"):
-            sources = self._sources(dataset, reopen_rows(held_out, columns))
-        else:
-            sources = self._sources(dataset)
+        dataset = kind_of(job.data).find(job.data, settings)
+        held_out = dataset.held_out(folder / run_folder.DEV_SPLIT)
+        sources = self._sources(dataset, held_out)
         encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
@@ -270,12 +265,11 @@ class _Job:
         if not job.overwrite_output_dir:
             checks.refuse_unfinished(folder, job.encoder.init_checkpoint)
         checkpoint = self._open_checkpoint()
-        dataset = find_dataset(job.data)
+        dataset = kind_of(job.data).find(job.data)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, {})
-        labels = dataset.labels or self._labels_of(checkpoint)
+        task = dataset.task_of(checkpoint)
         encoder = self._text_encoder(checkpoint)
-        task = TASKS[job.data.problem_type or SingleLabel.name](labels)
         with computing_in(job.training.computing.mixed_precision):
             model = new_model(checkpoint.config, task)
         report = checkpoint.load_into(model)
@@ -283,11 +277,11 @@ class _Job:
         if report.missing or report.wrong_shape:
             raise UserError(
                 f"{job.encoder.init_checkpoint}: is no classifier with "
-                f"{len(labels)} labels: {report.line()}. Train one with "
+                f"{len(task.labels)} labels: {report.line()}. Train one with "
                 "--do_train, or correct --labels_file."
             )
         self._say(report.line())
-        self._say(f"labels: {', '.join(labels)}")
+        self._say(f"labels: {', '.join(task.labels)}")
         sources = self._sources(dataset)
         source = next(iter(sources.values()))
         settings = self._settings(dataset.name, task, source, checkpoint)
@@ -298,32 +292,6 @@ class _Job:
         folder.write_data_report(self._report)
         folder.save_model(model)
         return ready
-
-    def _labels_of(self, checkpoint: Checkpoint) -> tuple[str, ...]:
-        """Returns the names of a trained classifier's labels.
-
-        Those of --labels_file; else those that a run of this program recorded
-        beside the weights, or else their numbers.
-
-        Raises:
-            UserError: the checkpoint has no classifier, or the file does not
-                fit it.
-        """
-        count = checkpoint.num_labels
-        if not count:
-            raise UserError(
-                f"{checkpoint.source}: has no `output_weights`, so it is no "
-                "trained classifier. Train one with --do_train."
-            )
-        if self._job.data.labels_file is not None:
-            return read_labels(self._job.data.labels_file, count)
-        if checkpoint.weights_file is not None:
-            beside = FinetuningFolder(checkpoint.weights_file.parent)
-            if beside.holds_a_model:
-                labels = beside.read_settings().labels
-                if len(labels) == count:
-                    return labels
-        return tuple(map(str, range(count)))
 
     def _open_checkpoint(self) -> Checkpoint:
         """Opens the files that the model starts from."""
@@ -379,8 +347,9 @@ class _Job:
             do_lower_case=checkpoint.do_lower_case,
             columns=source.columns,
             takes_pairs=source.takes_pairs,
-            label_separator=self._job.data.label_separator,
+            label_separator=source.label_separator,
             init_checkpoint=self._job.encoder.init_checkpoint,
+            options=options_of(task),
         )
 
     # The files of examples.
@@ -429,7 +398,7 @@ class _Job:
                 source.path,
                 labels,
                 source.label_columns,
-                self._job.data.label_separator,
+                source.label_separator,
             )
         file = encode(
             source,
@@ -515,13 +484,7 @@ class _Job:
             description.decisions,
             title=str(source.path),
         )
-        self._screen.table(
-            ("id", "text", "second text", "label"),
-            [
-                (one.guid, one.text_a, one.text_b or "", one.label or "")
-                for one in description.first
-            ],
-        )
+        self._screen.table(description.headers, description.first)
 
     # What the model answers.
 

@@ -80,11 +80,13 @@ class RunSettings:
     label_separator: str | None = None
     init_checkpoint: str | None = None
     """Where the weights came from, for the record."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the task was told beside its labels."""
 
     @property
     def task(self) -> Task:
         """The task with its labels."""
-        return TASKS[self.problem](self.labels)
+        return TASKS[self.problem](self.labels, **self.options)
 
 
 class FinetuningFolder:
@@ -114,6 +116,34 @@ class FinetuningFolder:
         """The vocabulary: a SentencePiece model, else one token a line."""
         pieces = self / SENTENCE_PIECES
         return pieces if pieces.exists() else self / VOCABULARY
+
+    def refuse_other(self, **told: tuple[Any, Any]) -> None:
+        """Checks flags against what the folder's model was trained with.
+
+        Args:
+            **told: flag → (what it says, None for nothing; what it was).
+
+        Raises:
+            UserError: one says something else.
+        """
+        for flag, (now, before) in told.items():
+            if now not in (None, before):
+                raise self.other(f"--{flag}={now}", before)
+
+    def other(self, flag: str, before: Any) -> UserError:
+        """Returns the error for a flag that contradicts the folder's model.
+
+        Args:
+            flag: the flag with its value.
+            before: what the model was trained with; None for nothing.
+        """
+        trained_with = "without it" if before is None else f"with {before}"
+        return UserError(
+            f"{flag}: the classifier in --output_dir={self.path} was trained "
+            f"{trained_with} and is used as it was trained. Leave the flag "
+            "out, or train another classifier with --do_train in another "
+            "folder."
+        )
 
     # What is needed to predict later.
 

@@ -23,23 +23,9 @@ DEFAULT_MAX_SEQ_LENGTH = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class DataChoices:
-    """The data; None means: find it out."""
+class DataFiles:
+    """Files of examples, of whatever task."""
 
-    task_name: str = flag(
-        CSV,
-        "Name of a benchmark whose files are in --data_dir: CoLA, MNLI, MRPC, "
-        "XNLI, SST-2 or RTE; csv for files of your own.",
-        group="Benchmarks",
-    )
-    data_dir: str | None = flag(
-        None,
-        "Folder with the files of the benchmark. With --task_name=csv, a "
-        "folder whose train.csv, dev.csv and test.csv (or .tsv, .txt, .json, "
-        ".jsonl) are used unless --train_file, --dev_file or --test_file "
-        "names another file.",
-        group="Benchmarks",
-    )
     train_file: str | None = flag(
         None,
         "File with the examples to train on, one per row: CSV, TSV or JSON "
@@ -64,6 +50,35 @@ class DataChoices:
         group="Data",
         least=0,
         most=1,
+    )
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """The files that are read, by their flags."""
+        return {
+            "train_file": self.train_file,
+            "dev_file": self.dev_file,
+            "test_file": self.test_file,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class DataChoices(DataFiles):
+    """Texts with labels; None means: find it out."""
+
+    task_name: str = flag(
+        CSV,
+        "Name of a benchmark whose files are in --data_dir: CoLA, MNLI, MRPC, "
+        "XNLI, SST-2 or RTE; csv for files of your own.",
+        group="Benchmarks",
+    )
+    data_dir: str | None = flag(
+        None,
+        "Folder with the files of the benchmark. With --task_name=csv, a "
+        "folder whose train.csv, dev.csv and test.csv (or .tsv, .txt, .json, "
+        ".jsonl) are used unless --train_file, --dev_file or --test_file "
+        "names another file.",
+        group="Benchmarks",
     )
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = flag(
@@ -95,6 +110,11 @@ class DataChoices:
         "with it, or else the numbers from 0.",
         group="Columns and labels",
     )
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """The files that are read, by their flags."""
+        return {**super().files, "labels_file": self.labels_file}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +207,7 @@ class Job(JobSettings):
         "in --output_dir.",
         group="What to do",
     )
-    data: DataChoices
+    data: DataFiles
     encoder: EncoderChoices
     training: TrainingChoices
     predict_batch_size: int = flag(
@@ -212,6 +232,13 @@ class Job(JobSettings):
         "results are the same.",
         group="Speed and memory",
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledJob(Job):
+    """A job on texts with labels."""
+
+    data: DataChoices
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from bert_keras3.finetuning.datasets import Source
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.batches import BatchLimit
     from bert_keras3.inputs.feature_store import Column, FeatureStore
@@ -123,6 +123,13 @@ class Examples:
         )
 
 
+def options_of(task: Any) -> dict[str, Any]:
+    """Returns what a task was told beside its labels, as JSON values."""
+    options = dataclasses.asdict(task)
+    del options["labels"]
+    return options
+
+
 class ExampleReader(Protocol):
     """Turns the examples of one file into rows of features, in order."""
 
@@ -167,8 +174,11 @@ class Task(Protocol):
     result_files: ClassVar[tuple[str, ...]]
     """Names of the files that `write_predictions` writes."""
 
-    def __init__(self, labels: tuple[str, ...] = ()) -> None:
-        """Takes the names of the outputs, C in all."""
+    def __init__(self, labels: tuple[str, ...] = (), **options: Any) -> None:
+        """Takes the names of the outputs, C in all, and its own settings.
+
+        Tasks are dataclasses, so that `options_of` can take them back.
+        """
 
     @property
     def labels(self) -> tuple[str, ...]:

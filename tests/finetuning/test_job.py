@@ -14,9 +14,9 @@ import pytest
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import opening, tensor_bundle
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.datasets import find_dataset
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.labelled_data import find_labelled_data
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.run_folder import FinetuningFolder
@@ -443,7 +443,7 @@ def test_the_problem_is_told_from_the_whole_file(tmp_path, write_csv):
         [(str(n), f"film {n}", str(max(0, n - 2500) / 8)) for n in range(3000)],
         header=("id", "text", "score"),
     )
-    dataset = find_dataset(DataChoices(train_file=str(path)))
+    dataset = find_labelled_data(DataChoices(train_file=str(path)))
     assert dataset.task(dataset.source("train"))[0] == Regression()
 
 

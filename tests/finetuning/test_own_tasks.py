@@ -189,7 +189,7 @@ class ChoiceReader:
 def with_both(monkeypatch):
     """The two rows, and their names for `--problem_type`."""
     table = {**tasks.TASKS, Tags.name: Tags, Choices.name: Choices}
-    monkeypatch.setattr("bert_keras3.finetuning.datasets.TASKS", table)
+    monkeypatch.setattr("bert_keras3.finetuning.labelled_data.TASKS", table)
     monkeypatch.setattr("bert_keras3.finetuning.run_folder.TASKS", table)
     monkeypatch.setattr(
         "bert_keras3.finetuning.checks.check_ranges", lambda settings: None

@@ -1,0 +1,469 @@
+"""Texts with labels: files of one's own, or a benchmark.
+
+CSV, TSV, JSON lines ─▶ FileDataset ─┐
+├▶ LabelledSource of `InputExample`s
+GLUE's files ─▶ BenchmarkDataset ────┘
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.checkpointing.checkpoint import read_labels
+from bert_keras3.finetuning.dataset import Dataset, Description, Source
+from bert_keras3.finetuning.multi_label import MultiLabel
+from bert_keras3.finetuning.regression import Regression, as_number
+from bert_keras3.finetuning.run_folder import (
+    FinetuningFolder,
+    RunSettings,
+)
+from bert_keras3.finetuning.settings import CSV, DataChoices
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.tasks import TASKS
+from bert_keras3.inputs import delimited, glue
+from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.examples import InputExample, find_split_files
+from bert_keras3.inputs.labelled_file import LabelledFile
+from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_write
+
+_ROWS_LOOKED_AT = 1000
+
+# The names that benchmarks give to the metrics computed here.
+_METRICS = {"matthews_correlation": "mcc"}
+
+_PURPOSES = {
+    "train": "train on",
+    "dev": "evaluate on",
+    "test": "predict",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledSource:
+    """A file of labelled texts; see `Source` for the further attributes.
+
+    Attributes:
+        file: the examples.
+    """
+
+    file: LabelledFile | glue.BenchmarkFile
+    label_columns: tuple[str, ...]
+    columns: dict[str, Any]
+    takes_pairs: bool
+    label_separator: str | None = None
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file, for messages."""
+        return self.file.path
+
+    def __iter__(self) -> Iterator[InputExample]:
+        """Streams the examples."""
+        return iter(self.file)
+
+    def describe(self) -> Description | None:
+        """What was found out about the file, unless it was known before."""
+        if not isinstance(self.file, LabelledFile):
+            return None
+        found = self.file.describe()
+        return Description(
+            found.decisions,
+            ("id", "text", "second text", "label"),
+            [
+                (one.guid, one.text_a, one.text_b or "", one.label or "")
+                for one in found.first
+            ],
+        )
+
+    def write_rows(
+        self, chosen: np.ndarray, path: str | os.PathLike[str]
+    ) -> None:
+        """Writes some rows as they are, as a CSV file of their own.
+
+        Args:
+            chosen: numbers of examples, from 0, ascending.
+            path: the new file.
+
+        Raises:
+            TypeError: the file is a benchmark's, which has parts of its own.
+        """
+        if not isinstance(self.file, LabelledFile):
+            raise TypeError(f"{self.path} is not to be split")
+        wanted = iter(chosen.tolist())
+        following = next(wanted, None)
+        dialect = self.file.dialect
+        with atomic_write(path, newline="") as file:
+            writer = csv.writer(file)
+            if dialect.header:
+                writer.writerow(dialect.columns)
+            for number, row in enumerate(self.file.rows()):
+                if number == following:
+                    writer.writerow(row.cells)
+                    following = next(wanted, None)
+
+
+def find_labelled_data(
+    data: DataChoices, trained: RunSettings | None = None
+) -> Dataset:
+    """Finds the data that were asked for.
+
+    Args:
+        data: what the user said.
+        trained: of the model that is to be used, if there is one already.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UserError: there is none of that name, or it is not the trained one's.
+    """
+    wanted, columns = data.task_name.lower(), None
+    if trained is not None and trained.columns:
+        columns = Columns.from_dict(trained.columns)
+    if trained is not None and wanted != trained.task_name:
+        # Files of one's own can be given to whatever model.
+        if wanted != CSV:
+            raise UserError(
+                f"--task_name={data.task_name}: the classifier in "
+                f"--output_dir was trained on {trained.task_name}"
+            )
+        if data.data_dir and not (data.dev_file or data.test_file):
+            benchmark = glue.find_benchmark(trained.task_name)
+            return BenchmarkDataset(benchmark, data)
+    if wanted == CSV:
+        return FileDataset(data, columns)
+    if data.data_dir is None:
+        raise UserError(
+            f"--task_name={data.task_name} needs --data_dir, the folder "
+            "of its files"
+        )
+    return BenchmarkDataset(glue.find_benchmark(data.task_name), data)
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkDataset:
+    """A data set of the original's, or of GLUE."""
+
+    benchmark: glue.Benchmark
+    data: DataChoices
+
+    @property
+    def name(self) -> str:
+        """As it is recorded with the model."""
+        return self.benchmark.name.lower()
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels, in the order that the benchmark fixes."""
+        return self.benchmark.labels
+
+    @property
+    def metric(self) -> str | None:
+        """The metric to select weights by."""
+        first = self.benchmark.metrics[0]
+        return _METRICS.get(first, first)
+
+    def has(self, split: str) -> bool:
+        """Whether there is a "train", "dev" or "test" part."""
+        return True
+
+    def source(self, split: str) -> Source:
+        """Opens a part."""
+        assert self.data.data_dir is not None
+        return LabelledSource(
+            glue.open_split(self.benchmark, split, self.data.data_dir),
+            label_columns=(),
+            columns={},
+            takes_pairs=self.benchmark.train.text_b is not None,
+        )
+
+    def task(self, source: Source) -> tuple[Task, str]:
+        """All benchmarks here have one label an example."""
+        return SingleLabel(), f"task {self.benchmark.name}"
+
+    def held_out(self, path: pathlib.Path) -> Source | None:
+        """A benchmark has parts of its own."""
+        return None
+
+    def task_of(self, checkpoint: Checkpoint) -> Task:
+        """A classifier with the benchmark's labels."""
+        return _task_of(checkpoint, self.data, self.labels)
+
+
+class FileDataset:
+    """CSV, TSV or JSON lines of one's own."""
+
+    name = CSV
+    labels: tuple[str, ...] | None = None
+    metric: str | None = None
+
+    def __init__(
+        self, data: DataChoices, columns: Columns | None = None
+    ) -> None:
+        """Finds the files; none is opened yet.
+
+        Args:
+            data: what the user said.
+            columns: of the file that the model was trained on, if it is
+                known; by default the first file opened decides.
+        """
+        self._data = data
+        self._columns = columns
+        self._files: dict[str, pathlib.Path] = {}
+        if data.data_dir is not None:
+            self._files.update(find_split_files(data.data_dir))
+        given = {
+            "train": data.train_file,
+            "dev": data.dev_file,
+            "test": data.test_file,
+        }
+        for split, path in given.items():
+            if path:
+                self._files[split] = pathlib.Path(path)
+
+    def has(self, split: str) -> bool:
+        """Whether there is a "train", "dev" or "test" part."""
+        return split in self._files
+
+    def source(self, split: str) -> Source:
+        """Opens a part; the first one opened decides on the columns."""
+        path = self._files.get(split)
+        if path is None:
+            raise UserError(
+                f"there is no file to {_PURPOSES[split]}: give "
+                f"--{split}_file, or a --data_dir with a {split}.csv or "
+                f"{split}.tsv"
+            )
+        want_label = split != "test"
+        # Of a file to predict every row gets its answer.
+        skipped = frozenset(self._data.skip_labels if want_label else ())
+        if self._columns is None:
+            file = LabelledFile.open(
+                path,
+                self._data.file,
+                want_label=want_label,
+                skip_labels=skipped,
+            )
+            self._columns = file.columns
+        else:
+            file = LabelledFile.open_like(
+                path,
+                self._columns,
+                self._data.file,
+                want_label=want_label,
+                skip_labels=skipped,
+            )
+        return self._source(file)
+
+    def _source(self, file: LabelledFile) -> LabelledSource:
+        columns = file.columns
+        return LabelledSource(
+            file,
+            label_columns=tuple(
+                columns.names[index] for index in columns.label
+            ),
+            columns=columns.to_dict(),
+            takes_pairs=columns.text_pair is not None,
+            label_separator=self._data.label_separator,
+        )
+
+    def held_out(self, path: pathlib.Path) -> Source | None:
+        """Opens the rows that a training held out, as they were written."""
+        if self._columns is None or not path.exists() or self.has("dev"):
+            return None
+        written = FileChoices(
+            delimiter="comma",
+            quoting="double",
+            encoding="utf-8",
+            header=self._columns.header,
+        )
+        return self._source(
+            LabelledFile.open_like(path, self._columns, written)
+        )
+
+    def task(self, source: Source) -> tuple[Task, str]:
+        """Tells it from labels out of the whole file, if it is not given.
+
+        The first rows would not do: the file may be sorted by its labels.
+        """
+        if self._data.problem_type is not None:
+            return TASKS[self._data.problem_type](), "as given"
+        labels = (example.label for example in source)
+        return find_task(
+            delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
+            self._data.label_separator,
+        )
+
+    def task_of(self, checkpoint: Checkpoint) -> Task:
+        """A classifier with the labels that are known of the checkpoint."""
+        return _task_of(checkpoint, self._data, None)
+
+
+# More distinct whole numbers than this are a quantity, not names of classes.
+_MOST_NUMBERED_CLASSES = 50
+
+
+def find_task(
+    cells: Sequence[str | tuple[str, ...] | None],
+    separator: str | None = None,
+) -> tuple[Task, str]:
+    """Tells the task from the label cells of some rows.
+
+    Args:
+        cells: label cells as in `InputExample.label`.
+        separator: what separates several labels in one cell, if the user
+            said so.
+
+    Returns:
+        The task, without labels, and why, in words.
+    """
+    if any(isinstance(cell, tuple) for cell in cells):
+        return MultiLabel(), "there are several label columns"
+    if separator is not None:
+        return MultiLabel(), f"labels are separated by {separator!r}"
+    numbers = [as_number(str(cell)) for cell in cells]
+    known = [number for number in numbers if number is not None]
+    if known and len(known) == len(numbers):
+        if any(number != int(number) for number in known):
+            return Regression(), "labels are numbers with fractions"
+        if len(set(known)) > _MOST_NUMBERED_CLASSES:
+            return Regression(), "labels are many different numbers"
+    return (
+        SingleLabel(),
+        f"{len(set(cells))} different labels in {len(cells)} rows looked at",
+    )
+
+
+def _task_of(
+    checkpoint: Checkpoint, data: DataChoices, labels: tuple[str, ...] | None
+) -> Task:
+    """Returns the task of a trained classifier.
+
+    Args:
+        checkpoint: has the classifier.
+        data: what the user said.
+        labels: the names of its labels, if the data set fixes them. Else
+            those of --labels_file, or those that a run of this program
+            recorded beside the weights, or their numbers.
+
+    Raises:
+        UserError: the checkpoint has no classifier, or the file does not
+            fit it.
+    """
+    task = TASKS[data.problem_type or SingleLabel.name]
+    if labels is not None:
+        return task(labels)
+    count = checkpoint.num_labels
+    if not count:
+        raise UserError(
+            f"{checkpoint.source}: has no `output_weights`, so it is no "
+            "trained classifier. Train one with --do_train."
+        )
+    if data.labels_file is not None:
+        return task(read_labels(data.labels_file, count))
+    if checkpoint.weights_file is not None:
+        beside = FinetuningFolder(checkpoint.weights_file.parent)
+        if beside.holds_a_model:
+            recorded = beside.read_settings().labels
+            if len(recorded) == count:
+                return task(recorded)
+    return task(tuple(map(str, range(count))))
+
+
+# What is refused before a file is opened.
+
+
+def check_data(data: DataChoices, *, do_train: bool) -> None:
+    """Checks the flags of the data against each other.
+
+    Raises:
+        UserError: two contradict each other or one would have no effect.
+    """
+    if data.labels_file is not None and do_train:
+        raise UserError(
+            f"--labels_file={data.labels_file} names the labels of a "
+            "classifier that is not trained; with --do_train they are those "
+            "of the training data. Leave it out"
+        )
+    if data.task_name.lower() == CSV:
+        return
+    own = {
+        "train_file": data.train_file,
+        "dev_file": data.dev_file,
+        "test_file": data.test_file,
+        "text_column": data.file.text,
+        "text_pair_column": data.file.text_pair,
+        "label_column": data.file.label,
+        "id_column": data.file.id,
+        "labels_file": data.labels_file,
+        "skip_labels": ",".join(data.skip_labels) or None,
+    }
+    for name, value in own.items():
+        if value is not None:
+            raise UserError(
+                f"--{name}={value} is for files of your own; the files, "
+                f"columns and labels of --task_name={data.task_name} are "
+                "known. Leave it out, or give --task_name=csv"
+            )
+
+
+def check_same_data(
+    data: DataChoices, folder: FinetuningFolder, *, do_eval: bool
+) -> None:
+    """Checks that flags do not contradict how a model's data was read.
+
+    Args:
+        data: what the user said.
+        folder: holds the model.
+        do_eval: whether labels are read.
+
+    Raises:
+        UserError: one does; or a file that one names cannot be read.
+    """
+    settings = folder.read_settings()
+    folder.refuse_other(
+        problem_type=(data.problem_type, settings.problem),
+        label_separator=(data.label_separator, settings.label_separator),
+    )
+    if settings.columns:
+        _check_same_columns(data, folder, settings, do_eval)
+    if data.labels_file is not None:
+        labels = read_labels(data.labels_file, len(settings.labels))
+        if labels != settings.labels:
+            before = f"the labels {', '.join(settings.labels)}"
+            raise folder.other(f"--labels_file={data.labels_file}", before)
+
+
+def _check_same_columns(
+    data: DataChoices,
+    folder: FinetuningFolder,
+    settings: RunSettings,
+    do_eval: bool,
+) -> None:
+    trained = Columns.from_dict(settings.columns)
+    said = {
+        "text": data.file.text,
+        "text_pair": data.file.text_pair,
+        "id": data.file.id,
+        # A file to predict needs none.
+        "label": data.file.label if do_eval else None,
+    }
+    names = dict(enumerate(trained.names))
+    for role, value in said.items():
+        if value is None or trained.are_said(role, value):
+            continue
+        found = getattr(trained, role)
+        indices = found if role == "label" else (found,)
+        before = ", ".join(names.get(index, "none") for index in indices)
+        raise folder.other(f"--{role}_column={value}", before or "none")
