@@ -1,7 +1,7 @@
-"""Bytes on disk to examples to batches.
+"""Files become examples, and encoded examples become batches.
 
-`dialect_search` finds out how a file is written, `delimited` reads its rows,
-`columns` says which cell is what, `glue` has the benchmarks, `report` counts
-what is odd about a data set; `feature_store` and `batches` carry the encoded
-examples to the model.
+`dialect_search` detects how a file is written, `delimited` reads its rows,
+`columns` finds text and label columns, `labelled_file` makes examples; `glue`
+has the benchmarks, `report` counts duplicates and empty texts. Encoded
+examples are kept by `feature_store` and grouped by `batches`.
 """

@@ -1,8 +1,7 @@
-"""Which rows make which batch: shuffled for training, by length for answers.
+"""Which rows make which batch: shuffled to train, by length to predict.
 
-All orders are functions of a seed and a step, so that a training can go on
-at any step as if it had never stopped. How a batch is padded is in
-`feature_store`.
+All orders are functions of a seed and a step, so that a training resumes at
+any step as if it had never stopped. `FeatureStore.padded` pads a batch.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import numpy as np
 from bert_keras3.inputs.feature_store import FeatureStore, ranges
 
 EXAMPLE = "example"
-"""In a batch of whole examples, int32 [R]: the place of each row's example
-among those of the batch; rows of one example follow one another."""
+"""Column of a batch of whole examples, int32 [R]: the index in the batch of
+each row's example; rows of one example follow one another."""
 
 
 def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
@@ -26,8 +25,8 @@ def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
 
     Args:
         num_examples: N.
-        epoch: its number, from 0.
-        seed: of the run.
+        epoch: number of the epoch, from 0.
+        seed: random seed of the run.
 
     Returns:
         int64 [N], every number below N once; the same for the same
@@ -41,8 +40,8 @@ class _Groups:
     """Rows that stay together: each alone, or all of one example.
 
     Attributes:
-        first: int64 [G], place of a group's first row among the rows.
-        sizes: int64 [G], how many rows it has.
+        first: int64 [G], index of each group's first row among the rows.
+        sizes: int64 [G], number of rows of each group.
     """
 
     first: np.ndarray
@@ -90,11 +89,11 @@ def training_batches(
         store: the features.
         rows: int64 [N], rows of the store to train on; those of one example
             follow one another.
-        batch_size: examples of a batch.
-        seed: of the order.
-        columns: names of those that a batch has; None: all.
-        grouped: keep all rows of an example in one batch, which says by the
-            column `EXAMPLE` which they are; else every row is an example.
+        batch_size: examples in a batch.
+        seed: random seed of the order.
+        columns: names of the columns in a batch; None: all.
+        grouped: keep all rows of an example in one batch, and add the column
+            `EXAMPLE` to it; else every row is an example.
 
     Returns:
         A function of the first step.
@@ -133,7 +132,7 @@ class BatchLimit:
     an example that is longer alone is a batch of its own."""
 
     def end(self, lengths: np.ndarray, sizes: np.ndarray, first: int) -> int:
-        """Returns where the batch that begins with an example ends.
+        """Returns where the batch ends that begins with an example.
 
         Args:
             lengths: int [G], of each example's longest row, rising.
@@ -156,16 +155,16 @@ def batches_by_length(
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields every row once, in batches of rows of similar length.
 
-    Padding is what is saved; the positions say where the answers belong.
-    The longest come first: what is too large for the memory shows at once,
-    and where several batches are computed at a time the last are short.
+    This saves padding; the positions say to which rows predictions belong.
+    The longest come first: a batch too large for the memory fails at once,
+    and where several batches are computed in parallel the last are short.
 
     Args:
         store: the features.
         rows: int64 [N], rows of the store; those of one example follow one
             another.
-        limit: of a batch; the last may be smaller.
-        columns: names of those that a batch has; None: all.
+        limit: maximum size of a batch.
+        columns: names of the columns in a batch; None: all.
         grouped: as for `training_batches`.
 
     Yields:

@@ -1,7 +1,8 @@
 """Which column of a file is the text, which the label, which the id.
 
-In a new file they are found by their names (listed in `examples`) and by what
-is in them; a later file has the columns of the training file.
+In a file with the columns `id,review,stars` the text is `review` and the label
+is `stars`, by the names listed in `examples`; where names do not decide,
+contents do. A dev or test file has the columns of the training file.
 """
 
 from __future__ import annotations
@@ -18,20 +19,28 @@ from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 NO_COLUMN = "none"
-"""The value that says: this file has no such column."""
+"""The flag's value for a file without such a column."""
+
+# A column is taken for the text if its cells are this much longer than those
+# of any other.
+_CLEARLY_LONGER = 1.5
+# A column with more values than this, or with fewer rows for each value, is no
+# label unless its name says so.
+_MOST_LABELS = 150
+_FEWEST_ROWS_A_LABEL = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """The columns of a file that matter, as indices counted from 0.
+    """The columns of a file that are used, as indices from 0.
 
     Attributes:
-        text: of the text, or the first text of a pair.
-        text_pair: of the second text, if there is one.
-        label: of the label; several for multi-label data, none without.
-        id: of the identifier, if there is one.
-        names: of all columns of the file.
-        header: whether the names stand in the file.
+        text: column of the text, or of the first text of a pair.
+        text_pair: column of the second text, if there is one.
+        label: columns of the labels; several for multi-label data.
+        id: column of the identifier, if there is one.
+        names: names of all columns of the file.
+        header: whether the file has a header.
         decisions: what was decided and how, for display.
     """
 
@@ -52,7 +61,7 @@ class Columns:
         return values
 
     def are_said(self, role: str, value: str) -> bool:
-        """Whether a user's word on a role names the columns that are here.
+        """Whether a flag's value names the same columns for a role.
 
         Args:
             role: "text", "text_pair", "label" or "id".
@@ -66,12 +75,12 @@ class Columns:
         parts = value.split(",") if whole is None else [value]
         return tuple(map(self._place, parts)) == indices
 
-    def _place(self, said: str) -> int | None:
-        said = said.strip()
+    def _place(self, value: str) -> int | None:
+        value = value.strip()
         for index, name in enumerate(self.names):
-            if name.casefold() == said.casefold():
+            if name.casefold() == value.casefold():
                 return index
-        return int(said) - 1 if said.isdecimal() else None
+        return int(value) - 1 if value.isdecimal() else None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Columns:
@@ -94,9 +103,9 @@ def matching_columns(
 
     Args:
         trained: the columns of the training file.
-        dialect: of the other file.
-        path: of the other file, for messages.
-        want_label: False to do without the label columns, present or not.
+        dialect: dialect of the other file.
+        path: path of the other file, for messages.
+        want_label: False to leave out the label columns, present or not.
 
     Returns:
         The columns of the other file.
@@ -179,8 +188,8 @@ def columns_of(
 
     Args:
         found: indices by role: "text", "text_pair", "label", "id".
-        how: why, by role.
-        dialect: of the file.
+        how: the reason, by role.
+        dialect: dialect of the file.
     """
     names = dialect.columns
     decisions = tuple(
@@ -203,15 +212,6 @@ def columns_of(
     )
 
 
-# A text is taken for the text when it is this much longer than the next.
-_CLEARLY_LONGER = 1.5
-
-# A column with more values than this, or in which values seldom come again,
-# is no label unless its name says so.
-_MOST_LABELS = 150
-_FEWEST_ROWS_A_LABEL = 2
-
-
 def find_columns(
     dialect: Dialect,
     sample_rows: Sequence[Row],
@@ -225,9 +225,9 @@ def find_columns(
     A pair of texts is found by names alone, and only if no text is given.
 
     Args:
-        dialect: of the file.
-        sample_rows: rows of the file, as `delimited.sample` gives them.
-        path: of the file, for messages.
+        dialect: dialect of the file.
+        sample_rows: rows of the file, from `delimited.sample`.
+        path: path of the file, for messages.
         choices: the columns that the user named.
         want_label: whether a file without a label column is an error.
 
@@ -255,7 +255,7 @@ def find_columns(
     if label is None and want_label and not search.found["label"]:
         search.find_label_by_content()
     if label is None and not want_label:
-        # It was looked up only so that it is not taken for the text.
+        # Searched only so that it is not taken for the text.
         search.leave_out("label")
     return search.columns()
 

@@ -1,8 +1,7 @@
-"""Files of rows: how they may be written, and their rows, streamed.
+"""Streams the rows of a CSV, TSV or JSON-lines file of a known dialect.
 
-Which dialect a file has is found out in `dialect_search`, what its columns
-mean in `columns`. A file of JSON objects, one a line, is read as rows of the
-same shape.
+With the columns `text,label`, the line `"Good, bad",1` and the JSON line
+{"text": "Good, bad", "label": 1} are both the row ["Good, bad", "1"].
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ QUOTINGS: dict[str, dict[str, Any]] = {
 """How a cell may hold the delimiter: csv options under the flag's values.
 
 `double`: a quote inside quotes is written twice; `backslash`: or after a
-backslash; `none`: a quote is a letter like any other.
+backslash; `none`: a quote is an ordinary character.
 """
 
-# A noncharacter: what the csv module splits at in a file of one column.
+# A noncharacter, the delimiter for the csv module in a file of one column.
 _NO_DELIMITER = "\uffff"
 
 # A longer cell is a quote that nobody closed, not a text.
@@ -49,7 +48,7 @@ _LONGEST_CELL = 1 << 24
 
 
 class Decision(NamedTuple):
-    """Something found out about a file: what, its value, and how."""
+    """Something detected about a file: what, its value, and how."""
 
     what: str
     value: str
@@ -119,12 +118,12 @@ class Row(NamedTuple):
 def rows(path: str | os.PathLike[str], dialect: Dialect) -> Iterator[Row]:
     """Streams the data rows of a file; memory does not grow with the file.
 
-    Blank lines are passed over and NUL characters dropped. Every call starts
-    anew.
+    Blank lines are skipped and NUL characters dropped. Every call starts at
+    the beginning.
 
     Args:
         path: the file.
-        dialect: as found by `dialect_search.sniff`.
+        dialect: from `dialect_search.sniff`.
 
     Yields:
         The rows after the header, each with as many cells as columns.
@@ -154,7 +153,7 @@ def sample(
 
     Args:
         path: the file.
-        dialect: as found by `dialect_search.sniff`.
+        dialect: from `dialect_search.sniff`.
         size: how many rows at least, where the file has as many; at most
             twice this number.
 
@@ -176,7 +175,7 @@ def evenly_spaced(items: Iterable[Item], size: int) -> list[Item]:
             twice this number are.
 
     Returns:
-        The first and every so-manieth after it.
+        The first and every k-th after it, k a power of two.
     """
     kept: list[Item] = []
     stride = 1
@@ -258,7 +257,7 @@ def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
 def json_records(
     path: pathlib.Path, encoding: str
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Streams the objects of a file; blank lines are passed over.
+    """Streams the objects of a file; blank lines are skipped.
 
     Args:
         path: the file.

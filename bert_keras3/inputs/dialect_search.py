@@ -1,8 +1,11 @@
-"""How a file is written, found out from the file itself: its dialect.
+"""Detects a file's dialect: encoding, delimiter, quoting and header.
 
-Neither `csv.Sniffer` nor clevercsv would do: both look at the beginning of a
-file alone, where the one quote that decides may be its last, and can neither
-say that quotes are part of the text nor that there is one column.
+A file with the lines `text<tab>label` and `"Fine", he said<tab>1` has tabs,
+a header, and quotes that are part of the text.
+
+Neither `csv.Sniffer` nor clevercsv would do: both judge a sample, where the
+one quote that decides may be the last in the file, and neither reports that
+quotes are part of the text, or that there is only one column.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def sniff(
     encoding: str | None = None,
     header: bool | None = None,
 ) -> Dialect:
-    """Finds out how a file is written; what is given is not questioned.
+    """Detects how a file is written; arguments that are given are kept.
 
     The encoding and the quoting are tried on the whole file, since the one
     byte or the one quote that decides may be its last.
@@ -103,7 +106,7 @@ def sniff(
     whole_rows = _whole_rows(lines, delimiter, quoting)
     table = list(itertools.islice(whole_rows, _HEAD_LINES))
     if not table:
-        # Already the first row is at fault: let the reader say how.
+        # Already the first row is malformed: `rows` raises the error.
         dialect = Dialect(delimiter, quoting, encoding, False, ("column 1",))
         table = [row.cells for row in rows(path, dialect)]
     how_header = "as given"
@@ -176,7 +179,7 @@ def _head(path: pathlib.Path, encoding: str) -> list[str]:
 def _whole_rows(
     lines: Iterable[str], delimiter: str, quoting: str
 ) -> Iterator[list[str]]:
-    """The rows up to the first that breaks off or breaks the rules."""
+    """The rows up to the first that is incomplete or malformed."""
     try:
         for cells in reader(lines, delimiter, quoting):
             if not is_blank(cells):
@@ -217,8 +220,8 @@ def _find_delimiter(path: pathlib.Path, head: list[str]) -> tuple[str, str]:
         )
     most = max(reach.values())
     best = [delimiter for delimiter in reach if reach[delimiter] == most]
-    # Prose has commas too, but not the same number in every line. A file
-    # called CSV is taken at its word, so that its odd row can be named.
+    # Prose has commas too, but not the same number in every line. In a file
+    # named .csv they are delimiters, so that a malformed row is reported.
     like_prose = 10 * most < 9 * len(head) and set(best) <= {",", ";"}
     tabular = path.suffix.lower() in (".csv", ".tsv")
     if not most or (like_prose and not tabular):
@@ -231,10 +234,10 @@ def _find_delimiter(path: pathlib.Path, head: list[str]) -> tuple[str, str]:
 
 
 def _likeliest(head: list[str], delimiters: list[str]) -> str:
-    """The first delimiter that is no punctuation of the texts.
+    """The first delimiter that is not punctuation of the texts.
 
-    All of them stand equally often in every line. A comma between digits is a
-    decimal's, and what is always followed by a space is a sentence's.
+    All of them occur equally often in every line. A comma between digits is a
+    decimal comma; one that a space follows belongs to a sentence.
     """
     text = "".join(head)
     decimal = re.compile(r"(?<=\d),(?=\d)")
@@ -277,8 +280,8 @@ def _find_quoting(
 def _written_with_quotes(lines: Iterable[str], delimiter: str) -> bool:
     """Whether quotes that could be text look like a CSV writer's.
 
-    A writer quotes every row, or only where it has to: cells that hold a
-    quote, which it doubles, or a delimiter.
+    A CSV writer quotes every row, or only the cells that hold a delimiter or
+    a quote, which it doubles.
     """
     count = quoted = 0
     for cells in reader(lines, delimiter, "none"):

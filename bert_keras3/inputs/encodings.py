@@ -1,4 +1,8 @@
-"""How the bytes of a file become text: its encoding, or where it is damaged."""
+"""Detects a file's encoding, and where bytes do not fit it.
+
+UTF-8 and marked UTF-16 are recognised with certainty; other encodings are
+guessed from the bytes beyond ASCII, and the guess is shown to the user.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,8 @@ _ENCODINGS = (
     *("cp1252", "cp1251", "koi8_r", "cp1250"),
 )
 
-# With fewer bytes beyond ASCII every guess is as good as another, but for
-# the commonest of Latin letters and signs; a lone Ã or ÿ is damage.
+# With fewer bytes beyond ASCII only the commonest Latin letters and signs can
+# be guessed; a lone Ã or ÿ is damage.
 _FEWEST_TELLING_BYTES = 12
 _LATIN_SHARE = 0.9
 _SIGNS = "‘’“”‚„«»‹›–—…•·€§°©®\xa0"
@@ -42,7 +46,7 @@ _LATIN = {
 
 
 class Fault(NamedTuple):
-    """Where bytes are no text: offset from 0, line from 1."""
+    """Where bytes cannot be decoded: offset from 0, line from 1."""
 
     offset: int
     line: int
@@ -53,10 +57,10 @@ def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
 
     Args:
         path: a file that is not empty.
-        given: the codec that the user named, if one was.
+        given: the codec that the user named, or None.
 
     Returns:
-        (a Python codec, how it was found out).
+        (a Python codec, how it was found).
 
     Raises:
         UserError: an unknown codec; undecodable bytes, with their offset.
@@ -85,7 +89,7 @@ def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
 
 
 def first_fault(path: pathlib.Path, encoding: str) -> Fault | None:
-    """Returns where a file first breaks the rules of an encoding."""
+    """Returns where a file first cannot be decoded; None if it can."""
     # utf-8-sig counts its offsets from behind the mark.
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -110,12 +114,12 @@ def first_fault(path: pathlib.Path, encoding: str) -> Fault | None:
 def line_encoding(path: pathlib.Path, encoding: str) -> str:
     """Returns the codec that decodes each line of a file by itself.
 
-    Which is not always the one that decodes the file: a mark at its
-    beginning says in which order the bytes are everywhere.
+    It differs from the file's where a byte order mark at the beginning gives
+    the byte order of all lines.
 
     Args:
-        path: of the file.
-        encoding: as `find_encoding` found it.
+        path: the file.
+        encoding: from `find_encoding`.
     """
     with open(path, "rb") as file:
         start = file.read(4)
@@ -183,8 +187,8 @@ def _mostly_utf_8(path: pathlib.Path) -> bool:
     """Whether the characters beyond ASCII are UTF-8 more often than not.
 
     Such a file is damaged UTF-8 rather than something else: of text in
-    another encoding only chance pairs decode (less than a third in Chinese,
-    Japanese and Korean, hardly any in the one-byte encodings).
+    another encoding few byte pairs happen to decode (less than a third in
+    Chinese, Japanese and Korean, hardly any in the one-byte encodings).
     """
     good = bad = 0
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -229,7 +233,7 @@ def _likeliest(telling: bytes, possible: list[str]) -> str | None:
     matches = charset_normalizer.from_bytes(telling, cp_isolation=possible)
     best = matches.best()
     if best is None:
-        # Other encodings seldom form GB18030 pairs throughout by chance.
+        # Text in another encoding is seldom valid GB18030 throughout.
         return "gb18030" if "gb18030" in possible else None
     tied = {
         encoding
@@ -241,7 +245,7 @@ def _likeliest(telling: bytes, possible: list[str]) -> str | None:
 
 
 def _share(text: str, letters: str) -> float:
-    """How many of the characters beyond ASCII are among the letters."""
+    """The fraction of characters beyond ASCII that are among the letters."""
     beyond = [character for character in text if not character.isascii()]
     return sum(character in letters for character in beyond) / len(beyond)
 
@@ -249,7 +253,7 @@ def _share(text: str, letters: str) -> float:
 def _stands_alone(text: str) -> bool:
     """Whether most characters beyond ASCII have no other beside them.
 
-    So do stray bytes; the words of other scripts do not.
+    This is so for stray bytes, not for the words of other scripts.
     """
     runs = re.findall(r"[^\x00-\x7f]+", text)
     return sum(map(len, runs)) < 2 * len(runs)

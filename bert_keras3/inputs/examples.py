@@ -1,7 +1,7 @@
-"""What an example is, and the names its parts commonly go by in files.
+"""The input example, and the usual names of its columns and files.
 
-The lists of names are here because the search for a header
-(`dialect_search`) and that for columns (`columns`) must agree on them.
+The lists of names serve both the detection of a header (`dialect_search`) and
+that of columns (`columns`), which must agree.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ OTHER_NAMES = (
     *("user", "username", "author", "name", "gender", "age", "url", "link"),
     *("split", "fold", "set", "genre", "platform", "product", "brand"),
 )
-"""Columns that repeat few values and yet are no labels."""
+"""Columns of few values that are no labels."""
 
 _SPLIT_STEMS = {
     "train": ("train", "training"),

@@ -1,9 +1,8 @@
-"""Features of rows by name, on disk and mapped into memory.
+"""Features of rows by name, on disk and memory-mapped.
 
 A row is one input of the model; an example has one row or several, such as
 the windows of a long text or the choices of a question. A million rows take
-as little memory as a thousand. Which rows make a batch is decided in
-`batches`.
+as little memory as a thousand.
 
 Worked example: two examples, the second with two rows.
 
@@ -34,13 +33,13 @@ INPUT_MASK = "input_mask"
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """What a feature is, whatever its values.
+    """The type of a feature.
 
     Attributes:
-        dtype: of its values in a batch.
-        per_token: whether a row has a value for each of its tokens, else it
-            has one.
-        shape: of one value.
+        dtype: dtype of the values in a batch.
+        per_token: whether a row has one value for each of its tokens, or one
+            in all.
+        shape: shape of one value.
         padding: the value behind a row's last token, if `per_token`.
         stored: dtype on disk; None: `dtype`.
     """
@@ -61,7 +60,7 @@ INPUT_COLUMNS: Mapping[str, Column] = {
     "input_ids": Column("int32", per_token=True),
     "segment_ids": Column("int32", per_token=True, stored="uint8"),
 }
-"""What every encoder reads, beside the mask that a store makes itself."""
+"""The inputs of every encoder; `FeatureStore.padded` adds the mask."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +68,11 @@ class FeatureStore:
     """Features of N rows with T tokens in all.
 
     Attributes:
-        columns: what the features are.
+        columns: types of the features, by name.
         arrays: [T, *shape] of columns per token, else [N, *shape].
         offsets: int64 [N + 1]; the tokens of row i are those from
             offsets[i] to offsets[i + 1].
-        examples: int64 [N], not falling; the example that a row belongs to.
+        examples: int64 [N], not decreasing; the example of each row.
         length_step: batches are padded to a multiple of this, though not
             beyond the longest row, so that they have few different shapes.
     """
@@ -90,7 +89,7 @@ class FeatureStore:
 
     @property
     def num_examples(self) -> int:
-        """One more than the number of the last example."""
+        """The number of the last example plus one."""
         return int(self.examples[-1]) + 1 if len(self) else 0
 
     @functools.cached_property
@@ -104,7 +103,7 @@ class FeatureStore:
 
     @property
     def per_token(self) -> tuple[str, ...]:
-        """Names of what has a value for each token, the mask among them."""
+        """Names of the features with one value per token, with the mask."""
         return (
             INPUT_MASK,
             *(name for name, one in self.columns.items() if one.per_token),
@@ -127,12 +126,12 @@ class FeatureStore:
         """Returns the share of padding among all positions.
 
         Args:
-            length: that every row is padded to.
+            length: the length that every row is padded to.
         """
         return 1.0 - int(self.offsets[-1]) / max(1, length * len(self))
 
     def padded_lengths(self, lengths: np.ndarray) -> np.ndarray:
-        """Returns the lengths of batches whose longest rows are so long."""
+        """Returns the padded length for each length of a longest row."""
         steps = -(-lengths // self.length_step)
         return np.minimum(steps * self.length_step, self._longest)
 
@@ -144,9 +143,9 @@ class FeatureStore:
         """Returns some rows as a batch, padded to their longest or a step.
 
         Args:
-            rows: B numbers of rows.
-            columns: names of those that are wanted; None: all. `input_mask`
-                may be among them: a batch always has it.
+            rows: B row numbers.
+            columns: names of the columns to return; None: all. A batch has
+                `input_mask` in any case.
 
         Returns:
             `input_mask`, int32 [B, S], 1 where there is a token, and each
@@ -178,15 +177,15 @@ class FeatureStore:
     def with_column(
         self, name: str, column: Column, values: np.ndarray
     ) -> FeatureStore:
-        """Returns a store that also has this column, or has it instead.
+        """Returns a store with one column added or replaced.
 
         Args:
-            name: of the column.
-            column: what it is.
+            name: name of the column.
+            column: its type.
             values: [T, *shape] if it is per token, else [N, *shape].
 
         Raises:
-            ValueError: there are more or fewer values.
+            ValueError: the values have another shape.
         """
         count = int(self.offsets[-1]) if column.per_token else len(self)
         if values.shape != (count, *column.shape):
@@ -202,7 +201,7 @@ class FeatureStore:
 
 
 def ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Returns numbers from each first one on, so many of each.
+    """Returns consecutive numbers from each first one on, concatenated.
 
     Args:
         first: int [B].
@@ -221,14 +220,14 @@ def write_feature_store(
     columns: Mapping[str, Column],
     rows: Iterable[tuple[int, Mapping[str, Any]]],
 ) -> FeatureStore:
-    """Writes features as they come and maps them.
+    """Writes features row by row and memory-maps them.
 
     Args:
-        folder: an existing folder, for a file of each column; the store is
-            good as long as they are there.
-        columns: what the features are, by name; at least one is per token.
-        rows: (number of the example, {name: values}); only one row is in
-            memory at a time. The numbers do not fall.
+        folder: an existing folder, which gets one file for each column; the
+            store is valid as long as they exist.
+        columns: types of the features, by name; at least one is per token.
+        rows: (number of the example, {name: values}), read one at a time. The
+            numbers do not decrease.
 
     Returns:
         The store.
@@ -285,7 +284,7 @@ def write_feature_store(
 
 
 def _mapped(path: pathlib.Path, column: Column) -> np.ndarray:
-    """Maps a column's file; an empty one cannot be mapped."""
+    """Memory-maps a column's file, unless it is empty."""
     if not path.stat().st_size:
         return np.zeros((0, *column.shape), column.stored_dtype)
     # As a plain array: indexing `np.memmap` runs code of its class each time.

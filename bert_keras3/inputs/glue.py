@@ -1,6 +1,7 @@
-"""The sentence-level benchmarks by name: which file, column and label is what.
+"""The sentence-level benchmarks: their files, columns, labels and metrics.
 
-Each is one row of `BENCHMARKS`; `delimited` reads the files.
+Each is one row of `BENCHMARKS`: MRPC, for example, has its texts in columns 3
+and 4 of `train.tsv` and its label, 0 or 1, in column 0.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Split:
         label: column of the label; None where the labels are not published.
         header: whether the first row holds names.
         guid: column of the identifier; None for the row's number.
-        guid_prefix: what precedes it, with a hyphen.
-        language: column of the language by which rows are chosen, if any.
+        guid_prefix: prefix of the identifier; by default the split's name.
+        language: column of the language, where rows are chosen by it.
     """
 
     files: tuple[str, ...]
@@ -52,8 +53,8 @@ class Benchmark:
     Attributes:
         name: as its authors spell it; flags may use any case.
         labels: in the order of the model's outputs.
-        metrics: the official ones; the first is the one to select by.
-        train: the part to train on.
+        metrics: the official ones; the best epoch is chosen by the first.
+        train: the training part.
         dev: the part to evaluate on.
         test: the part to predict.
         renamed_labels: spellings in the files that mean one of `labels`.

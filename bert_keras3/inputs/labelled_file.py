@@ -1,7 +1,7 @@
-"""A file of labelled texts, bound to its dialect and columns.
+"""A file of labelled texts as an iterable of examples.
 
-Turns the rows of `delimited` into examples; what the labels mean is decided
-by the caller.
+    file = LabelledFile.open("train.csv")  # detects dialect and columns
+    next(iter(file))  # InputExample(guid="1", text_a="Fine.", label="yes", …)
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ Label: TypeAlias = str | tuple[str, ...] | None
 
 
 class Description(NamedTuple):
-    """What a file was taken for: for a look before training.
-
-    `first` holds the first examples of the file.
-    """
+    """What was detected about a file, and its first examples."""
 
     decisions: tuple[Decision, ...]
     first: tuple[InputExample, ...]
@@ -67,13 +64,13 @@ class LabelledFile:
         want_label: bool = True,
         skip_labels: frozenset[str] = frozenset(),
     ) -> LabelledFile:
-        """Finds out everything about a file that `choices` leaves open.
+        """Opens a file and detects everything that `choices` leaves open.
 
         Reads the whole file, so that a broken row is found at once.
 
         Args:
             path: the file.
-            choices: what is known already.
+            choices: what the user has given.
             want_label: False for a file to predict; its labels are then read
                 only if `choices` name their column.
             skip_labels: labels whose rows are left out.
@@ -112,8 +109,8 @@ class LabelledFile:
         Args:
             path: the file.
             trained: the columns of the file that the model was trained on.
-            choices: how this file is written, where that is known; what they
-                say of columns was said of the training file, and is not used.
+            choices: how this file is written, where the user has given it;
+                its columns are those of the training file, and not used.
             want_label: False for a file to predict.
             skip_labels: labels whose rows are left out.
 
@@ -164,7 +161,7 @@ class LabelledFile:
         return (row for _, row, _ in self._kept())
 
     def describe(self, count: int = 3) -> Description:
-        """What was decided, and the first examples.
+        """Returns what was detected, and the first examples.
 
         Args:
             count: how many examples.

@@ -37,8 +37,8 @@ MASKED_LM_POSITIONS = "masked_lm_positions"
 MASKED_LM_IDS = "masked_lm_ids"
 MASKED_LM_WEIGHTS = "masked_lm_weights"
 NEXT_SENTENCE_LABELS = "next_sentence_labels"
-# Only in records whose masks are drawn at training time: 1 where a word, or
-# an entity or word outside of entities, begins.
+# Only in records whose masks are drawn at training time: 1 where a word
+# begins; 1 where an entity, or a word outside of all entities, begins.
 WORD_STARTS = "word_starts"
 ENTITY_STARTS = "entity_starts"
 
@@ -48,7 +48,7 @@ _INT64 = np.dtype(np.int64)
 _FLOAT32 = np.dtype("<f4")
 _GZIP_MAGIC = b"\x1f\x8b"
 
-# Behind the data and behind its length stands a checksum of four bytes.
+# The data and their length are each followed by a checksum of four bytes.
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _CHECKSUM_SIZE = _CHECKSUM.size
@@ -79,7 +79,7 @@ def masked_columns(
 def unmasked_columns(
     max_seq_length: int, *, entities: bool = False
 ) -> dict[str, Column]:
-    """Returns the columns of records that get their masks in training."""
+    """Returns the columns of records whose masks are drawn in training."""
     columns = _input_columns(max_seq_length) | {
         WORD_STARTS: Column(max_seq_length),
         NEXT_SENTENCE_LABELS: Column(1),
@@ -223,14 +223,14 @@ class CorruptRecordError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Records in files; each is read when it is wanted.
+    """Records in files; each is read on access.
 
     Attributes:
         paths: the files, F.
-        files: int32 [N]; which file a record is in.
+        files: int32 [N]; index of each record's file.
         offsets: int64 [N]; where its data begin.
-        lengths: int32 [N]; of its data, in bytes.
-        num_corrupt: how many were left out.
+        lengths: int32 [N]; length of its data, in bytes.
+        num_corrupt: number of corrupt records, which were left out.
     """
 
     paths: tuple[str, ...]
@@ -253,8 +253,7 @@ class Records:
     def checksums(self) -> np.ndarray:
         """Returns the checksum behind the data of each record, uint32 [N].
 
-        Together with the lengths they identify records, whatever files these
-        are in.
+        Together with the lengths they identify records across files.
         """
         checksums = np.zeros(len(self), "<u4")
         for number, data in enumerate(self._maps):
@@ -402,7 +401,7 @@ def _frame(record: bytes) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class _Damage:
-    """Something in a file that is no whole record, and where it begins."""
+    """Bytes in a file that are no whole record, and where they begin."""
 
     offset: int
     what: str

@@ -1,6 +1,7 @@
-"""What is odd about a data set: repeated, empty, long and cut texts.
+"""Counts a data set's duplicate, empty, long and truncated texts.
 
-Counts while examples stream past, in a few bytes a row.
+Of the texts "a", "b" and "a " with the labels 0, 1 and 1 one is a duplicate,
+and its label a conflict.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ class DataReport:
     """The counts of one file.
 
     Attributes:
-        num_rows: all examples.
-        num_empty: examples of which a text is empty or blank.
+        num_rows: number of examples.
+        num_empty: examples with an empty or blank text.
         empty_lines: the lines where the first ten of those start.
         num_duplicates: examples whose text or pair has been seen before.
         num_conflicts: how often a text seen before has a new label.
-        mean_length: of the texts, in characters; both texts of a pair.
-        longest: the longest of them.
-        longest_line: where it starts.
-        num_tokens: tokens, as counted by the caller.
-        num_unknown: those of them that are [UNK].
+        mean_length: mean number of characters of an example's texts.
+        longest: number of characters of the longest example.
+        longest_line: the line where it starts.
+        num_tokens: number of tokens, before truncation.
+        num_unknown: how many of these are [UNK].
         num_truncated: examples that were cut to fit.
         fingerprints: uint64 [num_rows - num_duplicates], sorted; one number
             for each different text or pair.
@@ -57,10 +58,10 @@ class DataReport:
 
 
 class Survey:
-    """Counts examples on their way from a file to the encoder.
+    """Counts examples while they are read and encoded.
 
-    Holds 16 bytes an example; the report does not depend on their order but
-    for the lines that it names.
+    Keeps 16 bytes per example; only the line numbers in the report depend on
+    the order of the examples.
     """
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ class Survey:
         self._num_truncated += truncated
 
     def report(self) -> DataReport:
-        """The counts so far."""
+        """Returns the counts so far."""
         num_rows = len(self._texts)
         different = _distinct(self._texts)
         num_labelled = len(_distinct(self._labelled_texts))
@@ -136,9 +137,10 @@ class Survey:
 
 
 def num_shared(first: DataReport, second: DataReport) -> int:
-    """How many different texts (or pairs) two files have in common.
+    """Returns how many different texts (or pairs) two files share.
 
-    A dev file that shares texts with the training file measures memory.
+    On texts that a dev file shares with the training file, metrics measure
+    memorisation.
 
     Args:
         first: the report of one file.

@@ -1,7 +1,6 @@
-"""What a user can say about a file of examples; None means: find it out.
+"""What a user can say about a file of examples; None: it is detected.
 
-No library is loaded here, so that flags can be defined from these fields at
-once.
+No library is imported here, so that `--help` is shown at once.
 """
 
 from __future__ import annotations

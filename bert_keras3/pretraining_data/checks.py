@@ -1,6 +1,7 @@
-"""Whether the settings of a preparation make sense together.
+"""Checks the settings of a preparation before any text is read.
 
-Checked before any file is read.
+Also says what follows from them: the masking strategy, the names of the output
+files and the order of random draws.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ Two documents of two and one sentences, `the sun / rises over the sea` and
     sentences  0 2 6 10        where each sentence begins, and the end of all
     documents  0 2 3           its first sentence, and the end of all
 
-A token is its id, with what begins at it (`words`) in the bits from 24 up.
-`build` encodes ranges of the text with all workers and appends the parts to
-one another; `Corpus` reads only what is looked up, so that a text of any
-length takes a few megabytes of memory.
+Each entry of `tokens` is a token id in the low 24 bits and, above, whether a
+word or an entity begins there (see `words`). `build` encodes ranges of the
+text with all workers and concatenates the parts; `Corpus` reads from disk on
+access, so that a text of any length takes a few megabytes of memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tokenization.tokenizers import open_tokenizer
 # Bytes of text that a worker encodes at a time.
 _RANGE_SIZE = 4 << 20
 _SUMMARY = "corpus.json"
-# The lowest bit of what begins at a token; its id is below.
+# The token id is in the bits below this one, what begins at it above.
 _STARTS_AT_BIT = 24
 _TOKEN = np.dtype(np.int32)
 _OFFSET = np.dtype(np.int64)
@@ -61,16 +61,16 @@ class CorpusSettings:
     do_lower_case: bool = True
     """Whether the model is uncased."""
     words: WordSettings = dataclasses.field(default_factory=WordSettings)
-    """What makes words and entities."""
+    """How words and entities are found."""
     max_sentence_length: int = 125
     """Longer sentences are counted."""
     cut_long_sentences: bool = True
-    """Whether these are cut into pieces of about half that length."""
+    """Whether longer sentences are cut into pieces of about half that."""
     files_end_documents: bool = True
     """Whether a document ends with its file. In the original it goes on into
     the next one, unless there is an empty line."""
     encoding: str | None = None
-    """Of the files; None: detected for each."""
+    """Encoding of the files; None: detected for each."""
 
 
 class Corpus:
@@ -82,12 +82,12 @@ class Corpus:
         folder: made by `build`.
 
     Attributes:
-        folder: where it is.
-        num_documents: D.
-        num_sentences: how many in all documents.
-        num_tokens: how many in all sentences.
-        num_long_sentences: how many were over the greatest length.
-        share_of_ideographs: how many of the tokens are ideographs, 0 to 1.
+        folder: its folder.
+        num_documents: number of documents.
+        num_sentences: number of sentences in all documents.
+        num_tokens: number of tokens in all sentences.
+        num_long_sentences: sentences longer than `max_sentence_length`.
+        share_of_ideographs: fraction of the tokens that are ideographs.
         offsets: sentence i is the tokens from offsets[i] to offsets[i + 1].
     """
 
@@ -186,7 +186,7 @@ def build(
         folder: an existing folder, used for nothing else.
         files: the text, in the order of the documents.
         settings: how text becomes tokens.
-        workers: who does the work.
+        workers: run the tasks.
         report: takes the bytes done and the bytes in all.
         warn: takes a line for each encoding that was detected beside UTF-8.
 
@@ -312,7 +312,7 @@ def _join(
     parts: Sequence[pathlib.Path],
     settings: CorpusSettings,
 ) -> None:
-    """Appends the parts to one another, one at a time in memory."""
+    """Concatenates the parts, with one of them in memory at a time."""
     counts = dict.fromkeys(("tokens", "sentences", "documents"), 0)
     num_long = num_ideographs = 0
     with contextlib.ExitStack() as stack:

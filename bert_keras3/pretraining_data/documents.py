@@ -53,7 +53,7 @@ class Range(NamedTuple):
         path: of the file.
         start: the first byte.
         end: one more than the last byte.
-        encoding: of each line by itself.
+        encoding: codec that decodes each line by itself.
     """
 
     path: str

@@ -1,18 +1,18 @@
-"""Records that any number of workers can write, always the same.
+"""Writes records with any number of workers; they are always the same.
 
 The work is cut into units, each a document and one of its repetitions. Three
-documents with dupe_factor 2 are six units, which a random permutation of the
-seed puts in an order and deals out to pieces, here to two:
+documents with dupe_factor 2 are six units. A random permutation, drawn from
+the seed, orders them, and they are dealt out to pieces, here to two:
 
     units      (0, 0) (0, 1) (1, 0) (1, 1) (2, 0) (2, 1)
     piece 0    (2, 0) (0, 1) (1, 1)        its records are shuffled
     piece 1    (1, 0) (2, 1) (0, 0)
 
-A unit's segments are drawn with a key of seed, document and repetition
+A unit's segments are drawn with a key made of seed, document and repetition
 (`random_streams.key`); each of its instances has a key of its own, from which
-its masks and its place among the others are drawn. Nothing depends on who
-writes a piece, and in which order. A file is one piece, or several that are
-appended to one another; it gets its name when all files are done.
+its masks and its place among the others are drawn. So the records depend
+neither on the process that writes a piece nor on the order of writing. A file
+is one piece or several, concatenated; it gets its name when all are done.
 """
 
 from __future__ import annotations
@@ -59,12 +59,13 @@ class Piece(NamedTuple):
     """A part of the work: some of the units.
 
     Attributes:
-        number: of the piece.
-        folder: of the corpus and of the piece.
-        first: of the units, in their random order.
-        last: one more than the last.
+        number: number of the piece, from 0.
+        folder: folder of the corpus, where the piece is written too.
+        first: first unit, in the random order of units.
+        last: one more than the last unit.
         entities: whether records without masks say where entities begin.
-        settings: of the job, without what records do not depend on.
+        settings: settings of the job, without those that do not change the
+            records.
         vocabulary: for special tokens and replacements.
     """
 
@@ -83,7 +84,7 @@ class Piece(NamedTuple):
 
     @property
     def count_path(self) -> pathlib.Path:
-        """Where their number is kept; there once the piece is done."""
+        """File with the number of records; it exists once the piece is done."""
         return self.path.with_suffix(".count")
 
 
@@ -96,14 +97,14 @@ def write_records(
 ) -> int:
     """Writes pieces with all workers, and joins them to files.
 
-    Goes on where an earlier call was stopped.
+    Resumes where an earlier call was stopped.
 
     Args:
         corpus: the documents; unfinished work is kept in its folder.
         settings: of the job.
         vocabulary: for special tokens and replacements.
-        workers: who does the work.
-        report: takes the pieces done and how many there are.
+        workers: run the tasks.
+        report: takes the number of pieces done and of all pieces.
 
     Returns:
         How many records there are.
@@ -148,7 +149,7 @@ def write_records(
 def _pieces(
     corpus: Corpus, settings: Settings, vocabulary: Vocabulary
 ) -> list[Piece]:
-    """Cuts the work into pieces, as many for each file."""
+    """Cuts the work into pieces, equally many for each file."""
     units = corpus.num_documents * settings.dupe_factor
     num_files = len(settings.output_files)
     if units < num_files:
@@ -160,7 +161,7 @@ def _pieces(
     tokens = corpus.num_tokens * settings.dupe_factor
     per_file = math.ceil(tokens / _TOKENS_IN_PIECE / num_files)
     number = num_files * max(1, min(per_file, units // num_files))
-    # Every piece carries them, and there may be many files.
+    # Every piece carries the settings, and there may be many files.
     plain = dataclasses.replace(
         settings,
         input_files=(),
@@ -188,7 +189,7 @@ def _joined(file: Sequence[Piece]) -> pathlib.Path:
 
 
 def _join_if_done(file: Sequence[Piece], counts: Mapping[int, int]) -> None:
-    """Appends a file's pieces to one another once all of them are there."""
+    """Concatenates a file's pieces once all of them are written."""
     target = _joined(file)
     if not target.exists() and all(piece.number in counts for piece in file):
         with atomic_write(target, "wb") as joined:
@@ -204,7 +205,7 @@ def _join_if_done(file: Sequence[Piece], counts: Mapping[int, int]) -> None:
 
 
 def write_piece(piece: Piece) -> tuple[int, int]:
-    """Writes the records of a piece, all or none.
+    """Writes the records of a piece, all of them or none.
 
     Returns:
         The piece's number, and how many records it has.

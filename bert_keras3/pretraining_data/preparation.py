@@ -51,7 +51,7 @@ from tokenization import packing
 from tokenization.tokenizers import open_tokenizer
 from tokenization.vocab import is_sentence_pieces, require_special_tokens
 
-# In the folder of unfinished work: which job it is of, and Beam's results.
+# In the folder of unfinished work: the job's identity, and Beam's results.
 _JOB = "job.json"
 _BEAM_RESULTS = "beam"
 # Above this share of ideographs, a text is taken to be Chinese or Japanese.
@@ -60,7 +60,7 @@ _IDEOGRAPHIC = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a job made."""
+    """Counts of what a job read and wrote."""
 
     num_documents: int
     """Documents in the text."""
@@ -84,8 +84,8 @@ def prepare(
 
     Args:
         settings: what to make.
-        progress: shows how far it is.
-        warn: takes what the user should know, a sentence at a time.
+        progress: shows a bar for each stage.
+        warn: takes warnings for the user, a sentence at a time.
 
     Returns:
         What was made.
@@ -135,7 +135,7 @@ def prepare(
     except WorkerLostError:
         raise
     except UserError:
-        # Nothing in there is of use once the mistake is put right.
+        # With other settings nothing in this folder can be used.
         shutil.rmtree(work)
         raise
     shutil.rmtree(work)

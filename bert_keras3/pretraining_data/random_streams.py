@@ -9,10 +9,10 @@
 Any worker can draw any part of any stream, in any order. The generator is
 SplitMix64 (Steele, Lea and Flood, 2014) written as a function of a counter.
 
-NumPy's counter-based generator, Philox, would do as well. SplitMix64 stays
-for two reasons: files that were made with a seed must come out byte for byte
-the same, and NumPy makes one generator object for each key, where `uniforms`
-draws for all keys of a batch at once. For 1,024 keys of 128 numbers each
+NumPy's SeedSequence and its counter-based generator, Philox, would do the
+same, but give other numbers, and files that were made with a seed must come
+out byte for byte the same. NumPy also needs one generator object for each
+key, where `uniforms` draws for all keys of a batch at once. For 1,024 keys of 128 numbers each
 (one core of an AMD EPYC, NumPy 2.4), microseconds a key:
 
     uniforms                               0.8
@@ -56,7 +56,7 @@ def subkeys(keys: np.ndarray, purpose: int) -> np.ndarray:
 
     Args:
         keys: uint64, of any shape.
-        purpose: what the other stream is for; different numbers give
+        purpose: number of the other stream; different numbers give
             independent streams.
     """
     return _mix(keys ^ np.uint64(key(purpose)))

@@ -54,7 +54,7 @@ class Numbers(Protocol):
 
 
 class Sentences(Protocol):
-    """The documents, as far as is needed here: where their sentences are."""
+    """Documents as the tokens that each of their sentences spans."""
 
     @property
     def num_documents(self) -> int:

@@ -1,7 +1,7 @@
-"""What the commands that read raw text are told.
+"""Settings of the commands that read raw text, each with its flag.
 
-No library is loaded here, so that flags can be defined from these fields at
-once. What of it contradicts what is found out in `checks`.
+No library is imported here, so that `--help` is shown at once. Contradictions
+between settings are found by `checks`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NGRAM_WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 
 @dataclasses.dataclass(frozen=True)
 class WordSettings:
-    """What makes words and entities, beside `##`."""
+    """How words and entities are found, beside `##`."""
 
     segmenter: str = flag(
         "none",
@@ -46,7 +46,7 @@ class WordSettings:
 
     @property
     def plain(self) -> bool:
-        """Whether `##` alone tells the words."""
+        """Whether `##` alone marks the words."""
         return self == WordSettings()
 
 
@@ -92,7 +92,7 @@ class MaskingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TextSettings:
-    """How text is read, by all commands that do."""
+    """How text is read; for all commands that read text."""
 
     do_lower_case: bool = flag(
         True,
@@ -116,12 +116,12 @@ class TextSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(TextSettings):
-    """What is made of which text."""
+    """Settings of a preparation of records."""
 
     input_files: tuple[str, ...]
-    """The text, in order."""
+    """Text files, in order."""
     output_files: tuple[str, ...]
-    """Where the records go; they are dealt out evenly."""
+    """TFRecord files; the records are distributed evenly among them."""
     vocab_file: str = flag(
         help="Vocabulary file: vocab.txt, or a SentencePiece .model file as "
         "ALBERT has.",
@@ -129,7 +129,7 @@ class Settings(TextSettings):
         aliases=("spm_model_file",),
     )
     words: WordSettings = dataclasses.field(default_factory=WordSettings)
-    """What makes words and entities."""
+    """How words and entities are found."""
     masking: MaskingSettings = dataclasses.field(
         default_factory=MaskingSettings
     )
@@ -203,7 +203,7 @@ class Settings(TextSettings):
 
 @dataclasses.dataclass(frozen=True)
 class TextFlags:
-    """Which text is read, by all commands that do."""
+    """The text; for all commands that read text."""
 
     input_file: str = flag(
         help="Text files: comma-separated paths or glob patterns, such as "
@@ -216,7 +216,7 @@ class TextFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordFlags(TextFlags):
-    """From which `Settings` are made: files, and the original's masking."""
+    """Flags that become fields of `Settings`: files, the original's masking."""
 
     output_file: str = flag(
         help="TFRecord file to write. Several comma-separated files get the "
@@ -240,7 +240,7 @@ class RecordFlags(TextFlags):
 
 @dataclasses.dataclass(frozen=True)
 class VocabularySettings:
-    """What a vocabulary is to be like."""
+    """Sizes and special tokens of a vocabulary."""
 
     vocab_size: int = flag(
         30522,
@@ -272,7 +272,7 @@ class VocabularySettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VocabularyFlags(TextFlags):
-    """Which vocabulary is made of which text."""
+    """Settings of `create_vocab`: text in, vocabulary out."""
 
     output_file: str = flag(
         help="Vocabulary file to write, with one entry per line.",

@@ -78,9 +78,9 @@ def count_words(
     """Counts the words and punctuation marks of text files.
 
     Args:
-        files: text, as for the pretraining data.
-        do_lower_case: for the tokenizer.
-        workers: who does it.
+        files: text files, as for pretraining data.
+        do_lower_case: whether words are lower-cased.
+        workers: run the tasks.
         report: takes the bytes done and the bytes in all.
         encoding: of the files; None: detected for each.
         warn: takes a line for each encoding that was detected beside UTF-8.

@@ -8,9 +8,9 @@
     start     3    1    3   3     0      0
 
 A word is what whitespace and punctuation leave together. Its further tokens
-are marked by `##`; ideographs, which are a token each, are put together by a
-segmenter or a list of words. Of a SentencePiece vocabulary (ALBERT's), the
-pieces themselves say where a word begins.
+are marked by `##`; ideographs, which are a token each, are joined to words by
+a segmenter or a list of words. In a SentencePiece vocabulary (ALBERT's), the
+pieces themselves mark where a word begins.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class WordPieceEncoder:
 
     Args:
         tokenizer: text to token ids.
-        settings: what makes words and entities.
+        settings: how words and entities are found.
 
     Raises:
         UserError: a list cannot be read, or the segmenter is not installed.
@@ -323,7 +323,7 @@ def sentence_encoder(
 
     Args:
         tokenizer: text to token ids.
-        settings: what makes words and entities; for WordPiece only.
+        settings: how words and entities are found; for WordPiece only.
 
     Raises:
         UserError: a list cannot be read, or the segmenter is not installed.

@@ -1,9 +1,8 @@
-"""Who does the tasks of a job, and a bar that shows how far it is.
+"""Runs the tasks of a job in parallel, and shows progress bars.
 
-A task is a function of the top level of a module and one argument of numbers
-and paths, so that the result is the same whoever does it: this process, some
-more of this machine (`Processes`), or the workers of an Apache Beam runner
-(`BeamRunner`).
+A task is a module-level function with one argument of numbers and paths, so
+that the result is the same wherever it runs: in this process, in several on
+this machine (`Processes`), or on an Apache Beam runner (`BeamRunner`).
 
     with Processes(8) as workers:
         for result in workers.run(encode, ranges_of_text):
@@ -31,7 +30,7 @@ from bert_keras3.safekeeping.files import atomic_write
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Takes what is done and what there is in all, in any unit.
+# Takes the amount done and the total, in any unit.
 Report = Callable[[int, int], None]
 
 # Seconds between two changes of a bar.
@@ -49,7 +48,7 @@ class Workers(Protocol):
         """Yields the results of tasks, in any order.
 
         Args:
-            function: of the top level of a module.
+            function: at the top level of a module.
             tasks: its arguments.
 
         Raises:
@@ -59,14 +58,14 @@ class Workers(Protocol):
 
 
 class WorkerLostError(UserError):
-    """A process was ended from outside; what the others did is still good."""
+    """A process was killed; the results of the others are still valid."""
 
 
 class Processes:
     """Runs tasks on processes of this machine; to be used as a context.
 
     Args:
-        number: of processes; with 1, this process does the tasks itself.
+        number: of processes; with 1, tasks run in this process.
     """
 
     def __init__(self, number: int) -> None:
@@ -89,7 +88,7 @@ class Processes:
         """Yields the results of tasks in the order in which they are done.
 
         Args:
-            function: of the top level of a module.
+            function: at the top level of a module.
             tasks: its arguments.
 
         Raises:
@@ -165,7 +164,7 @@ class BeamRunner:
         """Yields the results of tasks, in their order.
 
         Args:
-            function: of the top level of a module.
+            function: at the top level of a module.
             tasks: its arguments.
 
         Raises:

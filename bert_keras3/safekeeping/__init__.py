@@ -1,5 +1,5 @@
-"""What every room relies on: a user's mistake is told, a file is never torn.
+"""What every package relies on; it imports none of the others.
 
-`errors` holds the one exception that means "you can put this right",
-`files` writes to a temporary name and renames. Nothing below this package.
+`errors` has the exception for a user's mistakes, `files` writes files that are
+whole or not there, `settings` describes flags.
 """

@@ -1,7 +1,9 @@
-"""Two encodings that Google's file formats share.
+"""Varints and masked checksums, which Google's file formats share.
 
 Protocol buffers and the index of a TensorFlow checkpoint write numbers as
-varints; TFRecord files and that index store checksums masked.
+varints; TFRecord files and that index store masked checksums.
+
+`varint(300)` is the bytes AC 02: 0101100 with the bit for "more", then 10.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The exceptions that mean the person at the keyboard: a mistake, a stop.
+"""The exceptions for a user's mistake and for a stopped program.
 
-How they are shown (one message) and what the exit code is then is decided in
-`commands/entry.py`.
+`commands/entry.py` shows each as one message and sets the exit code.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ class StoppedError(KeyboardInterrupt):
     """The user stopped a program, which has kept what it had done.
 
     Attributes:
-        signal: number of the signal by which it was asked to.
+        signal: number of the signal that was received.
     """
 
     def __init__(self, signal: int, message: str) -> None:
-        """Makes one.
+        """Creates the exception.
 
         Args:
-            signal: its number.
-            message: how far the work is and how it goes on; a line.
+            signal: number of the signal that was received.
+            message: a line: how far the work is and how to resume it.
         """
         super().__init__(message)
         self.signal = signal

@@ -19,9 +19,10 @@ from typing import IO, Any
 
 from bert_keras3.safekeeping.errors import UserError
 
-# What a write fails by when there is no more room.
+_PROGRAM = "bert-keras3"
+# Errors of a write when the disk is full.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What `_temporary_name` makes.
+# Names that `_temporary_name` makes.
 _TEMPORARY = re.compile(r"^\.(.+)\.[0-9a-f]{8}\.tmp(\.[^.]*)?$")
 
 
@@ -33,9 +34,9 @@ def _temporary_name(path: pathlib.Path) -> pathlib.Path:
 
 
 def wanted_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns what a temporary name stands for; other names stay.
+    """Returns the final path of a temporary one; other paths stay.
 
-    For messages: nobody knows the temporary names.
+    For messages: the user does not know the temporary names.
     """
     folder, name = os.path.split(path)
     return pathlib.Path(folder, _TEMPORARY.sub(r"\1\2", name))
@@ -47,13 +48,13 @@ def own_folder(
 ) -> Iterator[pathlib.Path]:
     """Keeps a folder for this process until the block ends.
 
-    The system drops the lock with the process, however that ends. Some
-    network disks have no locks; there everyone may in.
+    The operating system releases the lock when the process ends, however it
+    ends. Some network disks have no locks; there nothing is refused.
 
     Args:
         path: the folder. If it is not there it is made, and removed after
             the block if nothing was put into it.
-        flag: that names it, for the message.
+        flag: name of the flag for this folder, for the message.
 
     Yields:
         The folder.
@@ -76,13 +77,13 @@ def own_folder(
                 one.rmdir()
 
 
-def _lock(descriptor: int, told: str) -> None:
+def _lock(descriptor: int, flag: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
             raise UserError(
-                f"{told}: another process is at work in this folder. Wait "
+                f"{flag}: another process is at work in this folder. Wait "
                 "until it has ended, or give another."
             ) from None
 
@@ -102,10 +103,10 @@ def is_full_disk(error: OSError) -> bool:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Lets a full disk be told with a name: a write that fails tells none.
+    """Adds a file name to the error of a full disk, which has none.
 
     Args:
-        path: what is written in the block.
+        path: the file that is written in the block.
     """
     try:
         yield
@@ -212,9 +213,6 @@ def atomic_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-_NAME = "bert-keras3"
-
-
 def cache_folder() -> pathlib.Path:
     """Returns this program's folder in `$XDG_CACHE_HOME` or `~/.cache`.
 
@@ -224,4 +222,4 @@ def cache_folder() -> pathlib.Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.expanduser("~/.cache")
-    return pathlib.Path(base, _NAME)
+    return pathlib.Path(base, _PROGRAM)

@@ -1,8 +1,9 @@
-"""Settings: dataclass fields that say everything about their flags.
+"""Settings are dataclasses whose fields describe their flags.
 
-`flag` describes a field: what it means, which values it may have, how it is
-written on the command line. `commands/flags.py` makes the flags from these
-descriptions. No library is loaded here.
+    num_workers: int = flag(1, "Number of processes.", group="Data", least=1)
+
+describes meaning, range and heading of `--num_workers`; `commands/flags.py`
+defines the flags from these descriptions. No library is imported here.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _KEY = "flag"
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """What is known of a flag beside its type and its default."""
+    """The description of a flag, without its type and its default."""
 
     help: str
     """Whole sentences that stand alone; units; what None means."""
@@ -56,8 +57,8 @@ class Flag:
     choices: tuple[str, ...]
     aliases: tuple[str, ...]
     found_out: bool
-    """The command finds a value out where the flag is not given; the field's
-    default is for callers in Python."""
+    """Whether the command detects the value where the flag is not given; the
+    field's default is then for callers in Python."""
 
 
 def flag(
@@ -83,8 +84,8 @@ def flag(
         most: the largest number allowed.
         choices: the only values allowed.
         aliases: further names of the flag.
-        found_out: whether leaving the flag out means "find it out" although
-            the field's default is a value.
+        found_out: whether the command detects the value where the flag is
+            left out, although the field has a default.
     """
     if group not in GROUPS:
         raise ValueError(f"{group} is none of {GROUPS}")
@@ -102,7 +103,7 @@ def flag(
 
 
 def flag_of(field: dataclasses.Field[Any]) -> Flag | None:
-    """Returns what `flag` was told about a field; None: it is no flag."""
+    """Returns the description of a field's flag; None if it is no flag."""
     found: Flag | None = field.metadata.get(_KEY)
     if found is None or found.name:
         return found
@@ -112,7 +113,7 @@ def flag_of(field: dataclasses.Field[Any]) -> Flag | None:
 def check_ranges(settings: Any) -> None:
     """Checks the values of a dataclass against its fields' descriptions.
 
-    Fields that are dataclasses themselves are not looked into.
+    Fields that are dataclasses themselves are not checked.
 
     Raises:
         UserError: a number is not a finite one of its range, or a value is
