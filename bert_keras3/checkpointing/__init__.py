@@ -1,8 +1,8 @@
-"""Weights in and out: every format reads to {google_name: array}.
+"""Reads and writes checkpoints; every format reads to {google_name: array}.
 
-`open` takes everything that belongs to a checkpoint, `start_from` what a
-training begins with; `read`, `bert_config` and `load` are shorter ways to a
-part of it, `locate` says which files are meant, `write` writes any format.
+`open` opens a checkpoint with all that belongs to it, `start_from` the same or
+random weights for a training; `read`, `bert_config` and `load` give a part of
+it, `locate` finds the files, `write` writes any format.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what is asked for, and TensorFlow with it."""
+    """Imports a name, and TensorFlow with it, on first access."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from bert_keras3.checkpointing import (

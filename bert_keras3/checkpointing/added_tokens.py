@@ -1,7 +1,7 @@
-"""New words for a trained model: rows of its table, lines of its vocabulary.
+"""Adds words to a trained model: to its embedding table and its vocabulary.
 
-A word that was cut into pieces gets a row of its own, which starts as the
-mean of its pieces' rows.
+A word that was cut into pieces, such as `un ##aff ##able`, gets a row of its
+own in the word embedding table, which starts as the mean of its pieces' rows.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Added:
     """Which words were added, and which were not.
 
     Attributes:
-        into_unused: new ids in the place of `[unusedN]`, {word: id}.
-        into_spare: new ids in rows that the table had already, behind the
-            last line of the vocabulary.
-        appended: new ids in new rows.
-        unknown: those of all these words that were unknown before, so that
-            they start as `[UNK]`.
+        into_unused: {word: id} in the place of `[unusedN]`.
+        into_spare: {word: id} of rows that the embedding table had already,
+            beyond the last line of the vocabulary.
+        appended: {word: id} of new rows.
+        unknown: new words that had unknown pieces, so that their rows start
+            from that of `[UNK]`.
         known: words that were one piece before.
-        unreachable: words that the tokenizer cuts before it looks into the
-            vocabulary (at punctuation, spaces, ideographs).
+        unreachable: words that the tokenizer splits before it looks them up
+            (at punctuation, spaces, ideographs).
     """
 
     into_unused: Mapping[str, int]
@@ -57,7 +57,7 @@ class Added:
         return {**self.into_unused, **self.into_spare, **self.appended}
 
     def lines(self) -> list[str]:
-        """Tells what happened, for the user."""
+        """Returns the report, for the user."""
         counts = (
             (self.into_unused, "into [unusedN] rows"),
             (self.into_spare, "into rows without a word"),
@@ -81,7 +81,7 @@ class Added:
 
 
 def read_words(path: pathlib.Path) -> list[str]:
-    """Reads one word a line; empty lines do not count.
+    """Reads one word a line; empty lines are skipped.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8 or has no word.
@@ -101,10 +101,10 @@ def read_words(path: pathlib.Path) -> list[str]:
 def add_tokens(
     checkpoint: Checkpoint, words: Iterable[str]
 ) -> tuple[Checkpoint, Added]:
-    """Gives words rows of their own.
+    """Adds words to the vocabulary and to the word embedding table.
 
     Args:
-        checkpoint: with a vocabulary; optimiser slots must not be in it.
+        checkpoint: has a vocabulary and no optimiser slots.
         words: as they stand in texts; case is folded as the model does.
 
     Returns:
@@ -169,8 +169,8 @@ def pieces_per_word(checkpoint: Checkpoint, text: Iterable[str]) -> float:
     """Returns how many pieces a word of a text is cut into, on average.
 
     Args:
-        checkpoint: whose vocabulary counts.
-        text: lines; words are what stands between whitespace.
+        checkpoint: its vocabulary is used.
+        text: lines; words are separated by whitespace.
     """
     tokenizer = FullTokenizer.from_vocab(
         {
@@ -189,7 +189,7 @@ def pieces_per_word(checkpoint: Checkpoint, text: Iterable[str]) -> float:
 def report_saving(
     before: Checkpoint, after: Checkpoint, text: pathlib.Path
 ) -> str:
-    """Tells in a line how many pieces the new words save on a text file.
+    """Returns a line on how many pieces the new words save in a text file.
 
     Raises:
         UserError: the file cannot be read or is not UTF-8.
@@ -228,10 +228,10 @@ def _pieces_of_new(
 def _places(
     vocabulary: Sequence[str], rows: int, words: Sequence[str]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Finds an id for each word: `[unusedN]` first, then behind the end.
+    """Finds an id for each word: `[unusedN]` first, then beyond the end.
 
-    A vocabulary may be shorter than the table; then rows behind its last
-    line are free, too.
+    A vocabulary may be shorter than the embedding table; the rows beyond its
+    last line are free too.
     """
     tokens = list(vocabulary)
     free = [n for n, t in enumerate(vocabulary) if _UNUSED.fullmatch(t)]

@@ -1,14 +1,14 @@
-"""What checkpoints are for: the tables behind `--architecture` and `--task`.
+"""The heads that each architecture and each task needs.
 
-Imports neither TensorFlow nor NumPy, so that flags can offer their names.
+Imports neither TensorFlow nor NumPy, so that flags can offer the names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a checkpoint is for, by the name that Hugging Face has for it, and the
-# heads it then has to have; the first that fits is taken.
+# Hugging Face's architectures and the heads that each must have; the first
+# that fits a checkpoint is taken.
 ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
     "BertForQuestionAnswering": ("span",),
     "BertForSequenceClassification": ("pooler", "labels"),
@@ -25,7 +25,7 @@ ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
     "AlbertModel": (),
 }
 
-# What each task needs on top of the layers.
+# The heads that each task needs.
 TASKS: Mapping[str, tuple[str, ...]] = {
     "features": (),
     "pretraining": ("pooler", "masked_lm", "next_sentence"),

@@ -1,6 +1,8 @@
-"""Named arrays that are read from their file one at a time, when asked for.
+"""A mapping of named arrays, each of which is read from its file on access.
 
-Each format module makes one of these; what the names mean is in `names`.
+arrays = checkpointing.read("uncased_L-12_H-768_A-12")
+arrays.shape("bert/pooler/dense/bias")  # (768,), nothing is read
+arrays["bert/pooler/dense/bias"]        # reads this one array
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ class Entry:
     """One array of a file, not read yet.
 
     Attributes:
-        shape: its axes.
-        dtype: what `read` returns.
-        read: fetches the array; called anew at every access.
+        shape: its shape.
+        dtype: dtype of the array that `read` returns.
+        read: reads the array; called at every access.
     """
 
     shape: tuple[int, ...]
@@ -54,7 +56,7 @@ class Arrays(Mapping[str, Array]):
         return len(self.entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the axes of an array without reading it."""
+        """Returns the shape of an array without reading it."""
         return self.entries[name].shape
 
     def dtype(self, name: str) -> np.dtype[Any]:
@@ -63,7 +65,7 @@ class Arrays(Mapping[str, Array]):
 
 
 def in_memory(arrays: Mapping[str, Array]) -> Arrays:
-    """Returns arrays that are in memory already under the same interface."""
+    """Wraps arrays in memory as `Arrays`."""
     return Arrays(
         {
             name: Entry(

@@ -1,8 +1,8 @@
 """A checkpoint and what belongs to it: configuration, vocabulary, case, labels.
 
-`opening` makes one of the files that a user names. In the files of a
-vocabulary and of labels the line is the id; unlike `tokenization.vocab`, which
-reads {token: id} for tokenizing, tokens that occur twice are kept here.
+In the files of a vocabulary and of labels the line number is the id; unlike
+`tokenization.load_vocab`, which returns {token: id}, `read_vocabulary` keeps
+tokens that occur twice.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from modeling.config import BertConfig
 from tokenization.tokenizers import Tokenizer, open_tokenizer, read_tokens
 from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
+SENTENCE_PIECES = "spiece.model"
+# How the architectures of a family begin.
 _BEGINNINGS = {"bert": "Bert", "albert": "Albert"}
 
 
@@ -35,17 +37,17 @@ class Checkpoint:
     """Everything that belongs to one checkpoint.
 
     Attributes:
-        arrays: the weights under Google's names, read when they are asked
-            for; none where a model starts from random weights.
-        config: the sizes; may carry `architectures` and `id2label`.
+        arrays: the weights under Google's names, read on access; none where
+            a model starts from random weights.
+        config: the configuration; may have `architectures` and `id2label`.
         vocabulary: the tokens in the order of their ids, or None.
         do_lower_case: whether text is lower-cased before it is tokenized.
-        sentence_pieces: the SentencePiece model that the vocabulary is of,
-            or None if it is WordPiece's.
-        source: what the user called it, for messages; "" for none.
+        sentence_pieces: bytes of the SentencePiece model, or None if the
+            vocabulary is WordPiece's.
+        source: path as the user gave it, for messages; "" for none.
         weights_file: the prefix or file of the weights, if it was opened.
-        vocab_file: where the vocabulary was read from, if it was.
-        why_lower_case: why case is folded or not, in words.
+        vocab_file: file that the vocabulary was read from, if any.
+        why_lower_case: the reason for `do_lower_case`, in words.
     """
 
     arrays: Arrays
@@ -60,7 +62,7 @@ class Checkpoint:
 
     @property
     def has_weights(self) -> bool:
-        """Whether there is anything to load."""
+        """Whether there are weights to load."""
         return bool(self.source)
 
     def tokenizer(self) -> Tokenizer:
@@ -82,10 +84,11 @@ class Checkpoint:
     def load_into(
         self, model: Any, allow_missing: Iterable[str] = ()
     ) -> Report:
-        """Gives a model these weights; see `loading.assign`.
+        """Assigns these weights to a model; see `loading.assign`.
 
         Raises:
-            UserError: a weight is missing or of another shape, and may not.
+            UserError: a weight is missing or has another shape, and
+                `allow_missing` does not match it.
         """
         return assign(
             model, self.arrays, self.source, allow_missing=allow_missing
@@ -96,7 +99,7 @@ class Checkpoint:
 
         Raises:
             UserError: a weight of the encoder is missing or has another
-                shape, and may not.
+                shape, and `allow_missing` does not match it.
         """
         if self.has_weights:
             shapes = names.shapes(self.config)
@@ -104,17 +107,17 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Whose names the weights have, one of `names.FAMILIES`."""
+        """The kind of model by the names of its weights; of `names.FAMILIES`."""
         return names.family(self.arrays)
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """What stands on top of the layers: some of `names.HEADS`."""
+        """The heads that it has weights of, some of `names.HEADS`."""
         return names.heads_in(self.arrays)
 
     @property
     def num_labels(self) -> int:
-        """Classes of the head `labels`; 0 without one."""
+        """Number of classes of the head `labels`; 0 without one."""
         if "output_bias" not in self.arrays:
             return 0
         return self.arrays.shape("output_bias")[0]
@@ -123,7 +126,7 @@ class Checkpoint:
     def labels(self) -> tuple[str, ...]:
         """The classes' names, from the configuration; else LABEL_0, LABEL_1."""
         named = getattr(self.config, "id2label", None) or {}
-        # A configuration may have been handed on to another task.
+        # A configuration may be left over from another task.
         if len(named) != self.num_labels:
             named = {}
         return tuple(
@@ -133,31 +136,31 @@ class Checkpoint:
 
     @property
     def architecture(self) -> str:
-        """What it is for, one of ARCHITECTURES.
+        """The architecture, one of ARCHITECTURES.
 
-        The configuration's word is taken where the heads agree with it: a
+        The configuration's is taken where the heads agree with it: a
         classifier of tokens and one of sequences have the same weights.
         """
-        told = (getattr(self.config, "architectures", None) or [None])[0]
+        stated = (getattr(self.config, "architectures", None) or [None])[0]
         fitting = [
             name
             for name, heads in ARCHITECTURES.items()
             if name.startswith(_BEGINNINGS.get(self.family, "Bert"))
             and set(heads) <= set(self.heads)
         ]
-        return told if told in fitting else fitting[0]
+        return stated if stated in fitting else fitting[0]
 
 
-def refuse_unless_modelled(arrays: Arrays, source: str, purpose: str) -> None:
-    """Checks that there is a model for these layers.
+def check_modelled(arrays: Arrays, source: str, purpose: str) -> None:
+    """Checks that a checkpoint is of a BERT or an ALBERT.
 
     Args:
-        arrays: a checkpoint's.
-        source: what to call it.
-        purpose: what they are needed for, in words.
+        arrays: the checkpoint's arrays.
+        source: the checkpoint's name, for messages.
+        purpose: the flag that needs it, for messages.
 
     Raises:
-        UserError: the layers have other names.
+        UserError: the weights have other names.
     """
     family = names.family(arrays)
     if not names.is_modelled(family):
@@ -165,9 +168,6 @@ def refuse_unless_modelled(arrays: Arrays, source: str, purpose: str) -> None:
             f"{source}: is {names.FAMILIES[family]}; {purpose} needs the "
             "weights of a BERT or an ALBERT"
         )
-
-
-SENTENCE_PIECES = "spiece.model"
 
 
 def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ def write_vocabulary(
     Args:
         folder: gets `vocab.txt`, one token a line, or `spiece.model`.
         tokens: in the order of their ids; None if there is no vocabulary.
-        sentence_pieces: the SentencePiece model that they are of.
+        sentence_pieces: bytes of the SentencePiece model, if it is one.
     """
     if sentence_pieces is not None:
         (folder / SENTENCE_PIECES).write_bytes(sentence_pieces)

@@ -1,7 +1,7 @@
-"""Any checkpoint in, any checkpoint out: the steps of `convert_checkpoint.py`.
+"""Converts checkpoints between formats: the steps of `convert_checkpoint.py`.
 
-Read, describe, add words, write, and with `--verify` run both models on the
-same inputs: not that the files agree is the proof, but that the models do.
+Opens a checkpoint, adds words to its vocabulary, writes it in another format
+and, with `--verify`, runs both models on the same inputs and compares outputs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
+    check_modelled,
     read_labels,
-    refuse_unless_modelled,
 )
 from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.keras_weights import model_of
@@ -30,22 +30,28 @@ from bert_keras3.checkpointing.sources import Path
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
+# Largest difference of outputs that `--verify` allows: float32 rounding.
+TOLERANCE = 1e-5
+# The batch of `--verify`.
+_SENTENCES = 4
+_LONGEST = 64
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is wanted.
+    """Settings of a conversion.
 
     Attributes:
-        format: one of `formats.FORMATS`.
+        format: format of the result, one of `formats.FORMATS`.
         with_optimizer: keep the optimiser's slots and `global_step`.
-        architecture: what the checkpoint is for, where its weights leave
-            that open; one of `architectures.ARCHITECTURES`.
-        labels: names of the classes, in the order of their numbers.
+        architecture: one of `architectures.ARCHITECTURES`, where the weights
+            fit several.
+        labels: names of the classes, in the order of their ids.
         labels_file: file of these names, one a line, instead.
         words: new words for the vocabulary.
         verify: run source and result and compare.
-        config_file: of the source, where it does not lie beside it.
-        vocab_file: likewise.
+        config_file: configuration, where it is not beside the source.
+        vocab_file: vocabulary, likewise.
     """
 
     format: str
@@ -64,12 +70,12 @@ class Outcome:
     """What a conversion did.
 
     Attributes:
-        source: what was read.
-        result: what was written.
-        bytes_dropped: of optimiser state that was left behind.
+        source: the checkpoint that was read.
+        result: the checkpoint that was written.
+        bytes_dropped: bytes of optimiser state that was not written.
         left_out: weights that the format has no name for.
-        added: the new words, if any were wanted.
-        difference: largest difference of any output, if it was verified.
+        added: the new words, if there are any.
+        difference: largest difference of any output, with `--verify`.
     """
 
     source: Checkpoint
@@ -86,7 +92,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
     Args:
         source_path: see `opening.locate`.
         target: see `formats.write`.
-        settings: see there.
+        settings: the format, and what to change.
 
     Returns:
         What was done.
@@ -96,12 +102,12 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
             wanted, or what was written does not compute the same; there is
             no output then.
     """
-    _refuse_unless_sensible(settings)
-    source = _described(
+    _check_settings(settings)
+    source = _with_heads_described(
         open_checkpoint(source_path, settings.config_file, settings.vocab_file),
         settings,
     )
-    _refuse_unless_fitting(source, str(source_path))
+    _check_config_fits(source, str(source_path))
     result, dropped = source, 0
     if not settings.with_optimizer:
         weights, dropped = without_slots(source.arrays)
@@ -131,7 +137,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
 
 
 def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
-    """Returns the weights alone, and the bytes of what is left aside."""
+    """Returns the weights without optimiser slots, and the slots' bytes."""
     kept = {
         name: entry
         for name, entry in arrays.entries.items()
@@ -146,7 +152,7 @@ def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
 
 
 def parameters(arrays: Arrays, *, slots: bool = False) -> int:
-    """Returns how many numbers the weights have, or the optimiser's slots."""
+    """Returns the number of parameters, or of values in optimiser slots."""
     return sum(
         math.prod(entry.shape)
         for name, entry in arrays.entries.items()
@@ -154,11 +160,13 @@ def parameters(arrays: Arrays, *, slots: bool = False) -> int:
     )
 
 
-def _described(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
-    """Adds to the configuration what the user says about the heads."""
+def _with_heads_described(
+    checkpoint: Checkpoint, settings: Settings
+) -> Checkpoint:
+    """Adds architecture and labels from the flags to the configuration."""
     extra: dict[str, object] = {}
     if settings.architecture:
-        _refuse_unless_possible(settings.architecture, checkpoint.heads)
+        _check_architecture(settings.architecture, checkpoint.heads)
         extra["architectures"] = [settings.architecture]
     labels = settings.labels
     if settings.labels_file is not None:
@@ -178,10 +186,10 @@ def _described(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
     return dataclasses.replace(checkpoint, config=config)
 
 
-def _refuse_unless_fitting(checkpoint: Checkpoint, source: str) -> None:
-    """Compares the configuration with the weights, before a model is made.
+def _check_config_fits(checkpoint: Checkpoint, source: str) -> None:
+    """Checks the configuration against the weights, before a model is made.
 
-    Layers of other families have other names; they are taken as they are.
+    Only for families that are modelled; others are converted unchecked.
     """
     family = checkpoint.family
     if not names.is_modelled(family):
@@ -228,7 +236,7 @@ def _verified(source: Checkpoint, written: Checkpoint, new: set[int]) -> float:
     return difference
 
 
-def _refuse_unless_sensible(settings: Settings) -> None:
+def _check_settings(settings: Settings) -> None:
     if settings.with_optimizer and settings.format != "google":
         raise UserError(
             f"--with_optimizer: --format={settings.format} has no place for "
@@ -241,7 +249,7 @@ def _refuse_unless_sensible(settings: Settings) -> None:
         )
 
 
-def _refuse_unless_possible(architecture: str, heads: Iterable[str]) -> None:
+def _check_architecture(architecture: str, heads: Iterable[str]) -> None:
     absent = [h for h in ARCHITECTURES[architecture] if h not in heads]
     if absent:
         raise UserError(
@@ -250,26 +258,19 @@ def _refuse_unless_possible(architecture: str, heads: Iterable[str]) -> None:
         )
 
 
-# How far logits and vectors may be apart: the noise of float32.
-TOLERANCE = 1e-5
-
-_SENTENCES = 4
-_LONGEST = 64
-
-
 def largest_difference(
     source: Checkpoint, result: Checkpoint, avoid: Collection[int] = ()
 ) -> float:
-    """Runs both on fixed inputs.
+    """Runs two checkpoints on fixed inputs and compares their outputs.
 
     Args:
         source: the checkpoint that was converted.
-        result: what became of it.
-        avoid: ids that mean something else in the result.
+        result: the converted one.
+        avoid: token ids with another meaning in the result.
 
     Returns:
-        The largest difference of any number of any output; infinite where
-        outputs differ in number or shape.
+        The largest absolute difference of any output; infinite where outputs
+        differ in number or shape.
 
     Raises:
         UserError: one of the two is no BERT or ALBERT, or lacks weights.
@@ -278,11 +279,10 @@ def largest_difference(
     before = outputs(source, inputs, "the input")
     after = outputs(result, inputs, "the result")
     vocabulary = min(source.config.vocab_size, result.config.vocab_size)
-    for name in ("masked_lm_logits",):
-        for answers in (before, after):
-            if name in answers:
-                kept = np.setdiff1d(np.arange(vocabulary), list(avoid))
-                answers[name] = answers[name][..., kept]
+    kept = np.setdiff1d(np.arange(vocabulary), list(avoid))
+    for found in (before, after):
+        if "masked_lm_logits" in found:
+            found["masked_lm_logits"] = found["masked_lm_logits"][..., kept]
     if {n: a.shape for n, a in before.items()} != {
         n: a.shape for n, a in after.items()
     }:
@@ -296,11 +296,11 @@ def largest_difference(
 def fixed_inputs(
     checkpoint: Checkpoint, avoid: Collection[int] = ()
 ) -> dict[str, Array]:
-    """Makes a batch that is the same every time.
+    """Returns a batch that is the same every time.
 
     Args:
-        checkpoint: for its sizes.
-        avoid: ids not to use.
+        checkpoint: its configuration gives the sizes.
+        avoid: token ids not to use.
 
     Returns:
         `input_ids`, `input_mask` and `segment_ids`, int32 [4, S]; the first
@@ -329,18 +329,18 @@ def outputs(
     """Runs a checkpoint.
 
     Args:
-        checkpoint: of a BERT or an ALBERT.
+        checkpoint: a BERT or an ALBERT.
         inputs: see `fixed_inputs`.
-        source: what to call the checkpoint in messages.
+        source: name of the checkpoint in messages.
 
     Returns:
-        Every output that its weights make, by name. A checkpoint without a
+        Every output that its weights give, by name. A checkpoint without a
         pooler has no `pooled_output`.
 
     Raises:
         UserError: see `largest_difference`.
     """
-    refuse_unless_modelled(checkpoint.arrays, source, "--verify")
+    check_modelled(checkpoint.arrays, source, "--verify")
     model = model_of(checkpoint)
     pooled = "pooler" in checkpoint.heads
     loading.assign(
@@ -349,10 +349,10 @@ def outputs(
         source,
         allow_missing=() if pooled else ("bert/pooler",),
     )
-    answers = model(inputs)
+    found = model(inputs)
     wanted = {"sequence_output"} | ({"pooled_output"} if pooled else set())
     return {
-        name: np.asarray(answer)
-        for name, answer in answers.items()
+        name: np.asarray(output)
+        for name, output in found.items()
         if name in wanted or name.endswith("logits")
     }

@@ -16,7 +16,7 @@ from bert_keras3.checkpointing import google, huggingface, keras_weights
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
-    refuse_unless_modelled,
+    check_modelled,
 )
 from bert_keras3.checkpointing.keras_weights import ENDINGS as KERAS_ENDINGS
 from bert_keras3.checkpointing.sources import Path
@@ -30,15 +30,15 @@ class Format:
     """How one format is read and written.
 
     Attributes:
-        find: returns the weights that the path of a file means, or None if
-            it is of another format; looks at names alone.
-        find_in: returns the weights that lie in a folder, likewise.
+        find: returns the weights that a file belongs to, or None if it is of
+            another format; looks at names alone.
+        find_in: returns all weights in a folder, likewise.
         read: opens the weights.
         read_config: reads the configuration beside them.
         write: fills an empty folder.
-        only_modelled: whether it has names only for what there is a model of.
+        only_modelled: whether it holds nothing but BERT and ALBERT.
         config_inside: reads the configuration that a file of weights may
-            carry, which counts more than one beside it.
+            have inside, which is preferred to one beside it.
     """
 
     find: Callable[[pathlib.Path], pathlib.Path | None]
@@ -50,7 +50,7 @@ class Format:
     config_inside: Callable[[pathlib.Path], BertConfig | None] | None = None
 
 
-# Nobody calls a folder so.
+# Endings of files; no folder is named like this.
 _FILES = (".h5", ".ckpt", ".safetensors", ".index", ".bin")
 
 FORMATS: Mapping[str, Format] = {
@@ -87,7 +87,7 @@ def write(
     format: str,  # noqa: A002 (what it is called everywhere)
     check: Callable[[pathlib.Path], None] | None = None,
 ) -> None:
-    """Writes a checkpoint; what is not finished is not there.
+    """Writes a checkpoint, whole or not at all.
 
     Args:
         path: a folder that does not exist yet; for Keras' format also a file
@@ -95,8 +95,8 @@ def write(
             alone.
         checkpoint: what to write.
         format: one of FORMATS.
-        check: called with the finished folder or file while it still has a
-            temporary name; what it raises leaves nothing behind.
+        check: called with the finished folder or file under its temporary
+            name; if it raises, nothing is left on disk.
 
     Raises:
         UserError: something is there already, the name is that of a file of
@@ -114,9 +114,7 @@ def write(
             f"{target}: exists already; give another --output, or remove it"
         )
     if FORMATS[format].only_modelled:
-        refuse_unless_modelled(
-            checkpoint.arrays, "the input", f"--format={format}"
-        )
+        check_modelled(checkpoint.arrays, "the input", f"--format={format}")
     ending = next((e for e in KERAS_ENDINGS if target.name.endswith(e)), None)
     if ending is None:
         with atomic_folder(target) as folder:

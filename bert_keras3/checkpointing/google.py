@@ -1,11 +1,12 @@
 """Google's checkpoints: name-based TensorFlow 1 files (`.index`, `.data`).
 
-Weights keep their names; `tensor_bundle` has the bytes.
+`bert_model.ckpt` means the files `bert_model.ckpt.index` and
+`bert_model.ckpt.data-00000-of-00001`; weights keep their names.
 
-The early Chinese ALBERT (brightmart/albert_zh) comes in these files as well.
-Its word embedding table is a product of two and its one layer has BERT's
-names; `as_albert` gives it the names and the shapes of Google's ALBERT, so no
-model of its own is needed.
+The early Chinese ALBERT (brightmart/albert_zh) comes in such files too. Its
+word embedding table is the product of two and its one layer has BERT's names;
+`as_albert` gives it the names and shapes of Google's ALBERT, so that it needs
+no model of its own.
 """
 
 from __future__ import annotations
@@ -31,15 +32,29 @@ _PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
+# The early Chinese ALBERT's names: of its layer and of the second factor of
+# its word embedding table; then the names of Google's ALBERT.
+_LAYER = "bert/encoder/layer_shared/"
+_FACTOR = "bert/embeddings/word_embeddings_2"
+_SHARED = "bert/encoder/transformer/group_0/inner_group_0/"
+_PARTS = (
+    ("attention/self/", "attention_1/self/"),
+    ("attention/output/dense/", "attention_1/output/dense/"),
+    ("attention/output/LayerNorm/", "LayerNorm/"),
+    ("intermediate/dense/", "ffn_1/intermediate/dense/"),
+    ("output/dense/", "ffn_1/intermediate/output/dense/"),
+    ("output/LayerNorm/", "LayerNorm_1/"),
+)
+
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
-    """Returns the prefix that a path means: it, or one of its files."""
+    """Returns the prefix of a path that is a prefix or one of its files."""
     prefix = prefix_of(path)
     return prefix if index_of(prefix).is_file() else None
 
 
 def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns all prefixes, or the one that `checkpoint` calls the latest."""
+    """Returns all prefixes, or the latest that the file `checkpoint` names."""
     prefixes = [path.with_suffix("") for path in sorted(folder.glob("*.index"))]
     latest = _latest(folder / "checkpoint")
     chosen = [prefix for prefix in prefixes if prefix.name == latest]
@@ -47,20 +62,20 @@ def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def prefix_of(path: pathlib.Path) -> pathlib.Path:
-    """Returns a path without what TensorFlow puts behind a prefix."""
+    """Returns a path without TensorFlow's ending, such as `.index`."""
     return path.with_name(_PART.sub("", path.name))
 
 
 def index_of(prefix: pathlib.Path) -> pathlib.Path:
-    """Returns the path of a prefix' index."""
+    """Returns the path of a prefix's index."""
     return prefix.with_name(f"{prefix.name}.index")
 
 
 def _latest(state: pathlib.Path) -> str | None:
     """Reads which checkpoint is the latest.
 
-    Only the name counts: the folder may have been moved since, and a path
-    from a file must not lead elsewhere.
+    Only the name is used: the folder may have been moved since, and a path
+    in a file must not lead elsewhere.
     """
     try:
         text = state.read_text(encoding="utf-8")
@@ -80,8 +95,8 @@ def read(prefix: pathlib.Path) -> Arrays:
         The arrays under their names in the file.
 
     Raises:
-        UserError: the checkpoint is no checkpoint, is cut short, or was
-            written object-based; later, at access, a tensor is damaged.
+        UserError: it is no checkpoint, is truncated or object-based; later,
+            on access, a tensor is damaged.
     """
     shards, index = _parse(prefix)
     sizes = _sizes_of_data(prefix, shards)
@@ -98,7 +113,7 @@ def read(prefix: pathlib.Path) -> Arrays:
         )
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-    # IndexError is what the binding makes of a file that ends early.
+    # The Python binding raises IndexError for a file that ends early.
     except (tf.errors.OpError, ValueError, IndexError) as error:
         raise _not_an_index(prefix, error) from error
     return _arrays(prefix, index, reader)
@@ -164,8 +179,8 @@ def _sizes_of_data(prefix: pathlib.Path, shards: int) -> list[int]:
 def _read_tensor(reader: Any, prefix: pathlib.Path, name: str) -> Array:
     try:
         return np.asarray(reader.get_tensor(name))
-    # The reader's binding raises IndexError where a file ends early and the
-    # bare OpError for wrong checksums.
+    # The Python binding raises IndexError for a file that ends early and plain
+    # OpError for wrong checksums.
     except (tf.errors.OpError, IndexError) as error:
         raise UserError(
             f"{prefix}: the tensor {name} is damaged: {_first_line(error)}; "
@@ -206,30 +221,16 @@ def write_sidecars(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     write_vocabulary(folder, checkpoint.vocabulary, checkpoint.sentence_pieces)
 
 
-_LAYER = "bert/encoder/layer_shared/"
-_FACTOR = "bert/embeddings/word_embeddings_2"
-_SHARED = "bert/encoder/transformer/group_0/inner_group_0/"
-_PARTS = (
-    ("attention/self/", "attention_1/self/"),
-    ("attention/output/dense/", "attention_1/output/dense/"),
-    ("attention/output/LayerNorm/", "LayerNorm/"),
-    ("intermediate/dense/", "ffn_1/intermediate/dense/"),
-    ("output/dense/", "ffn_1/intermediate/output/dense/"),
-    ("output/LayerNorm/", "LayerNorm_1/"),
-)
-
-
 def as_albert(arrays: Arrays) -> Arrays:
-    """Gives the weights the names of Google's ALBERT.
+    """Gives an early Chinese ALBERT the names of Google's ALBERT.
 
     Args:
-        arrays: of any checkpoint.
+        arrays: arrays of any checkpoint.
 
     Returns:
-        Those of an early Chinese ALBERT under Google's names, with the word
-        embeddings [V, D] in the place of their factors [V, E] and [E, D],
-        computed when they are read; the optimiser's slots as they were. All
-        others are returned as they are.
+        The arrays with Google's names and the word embedding table [V, D] in
+        the place of its factors [V, E] and [E, D], multiplied on access;
+        optimiser slots are unchanged, as are all other checkpoints.
     """
     if names.family(arrays) != "albert_zh":
         return arrays
@@ -248,15 +249,15 @@ def as_albert(arrays: Arrays) -> Arrays:
 
 
 def config_as_albert(config: BertConfig, source: str) -> BertConfig:
-    """Makes the configuration that belongs to `as_albert`'s weights.
+    """Returns the configuration that belongs to `as_albert`'s weights.
 
     Args:
-        config: as its authors wrote it: with `embedding_size` and `ln_type`,
-            without groups.
-        source: what to call it.
+        config: as published: with `embedding_size` and `ln_type`, without
+            groups.
+        source: file of the configuration, for messages.
 
     Raises:
-        UserError: the LayerNorm stands before each part (`preln`, the
+        UserError: LayerNorm comes before each part of a layer (`preln`, the
             largest model), which is not computed here.
     """
     values = config.to_dict()

@@ -1,10 +1,10 @@
-"""Where the arrays of an HDF5 file lie, found out in a process of its own.
+"""Finds where the arrays of an HDF5 file lie, in a child process.
 
-The HDF5 library ends a process that opens a forged file, or fills its memory;
-here that is a child, which imports little and may use little. Files of this
-program's own take the same way: nothing in a file proves who wrote it, and a
-child that imports h5py takes about a fifth of a second, little beside what
-TensorFlow takes to start. `keras_weights` says what the layers are.
+Opening a forged file, the HDF5 library can crash the process or fill its
+memory; here that is a child process with limited memory. Arrays are then read
+from their offsets without the library. This program's own files are opened the
+same way, since nothing in a file proves who wrote it; a child that imports
+h5py takes about a fifth of a second, little beside TensorFlow's start.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MOST_DATASETS = 100_000
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where one array lies: in one piece, not compressed.
+    """Where one array lies in the file, contiguous and uncompressed.
 
     Attributes:
-        path: its name in the file.
-        shape: its axes.
-        dtype: NumPy's name of its type.
-        offset: of its first byte in the file.
-        size: how many bytes it has.
+        path: name of the array in the file.
+        shape: its shape.
+        dtype: NumPy's name of its dtype.
+        offset: offset of its first byte in the file.
+        size: number of bytes.
     """
 
     path: str
@@ -44,12 +44,12 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One group `vars` of Keras': the variables that a layer has itself.
+    """One of Keras' groups `vars`: the variables of one layer itself.
 
     Attributes:
-        path: of the layer in the file.
-        name: the layer's own; empty if it has none.
-        variables: in their order.
+        path: path of the layer in the file.
+        name: name of the layer; empty if it has none.
+        variables: its arrays, in order.
     """
 
     path: str
@@ -59,10 +59,10 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """All that is used of a file.
+    """The arrays of a file.
 
     Attributes:
-        layers: every group `vars`.
+        layers: one for each group `vars`.
         root: the arrays outside of all groups, by name.
     """
 
@@ -71,7 +71,7 @@ class Layout:
 
 
 def layout(path: pathlib.Path) -> Layout:
-    """Opens an HDF5 file, whatever it may do.
+    """Reads the layout of an HDF5 file, which may be forged.
 
     Args:
         path: the file.
@@ -182,7 +182,7 @@ def _of_dataset(dataset: Any) -> list[Any]:
 
 
 def _children(group: Any) -> Iterator[tuple[str, Any]]:
-    """What a group holds itself: no link leads out of the file."""
+    """Yields a group's members; no link leads out of the file."""
     import h5py
 
     for key in group:
@@ -192,7 +192,7 @@ def _children(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _main() -> None:
-    # This folder's `google.py` is not what others import by that name.
+    # Else `import google` would find this folder's `google.py`.
     sys.path.pop(0)
     try:
         import resource

@@ -1,7 +1,7 @@
 """Hugging Face's folders: `config.json`, `model.safetensors`, the tokenizer's.
 
-What a configuration says comes first, in both directions, then weights, whose
-names are in `names`, and what is written beside them.
+First the configuration is read and written, then the weights: `names` maps
+their names, and kernels are transposed, [out, in] there and [in, out] here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB
 
-# Here the erf form is called gelu, and the original's tanh form gelu_new.
+# transformers calls the erf form gelu, and the original's tanh form gelu_new.
 _ACTIVATIONS = {
     "gelu": "gelu_erf",
     "gelu_python": "gelu_erf",
@@ -36,7 +36,7 @@ _ACTIVATIONS = {
     "linear": "linear",
 }
 
-# The other way round; what is not here goes by its own name.
+# The reverse; other activations have the same name.
 _ACTIVATIONS_THERE = {"gelu": "gelu_new", "gelu_erf": "gelu"}
 
 # transformers' values for keys that a file leaves out, by `model_type`.
@@ -87,13 +87,51 @@ _KEPT = (
     "pooler_type",
 )
 
-# What this program computes; another value would give other numbers.
+# The only values that are computed here.
 _FIXED = {
     "position_embedding_type": "absolute",
     "layer_norm_eps": 1e-12,
     "is_decoder": False,
     "add_cross_attention": False,
     "tie_word_embeddings": True,
+}
+
+SINGLE_FILE = "model.safetensors"
+SHARD_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
+
+_DTYPES: Mapping[str, Any] = {
+    **safetensors_file.DTYPES,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+}
+# Types of 16 bits; each of their values is a float32 too.
+_WIDENED = ("F16", "BF16")
+
+_SPECIAL_TOKENS = {
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+    "pad_token": "[PAD]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+}
+_WORD_PIECE = {
+    "tokenizer_class": "BertTokenizer",
+    "do_basic_tokenize": True,
+    "strip_accents": None,
+    "tokenize_chinese_chars": True,
+}
+_SPECIAL_SENTENCE_PIECES = {
+    **_SPECIAL_TOKENS,
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+}
+_SENTENCE_PIECE = {
+    "tokenizer_class": "AlbertTokenizer",
+    "keep_accents": False,
+    "remove_space": True,
 }
 
 
@@ -112,7 +150,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
 
     Raises:
         UserError: the file is no JSON object, is for another kind of model,
-            or asks for what this program does not compute.
+            or needs what this program does not compute.
     """
     values = read_json(path)
     model_type = values.get("model_type", "bert")
@@ -145,7 +183,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
 
 
 def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Returns what `config.json` is to say of a checkpoint."""
+    """Returns the content of a checkpoint's `config.json`."""
     config = checkpoint.config
     activation = str(config.hidden_act or "linear").lower()
     values = {
@@ -157,7 +195,7 @@ def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "pad_token_id": _pad_id(checkpoint.vocabulary),
     }
     if config.num_hidden_groups is not None:
-        # Other values are meant there where these are left out.
+        # transformers has other defaults for these.
         values["embedding_size"] = config.embedding_width
         values["inner_group_num"] = config.inner_group_num
     if checkpoint.num_labels:
@@ -177,7 +215,7 @@ def _pad_id(vocabulary: Sequence[str] | None) -> int:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object, or says with the line what is wrong with it."""
+    """Reads a JSON object; an error names the line."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
@@ -191,45 +229,6 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
             f"{path}: holds a {type(values).__name__}, not a JSON object"
         )
     return values
-
-
-SINGLE_FILE = "model.safetensors"
-SHARD_INDEX = "model.safetensors.index.json"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
-
-_DTYPES: Mapping[str, Any] = {
-    **safetensors_file.DTYPES,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-}
-# Stored in half the bytes; every value of theirs is a float32.
-_WIDENED = ("F16", "BF16")
-
-_SPECIAL_TOKENS = {
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-    "pad_token": "[PAD]",
-    "sep_token": "[SEP]",
-    "unk_token": "[UNK]",
-}
-_WORD_PIECE = {
-    "tokenizer_class": "BertTokenizer",
-    "do_basic_tokenize": True,
-    "strip_accents": None,
-    "tokenize_chinese_chars": True,
-}
-_SPECIAL_SENTENCE_PIECES = {
-    **_SPECIAL_TOKENS,
-    "bos_token": "[CLS]",
-    "eos_token": "[SEP]",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
-_SENTENCE_PIECE = {
-    "tokenizer_class": "AlbertTokenizer",
-    "keep_accents": False,
-    "remove_space": True,
-}
 
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
@@ -353,7 +352,7 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
 
 def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
-    """Returns the arrays, and the mapping that every ALBERT there has."""
+    """Returns the arrays, and the mapping that transformers' ALBERT needs."""
     entries = {
         name: entry
         for name, entry in checkpoint.arrays.entries.items()
@@ -415,7 +414,7 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
 
 def _entries(path: pathlib.Path) -> dict[str, Entry]:
     try:
-        # Reads of what is asked for; a mapped file would count as memory.
+        # Reads single tensors; a mapped file would count as memory.
         file = safe_open(str(path), framework="numpy", backend="pread")
         described = {name: file.get_slice(name) for name in list(file.keys())}
     except FileNotFoundError:

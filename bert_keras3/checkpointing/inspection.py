@@ -1,6 +1,7 @@
-"""Tells what a checkpoint is from names and shapes; reads no weights.
+"""Describes a checkpoint from names and shapes alone.
 
-Works where the data files are absent, too.
+No weights are read, so it works without the data files too: of Google's
+`bert_model.ckpt.index` it finds sizes, heads, and which tasks it can start.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LAYER = (
     r"bert/encoder/(layer_0|layer_shared|transformer/group_0/inner_group_0)"
 )
 
-# Where a size can be read: a weight's name and which of its axes.
+# The weight and the axis that show a size.
 _SIZES = (
     ("vocab_size", r"bert/embeddings/word_embeddings", 0),
     ("embedding_size", r"bert/embeddings/word_embeddings", 1),
@@ -46,12 +47,12 @@ _SIZES = (
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What a task would find and not find.
+    """Which weights a task needs and a checkpoint has.
 
     Attributes:
         task: one of TASKS.
-        missing: weights it needs that are not there; they would start random.
-        unused: weights that it has no use for.
+        missing: weights that the checkpoint lacks; they would start random.
+        unused: weights that the task does not use.
         wrong_shape: weights that do not fit the configuration.
     """
 
@@ -63,24 +64,23 @@ class Fit:
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What a checkpoint is.
+    """The description of a checkpoint.
 
     Attributes:
         path: its prefix or file.
         format: "google", "huggingface" or "keras".
         family: one of `names.FAMILIES`.
-        sizes: of the layers, as the shapes tell them, by the names that
-            configurations use; the number of attention heads comes from the
-            configuration.
-        parameters: numbers in its weights, without the optimiser's.
-        dtypes: how many weights are of which.
-        heads: what stands on top of the layers, of `names.HEADS`.
-        slots: values of the optimiser; 0 without.
-        slot_parameters: numbers in them.
-        vocabulary: lines of the vocabulary beside it, or None.
-        config: what the configuration beside it says, or None.
-        fits: what each task would find.
-        notes: what a user should know, in words.
+        sizes: sizes from the shapes, under the configuration's names; the
+            number of attention heads is the configuration's.
+        parameters: number of parameters, without optimiser slots.
+        dtypes: number of weights of each dtype.
+        heads: its heads, of `names.HEADS`.
+        slots: number of optimiser slots.
+        slot_parameters: number of values in them.
+        vocabulary: number of lines of the vocabulary beside it, or None.
+        config: the configuration beside it, or None.
+        fits: which weights each task needs and finds.
+        notes: remarks for the user.
     """
 
     path: str
@@ -98,19 +98,19 @@ class Inspection:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all of it as what JSON can hold."""
+        """Returns all of it as JSON values."""
         return dataclasses.asdict(self)
 
 
 def inspect(path: Path) -> Inspection:
-    """Tells what a checkpoint is.
+    """Describes a checkpoint.
 
     Args:
         path: see `opening.locate`; of a Google checkpoint the index alone
             is enough.
 
     Returns:
-        What its names and shapes tell.
+        The description.
 
     Raises:
         UserError: there is no checkpoint, or its index or header is damaged.
@@ -153,7 +153,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _open(location: Location) -> tuple[Arrays, list[str]]:
-    """Opens a checkpoint; Google's without its data, if need be."""
+    """Opens a checkpoint; one of Google's also without its data files."""
     if location.format != "google":
         return FORMATS[location.format].read(location.weights), []
     try:
@@ -176,7 +176,7 @@ def _sizes(arrays: Arrays, config: BertConfig | None) -> dict[str, int]:
     if layers:
         sizes["num_hidden_layers"] = layers
     elif config is not None:
-        # Shared weights do not tell how often they are used.
+        # Weights shared by layers do not show the number of layers.
         sizes["num_hidden_layers"] = config.num_hidden_layers
     if groups:
         sizes["num_hidden_groups"] = groups
@@ -210,7 +210,7 @@ def _about_vocabulary(rows: int | None, lines: int | None) -> list[str]:
 def _fit(
     task: str, arrays: Arrays, sizes: Mapping[str, int], family: str
 ) -> Fit:
-    """Compares the weights with what a task needs.
+    """Compares the weights with those that a task needs.
 
     Of families that are not modelled only the heads are compared.
     """
@@ -246,7 +246,7 @@ def _expected(
         config = BertConfig.from_dict(
             {
                 **sizes,
-                # Not told by shapes, and no shape depends on it.
+                # No shape depends on it.
                 "num_attention_heads": 1,
             }
         )

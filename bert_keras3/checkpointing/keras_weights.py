@@ -1,12 +1,13 @@
 """Reads and writes Keras' files, `.keras` and `.weights.h5`, of our models.
 
-Reading builds no model, so nothing in a file is executed: HDF5 groups carry
-the layers' names, which are the parts of Google's names, and the table below
-has the order of the variables inside a layer.
+Reading builds no model, so nothing in a file is executed: HDF5 groups have the
+layers' names, which are the parts of Google's names, and a table gives the
+order of the variables inside a layer. The variable `vars/0` of the layer
+`dense` in `pooler` in `bert` is the weight `bert/pooler/dense/kernel`.
 
-Writing holds no model in memory either: Keras itself saves an outline, a model
-with the layers of the one that is wanted and sizes near 1, and the arrays of
-that are replaced by the real ones, one at a time.
+Writing holds no model in memory either: Keras saves an outline, a model with
+the same layers and sizes near 1, whose arrays are then replaced by the real
+ones, one at a time.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 
 ENDINGS = (".keras", ".weights.h5")
+MODEL = "bert_model.keras"
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_MEMBER = "config.json"
 
-# What reading something else than a Keras file raises.
+# Errors of reading a file that is no Keras file.
 _DAMAGE = (
     OSError,
     RuntimeError,
@@ -54,7 +56,7 @@ _KERNEL = ("kernel", "bias")
 _NORM = ("gamma", "beta")
 _OUTPUT = ("output_weights", "output_bias")
 
-# (a layer's name, how many variables it has itself) → what they are called.
+# (name of a layer, number of its own variables) → names of the variables.
 _VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("embeddings", 1): ("word_embeddings",),
     ("embeddings", 2): ("token_type_embeddings", "position_embeddings"),
@@ -75,7 +77,7 @@ _SCOPES = ("bert", "cls")
 ABSENT = "absent_weights"
 CONFIG = "bert_config"
 
-# Real weights hardly shrink; what grows by more than this is a trap.
+# Weights hardly compress; a member that grows by more is a ZIP bomb.
 _LARGEST_INFLATION = 50
 
 
@@ -85,7 +87,7 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files of Keras' in a folder."""
+    """Returns all of Keras' files in a folder."""
     return sorted(
         path for ending in ENDINGS for path in folder.glob(f"*{ending}")
     )
@@ -99,7 +101,7 @@ def read(path: pathlib.Path) -> Arrays:
             Google's names.
 
     Returns:
-        The arrays under Google's names; an optimiser's under
+        The arrays under Google's names; the optimiser's under
         `optimizer/vars/N`, those of other layers under the file's own names.
 
     Raises:
@@ -122,7 +124,7 @@ def read(path: pathlib.Path) -> Arrays:
 
 
 def config(path: pathlib.Path) -> BertConfig | None:
-    """Reads the configuration that a file carries itself.
+    """Reads the configuration inside a file.
 
     Args:
         path: a `.keras` file of one of this program's models, or a
@@ -154,13 +156,13 @@ def config(path: pathlib.Path) -> BertConfig | None:
 
 
 def _find_config(saved: Any) -> dict[str, Any] | None:
-    """Looks for a model's `config` in what Keras wrote about the model."""
+    """Searches Keras' description of a model for our `config`."""
     if isinstance(saved, dict):
         inner = saved.get("config")
         if isinstance(inner, dict) and "num_hidden_layers" in inner:
             labels = saved.get("labels")
             named = dict(enumerate(labels if isinstance(labels, list) else ()))
-            # Made of the numbers, where nobody has named them.
+            # Default names of labels.
             if all(label == f"LABEL_{n}" for n, label in named.items()):
                 return inner
             id2label = {str(n): label for n, label in named.items()}
@@ -175,7 +177,7 @@ def _find_config(saved: Any) -> dict[str, Any] | None:
 
 
 class _Opened:
-    """A file of arrays, closed when the last of its arrays is gone."""
+    """A file of arrays, closed once no array refers to it."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -195,7 +197,7 @@ class _Opened:
                 raise
             except _DAMAGE as error:
                 if isinstance(error, OSError) and is_full_disk(error):
-                    raise  # the folder of temporary files, not this one
+                    raise  # the disk of the temporary file
                 raise UserError(
                     f"{path}: is not a Keras weights file, or is cut short: "
                     f"{error}"
@@ -242,7 +244,7 @@ def _member(
 
 
 def named(found: Layout) -> Iterator[tuple[str, Place]]:
-    """Gives every variable Google's name, or one made of its place."""
+    """Yields every variable with Google's name, or else its path."""
     names = {layer.path: layer.name for layer in found.layers}
     for layer in found.layers:
         own_name = f"{layer.path}/vars".lstrip("/")
@@ -250,7 +252,7 @@ def named(found: Layout) -> Iterator[tuple[str, Place]]:
             for position, place in enumerate(layer.variables):
                 yield f"{own_name}/{position}", place
             continue
-        # Only the state of random generators is made of whole numbers.
+        # Integers are the state of random number generators.
         weights = [p for p in layer.variables if np.dtype(p.dtype).kind == "f"]
         scope = _from_scope(_names_down_to(layer.path, names))
         called = _VARIABLES.get((layer.name, len(weights)))
@@ -264,21 +266,18 @@ def named(found: Layout) -> Iterator[tuple[str, Place]]:
 
 
 def _names_down_to(path: str, names: Mapping[str, str]) -> list[str]:
-    """The names of a layer's owners and its own, outermost first."""
+    """Returns the names of a layer's owners and its own, outermost first."""
     parts = path.split("/") if path else []
     places = ("/".join(parts[:end]) for end in range(len(parts) + 1))
     return [names[place] for place in places if names.get(place)]
 
 
 def _from_scope(layers: list[str]) -> list[str]:
-    """Drops what stands outside of Google's scopes, a whole model's name."""
+    """Drops names before Google's scopes, such as the whole model's."""
     for position, name in enumerate(layers):
         if name in _SCOPES:
             return layers[position:]
     return []
-
-
-MODEL = "bert_model.keras"
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -297,8 +296,8 @@ def write_file(path: pathlib.Path, checkpoint: Checkpoint) -> None:
 
     A `.keras` file of a bare encoder holds a `BertModel`, any other a
     `BertWithHeads`. A pooler that the checkpoint lacks is written with random
-    weights, as Keras wants all of a model, and noted, so that it is not taken
-    for real when it is read.
+    weights, since Keras loads complete models only, and listed in the file, so
+    that `read` leaves it out.
 
     Args:
         path: ends in `.keras` or `.weights.h5`; its folder exists.
@@ -322,10 +321,10 @@ def write_file(path: pathlib.Path, checkpoint: Checkpoint) -> None:
 
 
 def model_of(checkpoint: Checkpoint) -> Any:
-    """Makes the Keras model that has a place for every weight.
+    """Creates the Keras model that has all of the checkpoint's weights.
 
     Args:
-        checkpoint: tells sizes and heads; its arrays are not read.
+        checkpoint: gives sizes and heads; its arrays are not read.
 
     Returns:
         A `BertModel` or `BertWithHeads` with random weights.
@@ -345,7 +344,7 @@ def _model(
 
 
 def _small(config: BertConfig) -> BertConfig:
-    """Returns a configuration of the same layers, as small as can be."""
+    """Returns a configuration of the same layers with the smallest sizes."""
     width = config.num_attention_heads
     maps = config.embedding_width != config.hidden_size
     sizes = {
@@ -360,7 +359,7 @@ def _small(config: BertConfig) -> BertConfig:
 
 
 def _fill(path: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Replaces the outline's arrays, and notes what `keras_weights` reads."""
+    """Replaces the outline's arrays; adds configuration and absent weights."""
     config = checkpoint.config
     shapes = names.shapes(
         config, (*checkpoint.heads, "pooler"), checkpoint.num_labels

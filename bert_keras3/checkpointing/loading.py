@@ -1,7 +1,7 @@
-"""Puts a checkpoint's arrays into a model, and says what did not fit.
+"""Assigns a checkpoint's arrays to a model, and reports what did not fit.
 
-The original leaves what it does not find random, without a word; here that
-is reported and, unless allowed, refused. Formats are left to `formats`.
+The original silently leaves weights random that it does not find; here they
+are reported and, unless allowed, an error.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.safekeeping.errors import UserError
 
-# Of the tables; an ALBERT's is `embedding_size`.
+# Width of the embedding tables; an ALBERT's is `embedding_size`.
 _WIDTH = "hidden_size or embedding_size"
 
-# More names than this are shown by their first part and their number.
+# More names than this are shown as groups by their first part.
 _SHOWN = 3
 _LISTED_IN_ERRORS = 4
 
-# Which field of the configuration each axis comes from.
+# The field of the configuration that gives each axis of a weight.
 _FIELDS = {
     "/word_embeddings": ("vocab_size", _WIDTH),
     "predictions/output_bias": ("vocab_size",),
@@ -39,7 +39,7 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Mismatch:
-    """A weight whose shape in the checkpoint is not the model's."""
+    """A weight with different shapes in checkpoint and model."""
 
     name: str
     in_checkpoint: tuple[int, ...]
@@ -62,11 +62,11 @@ class Mismatch:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of the weights of a model and of a checkpoint.
+    """Which weights of a checkpoint were assigned to a model.
 
     Attributes:
-        source: where the arrays came from.
-        loaded: weights that have the checkpoint's values now.
+        source: the checkpoint's name, for messages.
+        loaded: weights that have the checkpoint's values.
         missing: weights of the model that the checkpoint lacks.
         unused: arrays of the checkpoint that the model lacks.
         wrong_shape: weights that both have, of different shapes.
@@ -103,15 +103,15 @@ def assign(
     *,
     allow_missing: Iterable[str] = (),
 ) -> Report:
-    """Gives a model the weights of a checkpoint.
+    """Assigns the weights of a checkpoint to a model.
 
-    A weight takes the array whose name equals its path. Everything is
-    checked before anything is assigned.
+    A weight gets the array whose name equals its path. Everything is checked
+    before anything is assigned.
 
     Args:
         model: a built Keras model.
         arrays: under Google's names.
-        source: what to call them in the report.
+        source: the checkpoint's name, for messages.
         allow_missing: regular expressions, matched against the beginning of
             a weight's path. Weights that one of them matches may be missing
             or of another shape; they stay as they are.
@@ -141,16 +141,16 @@ def check_loadable(
     source: str,
     allow_missing: Iterable[str] = (),
 ) -> Report:
-    """Checks that arrays fit a model that is not made yet.
+    """Checks that arrays fit a model that does not exist yet.
 
     Args:
-        shapes: of the model's weights, by Google's names.
-        arrays: the checkpoint's; none is read.
-        source: what to call them in messages.
+        shapes: shapes of the model's weights, by Google's names.
+        arrays: the checkpoint's arrays; none is read.
+        source: the checkpoint's name, for messages.
         allow_missing: see `assign`.
 
     Returns:
-        The report; `loaded` are the weights that can be.
+        The report; `loaded` are the weights that can be loaded.
 
     Raises:
         UserError: see `assign`.
@@ -166,12 +166,12 @@ def compare(
     """Compares a model's weights with a checkpoint by names and shapes.
 
     Args:
-        shapes: the model's, by Google's names.
-        arrays: the checkpoint's; none is read.
-        source: what to call them in the report.
+        shapes: shapes of the model's weights, by Google's names.
+        arrays: the checkpoint's arrays; none is read.
+        source: the checkpoint's name, for messages.
 
     Returns:
-        The report; `loaded` are the weights that can be.
+        The report; `loaded` are the weights that can be loaded.
     """
     slots = tuple(name for name in arrays if names.is_slot(name))
     mismatches = tuple(
@@ -191,7 +191,7 @@ def compare(
 
 
 def _is_weight(variable: Any) -> bool:
-    """Leaves out random generators, whose state is whole numbers."""
+    """Whether it is a weight, not a random generator's state (integers)."""
     return "float" in str(variable.dtype)
 
 

@@ -1,8 +1,8 @@
-"""The names of weights: a table, Google's ⇄ Hugging Face's, and its use.
+"""The names and shapes of weights: Google's ⇄ Hugging Face's.
 
-Google's variable names are the names of this program. First the weights of a
-BERT and of an ALBERT with their axes, then whose a name is, what it belongs
-to, and what it is called by Hugging Face.
+Google's names are the names of this program: `bert/pooler/dense/kernel` [D, D]
+is `bert.pooler.dense.weight` there. First the tables of BERT's and ALBERT's
+weights, then functions that recognise, count and translate names.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Weight:
     """One row of a table.
 
     Attributes:
-        google: its name; each `{n}` stands for a number: a layer's, or those
-            of a group and of a layer in it.
-        huggingface: its name there, with as many `{n}`; None if there is no
-            such weight.
-        axes: a number, or the field of the configuration it comes from.
+        google: Google's name; each `{n}` stands for a number: a layer's, or
+            those of a group and of a layer in it.
+        huggingface: Hugging Face's name, with as many `{n}`; None if there is
+            no such weight.
+        axes: sizes, each a number or a field of the configuration.
     """
 
     google: str
@@ -165,7 +165,7 @@ ALBERT = (
 )
 
 
-# What may stand on top of the layers, by the beginning of its names.
+# The heads, with the beginning of their weights' names.
 HEADS: Mapping[str, str] = {
     "pooler": "bert/pooler/",
     "masked_lm": "cls/predictions/",
@@ -174,12 +174,13 @@ HEADS: Mapping[str, str] = {
     "labels": "output_",
 }
 
-# Whose names they are, by what only theirs have; in words for messages.
+# The families of models, by names that only theirs have.
 _FAMILY_MARKS = (
     ("albert", re.compile(r"bert/encoder/transformer/group_\d+/")),
     ("albert_zh", re.compile(r"bert/encoder/layer_shared/")),
     ("bert", re.compile(r"bert/encoder/layer_\d+/")),
 )
+# In words, for messages.
 FAMILIES: Mapping[str, str] = {
     "bert": "a BERT",
     "albert": "an ALBERT, whose layers share their weights in groups",
@@ -189,14 +190,14 @@ FAMILIES: Mapping[str, str] = {
     "unknown": "no BERT: it has no weights named bert/encoder/…",
 }
 
-# Families that this program has a model of, and what their weights are.
+# Families that this program has a model of, with their weights.
 _TABLES: Mapping[str, tuple[Weight, ...]] = {
     "bert": BERT,
     "albert": ALBERT,
 }
 
-# A second name for an array that the table has under its first one: the word
-# embeddings and their bias as the masked-LM head sees them.
+# Second names of arrays that are in the tables: the word embedding table and
+# the output bias in the masked-LM head.
 HUGGINGFACE_TIES = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
@@ -219,14 +220,14 @@ _FROM_HUGGINGFACE = {
     for google, there in names.items()
 }
 
-# How files of before 2020 call a LayerNorm's weights.
+# Names of LayerNorm's weights in files from before 2020.
 _OLD_NORMS = (
     ("LayerNorm.gamma", "LayerNorm.weight"),
     ("LayerNorm.beta", "LayerNorm.bias"),
 )
 
-# What optimisers of the original and of its relatives keep beside the
-# weights: moments named after the variable, and counters at the root.
+# State of the optimisers of the original and its relatives: moments named
+# after the variable, and counters at the root.
 _SLOT = re.compile(
     r"(.+/)?(adam_[mv]|lamb_[mv]|Adam(_1)?|AdamWeightDecayOptimizer(_1)?"
     r"|LAMBOptimizer(_1)?)"
@@ -243,7 +244,7 @@ _GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
 
 
 def is_slot(name: str) -> bool:
-    """Tells optimiser state (`…/adam_m`, `global_step`) from weights."""
+    """Whether a name is optimiser state (`…/adam_m`, `global_step`)."""
     return _SLOT.fullmatch(name) is not None
 
 
@@ -261,7 +262,7 @@ def to_huggingface(name: str, family: str = "bert") -> str | None:
 
     Args:
         name: Google's name.
-        family: whose weight it is, "bert" or "albert".
+        family: "bert" or "albert".
     """
     return _translate(name, _TO_HUGGINGFACE[family])
 
@@ -279,7 +280,7 @@ def from_huggingface(name: str) -> str | None:
 
 
 def family(found: Iterable[str]) -> str:
-    """Returns whose names these are, one of FAMILIES."""
+    """Returns the family that these names are of, one of FAMILIES."""
     found = tuple(found)
     return next(
         (
@@ -292,29 +293,29 @@ def family(found: Iterable[str]) -> str:
 
 
 def family_of(config: BertConfig) -> str:
-    """Returns which of the families that are modelled has this shape."""
+    """Returns the family that a configuration is of."""
     return "bert" if config.num_hidden_groups is None else "albert"
 
 
 def is_modelled(family: str) -> bool:
-    """Whether there is a model for this family of names."""
+    """Whether this program has a model of a family."""
     return family in _TABLES
 
 
 def count_layers(found: Iterable[str]) -> int:
-    """Returns how many layers have names of their own, as a BERT's have."""
+    """Returns the number of layers with names of their own, as in BERT."""
     numbers = map(_LAYER_NUMBER.search, found)
     return len({match.group() for match in numbers if match})
 
 
 def count_groups(found: Iterable[str]) -> tuple[int, int]:
-    """Returns how many groups of layers there are, and layers in each."""
+    """Returns the number of groups of layers, and of layers in each."""
     pairs = {match.groups() for match in map(_GROUP.match, found) if match}
     return len({group for group, _ in pairs}), len({n for _, n in pairs})
 
 
 def head_of(name: str) -> str | None:
-    """Returns which of HEADS a weight is part of; None for the layers."""
+    """Returns which of HEADS a weight is part of; None for the encoder."""
     return next(
         (head for head, start in HEADS.items() if name.startswith(start)), None
     )
@@ -329,12 +330,12 @@ def heads_in(found: Iterable[str]) -> tuple[str, ...]:
 def shapes(
     config: BertConfig, heads: Iterable[str] = (), num_labels: int = 0
 ) -> dict[str, tuple[int, ...]]:
-    """Returns what a model consists of.
+    """Returns the names and shapes of a model's weights.
 
     Args:
-        config: its sizes.
+        config: the model's configuration.
         heads: which of HEADS it has.
-        num_labels: classes of the head `labels`.
+        num_labels: number of classes of the head `labels`.
 
     Returns:
         {Google's name: shape}.
@@ -356,7 +357,7 @@ def shapes(
 
 
 def _numbered(name: str, config: BertConfig) -> Iterator[str]:
-    """Gives a row's name for every layer, or once; never if it is not used."""
+    """Yields a row's name for every layer, or once; not if it is not used."""
     if name.startswith(MAPPING):
         if config.embedding_width != config.hidden_size:
             yield name

@@ -3,10 +3,9 @@
     checkpoint = open_checkpoint("uncased_L-12_H-768_A-12")
     checkpoint.config, checkpoint.tokenizer(), checkpoint.load_into(model)
 
-Each format of `formats.FORMATS` says which file names are its own; here the
-one that is meant is chosen, and a path that is no checkpoint is refused with
-a remedy. The index of the weights is parsed once; arrays are read from disk
-when they are used.
+The formats of `formats.FORMATS` recognise their files by name; a path that is
+no checkpoint is an error with a remedy. The index of the weights is parsed
+once; arrays are read from disk on access.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class Location:
 
 
 def locate(path: Path) -> Location:
-    """Recognises a checkpoint.
+    """Finds the files of a checkpoint.
 
     Args:
         path: a TensorFlow prefix or one of its files, a `.safetensors`,
@@ -94,7 +93,7 @@ def locate(path: Path) -> Location:
             name (see `sources.local_path`), which is fetched and unpacked.
 
     Returns:
-        Where its files are.
+        Its files.
 
     Raises:
         UserError: nothing is there, several checkpoints are, or one of a
@@ -106,7 +105,7 @@ def locate(path: Path) -> Location:
     else:
         found = _as_file(target)
         if found is None:
-            raise UserError(_why_not(target))
+            raise UserError(_no_checkpoint_at(target))
         name, weights = found
     folder = weights.parent
     return Location(
@@ -125,7 +124,7 @@ def _as_file(path: pathlib.Path) -> tuple[str, pathlib.Path] | None:
 def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
     found = _checkpoints_in(folder)
     if not found:
-        # Google's archives hold a folder that holds the files.
+        # Google's archives have a folder with the files inside.
         found = [
             one
             for inner in sorted(folder.iterdir())
@@ -142,7 +141,7 @@ def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
             f"{folder}: holds several checkpoints: {listed}; give the path "
             "of the one that is meant"
         )
-    raise UserError(_why_not_folder(folder))
+    raise UserError(_no_checkpoint_in(folder))
 
 
 def _checkpoints_in(folder: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
@@ -161,7 +160,7 @@ def _config_file(folder: pathlib.Path) -> pathlib.Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def _why_not(path: pathlib.Path) -> str:
+def _no_checkpoint_at(path: pathlib.Path) -> str:
     if path.is_file():
         remedy = _REFUSED.get(path.suffix)
         if remedy is not None:
@@ -187,7 +186,7 @@ def _why_not(path: pathlib.Path) -> str:
     )
 
 
-def _why_not_folder(folder: pathlib.Path) -> str:
+def _no_checkpoint_in(folder: pathlib.Path) -> str:
     for path in sorted(folder.iterdir()):
         remedy = _REFUSED.get(path.suffix)
         if remedy is not None:
@@ -208,16 +207,15 @@ def open_checkpoint(
 
     Args:
         path: see `locate`.
-        config_file: the configuration, in the place of the one beside the
-            weights; it is read as that of their format, which decides what
-            "gelu" means.
+        config_file: the configuration, instead of the one beside the weights;
+            it is read as one of their format, which decides what "gelu" means.
         vocab_file: the vocabulary, likewise.
-        do_lower_case: whether text is lower-cased; by default as the files
-            beside the weights, their name or the vocabulary tell.
+        do_lower_case: whether text is lower-cased; by default detected from
+            the files beside the weights, the model's name or the vocabulary.
 
     Returns:
-        The checkpoint. The arrays have Google's names; those of an early
-        Chinese ALBERT the names of Google's ALBERT.
+        The checkpoint. The arrays have Google's names; an early Chinese
+        ALBERT's have those of Google's ALBERT.
 
     Raises:
         UserError: there is no checkpoint, it is damaged, or a file that
@@ -242,16 +240,16 @@ def start_from(
     vocab_file: Path | None = None,
     do_lower_case: bool | None = None,
 ) -> Checkpoint:
-    """Opens what a training starts from: a checkpoint, or random weights.
+    """Opens the start of a training: a checkpoint, or random weights.
 
     Args:
         path: see `locate`; None for random weights.
         config_file: as for `open_checkpoint`; needed without a path.
-        vocab_file: see there.
-        do_lower_case: see there.
+        vocab_file: as for `open_checkpoint`.
+        do_lower_case: as for `open_checkpoint`.
 
     Returns:
-        The checkpoint, without arrays where weights are random.
+        The checkpoint; it has no arrays if weights start random.
 
     Raises:
         UserError: as for `open_checkpoint`, or there is no configuration.
@@ -279,7 +277,7 @@ def read(path: Path) -> Arrays:
 def load(
     model: Any, path: Path, *, allow_missing: Iterable[str] = ()
 ) -> Report:
-    """Gives a model the weights of a checkpoint.
+    """Assigns the weights of a checkpoint to a model.
 
     Args:
         model: a built Keras model.
@@ -304,8 +302,8 @@ def bert_config(path: Path) -> BertConfig:
 
     Returns:
         The configuration. "gelu" of a Hugging Face folder is the erf form
-        and is called "gelu_erf" here; Google's is the tanh form. A Keras
-        file may carry its own, which counts more than one beside it.
+        and becomes "gelu_erf"; Google's is the tanh form. A configuration
+        inside a Keras file is preferred to one beside it.
 
     Raises:
         UserError: there is none, or it cannot be read or computed.
@@ -319,7 +317,7 @@ def bert_config(path: Path) -> BertConfig:
 
 
 def config_at(location: Location, arrays: Arrays) -> BertConfig:
-    """Reads the configuration of weights that were opened before.
+    """Reads the configuration of weights that are open already.
 
     Raises:
         UserError: there is none, or it cannot be read or computed.
@@ -355,7 +353,7 @@ def _config_of(
 def _read_config(
     location: Location, arrays: Arrays, file: pathlib.Path
 ) -> BertConfig:
-    """Reads a configuration as that of the weights."""
+    """Reads a configuration file as one of the weights' format."""
     config = FORMATS[location.format].read_config(file)
     if (
         location.format == "google"

@@ -1,7 +1,6 @@
-"""Writes `.safetensors` files array by array, so that no model is in memory.
+"""Writes `.safetensors` files with one array in memory at a time.
 
-The library's own writer takes all arrays at once; it reads what is written
-here, and writes the same bytes.
+The safetensors library writes the same bytes, but takes all arrays at once.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import numpy as np
 
 from bert_keras3.checkpointing.arrays import Entry
 
-# NumPy's types by the format's names; half-width floats are widened when they
-# are read, so none is written.
+# The format's dtypes; 16-bit floats are never written, since they become
+# float32 when they are read.
 DTYPES: Mapping[str, Any] = {
     "F64": np.float64,
     "F32": np.float32,
@@ -29,22 +28,22 @@ DTYPES: Mapping[str, Any] = {
     "BOOL": np.bool_,
 }
 _NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
-# The format's order of types, largest alignment first.
+# The order of dtypes in a file, largest alignment first.
 _RANK = ("I64", "F64", "F32", "I32", "I16", "I8", "U8", "BOOL")
 
 
 def write(path: pathlib.Path, entries: Mapping[str, Entry]) -> None:
-    """Writes arrays; each is read when its turn comes.
+    """Writes arrays, each of which is read just before.
 
     Args:
         path: the file.
-        entries: by the names that they are to have.
+        entries: {name: array}.
     """
     ordered = sorted(
         entries.items(), key=lambda item: (_RANK.index(_type(item[1])), item[0])
     )
     header: dict[str, Any] = {
-        # What transformers asks of files, to tell them from TensorFlow's.
+        # transformers reads only files that say their framework.
         "__metadata__": {"format": "pt"}
     }
     offset = 0

@@ -1,18 +1,15 @@
-"""What a checkpoint's path may also be: an archive, an address, a model's name.
+"""Downloads and unpacks checkpoints that are given by URL, name or archive.
 
-Each becomes a folder in the cache: published models and addresses are
-downloaded (with a progress bar, resumed, checked), archives are unpacked.
-`opening` finds the checkpoint in that folder.
+`uncased_L-2_H-128_A-2`, `https://host/model.zip#sha256=…` and `model.zip` each
+become a folder in the cache; downloads are resumed and checksums verified.
 
-The tries of a download are counted here: urllib3's `Retry` sends a request
-again, but a body that breaks off half-way has to go on behind the bytes that
-have come, of the same version of the file, and each redirection is checked
-before it is followed.
+Retries are written here, since urllib3's `Retry` repeats a request, but does
+not resume a body that broke off half-way from the bytes received, of the same
+version of the file. Each redirection is checked before it is followed.
 
-An archive may have been made to do harm. Nothing is written outside of the
-folder, and nothing swells beyond what weights can. Names are checked here,
-since `ZipFile.extract` takes `..` out of a name and writes the file elsewhere
-than its maker said, and knows neither links nor limits.
+An archive may be malicious: nothing is written outside of the folder, and
+sizes are limited. Names are checked here, since `ZipFile.extract` drops `..`
+from a name and writes the file elsewhere, and has no limits.
 """
 
 from __future__ import annotations
@@ -56,9 +53,40 @@ _ADDRESS = re.compile(r"(https?|file):/+", re.IGNORECASE)
 _PIN = re.compile(r"sha256=([0-9a-fA-F]{64})")
 _BASE = "https://storage.googleapis.com/bert_models"
 
+# Of downloads.
+_TRIES = 5
+_SECONDS_TO_CONNECT = 20
+_SECONDS_WITHOUT_A_BYTE = 60
+# Bytes that are written at a time; an incomplete chunk is fetched again.
+_CHUNK = 1 << 16
+_MOST_REDIRECTIONS = 10
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+# Errors of `requests` for a connection that breaks off.
+_BROKEN_OFF = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
+# Of archives.
+_MOST_MEMBERS = 10_000
+# Weights hardly compress, and the text beside them is small.
+_LARGEST_INFLATION = 50
+_ALWAYS_ALLOWED = 64 << 20
+# Errors of `zipfile` for a damaged archive.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+
 # The models that the original's README links to, by the day of their release.
 PUBLISHED: Mapping[str, str] = {
-    # The 24 small ones; the largest of them is older and comes below.
+    # The 24 small models; the largest of them is older and comes below.
     **{
         name: f"{_BASE}/2020_02_20/{name}.zip"
         for layers in (2, 4, 6, 8, 10, 12)
@@ -83,22 +111,22 @@ PUBLISHED: Mapping[str, str] = {
 
 
 def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
-    """Makes a path on this machine of whatever names a checkpoint.
+    """Returns a local path for whatever names a checkpoint.
 
     Args:
-        path: a path; the path of a `.zip`; an `https://` or `file://` address
-            of one, with `#sha256=…` behind it if its sum is known; one of
+        path: a path; the path of a `.zip`; an `https://` or `file://` URL of
+            one, with `#sha256=…` after it if its checksum is known; one of
             PUBLISHED, where no file has that name.
-        cache: where to keep what is fetched and unpacked; by default in
+        cache: folder for downloads and unpacked archives; by default in
             `cache_folder()`.
 
     Returns:
         The path, or the folder that the archive was unpacked into. An
-        archive that was unpacked before is not fetched again.
+        archive that was unpacked before is not downloaded again.
 
     Raises:
-        UserError: it cannot be fetched or unpacked, or its SHA-256 is not
-            the one that is known.
+        UserError: it cannot be downloaded or unpacked, or its SHA-256 is not
+            the known one.
     """
     text = os.fspath(path)
     cache = cache or cache_folder() / _DOWNLOADS
@@ -109,7 +137,7 @@ def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
         if text in PUBLISHED and not local.exists():
             return _downloaded(PUBLISHED[text], None, cache)
         return local
-    # A pathlib.Path has made one slash of the two.
+    # pathlib.Path reduces the two slashes to one.
     text = _ADDRESS.sub(lambda match: f"{match[1].lower()}://", text)
     address, _, fragment = text.partition("#")
     pin = _pin(text, fragment)
@@ -143,7 +171,7 @@ def _unpacked_file(
     version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     folder = _folder(cache, path.stem, version)
     if not folder.is_dir():
-        _unpack(path, folder, sha256_of(path), pin, str(path))
+        _unpack_checked(path, folder, sha256_of(path), pin, str(path))
     _check_pin(folder, pin, str(path))
     return folder
 
@@ -157,21 +185,21 @@ def _downloaded(
         archive = folder.with_name(f"{folder.name}.zip")
         download(address, archive)
         try:
-            _unpack(archive, folder, sha256_of(archive), pin, address)
+            _unpack_checked(archive, folder, sha256_of(archive), pin, address)
         finally:
             archive.unlink()
     _check_pin(folder, pin, address)
     return folder
 
 
-def _unpack(
+def _unpack_checked(
     archive: pathlib.Path,
     folder: pathlib.Path,
     found: str,
     pin: str | None,
     source: str,
 ) -> None:
-    # What was seen once is known from then on, even if the folder is removed.
+    # A recorded checksum counts even after its folder is removed.
     _refuse_unless_equal(pin or _recorded(folder), found, source)
     with atomic_folder(folder) as unfinished:
         unpack(archive, unfinished)
@@ -195,7 +223,7 @@ def _refuse_unless_equal(
 
 
 def _folder(cache: pathlib.Path, stem: str, version: str) -> pathlib.Path:
-    """The name tells people what it is, the sum keeps versions apart."""
+    """Names a folder by the archive and a checksum of its version."""
     clean = re.sub(r"[^\w.-]+", "_", stem) or "checkpoint"
     digest = hashlib.sha256(version.encode("utf-8")).hexdigest()[:12]
     return cache / f"{clean}-{digest}"
@@ -212,42 +240,26 @@ def _recorded(folder: pathlib.Path) -> str | None:
         return None
 
 
-_TRIES = 5
-_SECONDS_TO_CONNECT = 20
-_SECONDS_WITHOUT_A_BYTE = 60
-# What a broken connection has not filled is fetched again.
-_CHUNK = 1 << 16
-_MOST_REDIRECTIONS = 10
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-# What a connection that breaks off makes requests raise.
-_BROKEN_OFF = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
-
-
 def download(
     address: str,
     target: pathlib.Path,
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Downloads an address to a file.
+    """Downloads a URL to a file.
 
-    What was received of it before, in this run or an earlier one, is kept as
-    `target` with the ending `.part` and not fetched again, unless the server
-    says that the file has changed.
+    Bytes received before, in this run or an earlier one, are kept as `target`
+    with the ending `.part` and not fetched again, unless the server says that
+    the file has changed.
 
     Args:
         address: `https://…`; `http://` on this machine alone.
-        target: the file; it is there when it is whole.
+        target: the file; it exists once it is complete.
         pause: waits between two tries.
 
     Raises:
-        UserError: the address cannot be reached, refuses, or breaks off
-            again and again; what has come is kept for the next time.
+        UserError: the server cannot be reached, refuses, or breaks off in
+            every try; the bytes received are kept for the next time.
     """
     part = target.with_name(f"{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -271,7 +283,7 @@ def download(
 
 
 def _in_words(address: str, error: Exception) -> str:
-    """Says what broke; requests' own words hold its objects' names."""
+    """Describes an error; `requests` would show names of its objects."""
     host = urllib.parse.urlsplit(address).hostname
     if isinstance(error, requests.Timeout):
         return f"{host} does not answer in time"
@@ -290,11 +302,11 @@ def sha256_of(path: pathlib.Path) -> str:
 
 
 def _receive(address: str, part: pathlib.Path) -> bool:
-    """Fetches what is missing; returns whether the file is whole."""
+    """Downloads the missing bytes; returns whether the file is complete."""
     have, known = _state(part)
     headers = {"Accept-Encoding": "identity"}
     if have and known:
-        # The rest only if the file is still the one that was begun.
+        # The rest, but only of the same version of the file.
         headers |= {"Range": f"bytes={have}-", "If-Range": known}
     with _open(address, headers) as response:
         if response.status_code not in (200, 206):
@@ -324,7 +336,7 @@ def _receive(address: str, part: pathlib.Path) -> bool:
 
 
 def _open(address: str, headers: dict[str, str]) -> requests.Response:
-    """Asks for an address, and for where it leads to."""
+    """Requests a URL, and follows redirections."""
     place = address
     for _ in range(_MOST_REDIRECTIONS):
         _refuse_unless_safe(place, address)
@@ -333,7 +345,7 @@ def _open(address: str, headers: dict[str, str]) -> requests.Response:
             headers=headers,
             stream=True,
             timeout=(_SECONDS_TO_CONNECT, _SECONDS_WITHOUT_A_BYTE),
-            # Each step is looked at before it is taken.
+            # Each redirection is checked before it is followed.
             allow_redirects=False,
         )
         if not response.is_redirect:
@@ -343,22 +355,22 @@ def _open(address: str, headers: dict[str, str]) -> requests.Response:
     raise UserError(f"{address}: leads from one address to the next for ever")
 
 
-def _refuse_unless_safe(address: str, asked: str) -> None:
-    """Refuses what anyone on the way could change."""
+def _refuse_unless_safe(address: str, given: str) -> None:
+    """Refuses unencrypted connections, except on this machine."""
     url = urllib.parse.urlsplit(address)
     if url.scheme == "https":
         return
     if url.scheme == "http" and url.hostname in _LOCAL_HOSTS:
         return
     raise UserError(
-        f"{asked}: leads to {address}, which is not encrypted; give an "
+        f"{given}: leads to {address}, which is not encrypted; give an "
         "https:// address"
     )
 
 
 def _starts_at(response: requests.Response, have: int) -> bool:
-    given = response.headers.get("Content-Range", "")
-    return given.startswith(f"bytes {have}-")
+    content = response.headers.get("Content-Range", "")
+    return content.startswith(f"bytes {have}-")
 
 
 def _check_space(address: str, part: pathlib.Path, needed: int) -> None:
@@ -375,7 +387,7 @@ def _state_file(part: pathlib.Path) -> pathlib.Path:
 
 
 def _state(part: pathlib.Path) -> tuple[int, str | None]:
-    """What has come before: bytes, and how the server named that file."""
+    """Returns the bytes received before, and the version of their file."""
     try:
         version = json.loads(_state_file(part).read_text())["version"]
         return part.stat().st_size, str(version)
@@ -407,23 +419,6 @@ def _progress() -> Progress:
     )
 
 
-_MOST_MEMBERS = 10_000
-# Real weights hardly shrink, and the text beside them is small.
-_LARGEST_INFLATION = 50
-_ALWAYS_ALLOWED = 64 << 20
-
-# What a damaged or odd archive makes zipfile raise.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
-
-
 def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
     """Writes the files of an archive into a folder.
 
@@ -433,8 +428,8 @@ def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
 
     Raises:
         UserError: it is no archive or a damaged one, or a member would be
-            written outside of the folder, is a link, is encrypted, or would
-            grow beyond measure. The folder may hold some files then.
+            written outside of the folder, is a link, is encrypted, or grows
+            beyond the limits. The folder may contain some files then.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -481,7 +476,7 @@ def _check_amount(
 
 
 def _safe_parts(path: pathlib.Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
-    """Takes a member's name apart, or refuses to."""
+    """Splits a member's name into parts that stay within the folder."""
     name = info.filename
     parts = tuple(name.split("/"))
     bad = any(

@@ -1,15 +1,13 @@
-"""The files of TensorFlow's checkpoints: `.index` read, both files written.
+"""Parses the `.index` of TensorFlow's checkpoints, and writes both their files.
 
-An index may have been forged, and TensorFlow's own reader ends the whole
-process on one that it did not write; so each is read here first, in Python,
-and compared with the data files. The tensors themselves TensorFlow reads, in
-`google`.
+Parsed in Python, since an index may be forged and can crash TensorFlow's own
+reader, and the process with it. After the check against the data files,
+TensorFlow reads the tensors (in `google`).
 
-Checkpoints are written tensor by tensor, so that none is in memory as a whole.
-TensorFlow's own writer, SaveV2, takes all tensors of a data file at once; it
-writes the same bytes. One SaveV2 a tensor, and MergeV2Checkpoints after them,
-gives as many data files as tensors (tried in TensorFlow 2.21), where published
-models have one.
+Written tensor by tensor, so that only one is in memory. TensorFlow's SaveV2
+writes the same bytes, but takes all tensors at once; one SaveV2 per tensor,
+joined by MergeV2Checkpoints, gives as many data files as tensors (seen in
+TensorFlow 2.21), where published models have one.
 """
 
 from __future__ import annotations
@@ -33,13 +31,15 @@ from tensorflow.core.protobuf import tensor_bundle_pb2
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.safekeeping.binary_encoding import masked, varint
 
-# Of LevelDB's table format, which the index is written in.
+# Constants of LevelDB's table format, in which the index is written.
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 _FOOTER = 48
-_TRAILER = 5  # behind each block: how it is compressed, and a checksum
+_TRAILER = 5  # after each block: its compression, and a checksum
+_UNCOMPRESSED = b"\0"
+_RESTART_INTERVAL = 16
 
-# TensorFlow numbers references to types, and handles, as types too. Text is
-# what object-based checkpoints keep their graph in.
+# Other numbers mean handles and references. Object-based checkpoints, which
+# are recognised by it, have their graph as a string.
 _TYPES = frozenset(
     dtype.as_datatype_enum
     for dtype in (
@@ -60,14 +60,14 @@ _TYPES = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class IndexEntry:
-    """Where a tensor lies.
+    """Where a tensor lies in the data files.
 
     Attributes:
-        shape: its axes.
+        shape: its shape.
         dtype: its NumPy dtype.
         shard: number of the data file.
-        size: how many bytes it has.
-        end: the offset of what follows it there.
+        size: number of bytes.
+        end: offset in the data file of the first byte after it.
     """
 
     shape: tuple[int, ...]
@@ -78,16 +78,16 @@ class IndexEntry:
 
 
 def parse(index: bytes) -> tuple[int, Mapping[str, IndexEntry]]:
-    """Reads an index.
+    """Parses an index.
 
     Args:
         index: the bytes of a `.index` file.
 
     Returns:
-        (number of data files, {name: where it lies}).
+        (number of data files, {name: where the tensor lies}).
 
     Raises:
-        ValueError: it is none, or not one that TensorFlow writes.
+        ValueError: it is no index, or not one that TensorFlow writes.
     """
     if len(index) < _FOOTER or not index.endswith(MAGIC):
         raise ValueError("it has no footer of a TensorFlow index")
@@ -147,7 +147,7 @@ def _entry(name: str, proto: Any, shards: int) -> IndexEntry:
 
 def _records(index: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = len(index) - _FOOTER
-    # The footer begins with the place of a block that TensorFlow never fills.
+    # The footer begins with the handle of a block that is always empty.
     position = _handle(index, footer)[2]
     start, size, _ = _handle(index, position)
     for _, handle in _read_block(index, start, size):
@@ -198,16 +198,12 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number in it has no end")
 
 
-_RESTART_INTERVAL = 16
-_UNCOMPRESSED = b"\0"
-
-
 def write(prefix: pathlib.Path, arrays: Arrays) -> None:
     """Writes one data file and its index.
 
     Args:
         prefix: path without an ending; its folder exists.
-        arrays: under the names that they are to have.
+        arrays: {name: array}; each is read just before it is written.
     """
     header = tensor_bundle_pb2.BundleHeaderProto(
         num_shards=1, version=versions_pb2.VersionDef(producer=1)
@@ -236,10 +232,10 @@ def _shape(axes: tuple[int, ...]) -> tensor_shape_pb2.TensorShapeProto:
 
 
 def _table(records: list[tuple[bytes, bytes]]) -> bytes:
-    """LevelDB's table format, all records in one block."""
+    """Returns records in LevelDB's table format, all in one block."""
     table = bytearray()
     blocks = [_add_block(table, _block(records)), _add_block(table, _block([]))]
-    # The index of the blocks knows each by a key not before its last.
+    # The index lists each block by a key that is not before its last key.
     last = _successor(records[-1][0])
     index = _add_block(table, _block([(last, blocks[0])]))
     footer = blocks[1] + index
@@ -247,7 +243,7 @@ def _table(records: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _add_block(table: bytearray, block: bytes) -> bytes:
-    """Appends a block; returns where it is, as the format writes that."""
+    """Appends a block; returns its handle: offset and size as varints."""
     handle = varint(len(table)) + varint(len(block))
     table += block + _UNCOMPRESSED
     checksum = google_crc32c.value(block + _UNCOMPRESSED)
@@ -256,7 +252,7 @@ def _add_block(table: bytearray, block: bytes) -> bytes:
 
 
 def _block(records: list[tuple[bytes, bytes]]) -> bytes:
-    """Records without the beginnings that keys share with those before."""
+    """Returns a block of records; keys omit the prefix of the key before."""
     block, restarts, previous = bytearray(), [0], b""
     for number, (key, value) in enumerate(records):
         shared = 0
@@ -282,7 +278,7 @@ def _shared(one: bytes, other: bytes) -> int:
 
 
 def _successor(key: bytes) -> bytes:
-    """A short key that is not before this one."""
+    """Returns a short key that is not before this one."""
     for position, byte in enumerate(key):
         if byte != 0xFF:
             return key[:position] + bytes([byte + 1])
@@ -290,7 +286,7 @@ def _successor(key: bytes) -> bytes:
 
 
 def _checksum(raw: memoryview) -> int:
-    """CRC-32C, in pieces, since the library takes copies."""
+    """Returns the CRC-32C, in pieces, since the library copies its input."""
     checksum = 0
     for start in range(0, len(raw), 1 << 24):
         piece = bytes(raw[start : start + (1 << 24)])

@@ -1,7 +1,7 @@
 """A file of labelled texts as an iterable of examples.
 
-    file = LabelledFile.open("train.csv")  # detects dialect and columns
-    next(iter(file))  # InputExample(guid="1", text_a="Fine.", label="yes", …)
+file = LabelledFile.open("train.csv")  # detects dialect and columns
+next(iter(file))  # InputExample(guid="1", text_a="Fine.", label="yes", …)
 """
 
 from __future__ import annotations

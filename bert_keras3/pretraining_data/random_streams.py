@@ -12,8 +12,8 @@ SplitMix64 (Steele, Lea and Flood, 2014) written as a function of a counter.
 NumPy's SeedSequence and its counter-based generator, Philox, would do the
 same, but give other numbers, and files that were made with a seed must come
 out byte for byte the same. NumPy also needs one generator object for each
-key, where `uniforms` draws for all keys of a batch at once. For 1,024 keys of 128 numbers each
-(one core of an AMD EPYC, NumPy 2.4), microseconds a key:
+key, where `uniforms` draws for all keys of a batch at once. For 1,024 keys of
+128 numbers each (one core of an AMD EPYC, NumPy 2.4), microseconds a key:
 
     uniforms                               0.8
     Philox, its state set for each key     2.3
