@@ -157,7 +157,8 @@ def test_tokenization_loads_no_tensorflow_but_in_graph() -> None:
 
 def test_serving_loads_no_tensorflow_before_it_is_needed() -> None:
     assert (
-        not loaded_by("import bert_keras3.serving.runtimes.id_runtime") & HEAVY
+        not loaded_by("import bert_keras3.serving.runtimes.token_id_runtime")
+        & HEAVY
     )
 
 

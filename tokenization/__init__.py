@@ -1,7 +1,7 @@
-"""Text to ids: every name of the original's `tokenization.py`, and packing.
+"""Text to token ids: the original's `tokenization.py`, and packing.
 
-Loads no TensorFlow; the same tokenizer as part of a graph is in
-`tokenization.in_graph`, which therefore has to be imported by its own name.
+Imports no TensorFlow; `tokenization.in_graph`, the same tokenizer in a
+TensorFlow graph, is therefore not imported here.
 """
 
 from tokenization.characters import (

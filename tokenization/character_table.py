@@ -1,8 +1,8 @@
-"""What each character becomes on its way to WordPiece, for one vocabulary.
+"""What each character becomes before WordPiece, as a table for a vocabulary.
 
-Found out by running `tokenization.tokenizers` on every character, so that the
-rules stay there; `tokenization.normalizer_model` turns the table into what the
-operation in the graph reads.
+With `do_lower_case`, "Ä" becomes "a" and "," becomes " , ". The table is made
+by running `BasicTokenizer` on every character, so the rules stand only there;
+`normalizer_model` encodes it for the operation in the graph.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from tokenization import characters
 from tokenization.tokenizers import MAX_CHARS_PER_WORD, BasicTokenizer
 from tokenization.vocab import CONTINUATION, UNKNOWN
 
-# Stands for every character that no entry of the vocabulary has: a word with
-# one in it is unknown, whichever it is.
+# Replaces every character that is in no entry of the vocabulary: a word with
+# such a character is unknown.
 UNKNOWN_CHAR = "\ue000"
-# Characters of the vocabulary beyond ASCII and ideographs are replaced by
-# these, of which no version of Unicode says more than that they are private.
+# Replace the vocabulary's characters beyond ASCII and ideographs: code points
+# for private use, which no version of Unicode gives properties.
 _STAND_INS = (
     *range(0xE001, 0xF900),
     *range(0xF0000, 0xFFFFE),
     *range(0x100000, 0x10FFFD),
 )
-# Private too, and neither changed by the tokenizer nor looked past.
+# For private use too; the tokenizer leaves it unchanged.
 _SEPARATOR = "\U0010fffd"
 
 
 @dataclasses.dataclass(frozen=True)
 class CharacterTable:
-    """What text and vocabulary are rewritten to, so that both match.
+    """Replacements of characters in text and vocabulary, so that both match.
 
     Attributes:
-        pieces: the vocabulary, rewritten; the index is the id. Entries that
-            no text can match are replaced by ones that match nothing.
-        strings: what characters are replaced by.
-        string_of: int32 [0x110000], for each code point which of `strings`.
+        pieces: the rewritten vocabulary; the index is the id. Entries that no
+            text can match are replaced by ones that match nothing.
+        strings: the replacements.
+        string_of: int32 [0x110000], index into `strings` of each code point.
         alphabet: the characters of the vocabulary, before rewriting.
     """
 
@@ -54,7 +54,7 @@ class CharacterTable:
 def character_table(
     vocab: Mapping[str, int], do_lower_case: bool
 ) -> CharacterTable:
-    """Works out the table for a vocabulary.
+    """Computes the table for a vocabulary.
 
     Args:
         vocab: {token: id}, with [UNK].
@@ -98,7 +98,7 @@ def _stands_alone(char: str) -> bool:
 
 
 def _matches(token: str, absent: set[str], alone: set[str]) -> bool:
-    """Whether a text can have `token`: [CLS] and ##, are cut before.
+    """Whether text can match `token`; [CLS] and ##, are split before.
 
     Args:
         token: an entry of the vocabulary.
@@ -132,6 +132,6 @@ def _rewriting(alphabet: frozenset[str]) -> Mapping[int, str]:
 
 @functools.lru_cache(maxsize=2)
 def _normalized(do_lower_case: bool) -> str:
-    """Returns what becomes of each character, between separators."""
+    """Returns every character's replacement, between separators."""
     text = _SEPARATOR.join(characters.all_but_inert())
     return BasicTokenizer(do_lower_case).normalize(text)

@@ -1,7 +1,7 @@
-"""What a character is to BERT: space, control, punctuation, ideograph, accent.
+"""Kinds of characters: space, control, punctuation, ideograph, accent.
 
-The categories are those of this Python's `unicodedata`; what is done with each
-kind, and in which order, is decided in `tokenization.tokenizers`.
+"," and "$" are punctuation, "中" is an ideograph, U+0301 an accent. The
+categories are those of this Python's `unicodedata`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
-# First and last code point of the blocks that get a space on either side: the
-# CJK ideographs. Hiragana, katakana and Hangul stand outside on purpose; their
-# languages are not written one word a character.
+# First and last code point of the blocks of CJK ideographs, which get a space
+# on either side. Hiragana, katakana and Hangul are left out on purpose; in them
+# a character is not a word.
 _IDEOGRAPH_BLOCKS = (
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
@@ -64,10 +64,10 @@ def is_accent(char: str) -> bool:
 
 
 def is_inert(char: str) -> bool:
-    """Whether Unicode says nothing of `char` that the tokenizer would ask.
+    """Whether `char` has no Unicode property that the tokenizer reads.
 
     Unassigned, private and surrogates: nothing folds, decomposes or drops
-    them. The ideograph blocks have unassigned code points too.
+    them. Unassigned code points in the ideograph blocks are not inert.
     """
     category = unicodedata.category(char)
     return category in ("Cn", "Co", "Cs") and not is_ideograph(char)
@@ -84,10 +84,10 @@ def all_but_inert() -> str:
 
 
 class Replacements(dict[int, str]):
-    """A table for `str.translate` that is filled in as characters turn up.
+    """A table for `str.translate` that is filled as characters occur.
 
     Args:
-        rule: what becomes of one character; the empty string drops it.
+        rule: the replacement of a character; the empty string drops it.
     """
 
     def __init__(self, rule: Callable[[str], str]) -> None:
@@ -99,7 +99,7 @@ class Replacements(dict[int, str]):
         return replacement
 
     def __reduce__(self) -> tuple[type, tuple[Callable[[str], str]]]:
-        """Pickles the rule alone; the table fills itself again."""
+        """Pickles only the rule."""
         return type(self), (self._rule,)
 
 
@@ -122,7 +122,7 @@ def convert_to_unicode(text: str | bytes) -> str:
 
 
 def printable_text(text: str | bytes) -> str:
-    """Returns `text` in the type that `print` wants, as `convert_to_unicode`.
+    """Returns `text` as a string, as `convert_to_unicode`.
 
     The two differed under Python 2 only; both names are the original's.
     """

@@ -1,8 +1,10 @@
-"""The tokenizer as part of a TensorFlow graph, equal to `FullTokenizer`.
+"""The tokenizer in a TensorFlow graph, with the token ids of `FullTokenizer`.
 
-Two operations of tensorflow_text do the work, on tables that are built here
-from Python's rules; the rules stay in `tokenization.tokenizers`, the numbers of
-packing in `tokenization.packing`.
+    tokenizer = GraphTokenizer("vocab.txt")
+    tokenizer.pack(tokenizer(["Unaffable!"]), max_seq_length=128)
+
+Two operations of tensorflow_text do the work, with tables that are computed
+from the Python tokenizer, so that its rules are written only once.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import tensorflow as tf
 import tensorflow_text
 
 from bert_keras3.safekeeping.errors import UserError
-from tokenization import contexts, normalizer_model, packing, vocab
+from tokenization import context_rules, normalizer_model, packing, vocab
 from tokenization.character_table import (
     UNKNOWN_CHAR,
     CharacterTable,
@@ -35,17 +37,15 @@ _MAX_VOCAB_SIZE = 1 << 22
 class GraphTokenizer(tf.Module):
     """Text to WordPiece ids inside a graph.
 
-    The ids are those of `FullTokenizer` for every text, with one rule for
-    bytes that are not UTF-8 on both sides: they are left out, each on its
-    own, as `bytes.decode("utf-8", "ignore")` does.
+    The ids are those of `FullTokenizer` for every text; both drop bytes that
+    are not UTF-8, each on its own, as `bytes.decode("utf-8", "ignore")` does.
 
-    How: the characters of a text are replaced, one by one, by what
-    `BasicTokenizer` makes of them, with spaces around what stands alone
-    (FastBertNormalize, with a table of our own), and the words that are left
-    are cut into pieces (FastWordpiece, over the vocabulary written in the same
-    characters). Capital sigma and marks in an unusual order, whose outcome
-    depends on their neighbours, are settled before, in the few texts that
-    have them.
+    Each character is replaced by what `BasicTokenizer` makes of it, with spaces
+    around punctuation and ideographs (FastBertNormalize, with a table of our
+    own); the resulting words are cut into pieces (FastWordpiece, over the
+    vocabulary written in the same characters). Capital sigmas and marks, whose
+    replacement depends on their neighbours, are rewritten before, in the few
+    texts that have them.
 
     Tables and vocabulary are constants: a SavedModel with this module in it
     refers to no file. It is loaded after `import tensorflow_text`, which
@@ -100,8 +100,8 @@ class GraphTokenizer(tf.Module):
         _check_table(table, source)
         self._sigma = self._marks = None
         if do_lower_case:
-            self._sigma = contexts.sigma_context(table.alphabet)
-            self._marks = contexts.mark_context(table.alphabet)
+            self._sigma = context_rules.sigma_context(table.alphabet)
+            self._marks = context_rules.mark_context(table.alphabet)
         self._ordinary = f"[{_all_but(self._out_of_the_ordinary())}]*"
         self._normalizer = tensorflow_text.FastBertNormalizer(
             model_buffer=_constant(
@@ -177,7 +177,7 @@ class GraphTokenizer(tf.Module):
         longest = tf.maximum(tf.reduce_max(total), 0)
         position = tf.range(longest)[tf.newaxis, :]  # [1, S]
         position_b = position - kept_a - 2  # [N, S], behind [CLS] a [SEP]
-        # One gather from everything that can stand in an input.
+        # One gather from all token ids that can occur in an input.
         source = tf.concat(
             [ids_a.values, ids_b.values, [self.cls_id, self.sep_id, 0]], 0
         )
@@ -202,17 +202,17 @@ class GraphTokenizer(tf.Module):
         }
 
     def _out_of_the_ordinary(self) -> Iterable[str]:
-        """Returns the characters whose outcome depends on their neighbours."""
+        """Returns the characters whose replacement depends on neighbours."""
         chars: list[str] = []
         if self._sigma:
-            chars.append(contexts.CAPITAL_SIGMA)
+            chars.append(context_rules.CAPITAL_SIGMA)
         if self._marks:
             chars.extend(self._marks.classes)
             chars.extend(self._marks.composites)
         return chars
 
     def _settle_rows(self, text: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Rewrites some texts so that what is left needs no context.
+        """Rewrites some texts so that no character depends on neighbours.
 
         Args:
             text: string [N].
@@ -257,7 +257,7 @@ def _check_table(table: CharacterTable, source: Path) -> None:
 
 
 def _wordpiece_model(pieces: list[str]) -> bytes:
-    """Returns the model for FastWordpiece, which is to split at spaces."""
+    """Returns the model for FastWordpiece, which splits at spaces."""
     no_pretokenization = support_detokenization = False
     model: bytes = tensorflow_text.build_fast_wordpiece_model(
         pieces,
@@ -271,15 +271,15 @@ def _wordpiece_model(pieces: list[str]) -> bytes:
 
 
 def _constant(data: bytes) -> tf.Tensor:
-    """Returns bytes as uint8, in main memory, where the operations run."""
+    """Returns bytes as uint8 on the CPU, where the operations run."""
     with tf.init_scope(), tf.device("CPU"):
         return tf.constant(np.frombuffer(data, np.uint8))
 
 
 def _all_but(chars: Iterable[str]) -> str:
-    """Returns the inside of a character class: what UTF-8 can say, but these.
+    """Returns a regular expression's character class without these characters.
 
-    Bytes that are not valid UTF-8 match no class, surrogates would.
+    Surrogates are left out too: they are not valid UTF-8.
     """
     gaps = [(0xD800, 0xDFFF), *((ord(char), ord(char)) for char in chars)]
     ranges = []
@@ -297,29 +297,29 @@ def _is_in(boundaries: np.ndarray, codes: tf.Tensor) -> tf.Tensor:
 
 
 def _settle_sigmas(
-    text: tf.RaggedTensor, context: contexts.SigmaContext
+    text: tf.RaggedTensor, context: context_rules.SigmaContext
 ) -> tf.RaggedTensor:
-    """Makes every capital sigma a small one, of the kind that it has to be."""
+    """Lower-cases every capital sigma to the final or the other form."""
     codes = text.values
     at = tf.where(~_is_in(context.passed_over, codes))
-    # Without what is passed over, neighbours are next to each other.
+    # Without skipped characters, neighbours are adjacent.
     seen = tf.gather_nd(codes, at)
     row = tf.gather_nd(text.value_rowids(), at)
     cased = _is_in(context.cased, seen)
     same_row = row[1:] == row[:-1]
     behind_cased = tf.concat([[False], cased[:-1] & same_row], 0)
     before_cased = tf.concat([cased[1:] & same_row, [False]], 0)
-    # The two have one element even if there is none.
+    # The two have one element even for empty text.
     is_final = (behind_cased & ~before_cased)[: tf.size(seen)]
     sigma = tf.where(
-        is_final, ord(contexts.FINAL_SIGMA), ord(contexts.SMALL_SIGMA)
+        is_final, ord(context_rules.FINAL_SIGMA), ord(context_rules.SMALL_SIGMA)
     )
-    seen = tf.where(seen == ord(contexts.CAPITAL_SIGMA), sigma, seen)
+    seen = tf.where(seen == ord(context_rules.CAPITAL_SIGMA), sigma, seen)
     return text.with_values(tf.tensor_scatter_nd_update(codes, at, seen))
 
 
 def _sort_marks(
-    text: tf.RaggedTensor, context: contexts.MarkContext
+    text: tf.RaggedTensor, context: context_rules.MarkContext
 ) -> tf.RaggedTensor:
     """Puts marks behind one base in the order of their classes."""
     codes = text.values

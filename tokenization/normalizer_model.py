@@ -1,8 +1,7 @@
-"""A table of replacements in the format of the FastBertNormalize operation.
+"""Encodes a table of replacements for the operation FastBertNormalize.
 
-A flatbuffer with a pool of strings and a double-array trie over the UTF-8
-bytes of every code point; what the replacements are is decided in
-`tokenization.character_table`.
+The format is a flatbuffer with a pool of strings and a double-array trie over
+the UTF-8 bytes of every code point.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ import numpy as np
 # points that share all bytes but the last.
 _FANOUT = 64
 _ROOT_CHILDREN = 256
-# Parts of a node: its own byte, whether it has a value, and where its
-# children are (its position exclusive-or theirs).
+# Bits of a node: its own byte, whether it has a value, and the offset of its
+# children (its position exclusive-or theirs).
 _HAS_VALUE = 1 << 8
 _OFFSET = 10
-# A value: a mark, that it is a replacement, where in the pool, how long.
+# Bits of a value: a mark, "is a replacement", offset in the pool, length.
 _VALUE = 1 << 31
 _REPLACED = 1 << 30
 _POOL_OFFSET = 6
 _LONGEST = (1 << _POOL_OFFSET) - 1
-# What stands before the trie in the flatbuffer: where the table is; the table
-# of fields (own size, size of the table, where each of four fields is, 0 for
-# one left at its default); the table (distance back to the table of fields,
-# distance to the trie, the value of NUL, distance to the pool).
+# The flatbuffer before the trie: the offset of the table; the vtable (its size,
+# the table's size, the offset of each of four fields, 0 for a default); the
+# table (distance back to the vtable, distance to the trie, the value of NUL,
+# distance to the pool).
 _HEAD = struct.Struct("<I6HiIiI")
 _TABLE = 16
 _VECTOR_SIZE = struct.Struct("<I")
@@ -37,13 +36,13 @@ _VECTOR_SIZE = struct.Struct("<I")
 def build(strings: Sequence[str], string_of: np.ndarray) -> bytes:
     """Returns the model for FastBertNormalize.
 
-    The trie is laid out in blocks of 64 units, the children of one node, and
-    equal blocks of code points are stored once, which the format permits
-    because a node holds nothing of the way that led to it.
+    The trie consists of blocks of 64 units, the children of one node. Equal
+    blocks of code points are stored once, which the format permits because a
+    node does not depend on its parent.
 
     Args:
         strings: the replacements.
-        string_of: int32 [0x110000], for each code point which of `strings`.
+        string_of: int32 [0x110000], index into `strings` of each code point.
 
     Raises:
         ValueError: a replacement takes more than 63 bytes.
@@ -68,14 +67,14 @@ def build(strings: Sequence[str], string_of: np.ndarray) -> bytes:
     def link(
         positions: np.ndarray, labels: np.ndarray, blocks: np.ndarray
     ) -> None:
-        """Makes nodes whose children, bytes from 0x80, are in `blocks`."""
+        """Writes nodes whose children, bytes from 0x80, are in `blocks`."""
         offset = positions ^ blocks ^ 0x80
         units[positions] = (offset << _OFFSET) | labels
 
     def put(
         positions: np.ndarray, labels: np.ndarray, which: np.ndarray
     ) -> None:
-        """Makes nodes that have a value."""
+        """Writes nodes that have a value."""
         offset = positions ^ (first_value + which)
         units[positions] = (offset << _OFFSET) | _HAS_VALUE | labels
 
@@ -113,7 +112,7 @@ def build(strings: Sequence[str], string_of: np.ndarray) -> bytes:
 
 
 def _pool(strings: Sequence[str]) -> tuple[bytes, np.ndarray]:
-    """Returns all strings in one, and where each is, as the trie wants it."""
+    """Returns all strings in one, and the value of each for the trie."""
     encoded = [string.encode() for string in strings]
     lengths = np.array([len(string) for string in encoded])
     if lengths.max() > _LONGEST:

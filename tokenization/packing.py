@@ -1,8 +1,9 @@
-"""`[CLS] a [SEP] b [SEP]`: how texts become one input, cut and padded.
+"""Packs texts into one input, `[CLS] a [SEP] b [SEP]`, truncated and padded.
 
-The only place that counts special tokens; the same in a graph, built from the
-same numbers, is `tokenization.in_graph`, and grouping inputs into batches is
-left to `inputs`.
+    pack([7, 8], [9], max_seq_length=8, cls_id=2, sep_id=3)
+    # input_ids [2, 7, 8, 3, 9, 3], segment_ids [0, 0, 0, 0, 1, 1]
+
+The only place that counts special tokens.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Packed(NamedTuple):
     """One input of the model, not padded.
 
     Attributes:
-        input_ids: the ids from [CLS] to the last [SEP].
-        segment_ids: 0 up to the first [SEP], 1 behind it; as many.
-        num_dropped: how many ids of the texts found no room.
+        input_ids: token ids from [CLS] to the last [SEP].
+        segment_ids: 0 up to the first [SEP], 1 behind it.
+        num_dropped: number of tokens that were truncated.
     """
 
     input_ids: list[int]
@@ -39,16 +40,16 @@ class Packed(NamedTuple):
 def truncated_lengths(
     length_a: int, length_b: int, max_length: int
 ) -> tuple[int, int]:
-    """Returns what is left of two lengths when the longer loses first.
+    """Returns two lengths after truncating the longer text first.
 
-    The outcome of the original's loop, which takes one from the longer, and
-    from the second if they are equal, until both fit: a side that is within
-    its half is kept whole, and of two long sides the first gets the odd one.
+    Equal to the original's loop, which removes a token from the longer text,
+    or from the second of equal ones, until both fit: a text within its half
+    is kept whole, and of two long texts the first gets the odd token.
 
     Args:
         length_a: number of tokens of the first text.
         length_b: number of tokens of the second.
-        max_length: what both may have together, at least 0.
+        max_length: maximum number of tokens of both, at least 0.
 
     Raises:
         ValueError: `max_length` is negative.
@@ -66,13 +67,13 @@ def truncate_seq_pair(
 ) -> None:
     """Shortens two lists in place, from their ends, as `truncated_lengths`.
 
-    Gives what `_truncate_seq_pair` of the original's run_classifier.py gives,
-    in one step a list however long the texts.
+    Equal to `_truncate_seq_pair` of the original's run_classifier.py, but in
+    one step per list, however long.
 
     Args:
         tokens_a: tokens or ids of the first text; shortened in place.
-        tokens_b: those of the second; shortened in place.
-        max_length: what both may have together, at least 0.
+        tokens_b: tokens or ids of the second; shortened in place.
+        max_length: maximum number of tokens of both, at least 0.
 
     Raises:
         ValueError: `max_length` is negative.

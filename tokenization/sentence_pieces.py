@@ -1,7 +1,7 @@
-"""Text to SentencePiece tokens or ids, as google-research/albert does it.
+"""Text to SentencePiece tokens or ids, as in google-research/albert.
 
-The library `sentencepiece` cuts; what ALBERT does to a text before and to
-numbers after is here. WordPiece is in `tokenization.tokenizers`.
+The library `sentencepiece` cuts a text into pieces. Before, the text is
+normalised; after, a piece such as `▁2000,` is split into number and comma.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tokenization.vocab import Path
 
 
 def preprocess_text(inputs: str, lower: bool = False) -> str:
-    """Makes a text as plain as ALBERT's vocabularies are (original: same name).
+    """Normalises a text as ALBERT does (the original's function of this name).
 
     Args:
         inputs: any text.
         lower: whether to lower-case it.
 
     Returns:
-        The text in the normal form NFKD without marks that combine, one space
-        for every stretch of whitespace, none at the ends.
+        The text in the normal form NFKD without combining marks, with single
+        spaces for whitespace and none at the ends.
     """
     decomposed = unicodedata.normalize("NFKD", " ".join(inputs.split()))
     plain = "".join(c for c in decomposed if not unicodedata.combining(c))
@@ -47,8 +47,8 @@ class SentencePieceTokenizer:
     Attributes:
         vocab: {piece: id}; not to be changed.
         inv_vocab: {id: piece}.
-        special_tokens: what the program itself writes: the piece for all
-            that is unknown first.
+        special_tokens: tokens that the program itself writes; first the
+            unknown token.
 
     Raises:
         UserError: the file cannot be read or is no SentencePiece model.
@@ -65,7 +65,7 @@ class SentencePieceTokenizer:
                 number: self._processor.IdToPiece(number)
                 for number in range(self._processor.GetPieceSize())
             }
-        # The last is what pieces that are not UTF-8 raise.
+        # UnicodeDecodeError: pieces that are not UTF-8.
         except (RuntimeError, OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{self._file}: is no SentencePiece model, or is damaged; "
@@ -77,11 +77,11 @@ class SentencePieceTokenizer:
         self.special_tokens: tuple[str, ...] = (unknown, "[CLS]", "[SEP]")
 
     def __reduce__(self) -> tuple[type, tuple[str, bool]]:
-        """Pickles as the file and the case."""
+        """Pickles only the path and the case."""
         return type(self), (self._file, self._do_lower_case)
 
     def tokenize(self, text: str | bytes) -> list[str]:
-        """Returns the pieces of `text`; what is unknown stands for itself.
+        """Returns the pieces of `text`; unknown text is kept as it is.
 
         Raises:
             ValueError: `text` is neither a string nor bytes.
@@ -102,7 +102,7 @@ class SentencePieceTokenizer:
         return self.convert_tokens_to_ids(self.tokenize(text))
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """Looks pieces up; one that is not there is unknown."""
+        """Looks pieces up; a missing one has the unknown token's id."""
         return [self.vocab.get(token, self._unknown_id) for token in tokens]
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
@@ -110,10 +110,10 @@ class SentencePieceTokenizer:
         return [self.inv_vocab[number] for number in ids]
 
     def _without_comma(self, piece: str) -> list[str]:
-        """Cuts `▁2000,` anew, so that the number is no other with a comma.
+        """Cuts `▁2000,` again, so that the comma is a piece of its own.
 
-        The number always begins a word then: the original means to take that
-        back inside of words, but under Python 3 it compares text with bytes.
+        The number then begins a word even inside of one, as in the original,
+        whose check against that compares text with bytes under Python 3.
         """
         number = piece[:-1].replace("▁", "")
         return [*self._processor.EncodeAsPieces(number), ","]

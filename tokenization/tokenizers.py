@@ -1,14 +1,14 @@
 """The tokenizers of the original: text to words, words to pieces, both at once.
 
 `BasicTokenizer` cuts at whitespace, around ideographs and around punctuation,
-and folds case and accents if asked to; `WordpieceTokenizer` takes the longest
-piece of the vocabulary that fits next:
+and, with `do_lower_case`, folds case and drops accents; `WordpieceTokenizer`
+takes the longest piece of the vocabulary that fits next:
 
     FullTokenizer(vocab_file).tokenize("Unaffable!")
     # ["un", "##aff", "##able", "!"]
 
-`open_tokenizer` chooses the tokenizer that a vocabulary file is for. Special
-tokens and lengths are added in `packing`.
+`open_tokenizer` opens the tokenizer for a vocabulary file, WordPiece or
+SentencePiece.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tokenization.vocab import CONTINUATION, UNKNOWN, Path, is_sentence_pieces
 
 
 def _clean(char: str) -> str:
-    """Drops what cannot be seen, makes spaces plain, sets ideographs apart."""
+    """Drops control characters, normalises spaces, sets ideographs apart."""
     if char in "\0\ufffd" or characters.is_control(char):
         return ""
     if characters.is_whitespace(char):
@@ -66,9 +66,9 @@ class BasicTokenizer:
         """Returns `text` rewritten so that whitespace alone separates tokens.
 
         The original folds case word by word. Doing it for the whole text at
-        once is the same: the two steps that look at neighbours, the final
-        sigma in `lower` and the reordering of accents in NFD, do not look
-        past a space.
+        once is the same: the two steps that depend on neighbours, the final
+        sigma in `lower` and the reordering of accents in NFD, do not cross a
+        space.
 
         Raises:
             ValueError: `text` is neither a string nor bytes.
@@ -149,23 +149,23 @@ class WordpieceTokenizer:
 
 Value = TypeVar("Value")
 
-# What a memory may hold, counted in characters: some 30 MB, which is 100,000
-# English words or 40,000 Chinese clauses. A word counts for its length and
-# what Python spends on it beside that.
+# Maximum size of a cache in characters: some 30 MB, which is 100,000 English
+# words or 40,000 Chinese clauses. A word counts as its length and Python's
+# overhead.
 _ROOM = 4_000_000
 _ROOM_OF_EMPTY_WORD = 32
 _LONGEST_WORD = 1_000
 
-# What `str.split` cuts at and the tokenizer drops, so that "a\x0bb" is one
+# Characters that `str.split` splits at and the tokenizer drops: "a\x0bb" is one
 # word.
 _JOINED = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
 
 
-class _Memory(dict[str, tuple[Value, ...]]):
-    """Remembers the outcome for each word, and forgets all when full.
+class _WordCache(dict[str, tuple[Value, ...]]):
+    """Caches the tokens or ids of each word, and is emptied when full.
 
     Args:
-        compute: gives the outcome for a word that is not remembered.
+        compute: returns the tokens or ids of a word that is not cached.
     """
 
     def __init__(self, compute: Callable[[str], Iterable[Value]]) -> None:
@@ -174,8 +174,8 @@ class _Memory(dict[str, tuple[Value, ...]]):
         self._used = 0
 
     def __missing__(self, word: str) -> tuple[Value, ...]:
-        # Without spaces, a word can be a whole sentence. Its ideographs are
-        # set apart in any case, so they may as well be looked up one by one.
+        # Without spaces, a word can be a whole sentence. Its ideographs become
+        # single tokens in any case, so they are looked up one by one.
         parts = characters.IDEOGRAPH_OR_REST.findall(word)
         outcome = tuple(
             self.of_all(parts) if len(parts) > 1 else self._compute(word)
@@ -191,20 +191,19 @@ class _Memory(dict[str, tuple[Value, ...]]):
     def __reduce__(
         self,
     ) -> tuple[type, tuple[Callable[[str], Iterable[Value]]]]:
-        """Pickles without what is remembered."""
+        """Pickles without the cached words."""
         return type(self), (self._compute,)
 
     def of_all(self, words: Iterable[str]) -> list[Value]:
-        """Returns the outcomes for `words` in one list."""
+        """Returns the tokens or ids of all `words` in one list."""
         return list(itertools.chain.from_iterable(map(self.__getitem__, words)))
 
 
 class FullTokenizer:
     """Text to WordPiece tokens or ids, as the original's class of this name.
 
-    Whitespace separates words before anything else is done, and nothing that
-    is done looks past it; so the tokens of a text are those of its words, and
-    each word is worked out once.
+    No rule crosses whitespace, so the tokens of a text are those of its words,
+    and each word is tokenized only once and cached.
 
     Args:
         vocab_file: a `vocab.txt` or `tokenizer.json`.
@@ -215,7 +214,7 @@ class FullTokenizer:
         inv_vocab: {id: token}.
         basic_tokenizer: text to words and punctuation marks.
         wordpiece_tokenizer: words to pieces.
-        special_tokens: what the program itself writes, [UNK] first.
+        special_tokens: tokens that the program itself writes, [UNK] first.
 
     Raises:
         UserError: the vocabulary cannot be read.
@@ -240,8 +239,8 @@ class FullTokenizer:
         self.inv_vocab = {index: token for token, index in entries.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(entries)
-        self._tokens = _Memory(self._tokens_of_word)
-        self._ids = _Memory(self._ids_of_word)
+        self._tokens = _WordCache(self._tokens_of_word)
+        self._ids = _WordCache(self._ids_of_word)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the tokens of `text`; [UNK] for words that match nothing.
@@ -279,7 +278,7 @@ class FullTokenizer:
 
 
 def _split(text: str | bytes) -> list[str]:
-    """Cuts at what is whitespace to the tokenizer too."""
+    """Splits only at characters that the tokenizer treats as whitespace."""
     text = characters.convert_to_unicode(text)
     for char in _JOINED:
         if char in text:
@@ -288,7 +287,7 @@ def _split(text: str | bytes) -> list[str]:
 
 
 class Tokenizer(Protocol):
-    """What both kinds can do; see `FullTokenizer`."""
+    """The interface of both kinds of tokenizers; see `FullTokenizer`."""
 
     vocab: dict[str, int]
     inv_vocab: dict[int, str]
@@ -318,7 +317,7 @@ def open_tokenizer(vocab_file: Path, do_lower_case: bool = True) -> Tokenizer:
         UserError: the file cannot be read.
     """
     if is_sentence_pieces(vocab_file):
-        # A library that only ALBERT needs.
+        # Imports a library that only ALBERT needs.
         from tokenization.sentence_pieces import SentencePieceTokenizer
 
         return SentencePieceTokenizer(vocab_file, do_lower_case)

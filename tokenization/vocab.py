@@ -1,7 +1,8 @@
-"""Vocabulary files, and the case that a vocabulary was made for.
+"""Reads vocabulary files, and detects whether a model is cased.
 
-Reads `vocab.txt` and Hugging Face's `tokenizer.json` to {token: id}; matching
-text against the entries is left to `tokenization.tokenizers`.
+`vocab.txt` (one token a line) and Hugging Face's `tokenizer.json` are read to
+{token: id}; `guess_do_lower_case` decides by the model's files, its name, and
+the capitals in its vocabulary.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
 
-# What marks a piece that does not begin a word.
+# Begins a piece that does not begin a word.
 CONTINUATION = "##"
 UNKNOWN = "[UNK]"
 
@@ -28,7 +29,7 @@ Path = str | os.PathLike[str]
 SPECIAL_TOKENS = (UNKNOWN, "[CLS]", "[SEP]")
 _SENTENCE_PIECES = ".model"
 # In the order in which a folder is searched; a `tokenizer.json` beside a
-# SentencePiece model says the same in another way.
+# SentencePiece model has the same vocabulary.
 VOCAB_FILES = ("vocab.txt", "spiece.model", f"*{_SENTENCE_PIECES}")
 TOKENIZER_JSON = "tokenizer.json"
 
@@ -40,12 +41,12 @@ _CASE_BY_NAME = (
     # The first multilingual model, since replaced by multi_cased.
     ("multilingual_l-12", True),
 )
-# What tells the name of a model from that of a folder that somebody works in.
+# Matches names of models, but not of working directories.
 _MODEL_NAME = re.compile(
     r"bert|(^|[_-])L-\d+_H-\d+|^(multi_|wwm_)?(un)?cased$|^chinese_|^multi",
     re.IGNORECASE,
 )
-# A few capitals may have been added to a lower-cased vocabulary by hand.
+# A lower-cased vocabulary may have some capitals that were added by hand.
 _SHARE_OF_CAPITALS = 0.01
 
 
@@ -149,13 +150,12 @@ def tokens_in_order(vocab: Mapping[str, int]) -> tuple[str, ...]:
 def guess_do_lower_case(
     checkpoint: Path | None, vocab: Mapping[str, int]
 ) -> tuple[bool, str]:
-    """Finds out whether a model was trained on lower-cased text.
+    """Guesses whether a model was trained on lower-cased text.
 
     In this order: `tokenizer_config.json` and `tokenizer.json` beside the
     checkpoint, the name of the model, and the vocabulary, whose words have
-    capitals in a cased model. The name is that of the file or the folder if
-    it looks like a model's; other folders say nothing, such as the one that
-    a person works in.
+    capitals in a cased model. The name is that of the file or its folder, and
+    counts only if it looks like a model's, unlike a working directory's.
 
     Args:
         checkpoint: a folder, or a file or checkpoint prefix in it, or the
@@ -185,13 +185,13 @@ def guess_do_lower_case(
 def validate_case_matches_checkpoint(
     do_lower_case: bool, init_checkpoint: Path | None
 ) -> str | None:
-    """Advises where the case and the name of the checkpoint's folder differ.
+    """Warns where the case and the name of the checkpoint differ.
 
-    The original raises an error here, for its own models alone; a name is no
-    proof, so this one writes a warning to the log.
+    The original raises an error, for its own models only; since a name is no
+    proof, this writes a warning to the log.
 
     Returns:
-        The advice; None if the two agree or the name tells nothing.
+        The warning; None if the two agree or the name does not show the case.
     """
     if not init_checkpoint:
         return None
@@ -235,7 +235,7 @@ def convert_ids_to_tokens(
 
 
 def _read(path: pathlib.Path) -> str:
-    """Returns the text of a file that has some."""
+    """Returns the text of a file, which must not be empty."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -246,7 +246,7 @@ def _read(path: pathlib.Path) -> str:
     if not data:
         raise UserError(f"{path}: the file is empty; download it again")
     try:
-        # An own step: utf-8-sig counts the offset from behind the mark.
+        # Not utf-8-sig, which counts offsets from behind the mark.
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise UserError(
@@ -285,7 +285,7 @@ def _vocab_of_json(
             f"has {len(vocab)} entries); BERT needs a 'WordPiece' model "
             f"with the prefix {CONTINUATION!r} and a vocabulary"
         )
-    # What was added by hand stands beside the model, with ids behind its own.
+    # Added tokens are listed beside the model, with ids beyond its own.
     added = content.get("added_tokens", ())
     vocab = vocab | {entry["content"]: entry["id"] for entry in added}
     return dict(sorted(vocab.items(), key=lambda entry: entry[1]))

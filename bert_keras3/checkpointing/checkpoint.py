@@ -107,7 +107,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """The kind of model by the names of its weights; of `names.FAMILIES`."""
+        """The family of its weights' names, one of `names.FAMILIES`."""
         return names.family(self.arrays)
 
     @property

@@ -1,9 +1,7 @@
-"""Trained classifiers for use elsewhere: exported folders and warm answers.
+"""Exports trained classifiers, and predicts with an exported model.
 
-`export` writes a run folder out as SavedModel, LiteRT or ONNX; `Predictor`
-answers from each of them in Python, and loads TensorFlow for a SavedModel
-alone. How a model is trained, and what lies in its run folder, is
-`finetuning`'s matter.
+`export` converts a run folder to SavedModel, LiteRT or ONNX; `Predictor` loads
+any of these in Python, and imports TensorFlow only for a SavedModel.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads `export`, and TensorFlow with it, when it is asked for."""
+    """Imports `export`, and TensorFlow with it, on first access."""
     if name != "export":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from bert_keras3.serving.exporter import export

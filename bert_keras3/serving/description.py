@@ -1,8 +1,8 @@
-"""What an exported model is: its task and labels, and how it takes text.
+"""The description of an exported model: task, labels, and how text is read.
 
-Made of a run's settings without what concerns the training machine alone, its
-paths above all. A SavedModel carries it as a signature, the formats that take
-token ids as a file.
+It has the fields of a run's settings that a prediction needs, and no paths of
+the training machine. A SavedModel has it as a signature, a folder with a LiteRT
+or ONNX model as the file `classifier.json`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 
-if TYPE_CHECKING:  # what reads it should not need Keras
+if TYPE_CHECKING:  # the runtimes load without Keras
     from bert_keras3.finetuning.run_folder import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """How an exported classifier takes text and what it answers."""
+    """How an exported classifier reads text, and what it predicts."""
 
     problem: str
     """The task, a key of `finetuning.tasks.TASKS`."""
     labels: tuple[str, ...]
-    """Names in the order of the probabilities, C in all."""
+    """Names of the C labels, in the order of the probabilities."""
     max_seq_length: int
-    """Tokens of an input, special tokens counted; longer texts are cut."""
+    """Maximum number of tokens, special tokens included."""
     do_lower_case: bool
     """Whether text is lower-cased and loses its accents."""
     takes_pairs: bool
@@ -43,7 +43,7 @@ class Description:
 
     @classmethod
     def of(cls, settings: RunSettings) -> Description:
-        """Takes over what a run's settings say."""
+        """Takes the fields from a run's settings."""
         return cls(
             **{
                 field.name: getattr(settings, field.name)
@@ -58,7 +58,7 @@ class Description:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Description:
-        """Reads what `to_json` gave.
+        """Reads a file that `to_json` was written to.
 
         Raises:
             UserError: there is no such file, or it is damaged.

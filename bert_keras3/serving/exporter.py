@@ -1,8 +1,9 @@
-"""From a run folder to a numbered folder that can be served.
+"""Exports a run folder to a numbered folder that can be served.
 
-Checks that everything is there before anything is written, and puts the
-result in place in one step; what is written is told by `saved_model` and
-`id_formats`.
+    export("out", "exported")  # writes exported/1/saved_model.pb, …
+
+Everything is checked before anything is written, and the numbered folder
+appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
 from bert_keras3.serving.description import Description
 from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
-from bert_keras3.serving.id_formats import check_installed, write_id_format
 from bert_keras3.serving.quantization import quantize_dense_layers
 from bert_keras3.serving.saved_model import write_saved_model
+from bert_keras3.serving.token_id_formats import (
+    check_installed,
+    write_token_id_format,
+)
 from bert_keras3.serving.versions import new_version
 from tokenization.in_graph import GraphTokenizer
 from tokenization.vocab import is_sentence_pieces
@@ -38,8 +42,8 @@ def export(
 
     Args:
         model_dir: the folder of a run (`--output_dir` of run_classifier.py).
-        export_dir: gets a new numbered folder.
-        version: its number; None for the next free one.
+        export_dir: folder for the new numbered folder.
+        version: number of the folder; None for the next free one.
         format_name: one of `formats.FORMATS`.
         quantize: one of `quantization.MODES`, or None for float32.
 
@@ -63,7 +67,7 @@ def export(
             "SentencePiece tokenizer as ALBERT uses it; export with "
             f"--format={' or '.join(MODEL_FILES)}, which take ids"
         )
-    # Somebody may have put another model's vocabulary there.
+    # The vocabulary may be of another model.
     TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
         vocab_file, model.bert.config.vocab_size
     )
@@ -74,7 +78,7 @@ def export(
             tokenizer = GraphTokenizer(vocab_file, description.do_lower_case)
             write_saved_model(temporary, model, tokenizer, description)
         else:
-            write_id_format(
+            write_token_id_format(
                 format_name,
                 temporary,
                 model,
@@ -86,7 +90,7 @@ def export(
 
 
 def _describe(folder: FinetuningFolder) -> Description:
-    """Returns the description of a run folder that lacks nothing."""
+    """Returns the description of a run folder, if no file is missing."""
     needed = {
         run_folder.MODEL: "the weights",
         run_folder.CONFIG: "the configuration",

@@ -1,7 +1,7 @@
-"""Which formats there are, and which file each puts into a numbered folder.
+"""The export formats, and the names of their files.
 
-No more than names, so that both who writes a format (`exporter`) and who asks
-it (`runtimes`) can read them without loading the other's libraries.
+Only names, so that the exporter and the runtimes share them without importing
+each other's libraries.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 SAVED_MODEL = "saved_model"
 SAVED_MODEL_FILE = "saved_model.pb"
 
-# The formats that take ids; each is also the name of the extra it needs.
+# The formats that take token ids; each needs the extra of the same name.
 LITERT = "litert"
 ONNX = "onnx"
 MODEL_FILES = {LITERT: "model.tflite", ONNX: "model.onnx"}
-# What lies beside those, the vocabulary apart.
+# Beside those lie this file and the vocabulary.
 DESCRIPTION_FILE = "classifier.json"
 
 FORMATS = (SAVED_MODEL, *MODEL_FILES)
 
-# The names of the ids, int32 [N, S] each, in every format.
+# The inputs of a model in every format, int32 [N, S] each.
 ID_INPUTS = ("input_ids", "input_mask", "segment_ids")

@@ -1,7 +1,7 @@
-"""Rewrites of an ONNX graph: int8 products, and forms that run fast.
+"""Rewrites an ONNX graph: int8 matrix products, and forms that run fast.
 
-All in operations of the standard itself, for any runtime. Who asks for them,
-and what other formats do for int8, is in `quantization`.
+All in operations of the ONNX standard, for any runtime. A product x·W in
+float32 becomes (x/scale_x → int8) · (W/scale_w → int8) · scale_w · scale_x.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-# Of 64 steps: two products of such a kernel and eight bits, added, are what
-# CPUs without VNNI have room for in 16 bits.
+# Kernels use 64 steps: CPUs without VNNI add two products of such a kernel and
+# eight bits in 16 bits.
 _KERNEL_STEPS = 64
 _ROW_STEPS = 127
-# From `x` up to what makes the reciprocal deviation, each by its first input.
+# Operations from the reciprocal deviation up to `x`, each the first input.
 _DEVIATION = ("Sqrt", "Add", "ReduceMean", "Mul", "Sub")
 
 
@@ -47,17 +47,16 @@ class Rewriting:
         return name
 
     def replace(self, nodes: dict[str, list[Any]]) -> None:
-        """Puts nodes in the place of those that made an output till now.
+        """Replaces nodes, and removes those that are no longer used.
 
         Args:
-            nodes: by the first output of what they replace.
+            nodes: the new nodes, by the first output of the replaced one.
         """
         result = [
             new
             for node in self.graph.node
             for new in nodes.get(node.output[0], [node])
         ]
-        # What only replaced ones asked for is no longer needed.
         wanted = {one.name for one in self.graph.output}
         kept = []
         for node in reversed(result):
@@ -72,12 +71,12 @@ class Rewriting:
         self._values = {one.name: one for one in self.graph.initializer}
 
     def name_layer_norms(self) -> int:
-        """Makes one `LayerNormalization` of a LayerNorm's dozen steps.
+        """Fuses the dozen nodes of each LayerNorm to a `LayerNormalization`.
 
-        The embeddings' has other steps and stays as it is.
+        The LayerNorm of the embeddings has other nodes and stays as it is.
 
         Returns:
-            How many.
+            How many were fused.
         """
         makers = {out: node for node in self.graph.node for out in node.output}
         readers: dict[str, list[Any]] = {}
@@ -133,7 +132,7 @@ class Rewriting:
         return next((one for one in values if one is not None), None)
 
     def divide_before_erf(self) -> None:
-        """Writes erf(x·√½) as erf(x / √2), by which runtimes know a GELU."""
+        """Writes erf(x·√½) as erf(x / √2): runtimes recognise a GELU by it."""
         makers = {out: node for node in self.graph.node for out in node.output}
         found = {}
         for node in self.graph.node:
@@ -147,16 +146,16 @@ class Rewriting:
         self.replace(found)
 
     def round_products(self, within: str) -> int:
-        """Makes products with constant kernels compute in int8.
+        """Computes products with constant kernels in int8.
 
-        A kernel has a scale for each output, what it multiplies one for each
-        row: that of its largest value.
+        A kernel has a scale for each output, its input one for each token,
+        from the largest absolute value.
 
         Args:
-            within: a part of the names of the products.
+            within: part of the names of the products to change.
 
         Returns:
-            How many.
+            How many were changed.
         """
         rounded: set[str] = set()
         found = {}
@@ -185,7 +184,7 @@ class Rewriting:
                 "ReduceMax", [f"{x}/abs"], [f"{x}/max"], axes=[-1], keepdims=1
             ),
             make("Mul", [f"{x}/max", steps], [f"{x}/step"]),
-            # Rows of nothing but zeros.
+            # For rows of zeros.
             make("Max", [f"{x}/step", least], [f"{x}/scale"]),
             make("Div", [x, f"{x}/scale"], [f"{x}/steps"]),
             make("QuantizeLinear", [f"{x}/steps", one, zero], [f"{x}/int8"]),
@@ -216,7 +215,7 @@ class Rewriting:
 
 
 def _upwards(node: Any, makers: dict[str, Any]) -> list[Any]:
-    """Returns what made the first input of a node, of that, and so on."""
+    """Returns the node that made a node's first input, and so on upwards."""
     chain: list[Any] = []
     while len(chain) < len(_DEVIATION) and node.input[0] in makers:
         node = makers[node.input[0]]

@@ -1,7 +1,7 @@
-"""Warm answers in Python from an exported model: texts in, predictions out.
+"""Predicts in Python with an exported model, which is loaded once.
 
-Loads a model once; every call after that costs what the model costs. What it
-is computed on is told in `runtimes`, what a prediction says by `predictions`.
+predictor = Predictor("exported")
+predictor.predict(["A fine film."])  # [Prediction(label="positive", …)]
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from bert_keras3.training.concurrency import in_flight
 
 Text = str | bytes
 
-# Texts whose ids are made in one call: 1 MB of ids at 128 tokens a text.
+# Texts that are tokenized in one call: 1 MB of ids at 128 tokens a text.
 _PACKED_AT_ONCE = 2048
 
 
 class Predictor:
-    """Answers from an exported classifier, kept in memory.
+    """An exported classifier in memory.
 
     Several threads may use one predictor at a time.
 
     Attributes:
-        description: the labels, the maximum length, the case and so on.
+        description: labels, maximum length, case and so on.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Predictor:
 
         Args:
             export_dir: as given to `export`, for the highest version; or one
-                numbered folder in it. A SavedModel, LiteRT's or an ONNX file.
-            batch_size: the most texts that are computed together.
+                numbered folder in it.
+            batch_size: maximum number of texts in a batch.
 
         Raises:
             UserError: there is no model, or it is damaged or not one of this
-                program's; or what it is computed on is not installed; or
-                `batch_size` is not positive.
+                program's; or its runtime is not installed; or `batch_size` is
+                not positive.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
@@ -56,23 +56,23 @@ class Predictor:
         self._task = self.description.task
         # The first calls are slow.
         for _ in range(2):
-            self._runtime.answer([(b"",) * self._num_texts])
+            self._runtime.scores_of_texts([(b"",) * self._num_texts])
 
     def predict(self, texts: Sequence[Text | tuple[Text, Text]]) -> list[Any]:
-        """Answers texts, or pairs of texts.
+        """Predicts for texts, or pairs of texts.
 
-        Texts of similarly many tokens are computed together; the answers do
-        not depend on what a text is computed together with, but for LiteRT
-        files in int8, which `batch_size=1` helps against. Of bytes and strings
-        alike, what is not valid UTF-8 is left out.
+        Texts of similar length are batched. A prediction does not depend on
+        the other texts in its batch, except for LiteRT in int8, where
+        `batch_size=1` avoids that. In strings and bytes alike, what is not
+        valid UTF-8 is dropped.
 
         Args:
-            texts: N strings, or (text_a, text_b) for a model of pairs; none
-                at all gives no answer.
+            texts: N strings, or N (text_a, text_b) for a model of pairs; N
+                may be 0.
 
         Returns:
-            N answers in the order of the texts: `Prediction`,
-            `LabelSetPrediction` or `ValuePrediction`, by the problem.
+            N predictions in the order of the texts: `Prediction`,
+            `LabelSetPrediction` or `ValuePrediction`, by the task.
 
         Raises:
             UserError: an item is not what the model takes.
@@ -86,13 +86,13 @@ class Predictor:
         if not rows:
             return []
         if len(rows) <= self._batch_size:
-            return self._told(self._runtime.answer(rows))
-        answers: list[Any] = []
+            return self._task.predictions(self._runtime.scores_of_texts(rows))
+        predictions: list[Any] = []
         for first in range(0, len(rows), _PACKED_AT_ONCE):
-            answers += self._answer_by_length(
+            predictions += self._predict_by_length(
                 rows[first : first + _PACKED_AT_ONCE]
             )
-        return answers
+        return predictions
 
     def _row(self, number: int, item: Any) -> Row:
         """Returns an item's texts as UTF-8."""
@@ -112,13 +112,13 @@ class Predictor:
             for text in texts
         )
 
-    def _answer_by_length(self, rows: Sequence[Row]) -> list[Any]:
-        """Makes all ids first, and batches of those of similar length."""
-        answers: list[Any] = [None] * len(rows)
-        packed = self._runtime.ids(rows)
+    def _predict_by_length(self, rows: Sequence[Row]) -> list[Any]:
+        """Tokenizes all rows, then batches those of similar length."""
+        predictions: list[Any] = [None] * len(rows)
+        packed = self._runtime.token_ids(rows)
         lengths = packed["input_mask"].sum(1)
         order = np.argsort(lengths, kind="stable")
-        # The longest first, so that none is left when the others are done.
+        # The longest first, so that parallel batches end together.
         batches = [
             order[start : start + self._batch_size]
             for start in reversed(range(0, len(order), self._batch_size))
@@ -132,14 +132,11 @@ class Predictor:
 
         results = in_flight(scores, batches, self._runtime.concurrency)
         for chosen, found in zip(batches, results, strict=True):
-            for number, answer in zip(
-                chosen.tolist(), self._told(found), strict=True
+            for number, prediction in zip(
+                chosen.tolist(), self._task.predictions(found), strict=True
             ):
-                answers[number] = answer
-        return answers
-
-    def _told(self, scores: np.ndarray) -> list[Any]:
-        return self._task.predictions(scores)
+                predictions[number] = prediction
+        return predictions
 
 
 def _shown(item: Any) -> str:

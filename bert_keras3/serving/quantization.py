@@ -1,11 +1,9 @@
-"""Kernels in int8: a quarter of the size, and on some runtimes the speed.
+"""Quantizes the kernels of dense layers to int8, in the way of each format.
 
-Each format has its own means: Keras' `quantize` for SavedModels, the
-converter's dynamic-range quantization for LiteRT, a graph of integer products
-by `onnx_rewriting` for ONNX. All of them round the kernels of dense layers
-once, channel by channel or as a whole, and activations while computing; none
-needs data. What is quantized stays otherwise as `saved_model` and
-`id_formats` write it.
+Keras' `quantize` for SavedModels, the converter's dynamic-range quantization
+for LiteRT, integer products for ONNX. All of them round kernels once, and
+activations while computing; none needs data. A kernel takes a quarter of the
+bytes, and on some runtimes less time.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ MODES = (INT8,)
 
 
 def quantize_dense_layers(model: BertWithHeads) -> None:
-    """Makes every dense layer of a model compute in int8, Keras' way.
+    """Quantizes every dense layer of a Keras model to int8.
 
-    A kernel gets a scale for each output, the activations one for each row.
+    A kernel has a scale for each output, activations one for each token.
 
     Args:
-        model: changed in place; it can no longer be trained.
+        model: changed in place; it cannot be trained afterwards.
     """
     for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Dense):
@@ -38,21 +36,21 @@ def quantize_dense_layers(model: BertWithHeads) -> None:
 
 
 def litert_options() -> dict[str, Any]:
-    """Returns what to tell the LiteRT converter: dynamic-range int8."""
+    """Returns the LiteRT converter's options for dynamic-range int8."""
     return {"optimizations": [tf.lite.Optimize.DEFAULT]}
 
 
 def quantize_onnx(path: str | os.PathLike[str]) -> None:
     """Replaces an ONNX file by its int8 form.
 
-    The encoder's products are rounded as Keras rounds them: kernels get a
-    scale for each output, activations one for each row. ONNX Runtime's own
-    quantizer has one scale for a whole tensor, by which the answer to a text
-    depends on the largest values of the others in its batch. Pooler and
-    classifier, small and last, stay in float32.
+    The encoder's products are rounded as Keras rounds them: kernels have a
+    scale for each output, activations one for each token. ONNX Runtime's own
+    quantizer has one scale for a whole tensor, so that a prediction depends
+    on the other texts in its batch. Pooler and classifier, small and last,
+    stay in float32.
 
     Args:
-        path: of the file, opset 17.
+        path: the file, of opset 17.
 
     Raises:
         UserError: no product was found; the file is as it was.
@@ -63,7 +61,7 @@ def quantize_onnx(path: str | os.PathLike[str]) -> None:
 
     model = onnx.load(path)
     rewriting = Rewriting(model.graph)
-    # They win back the time that the scales of the rows take.
+    # These save the time that the scales of the tokens take.
     rewriting.name_layer_norms()
     rewriting.divide_before_erf()
     if not rewriting.round_products("/encoder"):

@@ -1,7 +1,7 @@
-"""A model with its tokenizer as a SavedModel: strings in, answers out.
+"""Exports a model with its tokenizer as a SavedModel: strings to scores.
 
 strings ─ tokenization.in_graph ─▶ token ids ─ model ─▶ outputs
-─ Task.scores, Task.decisions ─▶ answers
+─ Task.scores, Task.decisions ─▶ probabilities, label
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ def write_saved_model(
     string [N]) and `tokenized` (`input_ids`, `input_mask`, `segment_ids`:
     int32 [N, S]), whose outputs are the task's scores and decisions; `packed`,
     from the inputs of the first to those of the second; and `metadata`, which
-    has no input and tells the fields of `Description`.
+    has no input and returns the fields of `Description`.
 
     Args:
-        folder: existing and empty, or not existing.
-        model: with its weights.
-        tokenizer: with the vocabulary that it was trained with.
-        description: of it.
+        folder: an empty folder, or one that does not exist.
+        model: the classifier.
+        tokenizer: has the vocabulary that the model was trained with.
+        description: description of the model.
 
     Raises:
         UserError: `max_seq_length` leaves no room for the texts.
     """
     task = description.task
     root = tf.Module()
-    # The bare variables: a Keras model would come with all that it can do
-    # beside, and would be asked for when loading.
+    # The bare variables: with a Keras model, all its functions would be saved,
+    # and Keras would be needed to load it.
     root.weights = [weight.value for weight in model.weights]
 
     def answer(inputs: Tensors) -> Tensors:
@@ -89,7 +89,7 @@ def write_saved_model(
     }
 
     def traced(function: Any, **specs: tf.TensorSpec) -> Any:
-        # Nothing in them is for AutoGraph, whose search takes the longest.
+        # They need no AutoGraph, which would take most of the time.
         graph = tf.function(function, autograph=False)
         return graph.get_concrete_function(**specs)
 
@@ -107,10 +107,10 @@ def write_saved_model(
 
 
 def read_description(loaded: Any) -> Description:
-    """Returns what a SavedModel tells of itself.
+    """Returns the description inside a SavedModel.
 
     Args:
-        loaded: what `tf.saved_model.load` returned.
+        loaded: returned by `tf.saved_model.load`.
     """
     fields = {
         name: tensor.numpy()
@@ -126,8 +126,8 @@ def read_description(loaded: Any) -> Description:
 
 
 def _checked_texts(texts: Tensors) -> Tensors:
-    """Refuses other than one row of texts, and rows of unequal length."""
-    # A caller's tensors need not have the rank that the signature says.
+    """Checks that texts have one axis, and pairs equally many of each."""
+    # Signatures do not check the rank of their inputs.
     texts = {
         name: tf.ensure_shape(text, [None]) for name, text in texts.items()
     }
@@ -143,7 +143,7 @@ def _checked_texts(texts: Tensors) -> Tensors:
 
 
 def _checked_ids(inputs: Tensors, config: BertConfig) -> Tensors:
-    """Refuses what the model has no row for."""
+    """Checks the ranges and shapes of token ids."""
     rows = {
         "input_ids": config.vocab_size,
         "input_mask": 2,
@@ -172,16 +172,16 @@ def _checked_ids(inputs: Tensors, config: BertConfig) -> Tensors:
 
 
 def _after(tensors: Tensors, checks: list[tf.Operation]) -> Tensors:
-    """Returns the tensors, to be had once the checks have passed.
+    """Returns the tensors with a dependency on the checks.
 
-    Otherwise a graph may fail, with words of its own, before it checks.
+    Otherwise an operation may fail, with its own message, before the checks.
     """
     with tf.control_dependencies(checks):
         return {name: tf.identity(value) for name, value in tensors.items()}
 
 
 def _at_least_one_column(ids: tf.Tensor) -> tf.Tensor:
-    """[0, 0] → [0, 1]: there is a first token to look at even of no text."""
+    """[0, 0] → [0, 1]: a batch of no texts has a first token too."""
     rows, columns = tf.unstack(tf.shape(ids))
     missing = tf.cast((rows == 0) & (columns == 0), tf.int32)
     return tf.pad(ids, [[0, 0], [0, missing]])

@@ -1,7 +1,6 @@
 """Numbered folders of one model, as TensorFlow Serving watches them.
 
-`export_dir/1`, `export_dir/2` and so on; the server takes the highest. What
-lies in them is left to the formats.
+`export_dir/1`, `export_dir/2` and so on; the server loads the highest.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ def versions(export_dir: str | os.PathLike[str]) -> dict[int, pathlib.Path]:
     found = {
         int(path.name): path
         for path in folder.iterdir()
-        # The server reads 007 as a number, too, and no other sort of digits.
+        # The server accepts 007, but only ASCII digits.
         if path.name.isascii() and path.name.isdigit() and path.is_dir()
     }
     return dict(sorted(found.items()))

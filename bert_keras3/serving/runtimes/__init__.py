@@ -1,5 +1,5 @@
-"""What an exported model is computed on: one file for each library.
+"""Runs exported models: one file for each library.
 
-`runtime` says what each of them can do, `opening` which one a folder is for.
-Each library is imported by its own file alone.
+`runtime` is the common interface, `opening` chooses the library for a folder.
+Each library is imported by its own file only.
 """

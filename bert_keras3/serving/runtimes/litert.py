@@ -1,4 +1,4 @@
-"""A LiteRT file on its interpreter."""
+"""Runs a LiteRT file on LiteRT's interpreter."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from bert_keras3.serving.formats import LITERT, MODEL_FILES
-from bert_keras3.serving.runtimes.id_runtime import Compute, IdRuntime
 from bert_keras3.serving.runtimes.runtime import Ids, Runtime
+from bert_keras3.serving.runtimes.token_id_runtime import (
+    Compute,
+    TokenIdRuntime,
+)
 
 
 def load(folder: pathlib.Path) -> Runtime:
@@ -20,14 +23,14 @@ def load(folder: pathlib.Path) -> Runtime:
     Raises:
         UserError: a file is missing or damaged.
     """
-    return IdRuntime(folder / MODEL_FILES[LITERT], _open)
+    return TokenIdRuntime(folder / MODEL_FILES[LITERT], _open)
 
 
 def _open(path: str) -> Compute:
-    # By itself it would compute on one core.
+    # The default is one thread.
     interpreter = Interpreter(path, num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner()
-    # It writes into tensors of its own, whoever asks.
+    # All threads would write into the same tensors.
     one_at_a_time = threading.Lock()
 
     def compute(ids: Ids) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An ONNX file on ONNX Runtime."""
+"""Runs an ONNX file on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import numpy as np
 import onnxruntime
 
 from bert_keras3.serving.formats import MODEL_FILES, ONNX
-from bert_keras3.serving.runtimes.id_runtime import Compute, IdRuntime
 from bert_keras3.serving.runtimes.runtime import Ids, Runtime
+from bert_keras3.serving.runtimes.token_id_runtime import (
+    Compute,
+    TokenIdRuntime,
+)
 
-# It writes what it raises to the terminal, too, unless it is told not to.
+# Else it also prints the errors that it raises.
 _FATAL_ALONE = 4
 
 
@@ -21,7 +24,7 @@ def load(folder: pathlib.Path) -> Runtime:
     Raises:
         UserError: a file is missing or damaged.
     """
-    return IdRuntime(folder / MODEL_FILES[ONNX], _open)
+    return TokenIdRuntime(folder / MODEL_FILES[ONNX], _open)
 
 
 def _open(path: str) -> Compute:

@@ -1,7 +1,4 @@
-"""Which library an exported folder is for.
-
-Told by the model file in it; loading that file is the neighbours' matter.
-"""
+"""Opens an exported folder with the library for the model file in it."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ from bert_keras3.serving.versions import latest_version
 
 
 class _Kind(NamedTuple):
-    """How one sort of folder is known and opened."""
+    """How one kind of folder is recognised and opened."""
 
     file: str
     module: str
     """In this package; its `load` takes the folder."""
     installed_by: str
-    """What brings the library."""
+    """Command that installs the library."""
 
 
 _KINDS = (
@@ -42,8 +39,8 @@ def open_runtime(export_dir: str | os.PathLike[str]) -> Runtime:
     """Loads an exported model with the library that it is for.
 
     Args:
-        export_dir: holds numbered folders, of which the highest counts; or is
-            a folder with a model in it.
+        export_dir: a folder with numbered folders, of which the highest is
+            opened; or a folder with a model in it.
 
     Raises:
         UserError: there is no model, its library is not installed, or a file

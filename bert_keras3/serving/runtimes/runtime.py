@@ -1,7 +1,6 @@
-"""What `Predictor` asks of whatever computes an exported model.
+"""The interface of the libraries that run exported models.
 
-Texts to ids and ids to numbers; in which order texts are computed, and what
-the numbers say of them, is left to `predictor`.
+Texts become token ids, and token ids become scores.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ class Runtime(abc.ABC):
     """An exported model in memory; several threads may use it at a time.
 
     Attributes:
-        description: of the model.
-        concurrency: how many batches are best computed at the same time.
+        description: description of the model.
+        concurrency: number of batches that are best computed in parallel.
     """
 
     description: Description
     concurrency: int = 1
 
     @abc.abstractmethod
-    def ids(self, rows: Sequence[Row]) -> Ids:
-        """Tokenizes N inputs, and pads them to the longest of them."""
+    def token_ids(self, rows: Sequence[Row]) -> Ids:
+        """Tokenizes N inputs, and pads them to the longest."""
 
     @abc.abstractmethod
     def scores(self, ids: Ids) -> np.ndarray:
         """Returns probabilities, float [N, C], or values, float [N]."""
 
-    def answer(self, rows: Sequence[Row]) -> np.ndarray:
-        """Does both for N inputs that are computed together."""
-        return self.scores(self.ids(rows))
+    def scores_of_texts(self, rows: Sequence[Row]) -> np.ndarray:
+        """Tokenizes and computes N inputs as one batch."""
+        return self.scores(self.token_ids(rows))

@@ -1,6 +1,6 @@
-"""A SavedModel on TensorFlow, whose graph holds the tokenizer as well.
+"""Runs a SavedModel on TensorFlow; its graph includes the tokenizer.
 
-The signatures are told in `serving.saved_model`, which writes them.
+The signatures are described in `serving/saved_model.py`, which writes them.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from bert_keras3.training.concurrency import suitable_concurrency
 
 
 class SavedModelRuntime(Runtime):
-    """Asks the signatures of a SavedModel."""
+    """Calls the signatures of a SavedModel."""
 
     def __init__(self, loaded: Any) -> None:
-        """Takes what `tf.saved_model.load` returned."""
+        """Takes the object that `tf.saved_model.load` returned."""
         self._loaded = loaded  # the signatures live as long as it does
         self.description = read_description(loaded)
         self._output = self.description.task.score_name
         # Unlike the other libraries, TensorFlow leaves cores idle.
         self.concurrency = suitable_concurrency()
 
-    def ids(self, rows: Sequence[Row]) -> Ids:
+    def token_ids(self, rows: Sequence[Row]) -> Ids:
         """Tokenizes in the graph."""
         outputs = self._loaded.signatures[PACKED](**self._texts(rows))
         return {name: ids.numpy() for name, ids in outputs.items()}
 
     def scores(self, ids: Ids) -> np.ndarray:
-        """Computes from ids."""
+        """Computes scores from token ids."""
         tensors = {name: tf.constant(array) for name, array in ids.items()}
         outputs = self._loaded.signatures[IDS](**tensors)
         return np.asarray(outputs[self._output])
 
-    def answer(self, rows: Sequence[Row]) -> np.ndarray:
-        """Computes from strings, in one call instead of two."""
+    def scores_of_texts(self, rows: Sequence[Row]) -> np.ndarray:
+        """Computes scores from strings, in one call instead of two."""
         outputs = self._loaded.signatures[STRINGS](**self._texts(rows))
         return np.asarray(outputs[self._output])
 

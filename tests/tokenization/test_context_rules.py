@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokenization import contexts
+from tokenization import context_rules
 
 
 def is_in(boundaries, char):
@@ -10,7 +10,7 @@ def is_in(boundaries, char):
 
 
 def test_sigma():
-    context = contexts.sigma_context({"a", "σ"})
+    context = context_rules.sigma_context({"a", "σ"})
     for char in "aAǅßΣªⅷ":
         assert is_in(context.cased, char), char
         assert not is_in(context.passed_over, char), char
@@ -23,12 +23,12 @@ def test_sigma():
 
 
 def test_sigma_matters_only_to_vocabularies_with_a_small_one():
-    assert contexts.sigma_context({"a", "Σ"}) is None
-    assert contexts.sigma_context({"ς"}) is not None
+    assert context_rules.sigma_context({"a", "Σ"}) is None
+    assert context_rules.sigma_context({"ς"}) is not None
 
 
 def test_marks():
-    context = contexts.mark_context(
+    context = context_rules.mark_context(
         {"a", "\u302e", "\U0001d16d", "\U0001d165", "\u0301"}
     )
     assert context.classes == {
@@ -46,5 +46,5 @@ def test_marks():
 
 
 def test_marks_of_one_class_need_no_sorting():
-    assert contexts.mark_context({"a", "\u0301", "\u302e"}) is None
-    assert contexts.mark_context({"\U0001d165", "\U0001d166"}) is None
+    assert context_rules.mark_context({"a", "\u0301", "\u302e"}) is None
+    assert context_rules.mark_context({"\U0001d165", "\U0001d166"}) is None

@@ -1,7 +1,7 @@
-"""A model file that takes ids, with the vocabulary and description beside it.
+"""Runs a LiteRT or ONNX file, which takes token ids.
 
-The texts are tokenized here, by `tokenization`; who computes the ids is a
-function, one for each library, made by the neighbours.
+Vocabulary and description lie beside the file. Texts are tokenized in Python;
+`litert` and `onnx` provide the function from token ids to scores.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tokenization.packing import Packed, pack, pad
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import find_vocab_file, require_special_tokens
 
-# The ids → the model's only output.
+# Token ids → the model's only output.
 Compute = Callable[[Ids], np.ndarray]
 
 
-class IdRuntime(Runtime):
-    """Tokenizes in Python and hands the ids to a model."""
+class TokenIdRuntime(Runtime):
+    """Tokenizes in Python and computes the token ids with a function."""
 
     def __init__(
         self, model_file: pathlib.Path, load: Callable[[str], Compute]
     ) -> None:
-        """Loads what lies in the model's folder, and tries it out.
+        """Loads the files in the model's folder, and checks them together.
 
         Args:
             model_file: the model.
-            load: makes the function that computes, from the path.
+            load: returns the function from token ids to scores for a path.
 
         Raises:
             UserError: a file is missing or damaged, or they are not of the
@@ -49,11 +49,11 @@ class IdRuntime(Runtime):
         self._cls_id, self._sep_id = vocab["[CLS]"], vocab["[SEP]"]
         try:
             self._compute = load(str(model_file))
-            # A smaller model has no embedding of the last token.
+            # Fails if the model has a smaller vocabulary.
             tried = self.scores(
                 self._padded([self._pack([max(vocab.values())])])
             )
-        except Exception as error:  # the libraries' have no class in common
+        except Exception as error:  # the libraries' errors have no common class
             raise UserError(
                 f"{model_file}: is damaged, or is no model for the "
                 f"{DESCRIPTION_FILE} and the vocabulary beside it: {error}; "
@@ -67,7 +67,7 @@ class IdRuntime(Runtime):
                 "are not of the same model. Export it again."
             )
 
-    def ids(self, rows: Sequence[Row]) -> Ids:
+    def token_ids(self, rows: Sequence[Row]) -> Ids:
         """Tokenizes in Python."""
         encode = self._tokenizer.encode
         return self._padded(
@@ -75,7 +75,7 @@ class IdRuntime(Runtime):
         )
 
     def scores(self, ids: Ids) -> np.ndarray:
-        """Computes from ids."""
+        """Computes scores from token ids."""
         return self._compute(ids)
 
     def _pack(self, *ids: Sequence[int]) -> Packed:
@@ -96,7 +96,7 @@ def _open_tokenizer(folder: pathlib.Path, do_lower_case: bool) -> Tokenizer:
     """Opens the vocabulary in a folder.
 
     Raises:
-        UserError: there is none, or it does not do.
+        UserError: there is none, or it lacks special tokens.
     """
     path = find_vocab_file(folder)
     if path is None:

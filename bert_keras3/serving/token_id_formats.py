@@ -1,7 +1,7 @@
-"""LiteRT and ONNX files of a model: token ids in, scores out.
+"""Exports LiteRT and ONNX models: token ids in, scores out.
 
-Written by Keras' own exporters. Neither runtime has the tokenizer's
-operations, so the vocabulary and the description lie beside the model.
+Keras' own exporters write the files. Neither runtime has the operations of the
+tokenizer, so vocabulary and description are put beside the model.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from modeling.activations import gelu_erf, get_activation
 from modeling.bert import Inputs
 from modeling.shapes import Tensor
 
-# Packages that the exporters want, from the extra named like the format.
+# Packages that the exporters need, from the extra named like the format.
 _NEEDED: dict[str, tuple[str, ...]] = {
     LITERT: (),
     ONNX: ("onnx", "tf2onnx"),
@@ -56,11 +56,11 @@ class _Scores(keras.Model):
     def call(
         self, inputs: Inputs, training: bool | None = None
     ) -> dict[str, Tensor]:
-        """Ids [N, S] → {`Task.score_name`: scores [N, …]}.
+        """Token ids [N, S] → {`Task.score_name`: scores [N, …]}.
 
-        Padding is computed, too: the runtimes know that form of BERT, and not
-        every operation of the other. The last layer computes the first tokens
-        alone.
+        Padding is computed too: the runtimes recognise that form of BERT, and
+        lack operations of the other. The last layer computes only the first
+        token of each input.
         """
         task = self._answer.task
         encoded = self.model.bert.encode(inputs, training=training, unpad=False)
@@ -68,7 +68,7 @@ class _Scores(keras.Model):
         return {task.score_name: task.scores(outputs)}
 
 
-def write_id_format(
+def write_token_id_format(
     format_name: str,
     folder: str | os.PathLike[str],
     model: BertWithHeads,
@@ -79,15 +79,15 @@ def write_id_format(
     """Writes the model, its vocabulary and its description.
 
     The model takes `input_ids`, `input_mask` and `segment_ids`, int32 [N, S],
-    and gives `probabilities` float [N, C], or `value` float [N] if it is one
-    of regression.
+    and outputs `probabilities` float [N, C], or `value` float [N] for
+    regression.
 
     Args:
         format_name: a key of `formats.MODEL_FILES`.
-        folder: existing.
+        folder: an existing folder.
         model: the classifier.
-        vocab_file: what it was trained with.
-        description: of it.
+        vocab_file: the vocabulary that it was trained with.
+        description: description of the model.
         quantize: one of `quantization.MODES`, or None for float32.
 
     Raises:
@@ -103,11 +103,10 @@ def write_id_format(
 
 
 def check_installed(format_name: str) -> None:
-    """Checks that the exporter of a format has what it needs.
+    """Checks that the packages for exporting a format are installed.
 
     Args:
         format_name: a key of `formats.MODEL_FILES`.
-        quantize: as for `write_id_format`.
 
     Raises:
         UserError: a package is missing.
@@ -134,7 +133,7 @@ def _write(
     ids = {
         name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
     }
-    with warnings.catch_warnings():  # what the converters tell each other
+    with warnings.catch_warnings():  # of the converters
         warnings.simplefilter("ignore")
         _Scores(model, task).export(
             path,
@@ -151,8 +150,8 @@ def _write_litert(
     task: Task,
     quantize: str | None,
 ) -> None:
-    # Keras would allow TensorFlow's own operations, too, and the file would
-    # then ask for a runtime that has them: better that the export fails.
+    # Keras would allow TensorFlow's own operations too, which need another
+    # runtime; without them the export fails instead.
     _write(
         path,
         model,
@@ -171,7 +170,7 @@ def _write_onnx(
 ) -> None:
     import onnx
 
-    # The first that has an operation for LayerNorm.
+    # The first opset that has an operation for LayerNorm.
     _write(path, _with_plain_erf(model), task, ONNX, opset_version=17)
     # tf2onnx leaves an operation that it does not know in the file.
     onnx.checker.check_model(path)

@@ -1,8 +1,8 @@
-"""The two places where neighbours decide what becomes of a character.
+"""The two rules in which a character's neighbours decide its replacement.
 
-A capital sigma becomes a final one or not, and marks are put in canonical
-order; which characters take part is worked out here from Python's own rules,
-`tokenization.in_graph` acts on it.
+A capital sigma is lower-cased to ς at the end of a word and else to σ ("ΟΔΟΣ"
+→ "οδος"), and marks are put in canonical order. The characters concerned are
+computed from Python's own rules; `in_graph` applies the rules.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class SigmaContext:
     """A capital sigma is final behind a cased letter and before none.
 
     Attributes:
-        passed_over: what is looked past, or gone by then; as boundaries.
-        cased: what counts as a cased letter; as boundaries.
+        passed_over: characters that are skipped or dropped; as boundaries.
+        cased: characters that count as cased letters; as boundaries.
     """
 
     passed_over: np.ndarray
@@ -38,15 +38,15 @@ class SigmaContext:
 
 @dataclasses.dataclass(frozen=True)
 class MarkContext:
-    """Marks behind one base are sorted by class, equal ones keep their order.
+    """Marks behind one base are sorted by class; equal ones keep their order.
 
-    Only for the marks that are kept (not Mn) and that the vocabulary has; in
-    a word with another one the order makes no difference.
+    Only for marks that are kept (not Mn) and are in the vocabulary; a word
+    with another kept mark is unknown in every order.
 
     Attributes:
         classes: {mark: canonical combining class}.
-        composites: {character: its decomposition}, if that has such marks.
-        passed_over: characters that are no base, as boundaries.
+        composites: {character: its decomposition} for those with such marks.
+        passed_over: characters that are no base; as boundaries.
     """
 
     classes: dict[str, int]
