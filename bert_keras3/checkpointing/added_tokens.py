@@ -133,10 +133,7 @@ def add_tokens(
             f"--add_tokens: the checkpoint has no {names.WORD_EMBEDDINGS}"
         )
     rows = checkpoint.arrays.shape(names.WORD_EMBEDDINGS)[0]
-    tokenizer = FullTokenizer.from_vocab(
-        {token: number for number, token in enumerate(vocabulary)},
-        checkpoint.do_lower_case,
-    )
+    tokenizer = _tokenizer(checkpoint)
     pieces, known, unreachable = _pieces_of_new(tokenizer, words)
     ids, added_vocabulary = _places(vocabulary, rows, list(pieces))
     unused = {w: n for w, n in ids.items() if n < len(vocabulary)}
@@ -172,13 +169,7 @@ def pieces_per_word(checkpoint: Checkpoint, text: Iterable[str]) -> float:
         checkpoint: its vocabulary is used.
         text: lines; words are separated by whitespace.
     """
-    tokenizer = FullTokenizer.from_vocab(
-        {
-            token: number
-            for number, token in enumerate(checkpoint.vocabulary or ())
-        },
-        checkpoint.do_lower_case,
-    )
+    tokenizer = _tokenizer(checkpoint)
     words = pieces = 0
     for line in text:
         words += len(line.split())
@@ -205,6 +196,11 @@ def report_saving(
         f"{text}: {old:.3f} pieces a word before, {new:.3f} now: "
         f"{old - new:.3f} saved ({(old - new) / max(old, 1e-9):.1%})"
     )
+
+
+def _tokenizer(checkpoint: Checkpoint) -> FullTokenizer:
+    ids = {token: id_ for id_, token in enumerate(checkpoint.vocabulary or ())}
+    return FullTokenizer.from_vocab(ids, checkpoint.do_lower_case)
 
 
 def _pieces_of_new(

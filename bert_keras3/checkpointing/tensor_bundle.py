@@ -29,7 +29,7 @@ from tensorflow.core.framework import tensor_shape_pb2, versions_pb2
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
 from bert_keras3.checkpointing.arrays import Arrays
-from bert_keras3.safekeeping.binary_encoding import masked, varint
+from bert_keras3.safekeeping.binary_encoding import masked_crc32c, varint
 
 # Constants of LevelDB's table format, in which the index is written.
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -220,7 +220,7 @@ def write(prefix: pathlib.Path, arrays: Arrays) -> None:
                 shape=_shape(arrays.shape(name)),
                 offset=offset,
                 size=array.nbytes,
-                crc32c=masked(_checksum(raw)),
+                crc32c=masked_crc32c(_checksum(raw)),
             )
             records.append((name.encode(), entry.SerializeToString()))
     pathlib.Path(f"{prefix}.index").write_bytes(_table(records))
@@ -247,7 +247,7 @@ def _add_block(table: bytearray, block: bytes) -> bytes:
     handle = varint(len(table)) + varint(len(block))
     table += block + _UNCOMPRESSED
     checksum = google_crc32c.value(block + _UNCOMPRESSED)
-    table += struct.pack("<I", masked(checksum))
+    table += struct.pack("<I", masked_crc32c(checksum))
     return handle
 
 

@@ -120,25 +120,8 @@ def matching_columns(
         }
         how = "the name in the training file"
     else:
-        kept = [
-            index
-            for index in range(len(trained.names))
-            if want_label or index not in trained.label
-        ]
-        width = len(dialect.columns)
-        if width == len(trained.names):
-            kept = list(range(width))
-        if width != len(kept):
-            raise UserError(
-                f"{path} has {width} columns ({', '.join(dialect.columns)}) "
-                f"where the training file had {len(trained.names)} "
-                f"({', '.join(trained.names)}), and no names to tell which is "
-                "which; put the training file's names into its first row."
-            )
-        places = dict.fromkeys(range(len(trained.names)))
-        places.update({old: new for new, old in enumerate(kept)})
+        places = _same_places(trained, dialect, path, want_label)
         how = "the place in the training file"
-
     needed = [trained.text]
     if trained.text_pair is not None:
         needed.append(trained.text_pair)
@@ -164,6 +147,33 @@ def matching_columns(
         for role, old in roles.items()
     }
     return columns_of(found, dict.fromkeys(found, how), dialect)
+
+
+def _same_places(
+    trained: Columns,
+    dialect: Dialect,
+    path: str | os.PathLike[str],
+    want_label: bool,
+) -> dict[int, int | None]:
+    """Returns {column of the training file: column of another} by number."""
+    kept = [
+        index
+        for index in range(len(trained.names))
+        if want_label or index not in trained.label
+    ]
+    width = len(dialect.columns)
+    if width == len(trained.names):
+        kept = list(range(width))
+    if width != len(kept):
+        raise UserError(
+            f"{path} has {width} columns ({', '.join(dialect.columns)}) "
+            f"where the training file had {len(trained.names)} "
+            f"({', '.join(trained.names)}), and no names to tell which is "
+            "which; put the training file's names into its first row."
+        )
+    places: dict[int, int | None] = dict.fromkeys(range(len(trained.names)))
+    places.update({old: new for new, old in enumerate(kept)})
+    return places
 
 
 def _as_tuple(index: int | None) -> tuple[int, ...]:

@@ -10,12 +10,13 @@ quotes are part of the text, or that there is only one column.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bert_keras3.inputs import examples
@@ -102,13 +103,7 @@ def sniff(
     )
     decided.append(Decision("quoting", quoting, how_quoting))
 
-    lines = decoded_lines(path, encoding)
-    whole_rows = _whole_rows(lines, delimiter, quoting)
-    table = list(itertools.islice(whole_rows, _HEAD_LINES))
-    if not table:
-        # Already the first row is malformed: `rows` raises the error.
-        dialect = Dialect(delimiter, quoting, encoding, False, ("column 1",))
-        table = [row.cells for row in rows(path, dialect)]
+    table = _first_rows(path, encoding, delimiter, quoting)
     how_header = "as given"
     if header is None:
         header, how_header = _find_header(table)
@@ -176,16 +171,22 @@ def _head(path: pathlib.Path, encoding: str) -> list[str]:
     return head
 
 
-def _whole_rows(
-    lines: Iterable[str], delimiter: str, quoting: str
-) -> Iterator[list[str]]:
-    """The rows up to the first that is incomplete or malformed."""
-    try:
-        for cells in reader(lines, delimiter, quoting):
+def _first_rows(
+    path: pathlib.Path, encoding: str, delimiter: str, quoting: str
+) -> list[list[str]]:
+    """Returns the first rows, up to one that is incomplete or malformed."""
+    table: list[list[str]] = []
+    with contextlib.suppress(csv.Error):
+        for cells in reader(decoded_lines(path, encoding), delimiter, quoting):
             if not is_blank(cells):
-                yield cells
-    except csv.Error:
-        return
+                table.append(cells)
+            if len(table) == _HEAD_LINES:
+                break
+    if not table:
+        # Already the first row is malformed: `rows` raises the error.
+        dialect = Dialect(delimiter, quoting, encoding, False, ("column 1",))
+        table = [row.cells for row in rows(path, dialect)]
+    return table
 
 
 class _Fit(NamedTuple):

@@ -221,11 +221,8 @@ class BenchmarkFile:
 
     @property
     def _split(self) -> Split:
-        return {
-            "train": self.benchmark.train,
-            "dev": self.benchmark.dev,
-            "test": self.benchmark.test,
-        }[self.split]
+        split: Split = getattr(self.benchmark, self.split)
+        return split
 
     def _check_width(self, path: pathlib.Path, width: int) -> None:
         split = self._split

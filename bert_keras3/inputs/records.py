@@ -27,7 +27,7 @@ from typing import IO, Any
 import google_crc32c
 import numpy as np
 
-from bert_keras3.safekeeping.binary_encoding import masked, varint
+from bert_keras3.safekeeping.binary_encoding import masked_crc32c, varint
 from bert_keras3.safekeeping.errors import UserError
 
 INPUT_IDS = "input_ids"
@@ -383,7 +383,7 @@ def _unpack(path: str, file: IO[bytes], skip_corrupt: bool) -> bool:
 
 def _checksum(data: bytes) -> int:
     """Returns the CRC-32C of `data`, rotated and shifted as TFRecord does."""
-    return masked(google_crc32c.value(data))
+    return masked_crc32c(google_crc32c.value(data))
 
 
 def _frame(record: bytes) -> bytes:

@@ -100,10 +100,10 @@ def beyond_the_original(settings: Settings) -> list[str]:
         f"--entity_list={settings.words.entity_list}": bool(
             settings.words.entity_list
         ),
+        f"--vocab_file={settings.vocab_file}": is_sentence_pieces(
+            settings.vocab_file
+        ),
     }
-    used[f"--vocab_file={settings.vocab_file}"] = is_sentence_pieces(
-        settings.vocab_file
-    )
     used |= {
         f"--input_file={path}": True
         for path in settings.input_files

@@ -105,7 +105,7 @@ class Corpus:
             for name in ("tokens", "sentences", "documents")
         ]
         self._tokens, *files = self._files
-        self.offsets, self._documents = map(_NumbersOnDisk, files)
+        self.offsets, self._documents = map(_IntegersOnDisk, files)
 
     def __enter__(self) -> Corpus:
         return self
@@ -142,7 +142,7 @@ class Corpus:
         )
 
 
-class _NumbersOnDisk:
+class _IntegersOnDisk:
     """A long sequence of integers, of which a few pages are in memory.
 
     A memory-mapped file would be simpler, but its pages stay in memory as

@@ -33,10 +33,10 @@ from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 
 MASK = "[MASK]"
-# Of the tokens chosen, 80 % become [MASK]; of the others one half is kept and
-# one half becomes a random entry of the vocabulary: 80/10/10.
-MASKED = 0.8
-KEPT_OF_REST = 0.5
+# A chosen token becomes [MASK]; if not, it is kept; if not, it becomes a random
+# entry of the vocabulary: 80/10/10.
+MASK_PROBABILITY = 0.8
+KEEP_PROBABILITY = 0.5
 
 # Purposes of an instance's random streams.
 _UNITS, _PRIORITIES, _REPLACEMENTS = range(3)
@@ -321,7 +321,7 @@ def _replacements(
     masked, kept, entry = np.split(draws, 3, axis=1)
     random_ids = vocabulary.ids[(entry * len(vocabulary.ids)).astype(np.int64)]
     return np.where(
-        masked < MASKED,
+        masked < MASK_PROBABILITY,
         vocabulary.mask_id,
-        np.where(kept < KEPT_OF_REST, labels, random_ids),
+        np.where(kept < KEEP_PROBABILITY, labels, random_ids),
     )

@@ -29,13 +29,13 @@ from bert_keras3.inputs import records
 from bert_keras3.pretraining_data import instances, segments
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import (
-    KEPT_OF_REST,
-    MASKED,
+    KEEP_PROBABILITY,
+    MASK_PROBABILITY,
     Masked,
     Vocabulary,
     number_to_predict,
 )
-from bert_keras3.pretraining_data.segments import Numbers, Segments
+from bert_keras3.pretraining_data.segments import Integers, Segments
 from bert_keras3.pretraining_data.settings import Settings
 from bert_keras3.pretraining_data.words import WORD
 from bert_keras3.pretraining_data.workers import Progress, Report
@@ -100,7 +100,7 @@ class _ShuffledDocuments:
         return self.corpus.num_documents
 
     @property
-    def offsets(self) -> Numbers:
+    def offsets(self) -> Integers:
         return self.corpus.offsets
 
     def bounds(self, document: int) -> tuple[int, int]:
@@ -186,9 +186,9 @@ class DrawnInstances:
 
     def _replacement(self, rng: random.Random) -> int:
         """Draws the id that replaces a token; `_KEPT` if it is kept."""
-        if rng.random() < MASKED:
+        if rng.random() < MASK_PROBABILITY:
             return self._vocabulary.mask_id
-        if rng.random() < KEPT_OF_REST:
+        if rng.random() < KEEP_PROBABILITY:
             return _KEPT
         return self._ids[rng.randint(0, len(self._ids) - 1)]
 

@@ -45,7 +45,7 @@ class Segments(NamedTuple):
     label: int
 
 
-class Numbers(Protocol):
+class Integers(Protocol):
     """A sequence of integers that may be too long for memory."""
 
     def __len__(self) -> int: ...
@@ -62,7 +62,7 @@ class Sentences(Protocol):
         ...
 
     @property
-    def offsets(self) -> Numbers:
+    def offsets(self) -> Integers:
         """Sentence i is the tokens from offsets[i] to offsets[i + 1].
 
         The sentences of a document follow one another.
@@ -243,7 +243,7 @@ def _target_length(
 
 
 def _is_full(
-    offsets: Numbers, start: int, current: int, last: int, target: int
+    offsets: Integers, start: int, current: int, last: int, target: int
 ) -> bool:
     """Whether the sentences from `start` to `current` fill an instance."""
     return (

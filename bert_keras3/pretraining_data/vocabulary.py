@@ -23,8 +23,6 @@ from tokenization import BasicTokenizer, WordpieceTokenizer, load_vocab
 from tokenization.tokenizers import MAX_CHARS_PER_WORD
 from tokenization.vocab import CONTINUATION, UNKNOWN
 
-SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
-
 _RANGE_SIZE = 8 << 20
 # Words that the trainer gets in one string.
 _WORDS_AT_ONCE = 1000

@@ -105,7 +105,7 @@ class Processes:
                 self._number,
                 # Forking a process that has threads can hang it.
                 multiprocessing.get_context("spawn"),
-                initializer=_leave_interruptions_to_the_parent,
+                initializer=_ignore_interrupts,
             )
         futures = [self._pool.submit(function, task) for task in tasks]
         try:
@@ -122,7 +122,8 @@ class Processes:
                 future.cancel()
 
 
-def _leave_interruptions_to_the_parent() -> None:
+def _ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

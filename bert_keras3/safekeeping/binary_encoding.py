@@ -19,7 +19,7 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def masked(checksum: int) -> int:
+def masked_crc32c(checksum: int) -> int:
     """Rotates and shifts a CRC-32C, as LevelDB and TFRecord store it.
 
     The CRC of data that holds its own CRC would be the same for any data.

@@ -305,12 +305,12 @@ def test_architecture_follows_from_the_heads(config: BertConfig) -> None:
         arrays = in_memory(random_arrays(config, *HEADS[heads]))
         checkpoint = Checkpoint(arrays, config)
         assert checkpoint.architecture == architecture
-    told = BertConfig.from_dict(
+    stated = BertConfig.from_dict(
         {
             **config.to_dict(),
             "architectures": ["AlbertForTokenClassification"],
         }
     )
     arrays = in_memory(random_arrays(config, *HEADS["labels"]))
-    checkpoint = dataclasses.replace(checkpoint, arrays=arrays, config=told)
+    checkpoint = dataclasses.replace(checkpoint, arrays=arrays, config=stated)
     assert checkpoint.architecture == "AlbertForTokenClassification"

@@ -152,7 +152,7 @@ def test_optimiser_is_left_behind_or_kept(
         convert(start, tmp_path / "hf", Settings("keras", with_optimizer=True))
 
 
-def test_weights_without_a_name_there_are_told(
+def test_weights_without_a_name_there_are_reported(
     source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     start = source(adapter=np.ones(2, np.float32))
@@ -261,7 +261,7 @@ def test_what_exists_is_not_overwritten(
 
 
 @pytest.mark.parametrize(
-    ("name", "format_", "told"),
+    ("name", "format_", "reported"),
     [
         ("model.h5", "keras", r"out, or end it in \.keras or \.weights\.h5$"),
         ("model.safetensors", "huggingface", "writes a folder; leave its"),
@@ -273,9 +273,9 @@ def test_a_folder_is_not_called_like_a_file(
     tmp_path: pathlib.Path,
     name: str,
     format_: str,
-    told: str,
+    reported: str,
 ) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=reported):
         convert(source(), tmp_path / name, Settings(format_))
     assert not (tmp_path / name).exists()
 

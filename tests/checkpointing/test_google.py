@@ -159,7 +159,7 @@ def test_forged_records(
         tensor_bundle.parse(forged(index, old, new))
 
 
-def test_any_damage_is_told(google_folder: Writer) -> None:
+def test_any_damage_is_reported(google_folder: Writer) -> None:
     index = (google_folder(ARRAYS) / "bert_model.ckpt.index").read_bytes()
     rng = np.random.default_rng(0)
     for _ in range(300):

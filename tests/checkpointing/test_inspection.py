@@ -1,4 +1,4 @@
-"""What a checkpoint is, told from names and shapes."""
+"""Descriptions of checkpoints from names and shapes."""
 
 from __future__ import annotations
 

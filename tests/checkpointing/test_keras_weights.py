@@ -37,7 +37,7 @@ def test_names_are_the_paths_of_the_weights(
         np.testing.assert_array_equal(arrays[variable.path], variable.numpy())
 
 
-def test_optimiser_is_told_apart(
+def test_optimiser_is_kept_apart(
     tmp_path: pathlib.Path, config: BertConfig
 ) -> None:
     model = BertModel(config)
@@ -103,7 +103,7 @@ def test_a_ring_of_groups(saved: pathlib.Path) -> None:
         checkpointing.read(saved)
 
 
-def test_what_would_crash_the_library_is_told(saved: pathlib.Path) -> None:
+def test_what_would_crash_the_library_is_reported(saved: pathlib.Path) -> None:
     content = saved.read_bytes()
     rng = np.random.default_rng(3)
     for _ in range(5):

@@ -31,7 +31,7 @@ def test_everything_is_there(
         )
 
 
-def test_what_is_left_over_is_told(
+def test_what_is_left_over_is_reported(
     model: BertModel,
     encoder_arrays: Arrays,
     head_arrays: Arrays,
@@ -98,8 +98,10 @@ def test_wrong_shapes_name_both_and_the_field(
 
 
 def test_of_a_wrong_shape_only_the_axis_that_differs_is_named() -> None:
-    told = str(Mismatch("bert/embeddings/word_embeddings", (9, 8), (9, 16)))
-    assert told.endswith("[9, 16] in the model (hidden_size or embedding_size)")
+    reported = str(Mismatch("bert/embeddings/word_embeddings", (9, 8), (9, 16)))
+    assert reported.endswith(
+        "[9, 16] in the model (hidden_size or embedding_size)"
+    )
 
 
 def test_another_number_of_labels() -> None:

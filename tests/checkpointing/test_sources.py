@@ -26,7 +26,7 @@ CONTENT = bytes(range(256)) * 1600
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one file, in parts if asked, and breaks off when told to."""
+    """Serves one file, in ranges, and breaks off connections on demand."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

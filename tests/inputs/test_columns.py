@@ -87,7 +87,7 @@ def test_published_files(shared: pathlib.Path) -> None:
     assert set(labels) == {"contradiction", "entailment", "neutral"}
 
 
-def test_two_texts_without_names_need_to_be_told(
+def test_two_texts_without_names_need_flags(
     untidy: Callable[[str], pathlib.Path],
 ) -> None:
     path = untidy("similarity.csv")
@@ -172,7 +172,7 @@ def test_a_given_text_looks_for_no_pair(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "choices", "told"),
+    ("content", "choices", "reported"),
     [
         (
             "ticket_id,channel,text\n1,web,hi\n2,web,ho\n3,chat,he\n4,chat,o\n",
@@ -217,10 +217,10 @@ def test_a_given_text_looks_for_no_pair(write: Write) -> None:
     ],
 )
 def test_what_cannot_be_found_is_asked_for(
-    write: Write, content: str, choices: dict[str, str], told: str
+    write: Write, content: str, choices: dict[str, str], reported: str
 ) -> None:
     path = write(content)
-    assert message(path, **choices).startswith(f"{path}: {told}")
+    assert message(path, **choices).startswith(f"{path}: {reported}")
 
 
 def test_examples_carry_ids_labels_and_lines(write: Write) -> None:
@@ -246,7 +246,7 @@ def test_examples_without_ids_are_numbered(write: Write) -> None:
     ]
 
 
-def test_an_empty_label_is_told_with_its_line(write: Write) -> None:
+def test_an_empty_label_is_reported_with_its_line(write: Write) -> None:
     path = write('text,label\n"two\nlines",1\ngood, \n')
     assert message(path) == (
         f"{path}, line 4: the label (column 'label') is empty; fill it in or "
@@ -329,7 +329,7 @@ def test_columns_are_found_again_by_number(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "want_label", "told"),
+    ("content", "want_label", "reported"),
     [
         ("id,label,text\n1,0,x\n", True, "has no column 'body', which the"),
         ("id,body\n1,x\n", True, "has no column 'label', which the training"),
@@ -337,12 +337,12 @@ def test_columns_are_found_again_by_number(write: Write) -> None:
     ],
 )
 def test_columns_that_are_missing_later(
-    write: Write, content: str, want_label: bool, told: str
+    write: Write, content: str, want_label: bool, reported: str
 ) -> None:
     path = write(content)
     with pytest.raises(UserError) as caught:
         LabelledFile.open_like(path, TRAINED, want_label=want_label)
-    assert str(caught.value).startswith(f"{path} {told}")
+    assert str(caught.value).startswith(f"{path} {reported}")
 
 
 def test_a_file_to_predict_needs_no_label(write: Write) -> None:

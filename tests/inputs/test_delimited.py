@@ -331,7 +331,7 @@ def test_a_given_encoding_still_drops_the_mark(write: Write) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 4, 7, 1 << 20])
-def test_an_undecodable_byte_is_told_with_its_place(
+def test_an_undecodable_byte_is_reported_with_its_place(
     write: Write, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     monkeypatch.setattr(encodings, "_BLOCK", block)
@@ -483,7 +483,7 @@ def test_columns_without_a_name_get_a_number(write: Write) -> None:
     assert sniff(write(",text\n0,yes\n")).columns == ("column 1", "text")
 
 
-def test_what_was_decided_is_told(write: Write) -> None:
+def test_what_was_decided_is_reported(write: Write) -> None:
     decisions = sniff(write("text,label\n好,1\n"), quoting="none").decisions
     assert [(what, value) for what, value, _ in decisions] == [
         ("encoding", "utf-8"),
@@ -559,7 +559,7 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "is empty"),
         (b"\n \n\r\n", "is empty"),
@@ -571,9 +571,11 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "is a web page, not text"),
     ],
 )
-def test_files_without_rows(write: Write, content: bytes, told: str) -> None:
+def test_files_without_rows(
+    write: Write, content: bytes, reported: str
+) -> None:
     path = write(content)
-    assert message(path).startswith(f"{path} {told}")
+    assert message(path).startswith(f"{path} {reported}")
 
 
 def test_files_that_are_none(tmp_path: pathlib.Path) -> None:
@@ -612,7 +614,7 @@ def test_json_lines(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         ('{"a": 1}\n{"a": }\n', "line 2, column 7: Expecting value"),
         ('{"a": 1}\n[1]\n', "line 2: each line must be one JSON object"),
@@ -620,8 +622,8 @@ def test_json_lines(write: Write) -> None:
         ("{}\n", " is empty: it holds no record"),
     ],
 )
-def test_broken_json_lines(write: Write, content: str, told: str) -> None:
-    assert told in message(write(content, "a.json"))
+def test_broken_json_lines(write: Write, content: str, reported: str) -> None:
+    assert reported in message(write(content, "a.json"))
 
 
 def test_a_sample_spans_the_file(write: Write) -> None:

@@ -155,7 +155,7 @@ def test_no_text(tmp_path: pathlib.Path, texts: list[str]) -> None:
         make(tmp_path, texts)
 
 
-def test_numbers_on_disk(
+def test_integers_on_disk(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "_PAGE", 4)
@@ -163,7 +163,7 @@ def test_numbers_on_disk(
     path = tmp_path / "numbers"
     np.arange(0, 70, 7).tofile(path)
     with io.FileIO(path) as file:
-        numbers = corpus._NumbersOnDisk(file)
+        numbers = corpus._IntegersOnDisk(file)
         assert len(numbers) == 10
         found = [numbers[index] for index in (9, 0, 5, 3, 8)]
         assert found == [63, 0, 35, 21, 56]

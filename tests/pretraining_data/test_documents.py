@@ -91,7 +91,7 @@ def test_every_encoding_gives_the_same_lines(
 
 
 @pytest.mark.parametrize(
-    ("encoding", "told"),
+    ("encoding", "reported"),
     [
         ("utf-8", None),
         ("utf-8-sig", None),
@@ -100,8 +100,8 @@ def test_every_encoding_gives_the_same_lines(
         ("cp950", "cp950 (not UTF-8 (byte 0); guessed, so look at the text)"),
     ],
 )
-def test_an_encoding_is_found_out_and_told(
-    tmp_path: pathlib.Path, encoding: str, told: str | None
+def test_an_encoding_is_detected_and_reported(
+    tmp_path: pathlib.Path, encoding: str, reported: str | None
 ) -> None:
     text = "這是一個測試文章\n" if encoding == "cp950" else "今天天气很好\n"
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
@@ -112,11 +112,11 @@ def test_an_encoding_is_found_out_and_told(
     assert {found.text for found in documents.read(ranges[0]) if found} == {
         text.strip()
     }
-    if told is None:
+    if reported is None:
         assert not lines
     else:
         (line,) = lines
-        assert line.startswith(f"{paths[0]}: {told}")
+        assert line.startswith(f"{paths[0]}: {reported}")
         assert line.endswith(
             f"it begins {text.strip()!r}; 1 more files alike. "
             "--encoding names another."

@@ -99,8 +99,8 @@ def test_equal_text_gives_equal_records_whatever_its_encoding(
         pathlib.Path(output).unlink()
         prepare(text, random_streams=streams, encoding=given)
         assert pathlib.Path(output).read_bytes() == expected
-        told = [line for line in warnings if f"{path}: " in line]
-        assert len(told) == (given is None)
+        reported = [line for line in warnings if f"{path}: " in line]
+        assert len(reported) == (given is None)
 
 
 def outputs(settings: Settings) -> list[bytes]:

@@ -55,7 +55,7 @@ def test_special_unused_characters_pieces(text: pathlib.Path) -> None:
     settings = VocabularySettings(vocab_size=45, num_unused=3)
     entries = vocabulary.learn(count(text), settings)
     assert entries[:8] == [
-        *vocabulary.SPECIAL_TOKENS,
+        *VocabularySettings().special_tokens,
         "[unused0]",
         "[unused1]",
         "[unused2]",

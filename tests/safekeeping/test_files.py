@@ -63,7 +63,7 @@ def test_an_interruption_leaves_the_old_file(old: pathlib.Path) -> None:
 def test_a_full_disk_at_the_last_moment_leaves_the_old_file(
     old: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is written late is told late: by fsync."""
+    """What is written late is reported late: by fsync."""
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -143,7 +143,7 @@ def test_a_folder_is_one_process_s_own_until_it_is_done(
 
 
 @pytest.mark.parametrize("name", ["a.txt", "vocab", ".hidden.txt", "a.b.ckpt"])
-def test_a_temporary_name_is_told_as_what_it_stands_for(
+def test_a_temporary_name_is_shown_as_the_final_one(
     tmp_path: pathlib.Path, name: str
 ) -> None:
     target = tmp_path / name

@@ -69,7 +69,7 @@ def make_run(
     )
     keras.utils.set_random_seed(seed)
     model = BertWithHeads(config, ["labels"], labels)
-    # So that the labels are told apart.
+    # So that the labels differ.
     model.classifier.output_weights.assign(
         np.random.default_rng(seed).normal(size=(len(labels), hidden_size))
     )
