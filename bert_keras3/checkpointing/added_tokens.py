@@ -29,7 +29,7 @@ _BY_TOKEN = (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Added:
+class AddedWords:
     """Which words were added, and which were not.
 
     Attributes:
@@ -100,7 +100,7 @@ def read_words(path: pathlib.Path) -> list[str]:
 
 def add_tokens(
     checkpoint: Checkpoint, words: Iterable[str]
-) -> tuple[Checkpoint, Added]:
+) -> tuple[Checkpoint, AddedWords]:
     """Adds words to the vocabulary and to the word embedding table.
 
     Args:
@@ -138,7 +138,7 @@ def add_tokens(
     ids, added_vocabulary = _places(vocabulary, rows, list(pieces))
     unused = {w: n for w, n in ids.items() if n < len(vocabulary)}
     spare = {w: n for w, n in ids.items() if len(vocabulary) <= n < rows}
-    added = Added(
+    added = AddedWords(
         into_unused=unused,
         into_spare=spare,
         appended={w: n for w, n in ids.items() if n >= rows},

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from bert_keras3.checkpointing import added_tokens, loading, names
-from bert_keras3.checkpointing.added_tokens import Added
+from bert_keras3.checkpointing.added_tokens import AddedWords
 from bert_keras3.checkpointing.architectures import ARCHITECTURES
 from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.checkpointing.checkpoint import (
@@ -82,7 +82,7 @@ class Outcome:
     result: Checkpoint
     bytes_dropped: int
     left_out: tuple[str, ...]
-    added: Added | None
+    added: AddedWords | None
     difference: float | None
 
 

@@ -24,7 +24,7 @@ _MOST_DATASETS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ArrayPlace:
     """Where one array lies in the file, contiguous and uncompressed.
 
     Attributes:
@@ -54,7 +54,7 @@ class Layer:
 
     path: str
     name: str
-    variables: tuple[Place, ...]
+    variables: tuple[ArrayPlace, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Layout:
     """
 
     layers: tuple[Layer, ...]
-    root: Mapping[str, Place]
+    root: Mapping[str, ArrayPlace]
 
 
 def layout(path: pathlib.Path) -> Layout:
@@ -109,12 +109,12 @@ def layout(path: pathlib.Path) -> Layout:
     return Layout(layers, root)
 
 
-def _place(values: list[Any]) -> Place:
+def _place(values: list[Any]) -> ArrayPlace:
     path, shape, dtype, offset, size = values
-    return Place(path, tuple(shape), dtype, offset, size)
+    return ArrayPlace(path, tuple(shape), dtype, offset, size)
 
 
-def _check(places: list[Place], size: int) -> None:
+def _check(places: list[ArrayPlace], size: int) -> None:
     for place in places:
         if place.offset < 0 or place.offset + place.size > size:
             raise ValueError(

@@ -326,25 +326,25 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
         checkpoint: what to write; a BERT or an ALBERT.
 
     Raises:
-        UserError: a part of the encoder has no name there.
+        UserError: a part of the encoder has no name in Hugging Face.
     """
     # Bare encoders are saved without the prefix of the models around them.
     bare = checkpoint.architecture in ("BertModel", "AlbertModel")
     tensors = {}
     for name, entry in _with_mapping(checkpoint).items():
-        there = names.to_huggingface(name, checkpoint.family)
-        if there is None and name.startswith("bert/encoder/"):
+        translated = names.to_huggingface(name, checkpoint.family)
+        if translated is None and name.startswith("bert/encoder/"):
             raise UserError(
                 f"--format=huggingface: {name} has no place in Hugging Face's "
                 f"{checkpoint.architecture}; write google or keras"
             )
-        if there is None:
+        if translated is None:
             continue
         if names.is_transposed(name):
             entry = _transposed(entry)
         if bare:
-            there = there.removeprefix(f"{checkpoint.family}.")
-        tensors[there] = entry
+            translated = translated.removeprefix(f"{checkpoint.family}.")
+        tensors[translated] = entry
     safetensors_file.write(folder / SINGLE_FILE, tensors)
     _write_json(folder / "config.json", to_json_values(checkpoint))
     if checkpoint.vocabulary is not None:

@@ -46,7 +46,7 @@ _SIZES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class TaskFit:
     """Which weights a task needs and a checkpoint has.
 
     Attributes:
@@ -94,7 +94,7 @@ class Inspection:
     slot_parameters: int
     vocabulary: int | None
     config: Mapping[str, Any] | None
-    fits: tuple[Fit, ...]
+    fits: tuple[TaskFit, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _about_vocabulary(rows: int | None, lines: int | None) -> list[str]:
 
 def _fit(
     task: str, arrays: Arrays, sizes: Mapping[str, int], family: str
-) -> Fit:
+) -> TaskFit:
     """Compares the weights with those that a task needs.
 
     Of families that are not modelled only the heads are compared.
@@ -224,14 +224,14 @@ def _fit(
         expected = _expected(arrays, sizes, heads)
     if expected:
         report = compare(expected, arrays, task)
-        return Fit(
+        return TaskFit(
             task,
             report.missing,
             report.unused,
             tuple(str(mismatch) for mismatch in report.wrong_shape),
         )
     there = names.heads_in(arrays)
-    return Fit(
+    return TaskFit(
         task,
         tuple(f"{names.HEADS[h]}…" for h in heads if h not in there),
         tuple(f"{names.HEADS[h]}…" for h in there if h not in heads),

@@ -30,7 +30,7 @@ import numpy as np
 from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint
-from bert_keras3.checkpointing.hdf5_layout import Layout, Place, layout
+from bert_keras3.checkpointing.hdf5_layout import ArrayPlace, Layout, layout
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import is_full_disk, naming
 from modeling.bert import BertModel
@@ -117,7 +117,7 @@ def read(path: pathlib.Path) -> Arrays:
             np.dtype(place.dtype),
             functools.partial(opened.read, place),
         )
-        for name, place in named(opened.layout)
+        for name, place in named_places(opened.layout)
         if name not in absent
     }
     return Arrays(entries)
@@ -204,7 +204,7 @@ class _Opened:
                 ) from error
             weakref.finalize(self, stack.pop_all().close)
 
-    def read(self, place: Place) -> Array:
+    def read(self, place: ArrayPlace) -> Array:
         """Reads one array."""
         array = np.empty(place.shape, place.dtype)
         self._file.seek(place.offset)
@@ -243,7 +243,7 @@ def _member(
     return info
 
 
-def named(found: Layout) -> Iterator[tuple[str, Place]]:
+def named_places(found: Layout) -> Iterator[tuple[str, ArrayPlace]]:
     """Yields every variable with Google's name, or else its path."""
     names = {layer.path: layer.name for layer in found.layers}
     for layer in found.layers:
@@ -364,7 +364,7 @@ def _fill(path: pathlib.Path, checkpoint: Checkpoint) -> None:
     shapes = names.shapes(
         config, (*checkpoint.heads, "pooler"), checkpoint.num_labels
     )
-    places = {name: place.path for name, place in named(layout(path))}
+    places = {name: place.path for name, place in named_places(layout(path))}
     absent = [name for name in shapes if name not in checkpoint.arrays]
     rng = np.random.default_rng(0)
     with h5py.File(path, "a") as file:

@@ -75,25 +75,27 @@ def _output(
 _D, _I, _E = "hidden_size", "intermediate_size", "embedding_size"
 
 
-def _embeddings(there: str) -> tuple[Weight, ...]:
+def _embeddings(huggingface: str) -> tuple[Weight, ...]:
     return (
         Weight(
             WORD_EMBEDDINGS,
-            f"{there}.embeddings.word_embeddings.weight",
+            f"{huggingface}.embeddings.word_embeddings.weight",
             ("vocab_size", _E),
         ),
         Weight(
             "bert/embeddings/token_type_embeddings",
-            f"{there}.embeddings.token_type_embeddings.weight",
+            f"{huggingface}.embeddings.token_type_embeddings.weight",
             ("type_vocab_size", _E),
         ),
         Weight(
             "bert/embeddings/position_embeddings",
-            f"{there}.embeddings.position_embeddings.weight",
+            f"{huggingface}.embeddings.position_embeddings.weight",
             ("max_position_embeddings", _E),
         ),
         *_norm(
-            "bert/embeddings/LayerNorm", f"{there}.embeddings.LayerNorm", _E
+            "bert/embeddings/LayerNorm",
+            f"{huggingface}.embeddings.LayerNorm",
+            _E,
         ),
     )
 

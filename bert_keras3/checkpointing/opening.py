@@ -124,7 +124,7 @@ def _as_file(path: pathlib.Path) -> tuple[str, pathlib.Path] | None:
 def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
     found = _checkpoints_in(folder)
     if not found:
-        # Google's archives have a folder with the files inside.
+        # Google's archives have a folder inside, with the files in it.
         found = [
             one
             for inner in sorted(folder.iterdir())

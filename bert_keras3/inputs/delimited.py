@@ -43,7 +43,7 @@ backslash; `none`: a quote is an ordinary character.
 # A noncharacter, the delimiter for the csv module in a file of one column.
 _NO_DELIMITER = "\uffff"
 
-# A longer cell is a quote that nobody closed, not a text.
+# A longer cell is an unclosed quote, not a text.
 _LONGEST_CELL = 1 << 24
 
 

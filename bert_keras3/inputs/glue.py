@@ -15,8 +15,6 @@ from bert_keras3.inputs import delimited, dialect_search
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.safekeeping.errors import UserError
 
-SPLITS = ("train", "dev", "test")
-
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -158,7 +156,7 @@ class BenchmarkFile:
 
     Attributes:
         benchmark: a row of `BENCHMARKS`.
-        split: one of `SPLITS`.
+        split: "train", "dev" or "test".
         data_dir: the folder that holds the benchmark's files.
     """
 
@@ -256,7 +254,7 @@ def open_split(
 
     Args:
         benchmark: a row of `BENCHMARKS`.
-        split: one of `SPLITS`.
+        split: "train", "dev" or "test".
         data_dir: the folder that holds the benchmark's files.
 
     Returns:

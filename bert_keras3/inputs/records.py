@@ -96,9 +96,6 @@ def _input_columns(max_seq_length: int) -> dict[str, Column]:
     }
 
 
-# Arrays as serialised examples.
-
-
 def encode_examples(columns: Mapping[str, np.ndarray]) -> Iterator[bytes]:
     """Yields each row of the columns as a serialised `tf.train.Example`.
 
@@ -178,9 +175,6 @@ def _varints(array: np.ndarray) -> tuple[bytes, list[int]]:
             septets[..., place] |= more.view(np.uint8) << 7
     sizes = used.sum(axis=(1, 2))
     return septets[used].tobytes(), [0, *np.cumsum(sizes).tolist()]
-
-
-# Files.
 
 
 @contextlib.contextmanager
@@ -342,7 +336,7 @@ def open_records(
 
 
 def _map(path: str, skip_corrupt: bool) -> tuple[np.ndarray, bool]:
-    """Returns a file's bytes, unpacked, and whether these are all."""
+    """Returns a file's bytes, unpacked, and whether they are complete."""
     with contextlib.ExitStack() as stack:
         file: IO[bytes] = stack.enter_context(open(path, "rb"))
         whole = True
@@ -356,15 +350,15 @@ def _map(path: str, skip_corrupt: bool) -> tuple[np.ndarray, bool]:
 
 
 def _is_gzip(head: bytes) -> bool:
-    # A plain record of that very length would begin so, too, and have a
-    # header that agrees.
+    # An uncompressed record of that very length begins with these bytes too,
+    # but its header has a correct checksum.
     return head.startswith(_GZIP_MAGIC) and (
         _length_at(memoryview(head), 0) is None
     )
 
 
 def _unpack(path: str, file: IO[bytes], skip_corrupt: bool) -> bool:
-    """Unpacks what can be; returns whether that was all of it."""
+    """Unpacks as much as possible; returns whether that was all."""
     with gzip.open(path) as packed:
         try:
             while block := packed.read1(1 << 20):
@@ -376,9 +370,6 @@ def _unpack(path: str, file: IO[bytes], skip_corrupt: bool) -> bool:
                 ) from error
             return False
     return True
-
-
-# How records lie in a file.
 
 
 def _checksum(data: bytes) -> int:
@@ -414,8 +405,8 @@ def _scan(data: np.ndarray) -> Iterator[tuple[int, int] | _Damage]:
         data: uint8 [bytes of the file].
 
     Yields:
-        (offset, length) of each record's data, in bytes; `_Damage` for what
-        is none. The search goes on behind it.
+        (offset, length) of each record's data, in bytes; `_Damage` for bytes
+        that are no record, after which the search continues.
     """
     view = memoryview(data)  # type: ignore[arg-type]
     position = 0

@@ -83,7 +83,7 @@ def shard_paths(output_file: str, num_shards: int) -> tuple[str, ...]:
 
 
 def beyond_the_original(settings: Settings) -> list[str]:
-    """Returns the flags that choose what the original does not have."""
+    """Returns the flags with values that the original does not have."""
     used = {
         f"--masking={settings.masking.strategy}": (
             settings.masking.strategy not in original_order.STRATEGIES
@@ -115,8 +115,8 @@ def beyond_the_original(settings: Settings) -> list[str]:
 def resolve(settings: Settings) -> str:
     """Returns the order in which a job draws random numbers.
 
-    The one that its settings name; else the original's if there is one
-    process and no setting that the original does not have.
+    By default the original's, if there is one process and no setting that the
+    original lacks.
 
     Returns:
         `ORIGINAL` or `INDEPENDENT`.
@@ -141,7 +141,7 @@ def resolve(settings: Settings) -> str:
 
 
 def check(settings: Settings) -> None:
-    """Checks what can be known before a file is read.
+    """Checks the settings before any text is read.
 
     Raises:
         UserError: a number is out of its range, or two flags contradict each
@@ -194,7 +194,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_for_sentence_pieces(settings: Settings) -> None:
-    """Checks that no setting finds words or entities in another way.
+    """Checks that no setting needs a WordPiece vocabulary.
 
     Raises:
         UserError: one does.

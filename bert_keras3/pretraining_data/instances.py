@@ -7,8 +7,8 @@ With A "the sun", B "rises" and max_seq_length 8:
     segment_ids    0     0    0     0      1      1    0  0
     maskable       0     1    1     0      1      0    0  0
 
-Many instances at once: the tokens that `segments` drew are looked up in the
-corpus; what `masking` makes of them goes into the columns of the records.
+Many instances at once: the tokens of drawn `segments` are read from the corpus,
+and after `masking` become the columns of the records.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def look_up(
     max_seq_length: int,
     vocabulary: Vocabulary,
 ) -> Instances:
-    """Puts tokens of the corpus into inputs.
+    """Returns instances with the tokens of their segments.
 
     Args:
         corpus: the tokens.
         segments: int64 [N, 5], rows of `segments.Segments`.
         max_seq_length: S.
-        vocabulary: for [CLS] and [SEP].
+        vocabulary: has the ids of [CLS] and [SEP].
     """
     a_start, a_end, b_start, b_end, labels = segments.T[:, :, None]
     a_length, b_length = a_end - a_start, b_end - b_start
@@ -62,7 +62,7 @@ def look_up(
     lengths = np.where(b_length > 0, first_sep + b_length + 2, first_sep + 1)
     in_a = (column >= 1) & (column < first_sep)
     in_b = (column > first_sep) & (column < lengths - 1)
-    # Row after row, the places of A and then of B: the order of the runs.
+    # In each row the positions of A, then of B: the order of `corpus.read`.
     maskable = in_a | in_b
     ids, begins = corpus.read(segments[:, :4].reshape(-1, 2).tolist())
     input_ids = np.zeros(maskable.shape, np.int32)

@@ -11,10 +11,9 @@ One input, masked by whole words, with room for three predictions:
 Of the three tokens that were chosen, one became [MASK] (probability 0.8), one
 was left as it is (0.1) and one became a random entry of the vocabulary (0.1).
 
-A strategy says which tokens are chosen together, as one unit; all else is the
-same for all strategies. Whole batches are masked at once in NumPy, for files
-as well as for masks drawn while training; `original_order` draws one token
-after the other, as the original does.
+A strategy decides which tokens are chosen together, as one unit. Whole batches
+are masked at once in NumPy, for files as well as for masks drawn in training;
+`original_order` draws token by token, as the original does.
 """
 
 from __future__ import annotations
@@ -163,7 +162,7 @@ class Inputs:
     Attributes:
         input_ids: int [N, S].
         maskable: bool [N, S]; false at [CLS], [SEP] and padding. No unit
-            goes on behind such a place.
+            extends past such a position.
         starts: uint8 [N, S]; what begins at each token, as in `words`.
         lengths: int [N]; without padding.
     """

@@ -8,9 +8,9 @@
                                                 independent_order
       -> out.tfrecord       instances, records  arrays, bytes
 
-The folder of unfinished work lies beside the first output. Only a job with
-the same settings and files goes on with what is in it; it is removed at the
-end, and after a mistake of the user.
+The folder of unfinished work lies beside the first output. A job with the
+same settings and files resumes from it; it is removed at the end, and after a
+mistake of the user.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def prepare(
 ) -> Outcome:
     """Makes records of text.
 
-    A job that was stopped goes on if it is started again with the same
-    settings and files; the output appears when all of it is there.
+    A job that was stopped is resumed by the same settings and files; the
+    output files appear when all of them are complete.
 
     Args:
         settings: what to make.

@@ -45,7 +45,7 @@ def export(
         export_dir: folder for the new numbered folder.
         version: number of the folder; None for the next free one.
         format_name: one of `formats.FORMATS`.
-        quantize: one of `quantization.MODES`, or None for float32.
+        quantize: `quantization.INT8`, or None for float32.
 
     Returns:
         The numbered folder.

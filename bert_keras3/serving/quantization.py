@@ -19,7 +19,6 @@ from modeling import BertWithHeads
 from modeling.keras_private import flatten_layers
 
 INT8 = "int8"
-MODES = (INT8,)
 
 
 def quantize_dense_layers(model: BertWithHeads) -> None:

@@ -88,7 +88,7 @@ def write_token_id_format(
         model: the classifier.
         vocab_file: the vocabulary that it was trained with.
         description: description of the model.
-        quantize: one of `quantization.MODES`, or None for float32.
+        quantize: `quantization.INT8`, or None for float32.
 
     Raises:
         UserError: a package that the format needs is missing.
