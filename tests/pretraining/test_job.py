@@ -52,7 +52,7 @@ def assert_same_bits(ours, theirs):
 def test_twenty_steps_equal_the_originals(
     reference, tmp_path, job, write_records
 ):
-    """From a TFRecord file to the checkpoint and its optimiser's moments.
+    """From a TFRecord file to the checkpoint and its optimizer's moments.
 
     Evaluating the batch after every step gives the loss that the original
     computed at the next.
@@ -347,7 +347,7 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
-def test_other_optimisers_end_elsewhere(trained, job, lines, optimizer):
+def test_other_optimizers_end_elsewhere(trained, job, lines, optimizer):
     run(change(job, optimizer=optimizer), lines)
     found = evaluation_of(job.output_dir)
     for other in (found["before"], evaluation_of(trained)):
@@ -358,7 +358,7 @@ def test_other_optimisers_end_elsewhere(trained, job, lines, optimizer):
 def test_lazy_updates_leave_words_alone_that_no_batch_had(
     trained, job, config, lines
 ):
-    """No record has [UNK], which the original's optimiser moves all the same.
+    """No record has [UNK], which the original's optimizer moves all the same.
 
     The words that a batch only names as an answer are moved.
     """
