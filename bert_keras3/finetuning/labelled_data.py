@@ -432,7 +432,7 @@ def check_same_data(
         UserError: one does; or a file that one names cannot be read.
     """
     settings = folder.read_settings()
-    folder.refuse_other(
+    folder.check_flags(
         problem_type=(data.problem_type, settings.problem),
         label_separator=(data.label_separator, settings.label_separator),
     )
@@ -442,7 +442,9 @@ def check_same_data(
         labels = read_labels(data.labels_file, len(settings.labels))
         if labels != settings.labels:
             before = f"the labels {', '.join(settings.labels)}"
-            raise folder.other(f"--labels_file={data.labels_file}", before)
+            raise folder.contradiction(
+                f"--labels_file={data.labels_file}", before
+            )
 
 
 def _check_same_columns(
@@ -466,4 +468,4 @@ def _check_same_columns(
         found = getattr(trained, role)
         indices = found if role == "label" else (found,)
         before = ", ".join(names.get(index, "none") for index in indices)
-        raise folder.other(f"--{role}_column={value}", before or "none")
+        raise folder.contradiction(f"--{role}_column={value}", before or "none")

@@ -302,7 +302,7 @@ def _open_records(
         screen.say(
             "note: there is no --eval_file, so the records of "
             "--input_file are evaluated, as in the original; if the "
-            "model was trained on them, the figures flatter"
+            "model was trained on them, the metrics are too good"
         )
         return to_train, to_train
     to_evaluate = _open(job, "eval_file", job.eval_file, start)
@@ -311,7 +311,7 @@ def _open_records(
     if common:
         screen.say(
             f"note: {common} of the {len(to_evaluate)} records of "
-            "--eval_file are also in --input_file; the figures flatter"
+            "--eval_file are also in --input_file; the metrics are too good"
         )
     return to_train, to_evaluate
 

@@ -121,7 +121,7 @@ def test_held_out_loss_is_told_before_and_after(trained):
     found = evaluation_of(trained)
     assert found["global_step"] == 8
     assert found["examples_also_trained_on"] == 0
-    # Learning is shown in test_learning: eight steps may lead anywhere.
+    # Eight steps may lead anywhere; test_loss_falls takes twenty.
     assert set(found["before"]) < set(found)
     assert found["masked_lm_loss"] != found["before"]["masked_lm_loss"]
     text = (trained / run_folder.EVAL_TEXT).read_text()
