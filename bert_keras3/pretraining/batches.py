@@ -165,8 +165,31 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     """
     import tensorflow as tf
 
-    masks, masked, columns = form.masks, form.masked, form.stored
-    check_columns(found, columns)
+    check_columns(found, form.stored)
+    read = _reading(found, form.stored, order)
+    masks = form.masks
+
+    def make(step: Any) -> dict[str, Any]:
+        batch = read(step)
+        if masks is None:
+            return batch
+        return _with_masks(batch, step, masks, form.masked, order.mask_seed)
+
+    last = np.iinfo(np.int64).max
+    if not order.repeat:
+        last = -(-len(found) // order.batch_size)
+    steps = tf.data.Dataset.range(order.first_step, last)
+    return steps.map(
+        make, num_parallel_calls=_PARALLEL, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _reading(
+    found: Records, columns: Mapping[str, Column], order: BatchOrder
+) -> Callable[[Any], dict[str, Any]]:
+    """Returns a function: number of a batch → its parsed records."""
+    import tensorflow as tf
+
     spec = {
         key: tf.io.FixedLenFeature([column.length], column.dtype)
         for key, column in columns.items()
@@ -176,51 +199,42 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     def read(step: np.ndarray) -> np.ndarray:
         return np.array([found[row] for row in rows_of_step(int(step))], object)
 
-    def parse(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        serialised = tf.numpy_function(read, [step], tf.string)
-        serialised.set_shape([None])
-        batch = tf.io.parse_example(serialised, spec)
+    def parsed(step: tf.Tensor) -> dict[str, tf.Tensor]:
+        serialized = tf.numpy_function(read, [step], tf.string)
+        serialized.set_shape([None])
+        batch = tf.io.parse_example(serialized, spec)
         return {
             key: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
             for key, value in batch.items()
         }
 
-    def draw_masks(
-        step: tf.Tensor, batch: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        assert masks is not None
+    return parsed
 
-        def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
-            keys = random_streams.bits(
-                np.array(
-                    [random_streams.key(order.mask_seed, int(number))],
-                    np.uint64,
-                ),
-                len(values[0]),
-            )
-            drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
-            return [drawn[key] for key in masked]
 
-        dtypes = [
-            tf.float32 if column.dtype == np.float32 else tf.int32
-            for column in masked.values()
-        ]
-        values = tf.numpy_function(draw, [step, *batch.values()], dtypes)
-        for value, column in zip(values, masked.values(), strict=True):
-            value.set_shape([None, column.length])
-        return dict(zip(masked, values, strict=True))
+def _with_masks(
+    batch: dict[str, Any],
+    step: Any,
+    masks: TrainingMasks,
+    columns: Mapping[str, Column],
+    seed: int,
+) -> dict[str, Any]:
+    """Draws masks for a batch; they depend on the seed and the step."""
+    import tensorflow as tf
 
-    def make(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = parse(step)
-        return draw_masks(step, batch) if masks else batch
+    def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+        key = random_streams.key(seed, int(number))
+        keys = random_streams.bits(np.array([key], np.uint64), len(values[0]))
+        drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
+        return [drawn[name] for name in columns]
 
-    last = np.iinfo(np.int64).max
-    if not order.repeat:
-        last = -(-len(found) // order.batch_size)
-    steps = tf.data.Dataset.range(order.first_step, last)
-    return steps.map(
-        make, num_parallel_calls=_PARALLEL, deterministic=True
-    ).prefetch(tf.data.AUTOTUNE)
+    dtypes = [
+        tf.float32 if column.dtype == np.float32 else tf.int32
+        for column in columns.values()
+    ]
+    values = tf.numpy_function(draw, [step, *batch.values()], dtypes)
+    for value, column in zip(values, columns.values(), strict=True):
+        value.set_shape([None, column.length])
+    return dict(zip(columns, values, strict=True))
 
 
 def check_columns(found: Records, columns: Mapping[str, Column]) -> None:

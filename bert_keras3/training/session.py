@@ -168,7 +168,7 @@ def refuse_evaluation(flag: str, value: Any) -> None:
     """
     if value is not None:
         raise UserError(
-            f"--{flag}={value} asks for evaluations while training; add "
+            f"--{flag}={value} needs evaluations during training; add "
             "--do_eval, or leave it out"
         )
 
@@ -293,10 +293,8 @@ def train(
     def save_weights() -> None:
         plan.save_weights(optimizer)
 
-    callbacks: list[keras.callbacks.Callback] = [
-        ProgressBar(),
-        TrainingLog(folder / LOG),
-    ]
+    callbacks: list[keras.callbacks.Callback]
+    callbacks = [ProgressBar(), TrainingLog(folder / LOG)]
     if plan.save_weights_steps is not None:
         callbacks.append(SaveEvery(plan.save_weights_steps, save_weights))
     if settings.tensorboard:
@@ -346,7 +344,7 @@ def _report(
             "starts anew."
         )
     elif result.resumed_from:
-        screen.say(f"went on after step {result.resumed_from}")
+        screen.say(f"resumed after step {result.resumed_from}")
     if result.stopped_early:
         screen.say(f"stopped early after step {result.step}")
     if result.best_step is not None and best_metric is not None:

@@ -171,7 +171,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
     with pytest.raises(KeyboardInterrupt):
         run(job, lines)
     run(job, lines)
-    assert "went on after step 3" in lines
+    assert "resumed after step 3" in lines
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
     assert evaluation_of(job.output_dir) == evaluation_of(trained)
     run(job, lines)
