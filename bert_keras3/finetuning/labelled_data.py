@@ -453,7 +453,7 @@ def _check_same_columns(
     do_eval: bool,
 ) -> None:
     trained = Columns.from_dict(settings.columns)
-    said = {
+    given = {
         "text": data.file.text,
         "text_pair": data.file.text_pair,
         "id": data.file.id,
@@ -461,7 +461,7 @@ def _check_same_columns(
         "label": data.file.label if do_eval else None,
     }
     names = dict(enumerate(trained.names))
-    for role, value in said.items():
+    for role, value in given.items():
         if value is None or trained.are_said(role, value):
             continue
         found = getattr(trained, role)

@@ -29,7 +29,7 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 # Errors of TensorFlow when another worker stops; all but the first have other
 # causes, too.
-_WORKER_STOPPED = (
+_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -48,7 +48,7 @@ def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
     """Checks that `--jit_compile` can compile the training step.
 
     Raises:
-        UserError: lazy updates are wanted, whose shapes vary.
+        UserError: --lazy_embeddings is given, whose shapes vary.
     """
     if computing.jit_compile and lazy_embeddings:
         raise UserError(
@@ -432,7 +432,7 @@ def devices_of(distribution: str) -> Iterator[Devices]:
     try:
         yield devices
         devices.from_chief(None)
-    except _WORKER_STOPPED as error:
+    except _WORKER_ERRORS as error:
         if devices.cluster is None:
             raise
         gone = devices.cluster.unreachable()
