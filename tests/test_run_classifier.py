@@ -376,7 +376,7 @@ def test_a_process_that_is_killed_goes_on_to_the_same_bits(
     done = subprocess.run(
         train(killed), cwd=root, check=True, capture_output=True, text=True
     )
-    assert "went on after step" in done.stdout
+    assert "resumed after step" in done.stdout
     assert_same_bits(killed, whole)
     for out in (whole, killed):
         assert not list(out.glob(".encoded"))
@@ -412,7 +412,7 @@ def test_a_process_that_is_asked_to_stop_says_how_it_goes_on(
     done = subprocess.run(
         train(stopped), cwd=root, check=True, capture_output=True, text=True
     )
-    assert f"went on after step {told[1]}\n" in done.stdout
+    assert f"resumed after step {told[1]}\n" in done.stdout
     assert_same_bits(stopped, whole)
     logs = [
         (out / "training_log.jsonl").read_text("utf-8")

@@ -206,7 +206,7 @@ def test_a_process_that_was_ended_ends_with_the_same_bits(
     done = subprocess.run(
         command(*flags("ended")), cwd=root, check=True, capture_output=True
     )
-    assert b"went on after step" in done.stdout
+    assert b"resumed after step" in done.stdout
     whole, again = arrays_of(tmp_path / "whole"), arrays_of(tmp_path / "ended")
     for name, array in whole.items():
         np.testing.assert_array_equal(array, again[name], err_msg=name)

@@ -1,1 +1,1 @@
-"""Between the program and the person at the terminal: entry, exits, tables."""
+"""The commands: flags, exit codes, lines and tables on the terminal."""

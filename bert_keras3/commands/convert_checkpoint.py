@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What is converted to what, or inspected."""
+    """What to convert or inspect."""
 
     input: str | None = flag(
         None,
@@ -132,7 +132,7 @@ COMMAND = flags.Command(__doc__, Conversion)
 
 
 def main() -> None:
-    """Inspects or converts, as the flags say."""
+    """Inspects or converts a checkpoint."""
     wanted = COMMAND.read(Conversion)
     source, target, form = wanted.input, wanted.output, wanted.format
     if wanted.inspect is not None:
@@ -159,10 +159,10 @@ def _inspect(path: str, wanted: Conversion) -> None:
     if wanted.json:
         print(json.dumps(inspection.to_dict(), indent=2))
     else:
-        _show(inspection, wanted.task)
+        _print_inspection(inspection, wanted.task)
 
 
-def _show(inspection: Inspection, task: str | None) -> None:
+def _print_inspection(inspection: Inspection, task: str | None) -> None:
     from bert_keras3.checkpointing.names import FAMILIES
     from bert_keras3.commands.screen import Screen
 
@@ -178,7 +178,7 @@ def _show(inspection: Inspection, task: str | None) -> None:
         ),
         ("heads", ", ".join(inspection.heads) or "none"),
         (
-            "optimiser",
+            "optimizer",
             f"{inspection.slots} values, {inspection.slot_parameters:,} numbers"
             if inspection.slots
             else "none",
@@ -221,10 +221,10 @@ def _convert(source: str, target: str, form: str, wanted: Conversion) -> None:
             vocab_file=wanted.vocab_file,
         ),
     )
-    _tell(outcome, wanted)
+    _print_outcome(outcome, wanted)
 
 
-def _tell(outcome: Outcome, wanted: Conversion) -> None:
+def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
     from rich.filesize import decimal
 
     from bert_keras3.checkpointing.added_tokens import report_saving
@@ -241,7 +241,7 @@ def _tell(outcome: Outcome, wanted: Conversion) -> None:
     if outcome.bytes_dropped:
         say(
             f"left behind: {decimal(outcome.bytes_dropped)} of the "
-            "optimiser's state"
+            "optimizer's state"
         )
     if outcome.left_out:
         say(
@@ -265,5 +265,5 @@ def _tell(outcome: Outcome, wanted: Conversion) -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

@@ -25,7 +25,7 @@ COMMAND = flags.Command(__doc__, RecordFlags, Settings)
 
 
 def main() -> None:
-    """Makes the records and says how many there are."""
+    """Writes the records and prints their number."""
     wanted = COMMAND.read(RecordFlags)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
@@ -56,5 +56,5 @@ def main() -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

@@ -20,7 +20,7 @@ COMMAND = flags.Command(__doc__, VocabularyFlags)
 
 
 def main() -> None:
-    """Writes the vocabulary and says how large it is."""
+    """Writes the vocabulary and prints its size."""
     wanted = COMMAND.read(VocabularyFlags)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
@@ -58,5 +58,5 @@ def main() -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

@@ -1,8 +1,8 @@
-"""How every script starts and ends: flags, TensorFlow, messages, exit codes.
+"""How every command starts and ends: flags, TensorFlow, messages, exit codes.
 
-0 is success, 2 a mistake that the user can put right (one message, no
-traceback), 128 + n the signal n (130: Ctrl-C); anything else is a fault of the
-program.
+Exit codes: 0 for success; 2 for a mistake that the user can correct (one
+message, no traceback); 128 + n for signal n, so 130 for Ctrl-C; anything else
+is a fault of the program.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from bert_keras3.safekeeping.files import wanted_path
 from bert_keras3.training.settings import OFF, JobSettings
 
 USER_MISTAKE = 2
-# As shells say it; 130 is Ctrl-C.
+# Added to the number of a signal, as in shells.
 _SIGNALLED = 128
 INTERRUPTED = _SIGNALLED + signal.SIGINT
 
-# Where libraries write, whatever `sys.stderr` is.
+# The file descriptor that libraries write to, also if `sys.stderr` is another.
 _STDERR = 2
 
-# Set before TensorFlow is imported, unless the user has set them.
+# Set before TensorFlow is imported, unless set by the user.
 _ENVIRONMENT = {
-    # Only what stops the program: TensorFlow says the rest as exceptions.
+    # Fatal errors only; TensorFlow raises the others as exceptions.
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Not on by default on every CPU; up to 1.6 times faster products.
+    # Up to 1.6 times faster matrix products; not the default on every CPU.
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "KERAS_BACKEND": "tensorflow",
 }
@@ -51,11 +51,11 @@ _DISK_TROUBLES = {
 
 
 def run(main: Callable[[], None], command: Command) -> NoReturn:
-    """Parses the flags, runs a script's `main` and exits.
+    """Parses the flags, calls `main` and exits.
 
     Args:
-        main: reads its flags itself; imports what is heavy itself, too, so
-            that `--help` answers at once.
+        main: of the command; it imports heavy libraries itself, so that
+            `--help` is fast.
         command: whose flags are parsed.
     """
 
@@ -73,10 +73,10 @@ def run(main: Callable[[], None], command: Command) -> NoReturn:
 def run_with_rest(
     main: Callable[[list[str]], None], command: Command
 ) -> NoReturn:
-    """Does the same for a script that takes more than flags.
+    """Does the same for a command that takes other arguments, too.
 
     Args:
-        main: gets the arguments from the first that is no flag on.
+        main: gets the arguments from the first that is not a flag.
         command: whose flags are parsed.
     """
     set_up_environment()
@@ -84,11 +84,7 @@ def run_with_rest(
 
 
 def exit_after(main: Callable[[], None]) -> NoReturn:
-    """Does something and ends the program as every script ends.
-
-    Args:
-        main: what is to be done.
-    """
+    """Calls `main` and exits with a message and an exit code."""
     try:
         main()
         sys.stdout.flush()
@@ -101,14 +97,14 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
         sys.stderr.write("\nStopped.\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has seen enough, as in `--help | head`.
-        # Python would write what is left when it ends, and complain.
+        # The reader has closed the pipe, as in `--help | head`. Without this,
+        # Python would print an error when it flushes the output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_SIGNALLED + signal.SIGPIPE)
     except OSError as error:
         if error.errno not in _DISK_TROUBLES:
             raise
-        # Of a renaming, the second name is the one that was asked for.
+        # When a temporary file is renamed, the second name is the final one.
         path = error.filename2 or error.filename
         place = f"{wanted_path(str(path))}: " if path else ""
         _exit_with(
@@ -119,23 +115,22 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
 
 
 def set_up_environment() -> None:
-    """Sets what TensorFlow reads when it is imported.
+    """Sets the environment variables that TensorFlow reads on import.
 
-    What the user has set stays as it is.
+    Variables that the user has set are not changed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def load_tensorflow(threads: int | None = None) -> None:
-    """Imports TensorFlow without what its libraries print while they load.
+    """Imports TensorFlow and suppresses what its libraries print meanwhile.
 
-    Scripts that need it call this first; what it prints is shown after all
-    if the import fails.
+    If the import fails, the output is printed after all.
 
     Args:
-        threads: that share an operation, unless the user has set it; by
-            default as many as there are cores.
+        threads: number of threads per operation, unless set by the user; by
+            default the number of cores.
     """
     if threads is not None:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
@@ -147,7 +142,7 @@ def load_tensorflow(threads: int | None = None) -> None:
             import keras  # noqa: F401
             import tensorflow as tf
 
-            # Its first look for devices prints, too.
+            # Searching for devices prints for the first time, too.
             tf.config.list_physical_devices()
         except ImportError:
             log.seek(0)
@@ -166,16 +161,17 @@ def _exit_with(message: str) -> NoReturn:
 _J = TypeVar("_J", bound=JobSettings)
 
 
-def on_this_machine(job: _J, command: Command) -> _J:
-    """Loads TensorFlow and fills in what depends on the devices.
+def with_device_defaults(job: _J, command: Command) -> _J:
+    """Loads TensorFlow and sets the defaults that depend on the devices.
+
+    These are `--mixed_precision` and `--concurrency`, if they are not given.
 
     Args:
-        job: as the flags say it; `--mixed_precision` and `--concurrency` may
-            have been left out.
+        job: the settings from the flags.
         command: whose flags they are.
 
     Raises:
-        UserError: several devices are to compute several things at a time.
+        UserError: --concurrency is given with several devices.
     """
     from bert_keras3.training.concurrency import suitable_threads
 
@@ -188,7 +184,7 @@ def on_this_machine(job: _J, command: Command) -> _J:
     from bert_keras3.training.devices import default_precision, has_gpu
 
     if given.concurrency is None and has_gpu():
-        # A GPU is one device for all that is computed.
+        # Parallel computations would share the GPU.
         wanted = 1
     computing = job.training.computing
     if given.mixed_precision is None:
@@ -203,7 +199,7 @@ def on_this_machine(job: _J, command: Command) -> _J:
 
 
 def _concurrency(job: JobSettings, given: int | None) -> int:
-    """Returns how much is computed at the same time on a CPU."""
+    """Returns the number of parallel computations on a CPU."""
     from bert_keras3.training.concurrency import suitable_concurrency
 
     several = job.distribution != OFF

@@ -77,5 +77,5 @@ def main() -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

@@ -1,8 +1,11 @@
-"""Flags from settings: defined, read back, explained by `--help`.
+"""Makes the flags of a command from its settings, and its `--help`.
 
-A command names the dataclasses that it is told; each of their fields that
-`safekeeping.settings.flag` describes becomes one absl flag, those of nested
-dataclasses too.
+The settings are dataclasses. Each field made by `safekeeping.settings.flag`,
+also in nested dataclasses, becomes one absl flag; `Command.read` makes the
+dataclass from the flags:
+
+    COMMAND = Command(__doc__, Job)
+    job = COMMAND.read(Job)
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ from bert_keras3.safekeeping.settings import (
     flag_of,
 )
 
-# Importing it defines absl's own flags, such as --verbosity, which scripts
-# written for the original may be given.
+# Importing it defines absl's own flags, such as --verbosity, which command
+# lines for the original may contain.
 _LIBRARY = logging
 
 _T = TypeVar("_T")
@@ -38,7 +41,7 @@ _T = TypeVar("_T")
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 
-# Where the output is no terminal.
+# The width of --help where the output is not a terminal.
 _WIDTH = 80
 _INDENT = "  "
 _DEFINE: dict[type, Callable[..., Any]] = {
@@ -54,12 +57,11 @@ class Command:
 
     Args:
         doc: the docstring of the command's file.
-        *groups: the dataclasses that the command is told.
+        *groups: the dataclasses with its settings.
 
     Attributes:
-        values: the flags of this command and absl's own. They are not those
-            of the process (`absl.flags.FLAGS`), so that programs can import
-            several commands.
+        values: the flags of this command and absl's own, separate from
+            `absl.flags.FLAGS`, so that programs can import several commands.
     """
 
     def __init__(self, doc: str | None, *groups: type) -> None:
@@ -69,21 +71,21 @@ class Command:
         self._flags: dict[str, _Definition] = {}
         for group in groups:
             for definition in _definitions(group):
-                # Of two settings with one flag, the first describes it.
+                # If two dataclasses have the same flag, the first counts.
                 self._flags.setdefault(definition.name, definition)
         for definition in self._flags.values():
             definition.define(self.values)
 
     def read(self, kind: type[_T], **given: Any) -> _T:
-        """Makes settings from the flags.
+        """Returns settings with the values of the flags.
 
         Args:
-            kind: the dataclass.
-            **given: values for its fields instead of flags.
+            kind: the class of the settings, a dataclass.
+            **given: values of fields that are not read from flags.
 
         Raises:
-            UserError: a flag that is needed is missing, or a value is out of
-                its range.
+            UserError: a required flag is missing, or a value is out of its
+                range.
         """
         values = dict(given)
         types_of_fields = typing.get_type_hints(kind)
@@ -105,16 +107,16 @@ class Command:
     def parse(self, arguments: Sequence[str]) -> list[str]:
         """Parses the arguments of the process, its name first.
 
-        Answers `--help` and its like, which end the program.
+        `--help` and similar flags print their text and exit.
 
         Returns:
-            The arguments from the first that is no flag on.
+            The arguments from the first that is not a flag.
 
         Raises:
-            UserError: there is no such flag, or a value is no value of it.
+            UserError: there is no such flag, or a value is not valid.
         """
         name, *rest = arguments
-        # Behind the first argument that is no flag, none is looked for.
+        # Arguments after the first that is not a flag are not parsed.
         self.values.set_gnu_getopt(False)
         try:
             rest = self.values.read_flags_from_files(rest, force_gnu=False)
@@ -134,12 +136,13 @@ class Command:
             raise UserError(f"{error} (--help lists the flags)") from error
 
     def _joined(self, arguments: Sequence[str]) -> Iterator[str]:
-        """Writes `--do_train True` and `--do_train=yes` as `--do_train=true`.
+        """Rewrites `--do_train True` and `--do_train=yes` to `--do_train=true`.
 
-        Up to the first argument that is no flag, nor the value of one.
+        Arguments after the first that is neither a flag nor its value are not
+        changed.
 
         Raises:
-            UserError: a boolean is to be something else.
+            UserError: the value of a boolean is not valid.
         """
         rest = list(arguments)
         while rest:
@@ -164,7 +167,7 @@ class Command:
                 yield f"--{name}{equals}{value}"
 
     def _flags_among(self, arguments: Sequence[str]) -> Iterator[str]:
-        """Yields the arguments that are flags, up to the first that is none."""
+        """Yields the flags among the arguments, without separate values."""
         is_value = False
         for argument in arguments:
             if is_value:
@@ -183,7 +186,7 @@ class Command:
     # --help.
 
     def _answer_help(self, arguments: Sequence[str]) -> None:
-        """Shows the help that is asked for, if any, and ends the program."""
+        """Prints the help and exits, if an argument is `--help` or similar."""
         for argument in self._flags_among(arguments):
             name, _, value = argument.lstrip("-").partition("=")
             if name in ("help", "h", "?", "helpshort", "helpfull"):
@@ -203,10 +206,9 @@ class Command:
         """Returns the text of `--help`.
 
         Args:
-            wanted: only flags whose name or text contains this.
-            everything: whether to add the flags of the libraries.
-            width: of the text, in characters; 0: the terminal's, or 80 where
-                the output is no terminal.
+            wanted: only flags whose name or help contains this.
+            everything: whether to add the flags of absl.
+            width: in characters; 0: that of the terminal, or 80.
         """
         if not width:
             width = _WIDTH
@@ -214,7 +216,7 @@ class Command:
                 width = shutil.get_terminal_size((_WIDTH, 24)).columns
         doc = self.doc.strip()
         if not sys.argv[0].endswith(".py"):
-            # An installed command is called by its name alone.
+            # An installed command is called without `python` and `.py`.
             doc = re.sub(r"\bpython (\w+)\.py\b", r"\1", doc)
         parts = [] if wanted else [doc]
         for group in GROUPS:
@@ -274,13 +276,13 @@ class _Definition:
 
     @property
     def initial(self) -> Any:
-        """What the flag is if it is not given."""
+        """The value of the flag if it is not given."""
         if self.default is dataclasses.MISSING or self.about.found_out:
             return None
         return self.default
 
     def define(self, values: flags.FlagValues) -> None:
-        """Adds the flag to absl's flags of a command."""
+        """Adds the flag to the flags of a command."""
         name, text, initial = self.name, self.about.help, self.initial
         define: Callable[..., Any] = flags.DEFINE_string
         more: tuple[Any, ...] = ()
@@ -295,10 +297,10 @@ class _Definition:
             flags.DEFINE_alias(alias, name, flag_values=values)
 
     def value(self, values: flags.FlagValues) -> Any:
-        """Returns what the user gave, else the default.
+        """Returns the given value, else the default.
 
         Raises:
-            UserError: it is needed and was not given, or out of its range.
+            UserError: the flag is required and missing, or out of its range.
         """
         value = values[self.name].value
         if value is None:
@@ -344,7 +346,7 @@ class _Definition:
 
 
 def _definitions(group: type) -> Iterator[_Definition]:
-    """Yields the flags of a dataclass, those of its parts in their place."""
+    """Yields the flags of a dataclass and of nested ones, in order."""
     types_of_fields = typing.get_type_hints(group)
     for field in dataclasses.fields(group):
         about, declared = flag_of(field), types_of_fields[field.name]
@@ -357,7 +359,7 @@ def _definitions(group: type) -> Iterator[_Definition]:
 
 
 def _options(declared: Any) -> tuple[Any, ...]:
-    """Returns the types that a field may have: those of a union, or one."""
+    """Returns the types of a union, or the single type."""
     if typing.get_origin(declared) in (typing.Union, types.UnionType):
         return typing.get_args(declared)
     return (declared,)
@@ -374,7 +376,7 @@ def _numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
 
 
 def _shown(value: Any) -> str:
-    """Returns a default as a user would type it."""
+    """Returns a default as it is typed on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

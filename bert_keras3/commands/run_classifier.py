@@ -23,11 +23,11 @@ COMMAND = flags.Command(__doc__, LabelledJob, ExportFlags, TpuFlags)
 
 
 def main() -> None:
-    """Hands the flags to `finetuning.job`, and to `serving.exporter`."""
+    """Runs the job, and exports the model with --do_export."""
     job = COMMAND.read(LabelledJob)
     is_job = job.do_train or job.do_eval or job.do_predict
     if is_job or not COMMAND.values.do_export:
-        job = entry.on_this_machine(job, COMMAND)
+        job = entry.with_device_defaults(job, COMMAND)
         from bert_keras3.commands.screen import Screen
         from bert_keras3.finetuning.job import run
 
@@ -47,5 +47,5 @@ def _export(wanted: ExportFlags, model_dir: str) -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

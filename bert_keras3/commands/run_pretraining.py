@@ -29,12 +29,12 @@ COMMAND = flags.Command(__doc__, Job, TpuFlags)
 
 
 def main() -> None:
-    """Hands the flags to `pretraining.job`."""
+    """Runs the job."""
     job = COMMAND.read(Job)
     if COMMAND.values.masking is not None:
         masking = COMMAND.read(MaskingSettings)
         job = dataclasses.replace(job, masking=masking)
-    job = entry.on_this_machine(job, COMMAND)
+    job = entry.with_device_defaults(job, COMMAND)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.pretraining.job import run
 
@@ -42,5 +42,5 @@ def main() -> None:
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run(main, COMMAND)

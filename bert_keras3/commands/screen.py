@@ -1,7 +1,7 @@
 """Lines and tables on standard output, as wide as the terminal.
 
-Every alphabet lines up; what looks like rich's markup in data is not
-interpreted.
+Columns are aligned for all scripts, such as Chinese, whose characters are two
+cells wide.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Where there is little room, long cells give theirs up first.
-_NEVER_CUT = 18
+# Columns of at most this width are never truncated.
+_NEVER_TRUNCATED = 18
+# Spaces between two columns.
 _BETWEEN = 3
 
 
 class Screen:
-    """Shows what a job says; rich markup in data is not interpreted."""
+    """Prints lines and tables; markup of rich in them is not interpreted."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Makes a screen on a console; standard output by default."""
+        """Prints on a console; by default, standard output."""
         self._console = console or Console(highlight=False)
 
     def say(self, line: str) -> None:
-        """Shows a line, unbroken."""
+        """Prints a line without wrapping it."""
         self._console.print(line, markup=False, soft_wrap=True)
 
     def table(
@@ -36,7 +37,7 @@ class Screen:
         rows: Iterable[Sequence[object]],
         title: str | None = None,
     ) -> None:
-        """Shows a table."""
+        """Prints a table."""
         print_table(headers, rows, title=title, console=self._console)
 
 
@@ -50,17 +51,17 @@ def print_table(
     """Prints rows under headers; line breaks in cells become spaces.
 
     Args:
-        headers: one a column.
-        rows: cells, shown with `str`; cells too wide for the terminal end in
-            an ellipsis.
+        headers: one per column.
+        rows: cells, printed with `str`; cells that are too wide for the
+            terminal are truncated with an ellipsis.
         title: a line above the table.
-        console: where to print; standard output by default.
+        console: to print on; by default, standard output.
     """
     cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     console = console or Console()
     if title is not None:
-        # The table's own would be broken to the width of its columns.
+        # rich would wrap the table's own title to the width of its columns.
         console.print(Text(title), soft_wrap=True)
     for header, width in zip(
         headers, _widths([headers, *cells], console.width), strict=True
@@ -69,15 +70,16 @@ def print_table(
             Text(header), no_wrap=True, overflow="ellipsis", width=width
         )
     for row in cells:
-        # Text, since a cell may contain what rich takes for markup.
+        # Text, since rich interprets markup in strings.
         table.add_row(*map(Text, row))
     console.print(table)
 
 
 def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Returns each column's width; short columns are never cut.
+    """Returns the width of each column, from the narrowest to the widest.
 
-    The narrowest comes first: what it leaves of its share is the others'.
+    A column that needs less than its equal share leaves the rest to wider
+    ones.
     """
     longest = [
         max(map(cell_len, column)) for column in zip(*cells, strict=True)
@@ -85,7 +87,7 @@ def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
     room -= _BETWEEN * len(longest)
     widths: dict[int, int] = {}
     for column in sorted(range(len(longest)), key=longest.__getitem__):
-        share = max(_NEVER_CUT, room // (len(longest) - len(widths)))
+        share = max(_NEVER_TRUNCATED, room // (len(longest) - len(widths)))
         widths[column] = min(longest[column], share)
         room -= widths[column]
     return [widths[column] for column in range(len(longest))]

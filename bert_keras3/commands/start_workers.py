@@ -23,13 +23,13 @@ from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
 
-# A file of flags may say so as well.
+# A --flagfile may contain the flag.
 _SHARED = r" --?(distribution[ =]multi_worker|flagfile)"
 
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """How many there are."""
+    """How many workers to start."""
 
     num_workers: int = flag(
         2,
@@ -43,14 +43,14 @@ COMMAND = flags.Command(__doc__, Workers)
 
 
 def find_script(name: str) -> list[str]:
-    """Returns how a script or an installed command is started.
+    """Returns the command line of a script or an installed command.
 
     Raises:
-        UserError: there is neither.
+        UserError: there is no such script or command.
     """
     if os.path.isfile(name):
         return [sys.executable, name]
-    # Where pip puts commands, whether or not the shell looks there.
+    # pip installs commands beside Python, which need not be on the PATH.
     beside = os.path.join(os.path.dirname(sys.executable), name)
     installed = shutil.which(beside) or shutil.which(name)
     if installed is not None:
@@ -63,11 +63,11 @@ def find_script(name: str) -> list[str]:
 
 
 def check_command(command: list[str]) -> None:
-    """Checks that the workers would share one training.
+    """Checks that the workers share one training.
 
     Raises:
-        UserError: each would do all of the work and write over the others'
-            files.
+        UserError: without --distribution=multi_worker, each would do the whole
+            job and overwrite the files of the others.
     """
     if not re.search(_SHARED, " ".join(command)):
         raise UserError(
@@ -77,7 +77,7 @@ def check_command(command: list[str]) -> None:
 
 
 def main(command: list[str]) -> None:
-    """Hands the flags to `training.cluster`."""
+    """Starts the workers and waits for them."""
     from bert_keras3.training.cluster import run_workers
 
     num_workers = COMMAND.read(Workers).num_workers
@@ -89,10 +89,10 @@ def main(command: list[str]) -> None:
     program = find_script(command[0])
     check_command(command)
     status = run_workers([*program, *command[1:]], num_workers)
-    # A worker that was killed by signal n has −n; shells say 128 + n.
+    # −n means that signal n killed a worker; shells exit with 128 + n then.
     sys.exit(status if status >= 0 else 128 - status)
 
 
 def command() -> None:
-    """Runs the script with the arguments of the process."""
+    """Runs the command with the arguments of the process."""
     entry.run_with_rest(main, COMMAND)

@@ -1,5 +1,4 @@
-"""Which question is asked of labelled data, and how the answers are judged.
+"""Fine-tuning: labelled data → a trained model, its metrics and predictions.
 
-One file for each shape of problem; reading the data is `inputs`' matter,
-running the model `training`'s.
+Each task, such as `single_label`, is one file; `job.py` runs a job.
 """

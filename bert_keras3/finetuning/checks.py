@@ -1,8 +1,7 @@
-"""What is refused before anything is written, in the order of the checks.
+"""Checks of a fine-tuning job before it writes anything.
 
-`check_flags` needs no file and `check_folder` the output folder alone; what
-only the data or the checkpoint can show is refused where they are read,
-before the folder is touched as well.
+`check_flags` and `check_folder` come first; the others are called as the files
+are opened.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ def check_flags(job: Job) -> None:
     """Checks flags against their ranges and against each other.
 
     Raises:
-        UserError: there is nothing to do, a number is out of its range, two
-            flags contradict each other or one would have no effect.
+        UserError: there is nothing to do, a value is out of its range, two
+            flags contradict each other, or one would have no effect.
     """
     if not (job.do_train or job.do_eval or job.do_predict):
         raise UserError(
@@ -63,11 +62,11 @@ def _check_training(job: Job) -> None:
 
 
 def check_folder(job: Job, folder: FinetuningFolder) -> None:
-    """Checks that the output folder is one that the job can work in.
+    """Checks that the job can work in the output folder.
 
     Raises:
-        UserError: it is a file; a file that is read would be replaced; there
-            is no model to use.
+        UserError: it is a file; an input file would be overwritten; there is
+            no model to use.
     """
     folder.run.check_is_folder()
     _check_inputs_stay(job, folder)
@@ -89,12 +88,12 @@ def check_folder(job: Job, folder: FinetuningFolder) -> None:
 
 
 def _check_inputs_stay(job: Job, folder: FinetuningFolder) -> None:
-    """Checks that a job reads none of the files that it replaces."""
+    """Checks that no input file would be overwritten."""
     if not folder.path.exists():
         return
     replaced: tuple[str, ...] = ()
     if job.do_predict:
-        # Which task it is may not be known yet.
+        # The task may not be known yet.
         replaced = run_folder.RESULT_FILES
     if job.overwrite_output_dir:
         replaced = run_folder.FILES.all
@@ -131,15 +130,15 @@ def _refuse_checkpoint_inside(job: Job, folder: FinetuningFolder) -> None:
 
 
 def check_same_run(folder: FinetuningFolder, known: Mapping[str, Any]) -> None:
-    """Checks what is known of a job's settings yet against the folder's.
+    """Checks settings of a job against those of the run in the folder.
 
     Args:
         folder: of the run.
-        known: some of the fields of `RunSettings`.
+        known: those fields of `RunSettings` that are known so far.
 
     Raises:
-        UserError: the folder holds a run of another task, or results that
-            are of no run.
+        UserError: the folder holds a run of another task, or result files
+            that belong to no run.
     """
     if not folder.run.holds_a_run:
         folder.run.refuse_foreign_files()
@@ -159,10 +158,10 @@ def check_same_run(folder: FinetuningFolder, known: Mapping[str, Any]) -> None:
 def refuse_unfinished(
     folder: FinetuningFolder, init_checkpoint: str | None
 ) -> None:
-    """Checks that no unfinished training would be replaced by a checkpoint.
+    """Checks that a checkpoint would not replace an unfinished training.
 
     Raises:
-        UserError: the folder holds one.
+        UserError: it would.
     """
     if folder.run.holds_a_run:
         raise UserError(
@@ -174,15 +173,15 @@ def refuse_unfinished(
 
 
 def check_same_model(job: Job, folder: FinetuningFolder) -> None:
-    """Checks that flags do not contradict the model that a folder holds.
+    """Checks that flags agree with the trained model in the folder.
 
-    It is used as it was trained, so they could only be passed over.
+    The model is used as it was trained, so other flags would have no effect.
 
     Raises:
-        UserError: one does; or a file that one names cannot be read.
+        UserError: a flag does not agree, or its file cannot be read.
     """
     settings, encoder = folder.read_settings(), job.encoder
-    folder.refuse_other(
+    folder.check_flags(
         max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
         do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
     )
@@ -191,7 +190,7 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
         read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)
     ):
         flag = f"--vocab_file={encoder.vocab_file}"
-        raise folder.other(flag, f"the tokens of {folder.vocab_file}")
+        raise folder.contradiction(flag, f"the tokens of {folder.vocab_file}")
     if encoder.bert_config_file is not None:
         _check_same_sizes(encoder.bert_config_file, folder)
 
@@ -201,35 +200,33 @@ def _check_same_sizes(config_file: str, folder: FinetuningFolder) -> None:
     kept = BertConfig.from_json_file(folder / run_folder.CONFIG).to_dict()
     for name in config.keys() & kept.keys():
         now, before = config[name], kept[name]
-        # Formats differ in how they spell all that is no size.
+        # Other values are written differently in different formats.
         if now != before and type(now) is type(before) is int:
             flag = f"--bert_config_file={config_file}"
-            raise folder.other(f"{flag} with {name} {now}", f"{name} {before}")
+            raise folder.contradiction(
+                f"{flag} with {name} {now}", f"{name} {before}"
+            )
 
 
 def _same_tokens(given: Mapping[str, int], kept: Mapping[str, int]) -> bool:
-    """Whether tokens have the same ids.
+    """Whether two vocabularies have the same tokens.
 
-    A folder has a line for every id, so it may have more tokens than a file
-    of another format.
+    That of a folder has a line for every id, and so perhaps more tokens than
+    a file of another format.
     """
     return given.items() <= kept.items() and max(given.values()) == max(
         kept.values()
     )
 
 
-# What the task must allow.
+# Flags that need a certain task.
 
 
 def check_metric(metric: str, task: Task) -> None:
-    """Checks the metric that is to decide which weights are best.
-
-    Args:
-        metric: its name.
-        task: whose evaluations must have it.
+    """Checks that an evaluation of the task has the metric.
 
     Raises:
-        UserError: there is no such metric; the message names those there are.
+        UserError: it does not; the message lists its metrics.
     """
     if metric not in task.metrics:
         labels = f" with {len(task.labels)} labels" if task.labels else ""
@@ -241,10 +238,10 @@ def check_metric(metric: str, task: Task) -> None:
 
 
 def check_class_weight(class_weight: str | None, task: Task) -> None:
-    """Checks that there are classes to weigh, if weights are wanted.
+    """Checks that class weights are given for a task with classes only.
 
     Raises:
-        UserError: examples have not one label each.
+        UserError: examples may have several labels, or none.
     """
     if class_weight is not None and not task.has_classes:
         raise UserError(

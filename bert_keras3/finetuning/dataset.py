@@ -1,8 +1,8 @@
-"""What a job needs of its data: parts of examples, and the task they are for.
+"""The interface of a data set, and the examples that are held out of one.
 
-A data set has a "train", a "dev" and a "test" part, or some of them; a part is
-a `Source` of examples. Without a dev part, some of the training's examples are
-held out. The kinds of data that there are stand in `datasets`.
+A data set has up to three splits, "train", "dev" and "test", each a file of
+examples (`Source`). Without a "dev" split, some training examples are held
+out for evaluation. The kinds of data sets are listed in `datasets.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from bert_keras3.safekeeping.errors import UserError
 if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
     from bert_keras3.inputs.delimited import Decision
+    from bert_keras3.training.session import Screen
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What was found out about a file, to be shown before it is used."""
+    """What was detected about a file, printed before it is used."""
 
     decisions: Sequence[Decision]
     """Rows of (what, is, because of)."""
@@ -35,9 +36,14 @@ class Description:
     first: Sequence[Sequence[object]]
     """The first examples, as rows of a table."""
 
+    def show(self, screen: Screen, title: str) -> None:
+        """Prints the decisions and the first examples."""
+        screen.table(("what", "is", "because of"), self.decisions, title)
+        screen.table(self.headers, self.first)
+
 
 class Source(Protocol):
-    """A file of examples that can be gone through again and again."""
+    """A file of examples, which can be read several times."""
 
     @property
     def path(self) -> pathlib.Path:
@@ -45,15 +51,15 @@ class Source(Protocol):
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """Names of the label columns, where they have names."""
+        """Names of the label columns, if they have names."""
 
     @property
     def label_separator(self) -> str | None:
-        """What separates several labels in one cell, if that was given."""
+        """The separator of several labels in one cell, if it was given."""
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What must be known to read other files like it; JSON values."""
+        """What is needed to read other files in the same way; JSON values."""
 
     @property
     def takes_pairs(self) -> bool:
@@ -63,12 +69,12 @@ class Source(Protocol):
         """Streams the examples."""
 
     def describe(self) -> Description | None:
-        """What was found out about the file, unless it was known before."""
+        """What was detected about the file; None if nothing had to be."""
 
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
-        """Writes some examples to a file of their own.
+        """Writes some examples to a separate file.
 
         Args:
             chosen: numbers of examples, from 0, ascending.
@@ -77,45 +83,45 @@ class Source(Protocol):
 
 
 class Dataset(Protocol):
-    """The data of a job."""
+    """The data of a job, in up to three splits."""
 
     @property
     def name(self) -> str:
-        """As it is recorded with the model."""
+        """Its name in the settings of the run."""
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels in their fixed order, if the data set has one."""
+        """The labels in order, if the data set defines them."""
 
     @property
     def metric(self) -> str | None:
-        """The metric to select weights by, if the data set has one."""
+        """The metric for the best weights, if the data set defines one."""
 
     def has(self, split: str) -> bool:
-        """Whether there is a "train", "dev" or "test" part."""
+        """Whether there is a split "train", "dev" or "test"."""
 
     def source(self, split: str) -> Source:
-        """Opens a part; a UserError if it is not there or cannot be read."""
+        """Opens a split; a UserError if it is missing or cannot be read."""
 
     def held_out(self, path: pathlib.Path) -> Source | None:
-        """Opens a file that `Source.write_rows` wrote, if it is there."""
+        """Opens a file of `Source.write_rows`; None if there is none."""
 
     def task(self, source: Source) -> tuple[Task, str]:
-        """Tells the task, without labels yet, and why."""
+        """Returns the task, still without labels, and the reason in words."""
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
-        """Tells the task of a trained checkpoint that is used as it is.
+        """Returns the task of a trained checkpoint.
 
         Raises:
-            UserError: it was not trained for such a task.
+            UserError: the checkpoint was not trained for such a task.
         """
 
 
 def check_fraction(fraction: float) -> None:
-    """Checks that a part is neither nothing nor everything.
+    """Checks that a fraction of the examples can be held out.
 
     Raises:
-        UserError: it is.
+        UserError: the fraction is 0 or 1.
     """
     if not 0 < fraction < 1:
         raise UserError(
@@ -131,11 +137,11 @@ def hold_out(
     """Splits examples into those to train on and those to evaluate on.
 
     All rows of an example are on one side. Stratified, every label has the
-    same share in both parts; a label with a single example stays in training.
+    same frequency on both sides; a label with a single example is trained on.
 
     Args:
-        examples: of a file; with one label number each if stratified.
-        fraction: of the examples that is held out, above 0 and below 1.
+        examples: of a file; with one label id each if stratified.
+        fraction: of the examples to hold out, above 0 and below 1.
         seed: the same seed holds out the same examples.
         stratify: whether to split label by label.
 
@@ -143,8 +149,8 @@ def hold_out(
         (to train on, to evaluate on).
 
     Raises:
-        UserError: there are too few examples to hold any out, or `fraction`
-            leaves one part empty.
+        UserError: there are too few examples, or `fraction` leaves one side
+            empty.
     """
     check_fraction(fraction)
     labels = examples.column(TARGETS) if stratify else None
@@ -158,7 +164,7 @@ def hold_out(
 def _split(
     number: int, labels: np.ndarray | None, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns which of `number` examples are trained on, which held out."""
+    """Returns the numbers of the examples (to train on, held out)."""
     rows = np.arange(number)
     splittable = rows
     strata = None

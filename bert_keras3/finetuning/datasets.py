@@ -1,4 +1,4 @@
-"""The table of the kinds of data, by the settings that describe them."""
+"""The table of the kinds of data sets; the key is the class of the settings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bert_keras3.finetuning.settings import DataChoices
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """One kind of data.
+    """The functions for one kind of data set.
 
     Attributes:
-        find: (settings, of the trained model or None) → the data set.
-        check: checks settings before a file is opened.
-        check_same: checks settings against those of a trained model.
+        find: (settings, settings of the trained model or None) → data set.
+        check: checks the settings before a file is opened.
+        check_same: checks the settings against those of a trained model.
     """
 
     find: Callable[..., Dataset]
@@ -36,5 +36,5 @@ DATASETS: Mapping[type, Kind] = {
 
 
 def kind_of(data: Any) -> Kind:
-    """Returns the row of some settings."""
+    """Returns the functions for some settings."""
     return DATASETS[type(data)]

@@ -1,7 +1,7 @@
-"""Examples of a file → rows of features on disk, and what is odd about them.
+"""Encodes the examples of a file as token ids on disk, and reports on them.
 
-Which features an example has is decided by its task; every file is gone
-through once.
+A file is read once: the task's reader makes the features of each example, and
+a survey counts unknown tokens, truncated, empty and repeated texts.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tokenization.packing import check_max_seq_length, pack
 from tokenization.tokenizers import Tokenizer
 from tokenization.vocab import require_special_tokens
 
-# With more unknown tokens, the vocabulary is hardly that of the texts.
+# With a larger fraction of unknown tokens, the vocabulary fits badly.
 _MANY_UNKNOWN = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class TextEncoder:
-    """Turns an example's texts into one input of the model.
+    """Converts the texts of an example into one input of the model.
 
     Attributes:
         tokenizer: text → token ids.
-        max_seq_length: the most tokens of an input, special ones counted.
-        survey: counts the tokens that were made.
+        max_seq_length: maximum number of tokens, special tokens included.
+        survey: counts the tokens.
     """
 
     tokenizer: Tokenizer
@@ -44,14 +44,14 @@ class TextEncoder:
 
         Args:
             vocab_file: for messages.
-            vocab_size: rows of the model's word embedding table.
+            vocab_size: number of rows of the word embedding table.
 
         Returns:
-            A remark if there are more rows than tokens, else None.
+            A note if there are more rows than tokens, else None.
 
         Raises:
-            UserError: the vocabulary is too long, or lacks a special token;
-                `max_seq_length` leaves no room.
+            UserError: the vocabulary is too large or lacks a special token;
+                `max_seq_length` is too small for any text.
         """
         check_max_seq_length(self.max_seq_length, pair=False)
         vocab = self.tokenizer.vocab
@@ -74,13 +74,13 @@ class TextEncoder:
         return None
 
     def pack(self, example: InputExample) -> dict[str, Any]:
-        """Returns the example's input, cut to `max_seq_length`.
+        """Returns the input for an example, truncated to `max_seq_length`.
 
         Args:
-            example: one text or two.
+            example: with one or two texts.
 
         Returns:
-            `input_ids` and `segment_ids`, one number for each token.
+            `input_ids` and `segment_ids`, one value per token.
         """
         encode, vocab = self.tokenizer.encode, self.tokenizer.vocab
         ids_a = encode(example.text_a)
@@ -106,14 +106,14 @@ class TextEncoder:
 
 @dataclasses.dataclass(frozen=True)
 class EncodedFile:
-    """One file, encoded.
+    """One encoded file.
 
     Attributes:
         source: the examples as text.
         store: their features.
-        task: with the labels of the file; without labels if it has none.
-        report: what is odd about the file.
-        is_labelled: whether there are targets.
+        task: with the labels of the file, if it has labels.
+        report: counts of unusual texts.
+        is_labelled: whether the file has labels.
     """
 
     source: Source
@@ -127,8 +127,8 @@ class EncodedFile:
         """All examples of the file."""
         return Examples.all_of(self.source, self.store)
 
-    def lines(self, max_seq_length: int) -> list[str]:
-        """Returns what a person should know, most important first."""
+    def lines(self, max_seq_length: int, *, unpad: bool) -> list[str]:
+        """Returns the report as lines of text."""
         report = self.report
         mean_length = report.num_tokens / max(1, report.num_rows)
         summary = (
@@ -164,13 +164,19 @@ class EncodedFile:
                 f"note: {_rows(report.num_duplicates, 'repeat')} an earlier "
                 f"text{conflicts}"
             )
+        if unpad:
+            share = self.store.share_of_padding(max_seq_length)
+            lines.append(
+                f"nothing is computed for padding, which would be {share:.0%} "
+                f"of rows of --max_seq_length={max_seq_length} tokens"
+            )
         return lines
 
     def values(self) -> dict[str, Any]:
-        """Returns the report as values that JSON has.
+        """Returns the report as JSON values.
 
-        Counts, the labels with their frequencies, and what was decided about
-        the file and its columns.
+        Counts, label frequencies, and what was detected about the file and its
+        columns.
         """
         report = self.report
         description = self.source.describe()
@@ -214,17 +220,14 @@ def encode(
     task: Task,
     labels: LabelSource | None,
 ) -> EncodedFile:
-    """Goes through a file once, encoding texts and labels.
+    """Encodes the texts and labels of a file.
 
     Args:
         source: the file.
-        encoder: of its texts.
-        folder: for the store; made if need be.
-        task: what the examples are for; its labels do not count.
-        labels: where the labels stand; None for a file to predict.
-
-    Returns:
-        The file, encoded.
+        encoder: of the texts.
+        folder: for the features; created if needed.
+        task: of the examples; its labels are ignored.
+        labels: where the labels are; None for a test file.
 
     Raises:
         UserError: an example or a label is wrong.

@@ -1,9 +1,9 @@
 """One fine-tuning job from files to files: train, evaluate, predict.
 
-    checkpoint ─▶ files ─▶ checks ─▶ encode ─▶ train or load ─▶ answer ─▶ write
+    flags ─▶ checkpoint ─▶ data files ─▶ token ids ─▶ training, or a trained
+      model ─▶ evaluation and predictions ─▶ files
 
-Everything that can be wrong is found before the output folder is touched,
-but for what only training can show.
+Mistakes in flags and files are reported before the output folder is changed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from bert_keras3.finetuning.run_folder import (
 )
 from bert_keras3.finetuning.settings import Job
 from bert_keras3.finetuning.task import (
-    Evaluation,
     Examples,
     LabelSource,
+    Outputs,
     Task,
     options_of,
 )
@@ -49,23 +49,24 @@ from bert_keras3.training.session import Screen, Session, begin, open_session
 from bert_keras3.training.state import read_numbers
 from modeling import BertWithHeads
 
-# Lengths of batches are multiples of this where each is compiled for itself.
+# With --jit_compile, batches are padded to multiples of this, so that few
+# shapes are compiled.
 _LENGTH_STEP = 32
 
-# New for every task, so a checkpoint may lack them or have other ones.
+# The weights of the head, which a pretrained checkpoint may lack.
 _HEAD = ("output_weights$", "output_bias$")
 
 
 def run(job: Job, screen: Screen) -> None:
-    """Does a job.
+    """Runs a job.
 
     Args:
-        job: what is to be done.
-        screen: where to show it.
+        job: its settings.
+        screen: where to print.
 
     Raises:
-        UserError: something that was given is wrong; nothing that was there
-            before has been overwritten.
+        UserError: a flag or file is wrong; no existing file has been
+            overwritten.
     """
     with open_session(job.output_dir, screen, job.distribution) as session:
         folder = FinetuningFolder(session.output_dir)
@@ -80,66 +81,115 @@ def run(job: Job, screen: Screen) -> None:
         with session.locked():
             shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
-                _Job(job, folder, session).go()
+                _Job(job, folder, session).run()
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Ready:
-    """A model with its weights, and what it is to be used on."""
+class _TrainingData:
+    """The encoded examples of a training job, and what follows from them."""
+
+    settings: RunSettings
+    task: Task
+    best_metric: str
+    source: Source
+    """The training file."""
+    train: Examples
+    dev: Examples | None
+    """To evaluate on; None without --do_eval."""
+    test: Examples | None
+    """To predict; None without --do_predict."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainedModel:
+    """A model with its weights, and the examples to use it on."""
 
     predictor: Predictor
     task: Task
     dev: Examples | None
-    """To evaluate on, if that is wanted."""
+    """To evaluate on; None without --do_eval."""
     test: Examples | None
-    """To predict, if that is wanted."""
+    """To predict; None without --do_predict."""
 
 
 class _Job:
-    """One job while it runs."""
+    """A job that is running."""
 
     def __init__(
-        self,
-        job: Job,
-        folder: FinetuningFolder,
-        session: Session,
+        self, job: Job, folder: FinetuningFolder, session: Session
     ) -> None:
         self._job = job
         self._folder = folder
         self._session = session
         self._screen = session.screen
         self._say = session.screen.say
-        # What was found out about each file, for the data report.
+        # {"train", "dev" or "test": report on the file}.
         self._report: dict[str, dict[str, Any]] = {}
 
-    def go(self) -> None:
-        """Gets a model ready and writes what it answers."""
+    def run(self) -> None:
+        """Trains or loads a model, evaluates it and writes predictions."""
         job, folder = self._job, self._folder
         is_given = job.encoder.init_checkpoint is not None
         if job.do_train:
-            ready = self._train()
+            trained = self._train()
         elif folder.holds_a_model and not (
             job.overwrite_output_dir and is_given
         ):
-            ready = self._open_folder()
+            trained = self._open_folder()
         else:
-            ready = self._take_checkpoint()
-        if not self._session.devices.is_chief:
-            return
-        if ready.dev is not None:
-            self._evaluate(ready.task, ready.predictor, ready.dev)
-        if ready.test is not None:
-            self._predict(ready.task, ready.predictor, ready.test)
+            trained = self._take_checkpoint()
+        if self._session.devices.is_chief:
+            self._evaluate(trained)
+            self._predict(trained)
 
-    # Where the model comes from: a training, the folder, or a checkpoint.
+    # The model is trained, or it is in the folder or a checkpoint.
 
-    def _train(self) -> _Ready:
-        """Trains a model, or goes on with a training that was stopped."""
-        job, folder, training = self._job, self._folder, self._job.training
+    def _train(self) -> _TrainedModel:
+        """Trains a model, or resumes an interrupted training."""
+        job, folder = self._job, self._folder
         checkpoint = self._open_checkpoint()
         checkpoint.check_encoder(job.encoder.allow_missing)
+        data = self._training_data(checkpoint)
+        make_deterministic(job.training.seed)
+        model = self._model_to_train(checkpoint, data.task)
+        training = TrainingRun(
+            job,
+            data.settings,
+            checkpoint.config,
+            model,
+            data.task,
+            data.train,
+            data.dev,
+            data.best_metric,
+        )
+        identity = training.identity()
+        begin(folder.run, identity, overwrite=job.overwrite_output_dir)
+        folder.begin(data.settings, checkpoint)
+        folder.write_data_report(self._report)
+        dev = data.dev
+        if dev is not None and dev.store is data.train.store:
+            path = folder / run_folder.DEV_SPLIT
+            data.source.write_rows(dev.numbers, path)
+        predictor = self._predictor(model, data.task)
+        trained = _TrainedModel(predictor, data.task, dev, data.test)
+
+        def evaluate() -> Mapping[str, float]:
+            assert dev is not None
+            outputs = self._outputs(trained, dev, job.eval_batch_size)
+            return data.task.evaluate(outputs, dev).scalars
+
+        training.train(
+            identity, None if dev is None else evaluate, folder, self._session
+        )
+        if self._session.devices.is_chief:
+            predictor = self._with_best_weights(model, data.task, predictor)
+        return dataclasses.replace(trained, predictor=predictor)
+
+    def _training_data(self, checkpoint: Checkpoint) -> _TrainingData:
+        """Reads and encodes all files, and checks what depends on them."""
+        job, folder, training = self._job, self._folder, self._job.training
         encoder = self._text_encoder(checkpoint)
         dataset = kind_of(job.data).find(job.data)
         if not job.overwrite_output_dir:
@@ -148,97 +198,65 @@ class _Job:
         if job.do_eval and "dev" not in sources:
             check_fraction(job.data.dev_fraction)
         source = sources["train"]
-        self._show(source)
-        wanted, why = dataset.task(source)
-        self._say(f"problem: {wanted.name} ({why})")
+        description = source.describe()
+        if description is not None:
+            description.show(self._screen, str(source.path))
+        task, why = dataset.task(source)
+        self._say(f"problem: {task.name} ({why})")
         best_metric = (
-            training.best_metric or dataset.metric or wanted.default_metric
+            training.best_metric or dataset.metric or task.default_metric
         )
-        checks.check_metric(best_metric, wanted)
-        checks.check_class_weight(training.class_weight, wanted)
-
-        file = self._encode("train", source, encoder, wanted, dataset.labels)
-        task = file.task
-        self._say(f"labels: {', '.join(task.labels)}")
         checks.check_metric(best_metric, task)
-        settings = self._settings(dataset.name, task, source, checkpoint)
+        checks.check_class_weight(training.class_weight, task)
+
+        file = self._encode("train", source, encoder, task, dataset.labels)
+        self._say(f"labels: {', '.join(file.task.labels)}")
+        checks.check_metric(best_metric, file.task)
+        settings = self._settings(dataset.name, file.task, source, checkpoint)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
-        examples, dev = self._split(file, sources, encoder)
-        steps_of(len(examples), training)  # whether there are any
+        train, dev = self._split(file, sources, encoder)
+        steps_of(len(train), training)  # an error if there are none
         test = None
         if "test" in sources:
-            test = self._encode(
-                "test", sources["test"], encoder, wanted
-            ).examples
+            test = self._encode("test", sources["test"], encoder, task).examples
+        return _TrainingData(
+            settings, file.task, best_metric, source, train, dev, test
+        )
 
-        make_deterministic(training.seed)
+    def _model_to_train(
+        self, checkpoint: Checkpoint, task: Task
+    ) -> BertWithHeads:
+        """Creates the model: encoder from the checkpoint, new head random."""
+        training = self._job.training
+        loaded = "no --init_checkpoint: all weights are random"
         with self._session.making_model(training.computing.mixed_precision):
-            model, loaded = self._new_model(checkpoint, task)
+            model = new_model(checkpoint.config, task)
+            if checkpoint.has_weights:
+                allowed = (*_HEAD, *self._job.encoder.allow_missing)
+                loaded = checkpoint.load_into(model, allowed).line()
         self._say(loaded)
         model.bert.encoder.remat = training.computing.remat
         if training.lora_rank is not None:
             with self._session.devices.scope():
                 add_lora(model, training.lora_rank)
-        training_run = TrainingRun(
-            job,
-            settings,
-            checkpoint.config,
-            model,
-            task,
-            examples,
-            dev,
-            best_metric,
-        )
-        identity = training_run.identity()
-        begin(folder.run, identity, overwrite=job.overwrite_output_dir)
-        folder.begin(settings, checkpoint)
-        folder.write_data_report(self._report)
-        if dev is not None and dev.store is examples.store:
-            source.write_rows(dev.numbers, folder / run_folder.DEV_SPLIT)
-        predictor = self._predictor(model, task)
-        limit = self._limit(job.eval_batch_size)
-
-        def evaluate() -> Mapping[str, float]:
-            assert dev is not None
-            outputs = dev.outputs(predictor, limit, task.inputs)
-            return task.evaluate(outputs, dev).scalars
-
-        training_run.train(
-            identity,
-            None if dev is None else evaluate,
-            folder,
-            self._session,
-        )
-        if self._session.devices.is_chief:
-            predictor = self._with_best_weights(model, task, predictor)
-        return _Ready(predictor, task, dev, test)
-
-    def _new_model(
-        self, checkpoint: Checkpoint, task: Task
-    ) -> tuple[BertWithHeads, str]:
-        """Makes a model to train: encoder loaded, head random if new."""
-        model = new_model(checkpoint.config, task)
-        if not checkpoint.has_weights:
-            return model, "no --init_checkpoint: all weights are random"
-        allowed = (*_HEAD, *self._job.encoder.allow_missing)
-        return model, checkpoint.load_into(model, allowed).line()
+        return model
 
     def _with_best_weights(
         self, model: BertWithHeads, task: Task, predictor: Predictor
     ) -> Predictor:
-        """Returns a predictor of the model with the weights that were kept."""
+        """Returns a predictor of the model with the weights that were saved."""
         job, folder = self._job, self._folder
         if job.training.lora_rank is None:
             folder.load_weights(model)
             return predictor
-        # What was kept is the sum: a plain model without the thin matrices.
+        # The saved model has W + A·B as its weights, and no A and B.
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
         return self._predictor(model, task)
 
-    def _open_folder(self) -> _Ready:
-        """Takes the model that the output folder holds."""
+    def _open_folder(self) -> _TrainedModel:
+        """Uses the model in the output folder."""
         job, folder = self._job, self._folder
         checks.check_same_model(job, folder)
         settings = folder.read_settings()
@@ -255,12 +273,12 @@ class _Job:
         encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
-        ready = self._encode_for(model, settings, sources, encoder)
+        trained = self._trained_model(model, settings, sources, encoder)
         folder.write_data_report(self._report)
-        return ready
+        return trained
 
-    def _take_checkpoint(self) -> _Ready:
-        """Makes the folder that of a trained model read from a checkpoint."""
+    def _take_checkpoint(self) -> _TrainedModel:
+        """Copies a trained classifier from a checkpoint into the folder."""
         job, folder = self._job, self._folder
         if not job.overwrite_output_dir:
             checks.refuse_unfinished(folder, job.encoder.init_checkpoint)
@@ -273,7 +291,7 @@ class _Job:
         with computing_in(job.training.computing.mixed_precision):
             model = new_model(checkpoint.config, task)
         report = checkpoint.load_into(model)
-        # Loading lets heads be missing unless told otherwise.
+        # `load_into` does not require the weights of heads.
         if report.missing or report.wrong_shape:
             raise UserError(
                 f"{job.encoder.init_checkpoint}: is no classifier with "
@@ -285,16 +303,16 @@ class _Job:
         sources = self._sources(dataset)
         source = next(iter(sources.values()))
         settings = self._settings(dataset.name, task, source, checkpoint)
-        ready = self._encode_for(model, settings, sources, encoder)
+        trained = self._trained_model(model, settings, sources, encoder)
         if job.overwrite_output_dir:
             folder.run.clear()
         folder.begin(settings, checkpoint)
         folder.write_data_report(self._report)
         folder.save_model(model)
-        return ready
+        return trained
 
     def _open_checkpoint(self) -> Checkpoint:
-        """Opens the files that the model starts from."""
+        """Opens the checkpoint that the model starts from."""
         encoder = self._job.encoder
         return checkpointing.start_from(
             encoder.init_checkpoint,
@@ -304,11 +322,11 @@ class _Job:
         )
 
     def _text_encoder(self, checkpoint: Checkpoint) -> TextEncoder:
-        """Makes what turns texts into token ids for a checkpoint.
+        """Returns the encoder of texts for a checkpoint.
 
         Raises:
-            UserError: the inputs would be longer than the model takes, or
-                the vocabulary does not fit it.
+            UserError: the model has too few positions for the inputs, or its
+                vocabulary does not fit.
         """
         encoder = TextEncoder(
             checkpoint.tokenizer(), self._job.encoder.longest_input
@@ -320,11 +338,11 @@ class _Job:
                 f"positions for {longest} tokens "
                 "(`max_position_embeddings`); give at most that"
             )
-        remark = encoder.check(
+        note = encoder.check(
             checkpoint.vocab_file, checkpoint.config.vocab_size
         )
-        if remark:
-            self._say(f"note: {remark}")
+        if note:
+            self._say(f"note: {note}")
         self._say(
             f"do_lower_case: {checkpoint.do_lower_case} "
             f"({checkpoint.why_lower_case})"
@@ -338,7 +356,7 @@ class _Job:
         source: Source,
         checkpoint: Checkpoint,
     ) -> RunSettings:
-        """Returns what the folder keeps of how its data was read."""
+        """Returns the settings that the folder keeps."""
         return RunSettings(
             task_name=data_name,
             problem=task.name,
@@ -352,16 +370,16 @@ class _Job:
             options=options_of(task),
         )
 
-    # The files of examples.
+    # The data files.
 
     def _sources(
         self, dataset: Dataset, held_out: Source | None = None
     ) -> dict[str, Source]:
-        """Opens every file that will be wanted, the training file first.
+        """Opens all files that the job needs, the training file first.
 
         Args:
-            dataset: tells which files there are.
-            held_out: stands in for a dev file.
+            dataset: of the job.
+            held_out: used in place of a "dev" split.
         """
         job = self._job
         sources = {}
@@ -377,67 +395,38 @@ class _Job:
 
     def _encode(
         self,
-        name: str,
+        split: str,
         source: Source,
         encoder: TextEncoder,
         task: Task,
         labels: tuple[str, ...] | None = None,
     ) -> EncodedFile:
-        """Encodes a file, and shows what is odd about it.
+        """Encodes a file and prints the report on it.
 
         Args:
-            name: of the split; a "test" has no labels.
+            split: "train", "dev" or "test", which has no labels.
             source: the file.
-            encoder: of its texts.
-            task: what the examples are for; its labels do not count.
-            labels: the names to hold to; None to collect them.
+            encoder: of the texts.
+            task: of the examples; its labels are ignored.
+            labels: the allowed labels; None: those of the file.
         """
         label_source = None
-        if name != "test":
+        if split != "test":
             label_source = LabelSource(
                 source.path,
                 labels,
                 source.label_columns,
                 source.label_separator,
             )
-        file = encode(
-            source,
-            encoder,
-            self._folder / run_folder.SCRATCH / name,
-            task,
-            label_source,
-        )
-        for line in file.lines(encoder.max_seq_length):
+        folder = self._folder / run_folder.SCRATCH / split
+        file = encode(source, encoder, folder, task, label_source)
+        for line in file.lines(encoder.max_seq_length, unpad=self._job.unpad):
             self._say(line)
-        self._report[name] = file.values()
-        if self._job.unpad:
-            share = file.store.share_of_padding(encoder.max_seq_length)
-            self._say(
-                f"nothing is computed for padding, which would be {share:.0%} "
-                f"of rows of --max_seq_length={encoder.max_seq_length} tokens"
-            )
+        self._report[split] = file.values()
         if self._job.training.computing.jit_compile:
             store = dataclasses.replace(file.store, length_step=_LENGTH_STEP)
             file = dataclasses.replace(file, store=store)
         return file
-
-    def _encode_for(
-        self,
-        model: BertWithHeads,
-        settings: RunSettings,
-        sources: Mapping[str, Source],
-        encoder: TextEncoder,
-    ) -> _Ready:
-        """Encodes what a model that is there already is to be used on."""
-        task = settings.task
-        found = {
-            name: self._encode(
-                name, source, encoder, task, settings.labels
-            ).examples
-            for name, source in sources.items()
-        }
-        predictor = self._predictor(model, task)
-        return _Ready(predictor, task, found.get("dev"), found.get("test"))
 
     def _split(
         self,
@@ -445,7 +434,7 @@ class _Job:
         sources: Mapping[str, Source],
         encoder: TextEncoder,
     ) -> tuple[Examples, Examples | None]:
-        """Returns what to train on, and what to evaluate on, if anything."""
+        """Returns the examples to train on and those to evaluate on."""
         job, examples = self._job, file.examples
         if not job.do_eval:
             return examples, None
@@ -470,23 +459,31 @@ class _Job:
         if common:
             self._say(
                 f"note: texts of {dev_file.source.path} that are also in "
-                f"{file.source.path}: {common}; the evaluation flatters"
+                f"{file.source.path}: {common}; the metrics are too good"
             )
         return examples, dev_file.examples
 
-    def _show(self, source: Source) -> None:
-        """Shows what was found out about a file, with its first rows."""
-        description = source.describe()
-        if description is None:
-            return
-        self._screen.table(
-            ("what", "is", "because of"),
-            description.decisions,
-            title=str(source.path),
+    def _trained_model(
+        self,
+        model: BertWithHeads,
+        settings: RunSettings,
+        sources: Mapping[str, Source],
+        encoder: TextEncoder,
+    ) -> _TrainedModel:
+        """Encodes the files to use a model on that is not trained here."""
+        task = settings.task
+        found = {
+            split: self._encode(
+                split, source, encoder, task, settings.labels
+            ).examples
+            for split, source in sources.items()
+        }
+        predictor = self._predictor(model, task)
+        return _TrainedModel(
+            predictor, task, found.get("dev"), found.get("test")
         )
-        self._screen.table(description.headers, description.first)
 
-    # What the model answers.
+    # Evaluation and predictions.
 
     def _predictor(self, model: BertWithHeads, task: Task) -> Predictor:
         model.unpad = self._job.unpad
@@ -497,57 +494,33 @@ class _Job:
             jit_compile=self._job.training.computing.jit_compile,
         )
 
-    def _limit(self, batch_size: int) -> BatchLimit:
-        return BatchLimit(batch_size, self._job.batch_tokens)
+    def _outputs(
+        self, trained: _TrainedModel, examples: Examples, batch_size: int
+    ) -> Outputs:
+        limit = BatchLimit(batch_size, self._job.batch_tokens)
+        return examples.outputs(trained.predictor, limit, trained.task.inputs)
 
-    def _evaluate(
-        self, task: Task, predictor: Predictor, dev: Examples
-    ) -> None:
-        """Writes and shows how the model does on labelled examples."""
-        outputs = dev.outputs(
-            predictor, self._limit(self._job.eval_batch_size), task.inputs
-        )
+    def _evaluate(self, trained: _TrainedModel) -> None:
+        """Writes and prints the metrics of the "dev" examples, if any."""
+        task, dev = trained.task, trained.dev
+        if dev is None:
+            return
+        outputs = self._outputs(trained, dev, self._job.eval_batch_size)
         evaluation = task.evaluate(outputs, dev)
-        context = {"global_step": self._steps_done(), "examples": len(dev)}
+        numbers = read_numbers(self._folder / STATE)
+        step = 0
+        if numbers is not None:
+            step = int(numbers["best_step"] or numbers["step"])
+        context = {"global_step": step, "examples": len(dev)}
         self._folder.write_evaluation(evaluation, task.labels, context)
-        self._show_evaluation(evaluation, len(dev))
+        evaluation.show(self._screen, len(dev))
         self._say(f"written: {self._folder / EVAL_JSON}")
 
-    def _steps_done(self) -> int:
-        numbers = read_numbers(self._folder / STATE)
-        if numbers is None:
-            return 0
-        return int(numbers["best_step"] or numbers["step"])
-
-    def _show_evaluation(self, evaluation: Evaluation, count: int) -> None:
-        self._say(
-            f"evaluation of {count} examples: "
-            + ", ".join(
-                f"{name} {value:.4f}"
-                for name, value in evaluation.scalars.items()
-            )
-        )
-        per_label = evaluation.details.get("per_label", {})
-        if per_label:
-            names = ("precision", "recall", "f1")
-            self._screen.table(
-                ("label", *names, "examples"),
-                [
-                    (
-                        label,
-                        *(f"{figures[name]:.3f}" for name in names),
-                        int(figures["support"]),
-                    )
-                    for label, figures in per_label.items()
-                ],
-            )
-
-    def _predict(
-        self, task: Task, predictor: Predictor, test: Examples
-    ) -> None:
-        """Writes what the model says of every example of a file."""
-        outputs = test.outputs(
-            predictor, self._limit(self._job.predict_batch_size), task.inputs
-        )
-        path = task.write_predictions(self._folder.path, outputs, test)
+    def _predict(self, trained: _TrainedModel) -> None:
+        """Writes the predictions for the "test" examples, if any."""
+        test = trained.test
+        if test is None:
+            return
+        outputs = self._outputs(trained, test, self._job.predict_batch_size)
+        path = trained.task.write_predictions(self._folder.path, outputs, test)
         self._say(f"predicted {len(test)} rows: {path}")

@@ -1,8 +1,8 @@
-"""Texts with labels: files of one's own, or a benchmark.
+"""Data sets of texts with labels: the user's own files, or a benchmark.
 
-CSV, TSV, JSON lines ─▶ FileDataset ─┐
-├▶ LabelledSource of `InputExample`s
-GLUE's files ─▶ BenchmarkDataset ────┘
+CSV, TSV, JSON lines  ─▶ FileDataset ──────┐
+                                           ├─▶ LabelledSource
+files of a benchmark  ─▶ BenchmarkDataset ─┘
 """
 
 from __future__ import annotations
@@ -37,11 +37,16 @@ from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
+# Number of labels from which the task is detected.
 _ROWS_LOOKED_AT = 1000
 
-# The names that benchmarks give to the metrics computed here.
+# More different whole numbers than these are quantities, not classes.
+_MOST_NUMBERED_CLASSES = 50
+
+# {metric of a benchmark: its name here}, where they differ.
 _METRICS = {"matthews_correlation": "mcc"}
 
+# What a split is for, in messages.
 _PURPOSES = {
     "train": "train on",
     "dev": "evaluate on",
@@ -51,7 +56,7 @@ _PURPOSES = {
 
 @dataclasses.dataclass(frozen=True)
 class LabelledSource:
-    """A file of labelled texts; see `Source` for the further attributes.
+    """A file of labelled texts, a `dataset.Source`.
 
     Attributes:
         file: the examples.
@@ -73,7 +78,7 @@ class LabelledSource:
         return iter(self.file)
 
     def describe(self) -> Description | None:
-        """What was found out about the file, unless it was known before."""
+        """What was detected about the file; None for a benchmark."""
         if not isinstance(self.file, LabelledFile):
             return None
         found = self.file.describe()
@@ -89,14 +94,14 @@ class LabelledSource:
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
-        """Writes some rows as they are, as a CSV file of their own.
+        """Writes some rows, unchanged, to a separate CSV file.
 
         Args:
             chosen: numbers of examples, from 0, ascending.
             path: the new file.
 
         Raises:
-            TypeError: the file is a benchmark's, which has parts of its own.
+            TypeError: the file is of a benchmark, which has a "dev" split.
         """
         if not isinstance(self.file, LabelledFile):
             raise TypeError(f"{self.path} is not to be split")
@@ -116,23 +121,21 @@ class LabelledSource:
 def find_labelled_data(
     data: DataChoices, trained: RunSettings | None = None
 ) -> Dataset:
-    """Finds the data that were asked for.
+    """Returns the data set that the flags describe.
 
     Args:
-        data: what the user said.
-        trained: of the model that is to be used, if there is one already.
-
-    Returns:
-        The data set.
+        data: given by the user.
+        trained: settings of the trained model to use, if there is one.
 
     Raises:
-        UserError: there is none of that name, or it is not the trained one's.
+        UserError: there is no such data set, or it is not that of the trained
+            model.
     """
     wanted, columns = data.task_name.lower(), None
     if trained is not None and trained.columns:
         columns = Columns.from_dict(trained.columns)
     if trained is not None and wanted != trained.task_name:
-        # Files of one's own can be given to whatever model.
+        # The user's own files can be used with any model.
         if wanted != CSV:
             raise UserError(
                 f"--task_name={data.task_name}: the classifier in "
@@ -153,33 +156,33 @@ def find_labelled_data(
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkDataset:
-    """A data set of the original's, or of GLUE."""
+    """One of the benchmarks in `inputs/glue.py`."""
 
     benchmark: glue.Benchmark
     data: DataChoices
 
     @property
     def name(self) -> str:
-        """As it is recorded with the model."""
+        """Its name in the settings of the run."""
         return self.benchmark.name.lower()
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels, in the order that the benchmark fixes."""
+        """The labels, in the order that the benchmark defines."""
         return self.benchmark.labels
 
     @property
     def metric(self) -> str | None:
-        """The metric to select weights by."""
+        """The metric for the best weights."""
         first = self.benchmark.metrics[0]
         return _METRICS.get(first, first)
 
     def has(self, split: str) -> bool:
-        """Whether there is a "train", "dev" or "test" part."""
+        """Whether there is a split "train", "dev" or "test"."""
         return True
 
     def source(self, split: str) -> Source:
-        """Opens a part."""
+        """Opens a split."""
         assert self.data.data_dir is not None
         return LabelledSource(
             glue.open_split(self.benchmark, split, self.data.data_dir),
@@ -189,20 +192,20 @@ class BenchmarkDataset:
         )
 
     def task(self, source: Source) -> tuple[Task, str]:
-        """All benchmarks here have one label an example."""
+        """Returns classification: each example has one label."""
         return SingleLabel(), f"task {self.benchmark.name}"
 
     def held_out(self, path: pathlib.Path) -> Source | None:
-        """A benchmark has parts of its own."""
+        """Returns None: a benchmark has a "dev" split."""
         return None
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
-        """A classifier with the benchmark's labels."""
+        """Returns classification into the labels of the benchmark."""
         return _task_of(checkpoint, self.data, self.labels)
 
 
 class FileDataset:
-    """CSV, TSV or JSON lines of one's own."""
+    """The user's own CSV, TSV or JSON lines files."""
 
     name = CSV
     labels: tuple[str, ...] | None = None
@@ -211,12 +214,12 @@ class FileDataset:
     def __init__(
         self, data: DataChoices, columns: Columns | None = None
     ) -> None:
-        """Finds the files; none is opened yet.
+        """Finds the files without opening them.
 
         Args:
-            data: what the user said.
-            columns: of the file that the model was trained on, if it is
-                known; by default the first file opened decides.
+            data: given by the user.
+            columns: of the training file of a trained model; by default they
+                are detected in the first file that is opened.
         """
         self._data = data
         self._columns = columns
@@ -233,11 +236,11 @@ class FileDataset:
                 self._files[split] = pathlib.Path(path)
 
     def has(self, split: str) -> bool:
-        """Whether there is a "train", "dev" or "test" part."""
+        """Whether there is a split "train", "dev" or "test"."""
         return split in self._files
 
     def source(self, split: str) -> Source:
-        """Opens a part; the first one opened decides on the columns."""
+        """Opens a split; the columns are detected in the first one opened."""
         path = self._files.get(split)
         if path is None:
             raise UserError(
@@ -246,7 +249,7 @@ class FileDataset:
                 f"{split}.tsv"
             )
         want_label = split != "test"
-        # Of a file to predict every row gets its answer.
+        # Every row of a test file gets a prediction.
         skipped = frozenset(self._data.skip_labels if want_label else ())
         if self._columns is None:
             file = LabelledFile.open(
@@ -279,7 +282,7 @@ class FileDataset:
         )
 
     def held_out(self, path: pathlib.Path) -> Source | None:
-        """Opens the rows that a training held out, as they were written."""
+        """Opens the rows that a training held out."""
         if self._columns is None or not path.exists() or self.has("dev"):
             return None
         written = FileChoices(
@@ -293,9 +296,9 @@ class FileDataset:
         )
 
     def task(self, source: Source) -> tuple[Task, str]:
-        """Tells it from labels out of the whole file, if it is not given.
+        """Returns the given task, or detects it from labels of the whole file.
 
-        The first rows would not do: the file may be sorted by its labels.
+        The first rows would not suffice: a file may be sorted by label.
         """
         if self._data.problem_type is not None:
             return TASKS[self._data.problem_type](), "as given"
@@ -306,27 +309,22 @@ class FileDataset:
         )
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
-        """A classifier with the labels that are known of the checkpoint."""
+        """Returns the task with the labels that are known of the checkpoint."""
         return _task_of(checkpoint, self._data, None)
-
-
-# More distinct whole numbers than this are a quantity, not names of classes.
-_MOST_NUMBERED_CLASSES = 50
 
 
 def find_task(
     cells: Sequence[str | tuple[str, ...] | None],
     separator: str | None = None,
 ) -> tuple[Task, str]:
-    """Tells the task from the label cells of some rows.
+    """Detects the task from the label cells of some rows.
 
     Args:
         cells: label cells as in `InputExample.label`.
-        separator: what separates several labels in one cell, if the user
-            said so.
+        separator: of several labels in one cell, if the user gave one.
 
     Returns:
-        The task, without labels, and why, in words.
+        The task, still without labels, and the reason in words.
     """
     if any(isinstance(cell, tuple) for cell in cells):
         return MultiLabel(), "there are several label columns"
@@ -351,14 +349,14 @@ def _task_of(
     """Returns the task of a trained classifier.
 
     Args:
-        checkpoint: has the classifier.
-        data: what the user said.
-        labels: the names of its labels, if the data set fixes them. Else
-            those of --labels_file, or those that a run of this program
-            recorded beside the weights, or their numbers.
+        checkpoint: of the classifier.
+        data: given by the user.
+        labels: the labels, if the data set defines them. Else they are those
+            of --labels_file, or those in the run folder of the weights, or the
+            numbers from 0.
 
     Raises:
-        UserError: the checkpoint has no classifier, or the file does not
+        UserError: the checkpoint has no classifier, or --labels_file does not
             fit it.
     """
     task = TASKS[data.problem_type or SingleLabel.name]
@@ -381,14 +379,15 @@ def _task_of(
     return task(tuple(map(str, range(count))))
 
 
-# What is refused before a file is opened.
+# Checks of flags.
 
 
 def check_data(data: DataChoices, *, do_train: bool) -> None:
     """Checks the flags of the data against each other.
 
     Raises:
-        UserError: two contradict each other or one would have no effect.
+        UserError: two flags contradict each other or one would have no
+            effect.
     """
     if data.labels_file is not None and do_train:
         raise UserError(
@@ -421,18 +420,18 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
 def check_same_data(
     data: DataChoices, folder: FinetuningFolder, *, do_eval: bool
 ) -> None:
-    """Checks that flags do not contradict how a model's data was read.
+    """Checks that flags agree with how the data of a model was read.
 
     Args:
-        data: what the user said.
-        folder: holds the model.
+        data: given by the user.
+        folder: of the model.
         do_eval: whether labels are read.
 
     Raises:
-        UserError: one does; or a file that one names cannot be read.
+        UserError: a flag does not agree, or its file cannot be read.
     """
     settings = folder.read_settings()
-    folder.refuse_other(
+    folder.check_flags(
         problem_type=(data.problem_type, settings.problem),
         label_separator=(data.label_separator, settings.label_separator),
     )
@@ -442,7 +441,9 @@ def check_same_data(
         labels = read_labels(data.labels_file, len(settings.labels))
         if labels != settings.labels:
             before = f"the labels {', '.join(settings.labels)}"
-            raise folder.other(f"--labels_file={data.labels_file}", before)
+            raise folder.contradiction(
+                f"--labels_file={data.labels_file}", before
+            )
 
 
 def _check_same_columns(
@@ -452,18 +453,18 @@ def _check_same_columns(
     do_eval: bool,
 ) -> None:
     trained = Columns.from_dict(settings.columns)
-    said = {
+    given = {
         "text": data.file.text,
         "text_pair": data.file.text_pair,
         "id": data.file.id,
-        # A file to predict needs none.
+        # A test file needs no labels.
         "label": data.file.label if do_eval else None,
     }
     names = dict(enumerate(trained.names))
-    for role, value in said.items():
+    for role, value in given.items():
         if value is None or trained.are_said(role, value):
             continue
         found = getattr(trained, role)
         indices = found if role == "label" else (found,)
         before = ", ".join(names.get(index, "none") for index in indices)
-        raise folder.other(f"--{role}_column={value}", before or "none")
+        raise folder.contradiction(f"--{role}_column={value}", before or "none")

@@ -1,8 +1,9 @@
-"""Low-rank adaptation: training two thin matrices beside each frozen kernel.
+"""Low-rank adaptation (LoRA): trains two thin matrices beside frozen kernels.
 
-Hu et al. 2021, section 4.1, through Keras' own `Dense.enable_lora`. What a run
-folder has as its model is the sum, a plain BERT; the thin matrices lie beside
-it in a file of their own.
+Hu et al. 2021, section 4.1, by Keras' `Dense.enable_lora`. For a kernel W
+[768, 768] and rank 8, A [768, 8] and B [8, 768] are trained, and the layer
+multiplies with W + A·B. The run folder has that sum as its model, a plain
+BERT, and A and B in a file of their own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from modeling.keras_private import flatten_layers
 
 
 def add_lora(model: BertWithHeads, rank: int) -> None:
-    """Freezes the encoder and lets every dense layer in it learn A·B.
+    """Freezes the encoder and adds A and B to each of its dense layers.
 
-    A kernel W [I, O] becomes W + A·B with A [I, rank], random, and B [rank,
-    O], zero: at first nothing changes. The head stays trainable. A and B are
-    decayed as kernels are, what is frozen is not.
+    A is random and B zero, so at first the outputs stay the same. The head
+    stays trainable. Weight decay applies to A and B, not to frozen weights.
 
     Args:
-        model: its first weights assigned; changed in place.
+        model: with its initial weights; changed in place.
         rank: of A·B.
     """
     for weight in model.bert.weights:
@@ -35,24 +35,24 @@ def add_lora(model: BertWithHeads, rank: int) -> None:
 
 
 def has_lora(model: BertWithHeads) -> bool:
-    """Returns whether `add_lora` was there."""
+    """Returns whether the model was changed by `add_lora`."""
     return any(layer.lora_enabled for layer in _dense_layers(model))
 
 
 def save_lora(path: str | os.PathLike[str], model: BertWithHeads) -> None:
-    """Writes what was learnt beside the frozen weights.
+    """Writes the trained weights: A and B of each layer, and the head.
 
     Args:
-        path: of a safetensors file: `<layer>/lora_kernel_a`, `…_b` and the
-            head, with the rank and the factor of A·B as metadata.
-        model: as `add_lora` left it.
+        path: of a safetensors file with `<layer>/lora_kernel_a`, `…_b`, and
+            the rank and the factor of A·B as metadata.
+        model: changed by `add_lora`.
     """
     layers = _dense_layers(model)
-    told = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha}
+    metadata = {"rank": layers[0].lora_rank, "alpha": layers[0].lora_alpha}
     save_file(
         {weight.path: weight.numpy() for weight in model.trainable_weights},
         path,
-        {"lora": json.dumps(told)},
+        {"lora": json.dumps(metadata)},
     )
 
 

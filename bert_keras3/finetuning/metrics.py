@@ -1,4 +1,4 @@
-"""Figures for each label, from a well-kept library."""
+"""Metrics for each label, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def figures_per_label(
     """Returns precision, recall, F1 and support of every label.
 
     Args:
-        truth: int [N] numbers of labels, or int [N, C] of 0 and 1.
-        predicted: the same of the predictions.
-        labels: the names, C in all.
+        truth: label ids int [N], or int [N, C] of 0 and 1.
+        predicted: the predictions in the same form.
+        labels: the C names.
 
     Returns:
-        Figures by name; 0 where a figure would divide by 0.
+        {label: {metric: value}}; 0 where a metric would divide by 0.
     """
     figures = metrics.precision_recall_fscore_support(
         truth,

@@ -1,8 +1,8 @@
-"""Each example has any number of labels: one sigmoid for each of them.
+"""Any number of labels per example: a sigmoid for each label.
 
 labels = ("late", "rude", "dirty")
-logits [[2.0, -1.0, 0.5]] → probabilities [[0.88, 0.27, 0.62]]
-→ "late|dirty"
+logits  [[2.0, -1.0, 0.5]]  →  probabilities [[0.88, 0.27, 0.62]]
+  →  "late|dirty"
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from modeling.shapes import Tensor
 
 DEFAULT_SEPARATOR = "|"
-# The probability from which on a text has a label.
+# The minimum probability of a predicted label.
 THRESHOLD = 0.5
 
 _YES_OR_NO = {
@@ -52,16 +52,16 @@ _YES_OR_NO = {
 
 @dataclasses.dataclass(frozen=True)
 class LabelSetPrediction:
-    """The labels of a text, none or several."""
+    """The predicted labels of a text, none or several."""
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
-    """One for each label that there is, each between 0 and 1."""
+    """One for each label of the model, each between 0 and 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabel:
-    """Independent yes-or-no decisions about a text."""
+    """Each text has any number of labels."""
 
     name: ClassVar[str] = "multi_label"
     default_metric: ClassVar[str] = "micro_f1"
@@ -112,7 +112,7 @@ class MultiLabel:
 
         logits = outputs["logits"].astype(np.float64)
         truth = examples.column(TARGETS).astype(np.int64)
-        # −log σ(z) for a yes, −log σ(−z) for a no
+        # −log σ(z) for 1, −log σ(−z) for 0
         losses = np.logaddexp(0.0, np.where(truth > 0, -logits, logits))
         is_label = scipy.special.expit(logits) >= THRESHOLD
         predicted = is_label.astype(np.int64)
@@ -158,12 +158,12 @@ class MultiLabel:
     def decisions(self, scores: Any) -> dict[str, Any]:
         """Probabilities [N, C] → `label` string [N], `is_label` bool [N, C].
 
-        Several labels of a text stand in one string, with | between them.
+        Several labels of a text are joined by |.
         """
         import tensorflow as tf
 
         is_label = scores >= THRESHOLD  # [N, C]
-        # What stands before each name: nothing if it is the first of its row.
+        # The first label of a text has no separator before it.
         before = tf.cumsum(tf.cast(is_label, tf.int32), axis=1, exclusive=True)
         names = tf.where(
             before > 0,
@@ -186,13 +186,13 @@ class MultiLabel:
 
 
 class _Targets:
-    """Reads one cell with several names, or a yes-or-no cell for each."""
+    """Reads one cell with several labels, or one cell of 0 or 1 per label."""
 
     def __init__(self, source: LabelSource) -> None:
         self._source = source
         self._separator = source.separator or DEFAULT_SEPARATOR
-        # Labels in the order in which they come, and for each row with any
-        # a run of their numbers: a few bytes a row.
+        # Label ids in order of occurrence, and the row of each of them: a few
+        # bytes per row.
         self._numbers: dict[str, int] = {
             label: number for number, label in enumerate(source.labels or ())
         }

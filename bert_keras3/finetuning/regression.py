@@ -1,6 +1,6 @@
-"""Each example has a number: one output, squared error.
+"""Regression: one output per example, trained on the squared error.
 
-logits [[3.7]] → value 3.7
+logits  [[3.7]]  →  value 3.7
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ValuePrediction:
-    """The number that the model gives a text."""
+    """The predicted number of a text."""
 
     value: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Regression:
-    """A number for each text; the one label is the name of its column."""
+    """Each text has a number; the only label is the name of its column."""
 
     name: ClassVar[str] = "regression"
     default_metric: ClassVar[str] = "pearson"
@@ -101,7 +101,7 @@ class Regression:
         predicted = outputs["logits"][:, 0].astype(np.float64)
         targets = examples.column(TARGETS)
         errors = predicted - targets
-        with warnings.catch_warnings():  # of constants, where r is undefined
+        with warnings.catch_warnings():  # for constants, r is undefined
             warnings.simplefilter("ignore")
             pearson = float(scipy.stats.pearsonr(predicted, targets)[0])
             spearman = float(scipy.stats.spearmanr(predicted, targets)[0])
@@ -127,7 +127,7 @@ class Regression:
         return outputs["logits"][:, 0]
 
     def decisions(self, scores: Any) -> dict[str, Any]:
-        """The value says it all."""
+        """Returns no further outputs."""
         return {}
 
     def predictions(self, scores: np.ndarray) -> list[ValuePrediction]:
@@ -136,7 +136,7 @@ class Regression:
 
 
 def as_number(cell: str) -> float | None:
-    """Returns the finite number that a cell says, or None."""
+    """Returns the finite number in a cell, or None."""
     try:
         value = float(cell)
     except ValueError:
@@ -145,7 +145,7 @@ def as_number(cell: str) -> float | None:
 
 
 class _Targets:
-    """Reads numbers; the one output is named after their column."""
+    """Reads numbers; the output is named after their column."""
 
     def __init__(self, source: LabelSource) -> None:
         self._source = source

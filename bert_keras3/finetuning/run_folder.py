@@ -1,7 +1,7 @@
-"""The output folder: which file is what, and what is needed to predict later.
+"""The output folder of a fine-tuning run.
 
-The folder alone is enough: the weights, the vocabulary, the configuration
-and the settings that the data was read with all lie in it.
+It has everything that predictions need later: the weights, the vocabulary, the
+model configuration and the settings with which the data was read.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SCRATCH = ".encoded"
 RESULT_FILES = tuple(
     dict.fromkeys(name for task in TASKS.values() for name in task.result_files)
 )
-"""The files of predictions, of whatever task."""
+"""The files of predictions, of all tasks."""
 
 FILES = RunFiles(
     signs=(SETTINGS, MODEL),
@@ -65,7 +65,7 @@ FILES = RunFiles(
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """How data was read when the model was trained."""
+    """The task of a trained model, and how its data was read."""
 
     task_name: str
     """The data set: `csv`, or the name of a benchmark."""
@@ -75,13 +75,13 @@ class RunSettings:
     max_seq_length: int
     do_lower_case: bool
     columns: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """The columns of the training file, for data of one's own."""
+    """The columns of the training file; empty for a benchmark."""
     takes_pairs: bool = False
     label_separator: str | None = None
     init_checkpoint: str | None = None
-    """Where the weights came from, for the record."""
+    """The --init_checkpoint of the training, for information."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the task was told beside its labels."""
+    """Further settings of the task."""
 
     @property
     def task(self) -> Task:
@@ -93,12 +93,12 @@ class FinetuningFolder:
     """The files of one fine-tuning run.
 
     Attributes:
-        run: what every training has in its folder.
-        path: the folder.
+        run: the files that every kind of training has.
+        path: of the folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Points at a folder, which need not exist yet."""
+        """Does not touch the folder, which need not exist yet."""
         self.run = RunFolder(path, FILES)
         self.path = self.run.path
 
@@ -108,7 +108,7 @@ class FinetuningFolder:
 
     @property
     def holds_a_model(self) -> bool:
-        """Whether there is something to predict with."""
+        """Whether there is a trained model."""
         return (self / MODEL).exists() and (self / SETTINGS).exists()
 
     @property
@@ -117,25 +117,26 @@ class FinetuningFolder:
         pieces = self / SENTENCE_PIECES
         return pieces if pieces.exists() else self / VOCABULARY
 
-    def refuse_other(self, **told: tuple[Any, Any]) -> None:
-        """Checks flags against what the folder's model was trained with.
+    def check_flags(self, **flags: tuple[Any, Any]) -> None:
+        """Checks flags against the values the model was trained with.
 
         Args:
-            **told: flag → (what it says, None for nothing; what it was).
+            **flags: flag → (its value, None if not given; the value of the
+                training).
 
         Raises:
-            UserError: one says something else.
+            UserError: the values of a flag differ.
         """
-        for flag, (now, before) in told.items():
+        for flag, (now, before) in flags.items():
             if now not in (None, before):
-                raise self.other(f"--{flag}={now}", before)
+                raise self.contradiction(f"--{flag}={now}", before)
 
-    def other(self, flag: str, before: Any) -> UserError:
-        """Returns the error for a flag that contradicts the folder's model.
+    def contradiction(self, flag: str, before: Any) -> UserError:
+        """Returns the error for a flag that differs from the training.
 
         Args:
             flag: the flag with its value.
-            before: what the model was trained with; None for nothing.
+            before: the value of the training; None for none.
         """
         trained_with = "without it" if before is None else f"with {before}"
         return UserError(
@@ -145,14 +146,14 @@ class FinetuningFolder:
             "folder."
         )
 
-    # What is needed to predict later.
+    # Files that predictions need.
 
     def begin(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
-        """Makes the folder, with all that a model needs but its weights.
+        """Creates the folder with all files of a model but its weights.
 
         Args:
-            settings: how data is read.
-            checkpoint: what the model starts from; with a vocabulary.
+            settings: of the run.
+            checkpoint: that the model starts from; with a vocabulary.
         """
         assert checkpoint.vocab_file is not None
         self.path.mkdir(parents=True, exist_ok=True)
@@ -160,14 +161,14 @@ class FinetuningFolder:
         self.write_encoder_files(checkpoint.config, checkpoint.vocab_file)
 
     def write_settings(self, settings: RunSettings) -> None:
-        """Writes how data is to be read."""
+        """Writes the task and how data is read."""
         self.run.write_json(SETTINGS, dataclasses.asdict(settings))
 
     def read_settings(self) -> RunSettings:
-        """Reads how data is to be read.
+        """Reads the task and how data is read.
 
         Raises:
-            UserError: there are no settings, or they are damaged.
+            UserError: the file does not exist or is damaged.
         """
         path = self / SETTINGS
         try:
@@ -193,7 +194,7 @@ class FinetuningFolder:
             with atomic_path(self / SENTENCE_PIECES) as temporary:
                 shutil.copyfile(vocab_file, temporary)
             return
-        # One from another run would count more than this one's.
+        # One of an earlier run would take precedence.
         (self / SENTENCE_PIECES).unlink(missing_ok=True)
         if pathlib.Path(vocab_file).suffix == ".json":
             vocab = load_vocab(vocab_file)
@@ -206,7 +207,7 @@ class FinetuningFolder:
                 shutil.copyfile(vocab_file, temporary)
 
     def load_tokenizer(self) -> Tokenizer:
-        """Makes the tokenizer that the model was trained with.
+        """Creates the tokenizer that the model was trained with.
 
         Raises:
             UserError: the vocabulary is missing or damaged.
@@ -218,10 +219,10 @@ class FinetuningFolder:
     # Weights.
 
     def save_model(self, model: BertWithHeads) -> None:
-        """Writes the weights, and nothing of the optimiser's.
+        """Writes the weights, without the optimizer's slots.
 
-        Those of a model with LoRA are written as their sum, and beside it
-        what was learnt.
+        With LoRA the frozen weights plus A·B are written, and the trained
+        matrices to a file of their own.
         """
         from bert_keras3.finetuning.lora import has_lora, save_lora
 
@@ -232,7 +233,7 @@ class FinetuningFolder:
                 save_lora(temporary, model)
 
     def load_model(self) -> BertWithHeads:
-        """Makes the model that was trained here.
+        """Creates the trained model and loads its weights.
 
         Raises:
             UserError: a file is missing or damaged.
@@ -246,7 +247,7 @@ class FinetuningFolder:
         return model
 
     def load_weights(self, model: BertWithHeads) -> None:
-        """Gives a model the weights that were kept here.
+        """Loads the saved weights into a model.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -258,32 +259,32 @@ class FinetuningFolder:
     # Results.
 
     def write_data_report(self, files: Mapping[str, Mapping[str, Any]]) -> None:
-        """Writes what is odd about files; what is said of others stays.
+        """Writes reports on data files; earlier ones on other files stay.
 
         Args:
-            files: {"train", "dev" or "test": `EncodedFile.values`}.
+            files: {"train", "dev" or "test": `EncodedFile.values()`}.
         """
         try:
             earlier = self.run.read_json(DATA_REPORT) or {}
-        except UserError:  # it is made anew
+        except UserError:  # a damaged report is replaced
             earlier = {}
         self.run.write_json(DATA_REPORT, {**earlier, **files})
 
     def write_evaluation(
         self, evaluation: Evaluation, labels: tuple[str, ...], context: Any
     ) -> None:
-        """Writes the figures of an evaluation.
+        """Writes the results of an evaluation.
 
         The text file has the original's names and form, `key = value`.
 
         Args:
-            evaluation: the figures.
-            labels: names, in order.
-            context: more for the JSON file; `global_step` also goes into the
-                text file.
+            evaluation: the results.
+            labels: their names, in order.
+            context: further values for the JSON file; `global_step` is in the
+                text file, too.
         """
         scalars = evaluation.scalars
-        # Where the original has figures, its names and no other.
+        # For classifiers, the text file has the original's names only.
         if "accuracy" in scalars:
             scalars = {name: scalars[name] for name in ("accuracy", "loss")}
         lines = {
@@ -311,7 +312,7 @@ class FinetuningFolder:
 
 
 def new_model(config: BertConfig, task: Task) -> BertWithHeads:
-    """Makes the model of a task, with random weights."""
+    """Creates the model of a task with random weights."""
     from modeling import BertWithHeads
 
     return BertWithHeads(config, task.heads, labels=task.labels)

@@ -1,7 +1,6 @@
-"""What a fine-tuning job is told.
+"""Settings of a fine-tuning job, each with its flag.
 
-No library is loaded here, so that flags can be defined from these fields at
-once.
+This file imports neither TensorFlow nor Keras, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ DEFAULT_MAX_SEQ_LENGTH = 128
 
 @dataclasses.dataclass(frozen=True)
 class DataFiles:
-    """Files of examples, of whatever task."""
+    """Files of examples, for any task."""
 
     train_file: str | None = flag(
         None,
@@ -54,7 +53,7 @@ class DataFiles:
 
     @property
     def files(self) -> dict[str, str | None]:
-        """The files that are read, by their flags."""
+        """{flag: file} of the files that are read."""
         return {
             "train_file": self.train_file,
             "dev_file": self.dev_file,
@@ -64,7 +63,7 @@ class DataFiles:
 
 @dataclasses.dataclass(frozen=True)
 class DataChoices(DataFiles):
-    """Texts with labels; None means: find it out."""
+    """Files of texts with labels, and how they are read."""
 
     task_name: str = flag(
         CSV,
@@ -113,13 +112,13 @@ class DataChoices(DataFiles):
 
     @property
     def files(self) -> dict[str, str | None]:
-        """The files that are read, by their flags."""
+        """{flag: file} of the files that are read."""
         return {**super().files, "labels_file": self.labels_file}
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderChoices(ModelChoices):
-    """The pretrained model and its inputs; None means: find it out."""
+    """The pretrained model and its inputs."""
 
     do_lower_case: bool | None = flag(
         None,
@@ -137,7 +136,7 @@ class EncoderChoices(ModelChoices):
 
     @property
     def longest_input(self) -> int:
-        """Tokens of the longest input of a new model."""
+        """Maximum number of tokens per input of a new model."""
         if self.max_seq_length is None:
             return DEFAULT_MAX_SEQ_LENGTH
         return self.max_seq_length
@@ -145,7 +144,7 @@ class EncoderChoices(ModelChoices):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingChoices(TrainingSettings):
-    """How to train on labelled data."""
+    """Settings of a training on labelled data."""
 
     num_train_epochs: float = flag(
         3.0,
@@ -199,7 +198,7 @@ class TrainingChoices(TrainingSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job(JobSettings):
-    """What is to be done."""
+    """Settings of a fine-tuning job."""
 
     do_predict: bool = flag(
         False,
@@ -243,7 +242,7 @@ class LabelledJob(Job):
 
 @dataclasses.dataclass(frozen=True)
 class ExportFlags:
-    """Whether the trained model is exported as well, and where to."""
+    """Whether and how the trained model is exported."""
 
     do_export: bool = flag(
         False,

@@ -1,4 +1,4 @@
-"""Each example has exactly one label: softmax over all of them.
+"""Classification into exclusive classes: softmax over the labels.
 
     labels = ("ham", "spam")
     logits  [[0.0, 1.1]]  →  probabilities [[0.25, 0.75]]  →  "spam"
@@ -44,18 +44,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The one label of a text."""
+    """The predicted label of a text."""
 
     label: str
     label_id: int
-    """Number of the label, from 0."""
+    """Index of the label."""
     probabilities: tuple[float, ...]
-    """One for each label; they add up to 1."""
+    """One for each label; their sum is 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SingleLabel:
-    """Classification of texts into classes that exclude each other."""
+    """Each text has exactly one label."""
 
     name: ClassVar[str] = "single_label"
     default_metric: ClassVar[str] = "accuracy"
@@ -118,7 +118,7 @@ class SingleLabel:
             "mcc": _matthews(targets, predicted),
         }
         if "f1" in self.metrics:
-            # As GLUE has it: of the second label.
+            # Of the second label, as in GLUE.
             scalars["f1"] = per_label[self.labels[1]]["f1"]
         confusion = metrics.confusion_matrix(
             targets, predicted, labels=range(len(self.labels))
@@ -167,7 +167,7 @@ class SingleLabel:
 
 
 class _Targets:
-    """Numbers labels as they come and puts them in order at the end."""
+    """Collects label ids; sorts the labels at the end."""
 
     def __init__(self, source: LabelSource) -> None:
         self._source = source
@@ -213,6 +213,6 @@ class _Targets:
 def _matthews(targets: np.ndarray, predicted: np.ndarray) -> float:
     from sklearn import metrics
 
-    with warnings.catch_warnings():  # of a single class, where it is 0
+    with warnings.catch_warnings():  # for a single class, where it is 0
         warnings.simplefilter("ignore")
         return float(metrics.matthews_corrcoef(targets, predicted))

@@ -1,15 +1,15 @@
-"""What a task answers: from the columns of a file to what an export says.
+"""The interface of a task, such as `single_label`.
 
-A task is one file beside this one and one row of `tasks.TASKS`. Everything
-else moves named columns and named outputs and knows no task:
+A task is one file in this folder and one row of `tasks.TASKS`. It determines
+how examples become features, which heads the model has, the loss, the metrics,
+the result files and the outputs of an exported model:
 
-    file ─ datasets ─▶ examples ─ Task.reader ─▶ feature store ─▶ batches
+    file ─▶ examples ─ Task.reader ─▶ feature store ─▶ batches
       ─▶ model with Task.heads ─▶ named outputs ─▶ Task.evaluate,
       Task.write_predictions; in an export Task.scores, decisions, predictions
 
-The methods that an exported model needs in Python (`predictions`,
-`score_shape`) load neither TensorFlow nor Keras, so a task's file imports
-what trains, measures or exports inside of the methods that do.
+Predictors of exported models use a task without TensorFlow, so the methods
+that need TensorFlow, Keras, SciPy or scikit-learn import it themselves.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.batches import BatchLimit
     from bert_keras3.inputs.feature_store import Column, FeatureStore
+    from bert_keras3.training.session import Screen
     from modeling.shapes import Tensor
 
 TARGETS = "targets"
-"""The column of what a row's output should come to."""
+"""Name of the column with the labels, as numbers."""
 EXAMPLE_WEIGHTS = "example_weights"
-"""The column of what a row's loss is multiplied with, if there is one."""
+"""Name of the column with the weight of each row in the loss, if any."""
 
 # Name → tensor, or name → array.
 Tensors: TypeAlias = "Mapping[str, Tensor]"
@@ -42,28 +43,51 @@ Outputs = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class LabelSource:
-    """Where labels stand and which are known."""
+    """Where the labels of a file are, and which labels are allowed."""
 
     path: str | os.PathLike[str]
     """The file, for messages."""
     labels: tuple[str, ...] | None = None
-    """The names to hold to; None to collect them."""
+    """The allowed names, in order; None: those that occur in the file."""
     columns: tuple[str, ...] = ()
     """The names of the label columns."""
     separator: str | None = None
-    """What separates several labels in one cell."""
+    """The separator of several labels in one cell."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How good predictions are."""
+    """The metrics of predictions."""
 
     scalars: Mapping[str, float]
-    """One number for each metric; `loss` is always there."""
+    """{metric: value}, with `loss` at least."""
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What is more than a number: figures per label."""
+    """Results that are not one number, such as `per_label`."""
     confusion: np.ndarray | None = None
-    """int [C, C], true labels down, predicted labels across."""
+    """int [C, C]: rows are true labels, columns predicted ones."""
+
+    def show(self, screen: Screen, num_examples: int) -> None:
+        """Prints the metrics, and those of each label as a table."""
+        scalars = (
+            f"{name} {value:.4f}" for name, value in self.scalars.items()
+        )
+        screen.say(
+            f"evaluation of {num_examples} examples: " + ", ".join(scalars)
+        )
+        per_label = self.details.get("per_label", {})
+        if per_label:
+            names = ("precision", "recall", "f1")
+            screen.table(
+                ("label", *names, "examples"),
+                [
+                    (
+                        label,
+                        *(f"{figures[name]:.3f}" for name in names),
+                        int(figures["support"]),
+                    )
+                    for label, figures in per_label.items()
+                ],
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +96,8 @@ class Examples:
 
     Attributes:
         source: the file.
-        store: the features of all of its examples.
-        numbers: int64 [E], which of the examples, ascending.
+        store: the features of all examples of the file.
+        numbers: int64 [E], the numbers of these examples, ascending.
     """
 
     source: Source
@@ -91,11 +115,11 @@ class Examples:
 
     @functools.cached_property
     def rows(self) -> np.ndarray:
-        """The rows of the store that belong to them, int64 [R], ascending."""
+        """Their rows in the store, int64 [R], ascending."""
         return self.store.rows_of(self.numbers)
 
     def column(self, name: str) -> np.ndarray:
-        """Returns a per-row column of the store, [R, …], in memory."""
+        """Returns a column of the store with one value per row, [R, …]."""
         return np.asarray(self.store.arrays[name][self.rows])
 
     def outputs(
@@ -108,12 +132,11 @@ class Examples:
 
         Args:
             predictor: a `training.predict.Predictor`.
-            limit: the size of a batch.
-            columns: which columns of the store the model reads.
+            limit: maximum size of a batch.
+            columns: the columns of the store that the model reads.
 
         Returns:
-            Named outputs, [R, …] each; of outputs per token, those of all
-            rows one after the other.
+            {name: [R, …] or, per token, [number of tokens, …]}.
         """
         from bert_keras3.inputs.batches import batches_by_length
 
@@ -124,104 +147,104 @@ class Examples:
 
 
 def options_of(task: Any) -> dict[str, Any]:
-    """Returns what a task was told beside its labels, as JSON values."""
+    """Returns the settings of a task beside its labels, as JSON values."""
     options = dataclasses.asdict(task)
     del options["labels"]
     return options
 
 
 class ExampleReader(Protocol):
-    """Turns the examples of one file into rows of features, in order."""
+    """Converts the examples of one file into rows of features, in order."""
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """The features that each row has."""
+        """The columns that each row has."""
 
     def rows(self, example: Any) -> Iterator[Mapping[str, Any]]:
-        """Yields the rows of an example: {column: value or values}.
+        """Yields the rows of an example, each {column: value or values}.
 
         Raises:
-            UserError: the example is not what the task can learn from.
+            UserError: the example does not fit the task.
         """
 
     def finish(self, store: FeatureStore) -> tuple[Task, FeatureStore]:
         """Returns the task with its labels, and the store with all columns.
 
         Raises:
-            UserError: nothing can be learnt from these examples.
+            UserError: no model can be trained on these examples.
         """
 
 
 class Task(Protocol):
-    """One kind of problem; once data is read, with its labels."""
+    """One kind of problem, with its labels once the data has been read."""
 
     name: ClassVar[str]
     default_metric: ClassVar[str]
-    """The metric that decides which weights are best."""
+    """The metric by which the best weights are saved."""
     has_classes: ClassVar[bool]
     """Whether each example has exactly one of the labels."""
     repeats_labels: ClassVar[bool]
-    """Whether equal labels are expected on several examples, so that equal
-    texts with other labels contradict each other."""
+    """Whether examples share labels, so that equal texts with different labels
+    contradict each other."""
     heads: ClassVar[tuple[str, ...]]
-    """Which heads of `modeling.BertWithHeads` the model has."""
+    """The heads of the model, keys of `modeling.heads.HEADS`."""
     inputs: ClassVar[tuple[str, ...]]
     """The columns of a batch that the model reads."""
     per_token: ClassVar[tuple[str, ...]]
-    """Names of the model's outputs that have a value for each token."""
+    """Names of the model's outputs with one value per token."""
     grouped: ClassVar[bool]
-    """Whether all rows of an example must be in one batch of a training."""
+    """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]
-    """Names of the files that `write_predictions` writes."""
+    """Names of the files written by `write_predictions`."""
 
     def __init__(self, labels: tuple[str, ...] = (), **options: Any) -> None:
-        """Takes the names of the outputs, C in all, and its own settings.
+        """Takes the names of the C outputs, and settings of the task.
 
-        Tasks are dataclasses, so that `options_of` can take them back.
+        Tasks are dataclasses, so that `options_of` can return the settings.
         """
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the outputs, C in all; none before data is read."""
+        """The names of the C outputs; none before the data has been read."""
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> ExampleReader:
-        """Returns what reads a file; without `labels`, one to predict."""
+        """Returns a reader of one file; `labels` is None for a test file."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of an evaluation's scalars; without labels, all possible."""
+        """Names of the scalars of an evaluation; all possible before labels."""
 
     def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
-        """Named outputs of a batch and its features → float32 scalar."""
+        """Named outputs and features of a batch → mean loss, float32."""
 
     def count(self, examples: Examples) -> dict[str, float]:
-        """Sums up the labels of examples, for the data report."""
+        """Returns label statistics of examples, for the data report."""
 
     def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
-        """Says how good the outputs for some labelled examples are."""
+        """Computes the metrics of the outputs for labelled examples."""
 
     def write_predictions(
         self, folder: pathlib.Path, outputs: Outputs, examples: Examples
     ) -> pathlib.Path:
-        """Writes one answer for each example; returns the main file."""
+        """Writes a prediction for each example; returns the main file."""
 
-    # What an exported model says.
+    # The outputs of an exported model.
 
     @property
     def score_shape(self) -> tuple[int, ...]:
-        """The shape of one text's scores."""
+        """The shape of the scores of one text."""
 
     @property
     def score_name(self) -> str:
-        """The name of the scores among the outputs of an export."""
+        """The name of the scores in the outputs."""
 
     def scores(self, outputs: Tensors) -> Tensor:
-        """Named outputs of the model → tensor [N, *score_shape]."""
+        """Named outputs of the model → scores [N, *score_shape]."""
 
     def decisions(self, scores: Any) -> dict[str, Any]:
-        """Scores → the further outputs of an export, as tensors."""
+        """Scores → the further outputs, as tensors."""
 
     def predictions(self, scores: np.ndarray) -> list[Any]:
-        """Scores [N, *score_shape] → what `Predictor` answers, N values."""
+        """Scores [N, *score_shape] → N results of `serving.Predictor`."""

@@ -1,4 +1,4 @@
-"""The table of tasks."""
+"""The table of tasks by name, which is the value of `--problem_type`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the tasks over one text or two share: rows, targets, predictions.csv.
+"""What the tasks over one or two texts share: features and predictions.csv.
 
-An example is one row, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, with one
-target. What the targets mean is in each task's file.
+An example becomes one row, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, with one
+target, which each task defines.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
 PREDICTIONS = "predictions.csv"
 TEST_TSV = "test_results.tsv"
 
-# More labels than these are not listed in a message.
+# Maximum number of labels listed in a message.
 _MOST_LISTED = 20
 
 
 class Targets(Protocol):
-    """Turns label cells into an array, one example after the other."""
+    """Converts label cells into an array, one example after the other."""
 
     def add(self, example: InputExample) -> None:
-        """Takes an example's label.
+        """Adds the label of an example.
 
         Raises:
-            UserError: the label is missing, unknown or no number.
+            UserError: the label is missing, unknown or not a number.
         """
 
     def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Returns the label names, C in all, and the targets, [N, …].
+        """Returns the C label names and the targets [N, …].
 
         Raises:
-            UserError: nothing can be learnt from these labels.
+            UserError: no model can be trained on these labels.
         """
 
 
 class TextReader:
-    """Reads examples of one text or two; one row each."""
+    """Converts examples of one or two texts into one row each."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class TextReader:
         targets: Targets | None,
         make_task: Callable[[tuple[str, ...]], Task],
     ) -> None:
-        """Reads nothing yet.
+        """Makes a reader.
 
         Args:
             encoder: of the texts.
-            targets: of the labels; None for a file to predict.
+            targets: of the labels; None for a test file.
             make_task: label names → the task.
         """
         self._encoder = encoder
@@ -70,7 +70,7 @@ class TextReader:
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """The model's inputs; the targets are added at the end."""
+        """The inputs of the model; `finish` adds the targets."""
         from bert_keras3.inputs.feature_store import INPUT_COLUMNS
 
         return INPUT_COLUMNS
@@ -79,7 +79,7 @@ class TextReader:
         """Yields the one row of an example.
 
         Raises:
-            UserError: its label is not what the task needs.
+            UserError: its label does not fit the task.
         """
         if self._targets is not None:
             self._targets.add(example)
@@ -89,7 +89,7 @@ class TextReader:
         """Returns the task, and the store with the targets.
 
         Raises:
-            UserError: nothing can be learnt from the labels.
+            UserError: no model can be trained on the labels.
         """
         from bert_keras3.inputs.feature_store import Column
 
@@ -103,7 +103,7 @@ class TextReader:
 
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns labels in their fixed order: numbers by size, words by letter."""
+    """Sorts labels: numbers by value, words alphabetically."""
     from bert_keras3.inputs.examples import is_number
 
     if all(map(is_number, labels)):
@@ -134,17 +134,16 @@ def write_text_predictions(
 ) -> pathlib.Path:
     """Writes `predictions.csv` and the original's `test_results.tsv`.
 
-    The first has the columns `id` (the id column's cell, else the number of
-    the row), `label` and one column `probability_<label>` for each name; the
-    second has the scores alone, tab-separated, without a header.
+    The first has the columns `id` (from the id column, else the row number),
+    `label` and one column `probability_<label>` for each name; the second has
+    the scores, tab-separated, without a header.
 
     Args:
         folder: of the run.
         examples: the N examples.
         scores: float [N, C].
-        decisions: what is said of each example.
-        probability_names: C labels, or none where scores are no
-            probabilities.
+        decisions: the predicted label or value of each example.
+        probability_names: C labels; none if scores are not probabilities.
 
     Returns:
         The path of `predictions.csv`.

@@ -1,7 +1,7 @@
-"""Trains a model on encoded examples and keeps the best weights.
+"""Trains a model on encoded examples and saves the best weights.
 
-The original's number of steps, weights per example, and what makes one
-training another; the loop itself is `training.fit`.
+The number of steps is the original's: 100 examples in batches of 32 for 3
+epochs are int(100 / 32 · 3) = 9 steps.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from modeling.shapes import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRun:
-    """One training: which model learns what, and how."""
+    """One training: model, task, examples and settings."""
 
     job: Job
     settings: RunSettings
     config: BertConfig
     model: BertWithHeads
-    """Its first weights assigned."""
+    """With its initial weights."""
     task: Task
     examples: Examples
     """To train on."""
     dev: Examples | None
-    """To evaluate on meanwhile, if there is anything."""
+    """To evaluate on during training; None without --do_eval."""
     best_metric: str
-    """The metric of an evaluation that decides which weights are kept."""
+    """The metric by which the best weights are saved."""
 
     def identity(self) -> dict[str, Any]:
-        """Returns what makes this training what it is.
+        """Returns the values that identify this training.
 
-        Values that JSON has; checksums of what is large.
+        JSON values; large arrays as checksums.
         """
         data = [
             self.examples.store.arrays["input_ids"],
@@ -75,17 +75,17 @@ class TrainingRun:
         folder: FinetuningFolder,
         opened: Session,
     ) -> None:
-        """Trains, or goes on with a training that was stopped.
+        """Trains, or resumes an interrupted training.
 
         Args:
-            identity: what `identity` returned.
-            evaluate: returns metrics of the present weights.
-            folder: where weights, state and log are kept.
-            opened: in whose scope the model was made.
+            identity: the result of `identity`.
+            evaluate: returns the metrics of the current weights.
+            folder: for weights, state and log.
+            opened: whose devices the model was created on.
 
         Raises:
             UserError: the folder holds a training with other settings.
-            StoppedError: a signal came; the state is saved.
+            StoppedError: a signal arrived; the state is saved.
         """
         training = self.job.training
         examples = self.examples
@@ -130,12 +130,10 @@ class TrainingRun:
 def steps_of(
     num_examples: int, training: TrainingChoices
 ) -> tuple[int, tuple[int, ...]]:
-    """Returns how many steps there are, and after which an epoch ends.
-
-    As in the original: int(examples / batch size · epochs).
+    """Returns the number of steps, and the steps at which an epoch ends.
 
     Raises:
-        UserError: not even one step comes of it.
+        UserError: there would be no step.
     """
     in_an_epoch = num_examples / training.train_batch_size
     num_steps = int(in_an_epoch * training.num_train_epochs)
@@ -156,16 +154,16 @@ def steps_of(
 def with_class_weights(
     examples: Examples, num_labels: int, class_weight: str
 ) -> Examples:
-    """Adds a column with a weight for each example, by its label.
+    """Adds a column with the weight of each example, by its label.
 
     Args:
-        examples: to train on; their targets are label numbers.
-        num_labels: how many there are, C.
+        examples: to train on; their targets are label ids.
+        num_labels: C.
         class_weight: see `example_weights`.
 
     Returns:
-        The examples with the column, float32; it is 1 for other examples of
-        their file.
+        The examples with the column, float32; it is 1 for the other examples
+        of their file.
     """
     weights = np.ones(len(examples.store), np.float32)
     weights[examples.rows] = example_weights(
@@ -180,14 +178,14 @@ def with_class_weights(
 def example_weights(
     targets: np.ndarray, num_labels: int, class_weight: str
 ) -> np.ndarray:
-    """Returns a weight for each example, by its label.
+    """Returns the weight of each example, by its label.
 
-    "balanced" weighs a label by examples / (labels · examples with this
-    label), as scikit-learn does.
+    "balanced" is N / (number of labels · N of the label), as in scikit-learn:
+    of the label ids 0 0 0 1, label 0 weighs 2/3 and label 1 weighs 2.
 
     Args:
-        targets: label numbers [N].
-        num_labels: how many there are, C.
+        targets: label ids [N].
+        num_labels: C.
         class_weight: "balanced".
 
     Returns:
@@ -204,7 +202,7 @@ def example_weights(
 
 
 def _targets(examples: Examples) -> list[np.ndarray]:
-    """Returns the columns of these examples that are no inputs."""
+    """Returns the columns of these examples beside the inputs."""
     return [
         examples.column(name)
         for name in examples.store.columns

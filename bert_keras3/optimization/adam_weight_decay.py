@@ -1,7 +1,4 @@
-"""Adam as BERT was trained with: decoupled decay, no bias correction.
-
-`updates` has what the update is made of: gradients, slots, a fused kernel.
-"""
+"""Adam as BERT was trained with: decoupled weight decay, no bias correction."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ from bert_keras3.optimization.keras_private import OptimizerInternals
 from bert_keras3.optimization.updates import (
     Gradient,
     Variable,
-    advance,
+    bias_corrected,
     matches,
-    merged,
-    placed,
+    merge_slices,
+    of_rows,
     read,
     require_slices,
     summed_over_replicas,
-    unbiased,
+    update_mean,
     whole_gradient,
 )
 
@@ -43,14 +40,14 @@ class AdamWeightDecay(OptimizerInternals):
     AdamW (arXiv 1711.05101, algorithm 2). λ is left out for weights whose
     path matches one of `exclude_from_weight_decay`.
 
-    Gradients are first clipped to the global norm `clip_norm`. The norm is the
-    original's: the gradient of a table that is only gathered from counts slice
-    by slice, as it comes from the tape, so a word that occurs twice in a batch
-    adds its two gradients' squares and not the square of their sum. The update
-    itself uses the sum. (In pretraining the word embedding table is the
-    output layer as well, and its gradient comes as a sum.) For tables of
-    `lazy_rows`, which the original does not have, the norm is that of the sum,
-    however many micro-batches or devices the slices come from.
+    Gradients are first clipped to the global norm `clip_norm`, computed as in
+    the original: where a table is only gathered from, its gradient is a list
+    of slices, one for each token, and the norm is over these slices. So a
+    token that occurs twice in a batch adds the squares of two gradients, not
+    the square of their sum. The update itself uses the sum. (In pretraining
+    the word embedding table is the output layer as well, and its gradient
+    comes summed.) For tables of `lazy_rows`, which the original does not have,
+    the norm is that of the sum, independent of micro-batches and devices.
     """
 
     def __init__(
@@ -81,9 +78,9 @@ class AdamWeightDecay(OptimizerInternals):
             clip_norm: global norm that gradients are clipped to, or None.
             name: first part of the slots' paths.
             bias_correction: see the class.
-            lazy_rows: regular expressions too, of tables: rows without a
-                slice in a step's gradient keep their values and their slots,
-                and are not decayed.
+            lazy_rows: regular expressions for paths of embedding tables:
+                rows that do not occur in a batch keep their values and their
+                slots, and are not decayed.
             **kwargs: of `keras.optimizers.Optimizer`.
         """
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
@@ -97,7 +94,7 @@ class AdamWeightDecay(OptimizerInternals):
         self.lazy_rows = tuple(lazy_rows)
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Makes the slots `adam_m` and `adam_v` of every weight."""
+        """Creates the slots `adam_m` and `adam_v` of every weight."""
         if self.built:
             return
         super().build(variables)
@@ -111,7 +108,7 @@ class AdamWeightDecay(OptimizerInternals):
         self._paths = [variable.path for variable in variables]
 
     def uses_weight_decay(self, path: str) -> bool:
-        """Returns whether a weight is decayed (by its path)."""
+        """Returns whether the weight of this path is decayed."""
         return bool(self.weight_decay_rate) and not matches(
             path, self.exclude_from_weight_decay
         )
@@ -121,30 +118,30 @@ class AdamWeightDecay(OptimizerInternals):
         grads: Sequence[Gradient | None],
         trainable_variables: Sequence[Variable] | None = None,
     ) -> None:
-        """Clips, then updates; see the class.
+        """Clips the gradients and updates the weights.
 
-        Inside `tf.distribute.Strategy.run` the gradients of all replicas are
-        summed first, as every Keras optimizer does.
+        Inside `tf.distribute.Strategy.run` the gradients of all devices are
+        summed first.
 
         Raises:
-            ValueError: a table of `lazy_rows` has no slices for a gradient.
+            ValueError: the gradient of a table of `lazy_rows` is dense.
         """
         grads = summed_over_replicas(grads)
         if self.lazy_rows:
-            grads = self._merged(grads, trainable_variables)
+            grads = self._with_merged_slices(grads, trainable_variables)
         if self.clip_norm is not None:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         super().apply(grads, trainable_variables)
 
-    def _merged(
+    def _with_merged_slices(
         self,
         grads: Sequence[Gradient | None],
         variables: Sequence[Variable] | None,
     ) -> list[Gradient | None]:
-        """Returns the gradients; those of lazy tables have one slice a row."""
+        """Merges the slices in gradients of lazy tables: one for each row."""
         variables = self.weights_of(variables)
         return [
-            merged(require_slices(gradient, variable.path))
+            merge_slices(require_slices(gradient, variable.path))
             if gradient is not None and matches(variable.path, self.lazy_rows)
             else gradient
             for gradient, variable in zip(grads, variables, strict=True)
@@ -164,50 +161,48 @@ class AdamWeightDecay(OptimizerInternals):
         slots = self._adam_m[index], self._adam_v[index]
         if self._is_plain(rows) and updates.can_fuse(variable, *slots):
             decays = self.uses_weight_decay(path)
+            constants = updates.AdamConstants(
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+                self.weight_decay_rate if decays else 0.0,
+            )
             updates.fused_update(
-                variable,
-                *slots,
-                gradient,
-                learning_rate,
-                beta_1=self.beta_1,
-                beta_2=self.beta_2,
-                epsilon=self.epsilon,
-                decay=self.weight_decay_rate if decays else 0.0,
+                variable, *slots, gradient, learning_rate, constants
             )
             return
 
-        m = advance(self, self._adam_m[index], gradient, self.beta_1, rows)
-        v = advance(
-            self, self._adam_v[index], tf.square(gradient), self.beta_2, rows
-        )
+        m = update_mean(self, slots[0], gradient, self.beta_1, rows)
+        v = update_mean(self, slots[1], tf.square(gradient), self.beta_2, rows)
         if self.bias_correction:
-            m = unbiased(m, self.beta_1, self.iterations)
-            v = unbiased(v, self.beta_2, self.iterations)
+            m = bias_corrected(m, self.beta_1, self.iterations)
+            v = bias_corrected(v, self.beta_2, self.iterations)
         update = m / (tf.sqrt(v) + self.epsilon)
         weight = read(variable, rows)
         if self.uses_weight_decay(path):
             update += self.weight_decay_rate * weight
-        update = self.adapted(update, weight, path)
-        self.assign_sub(variable, placed(learning_rate * update, rows))
+        update = self.adapt_update(update, weight, path)
+        self.assign_sub(variable, of_rows(learning_rate * update, rows))
 
     def _is_plain(self, rows: tf.Tensor | None) -> bool:
-        """Whether an update is the original's, of a whole weight."""
+        """Whether the update is that of the original, of a whole weight."""
         return (
             type(self) is AdamWeightDecay
             and not self.bias_correction
             and rows is None
         )
 
-    def adapted(
+    def adapt_update(
         self, update: tf.Tensor, weight: tf.Tensor, path: str
     ) -> tf.Tensor:
-        """Returns an update as it is; what LAMB does otherwise.
+        """Returns the update unchanged; `Lamb` scales it.
 
         Args:
-            update: the direction of a weight, decay included.
-            weight: its value, of the same shape; of a lazy table both are
-                those of the rows.
-            path: its path.
+            update: of a weight, weight decay included, without the learning
+                rate.
+            weight: its value, of the same shape; both have only the rows of
+                the batch in lazy updates.
+            path: of the weight.
         """
         return update
 

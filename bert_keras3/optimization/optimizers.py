@@ -1,4 +1,4 @@
-"""The optimizers by name (the original's Adam, AdamW, LAMB); the schedule."""
+"""LAMB, the learning rate schedule, and the table of optimizers by name."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Lamb(AdamWeightDecay):
         r = m̂ / (√v̂ + ε) + λ·param       (m̂, v̂ with bias correction)
         param ← param − learning_rate·(‖param‖ / ‖r‖)·r
 
-    One weight is one layer of the paper, and its φ is the identity. Where
-    either norm is 0 the ratio is 1, so that weights that start at 0 can
-    move. Weights whose path matches `exclude_from_layer_adaptation` keep
-    their update as it is; by default those that are not decayed. Of a table
-    of `lazy_rows` both norms are over the rows of the batch.
+    Each weight is a layer in the sense of the paper, whose φ is the identity.
+    Where either norm is 0 the ratio is 1, so that weights that start at 0 can
+    change. Updates of weights whose path matches
+    `exclude_from_layer_adaptation`, by default those without weight decay, are
+    not scaled. For a table of `lazy_rows` both norms are over the rows of the
+    batch.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Lamb(AdamWeightDecay):
             exclude_from_layer_adaptation
         )
 
-    def adapted(
+    def adapt_update(
         self, update: tf.Tensor, weight: tf.Tensor, path: str
     ) -> tf.Tensor:
         """Returns the update times ‖weight‖ / ‖update‖; see the class."""
@@ -88,9 +89,9 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     The learning rate of step i (the first is 0) is
     init_lr·i/num_warmup_steps while i < num_warmup_steps, and
-    init_lr·(1 − i/num_train_steps) from then on: it is 0 in step 0, and drops
-    at the end of warm-up to
-    init_lr·(1 − num_warmup_steps/num_train_steps).
+    init_lr·(1 − i/num_train_steps) from then on. It is 0 in step 0; with 10 of
+    100 steps of warm-up it rises to 0.9·init_lr in step 9, is 0.9·init_lr in
+    step 10 and reaches 0 in step 100.
     """
 
     def __init__(
@@ -99,9 +100,10 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         """Makes a schedule.
 
         Args:
-            init_lr: the learning rate that both lines aim at.
-            num_train_steps: steps of the whole training; 0 afterwards.
-            num_warmup_steps: steps of warm-up, part of the former.
+            init_lr: the peak learning rate.
+            num_train_steps: number of steps of the whole training; after
+                them the learning rate is 0.
+            num_warmup_steps: how many of these are warm-up.
         """
         super().__init__()
         self.init_lr = init_lr
@@ -150,12 +152,12 @@ def create_optimizer(
     """Returns the optimizer BERT was trained with (original: same name).
 
     Args:
-        init_lr: the learning rate that warm-up ends at and decay starts from.
-        num_train_steps: steps of the whole training.
-        num_warmup_steps: steps of linear warm-up, part of the former.
+        init_lr: the peak learning rate.
+        num_train_steps: number of steps of the whole training.
+        num_warmup_steps: how many of these are linear warm-up.
         name: key of `OPTIMIZERS`.
-        lazy_embeddings: update only the embeddings of tokens in the
-                batch; see `only_rows`.
+        lazy_embeddings: update only the word embeddings of tokens that occur
+            in the batch.
 
     Raises:
         KeyError: there is no optimizer of that name.
@@ -167,7 +169,7 @@ def create_optimizer(
 
 
 def check_learning_rate(learning_rate: float) -> None:
-    """Checks the highest learning rate of a training, as users give it.
+    """Checks the peak learning rate of a training.
 
     Raises:
         UserError: it is not between 0 and 1.

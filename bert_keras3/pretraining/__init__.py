@@ -1,1 +1,1 @@
-"""Records become weights: masked words predicted, sentence pairs judged."""
+"""Pretraining: records → weights, from masked tokens and sentence pairs."""

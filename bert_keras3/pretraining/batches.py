@@ -1,7 +1,7 @@
-"""Records to batches for training, with masks drawn on the way if need be.
+"""TFRecords → batches, with masks drawn during training if wanted.
 
-Batch number i is a function of the seed and i alone, so that a training goes
-on at any step as if it had never stopped.
+Batch number i depends only on the seed and i, so that a training can resume at
+any step.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
 
-# Batches that are put together at once.
+# Number of batches that are read in parallel.
 _PARALLEL = 2
 
-# Which flag a number of values comes from.
+# The flag that determines how many values a key has.
 _FLAGS = {
     records.INPUT_IDS: "max_seq_length",
     records.MASKED_LM_POSITIONS: "max_predictions_per_seq",
@@ -34,18 +34,18 @@ _FLAGS = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingMasks:
-    """Masks that are drawn anew whenever a record comes up.
+    """Draws new masks each time that a record is used.
 
     Attributes:
-        settings: how.
-        vocabulary: for what comes instead of the tokens hidden.
+        settings: how masks are drawn.
+        vocabulary: for the tokens that replace masked ones.
     """
 
     settings: MaskingSettings
     vocabulary: Vocabulary
 
     def columns(self, max_seq_length: int) -> dict[str, Column]:
-        """Returns what records have to have."""
+        """Returns the columns that records must have."""
         return records.unmasked_columns(
             max_seq_length, entities=self.settings.strategy == "entity"
         )
@@ -53,15 +53,15 @@ class TrainingMasks:
     def __call__(
         self, batch: Mapping[str, np.ndarray], keys: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Returns a batch under the keys of `records.masked_columns`.
+        """Returns a batch with the keys of `records.masked_columns`.
 
         Args:
             batch: B records without masks.
-            keys: uint64 [B], seeds of a random stream each.
+            keys: uint64 [B], the seed of each record's random numbers.
         """
         ids = batch[records.INPUT_IDS]
         lengths = batch[records.INPUT_MASK].sum(axis=1)
-        # Neither of these two comes up in a text.
+        # No text contains these two.
         maskable = (
             (batch[records.INPUT_MASK] > 0)
             & (ids != self.vocabulary.cls_id)
@@ -89,12 +89,12 @@ class TrainingMasks:
 
 @dataclasses.dataclass(frozen=True)
 class RecordForm:
-    """What each record has to hold.
+    """The contents that each record must have.
 
     Attributes:
-        max_seq_length: S, of the records.
-        max_predictions_per_seq: P, of the records, or of the masks.
-        masks: draws masks for records that have none.
+        max_seq_length: S, number of tokens with padding.
+        max_predictions_per_seq: P, maximum number of masked tokens.
+        masks: draws masks; None if the records have masks.
 
     Raises:
         ValueError: `masks` has another max_predictions_per_seq.
@@ -105,7 +105,7 @@ class RecordForm:
     masks: TrainingMasks | None = None
 
     def __post_init__(self) -> None:
-        """Checks that there is one P."""
+        """Checks that both have the same P."""
         if self.masks is not None and (
             self.masks.settings.max_predictions_per_seq
             != self.max_predictions_per_seq
@@ -129,15 +129,17 @@ class RecordForm:
 
 @dataclasses.dataclass(frozen=True)
 class BatchOrder:
-    """Which records make which batch.
+    """The order in which records make batches.
 
     Attributes:
-        batch_size: B; in a single epoch the last batch may be smaller.
-        seed: of the order, a whole shuffle for each epoch; None: file order.
-        mask_seed: of the masks; a fixed one makes evaluations comparable.
+        batch_size: B; without `repeat` the last batch may be smaller.
+        seed: of the order, which is shuffled for each epoch; None: the order
+            of the files.
+        mask_seed: of the masks; fixed in evaluations, so that they are
+            comparable.
         first_step: number of the first batch.
-        repeat: go on for ever, batches reaching from one epoch into the next;
-            else one epoch.
+        repeat: whether epochs follow each other without end, and a batch may
+            have records of two; else there is one epoch.
     """
 
     batch_size: int
@@ -151,66 +153,27 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     """Returns a `tf.data.Dataset` of batches for pretraining.
 
     Args:
-        found: what to read, from `records.open_records`.
-        form: what the records hold.
-        order: which of them make a batch.
+        found: the result of `records.open_records`.
+        form: the contents of the records.
+        order: of the records.
 
     Returns:
-        Dicts of int32 and float32 [B, length] under the original's keys.
+        {key: int32 or float32 [B, length]} with the original's keys.
 
     Raises:
         UserError: the records have other columns or lengths.
     """
     import tensorflow as tf
 
-    masks, masked, columns = form.masks, form.masked, form.stored
-    check_columns(found, columns)
-    spec = {
-        key: tf.io.FixedLenFeature([column.length], column.dtype)
-        for key, column in columns.items()
-    }
-    rows_of_step = _rows_of_step(len(found), order)
+    check_columns(found, form.stored)
+    read = _reading(found, form.stored, order)
+    masks = form.masks
 
-    def read(step: np.ndarray) -> np.ndarray:
-        return np.array([found[row] for row in rows_of_step(int(step))], object)
-
-    def parse(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        serialised = tf.numpy_function(read, [step], tf.string)
-        serialised.set_shape([None])
-        batch = tf.io.parse_example(serialised, spec)
-        return {
-            key: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
-            for key, value in batch.items()
-        }
-
-    def draw_masks(
-        step: tf.Tensor, batch: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        assert masks is not None
-
-        def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
-            keys = random_streams.bits(
-                np.array(
-                    [random_streams.key(order.mask_seed, int(number))],
-                    np.uint64,
-                ),
-                len(values[0]),
-            )
-            drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
-            return [drawn[key] for key in masked]
-
-        dtypes = [
-            tf.float32 if column.dtype == np.float32 else tf.int32
-            for column in masked.values()
-        ]
-        values = tf.numpy_function(draw, [step, *batch.values()], dtypes)
-        for value, column in zip(values, masked.values(), strict=True):
-            value.set_shape([None, column.length])
-        return dict(zip(masked, values, strict=True))
-
-    def make(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = parse(step)
-        return draw_masks(step, batch) if masks else batch
+    def make(step: Any) -> dict[str, Any]:
+        batch = read(step)
+        if masks is None:
+            return batch
+        return _with_masks(batch, step, masks, form.masked, order.mask_seed)
 
     last = np.iinfo(np.int64).max
     if not order.repeat:
@@ -221,12 +184,65 @@ def dataset(found: Records, form: RecordForm, order: BatchOrder) -> Any:
     ).prefetch(tf.data.AUTOTUNE)
 
 
+def _reading(
+    found: Records, columns: Mapping[str, Column], order: BatchOrder
+) -> Callable[[Any], dict[str, Any]]:
+    """Returns a function: number of a batch → its parsed records."""
+    import tensorflow as tf
+
+    spec = {
+        key: tf.io.FixedLenFeature([column.length], column.dtype)
+        for key, column in columns.items()
+    }
+    rows_of_step = _rows_of_step(len(found), order)
+
+    def read(step: np.ndarray) -> np.ndarray:
+        return np.array([found[row] for row in rows_of_step(int(step))], object)
+
+    def parsed(step: tf.Tensor) -> dict[str, tf.Tensor]:
+        serialized = tf.numpy_function(read, [step], tf.string)
+        serialized.set_shape([None])
+        batch = tf.io.parse_example(serialized, spec)
+        return {
+            key: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
+            for key, value in batch.items()
+        }
+
+    return parsed
+
+
+def _with_masks(
+    batch: dict[str, Any],
+    step: Any,
+    masks: TrainingMasks,
+    columns: Mapping[str, Column],
+    seed: int,
+) -> dict[str, Any]:
+    """Draws masks for a batch; they depend on the seed and the step."""
+    import tensorflow as tf
+
+    def draw(number: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+        key = random_streams.key(seed, int(number))
+        keys = random_streams.bits(np.array([key], np.uint64), len(values[0]))
+        drawn = masks(dict(zip(batch, values, strict=True)), keys[0])
+        return [drawn[name] for name in columns]
+
+    dtypes = [
+        tf.float32 if column.dtype == np.float32 else tf.int32
+        for column in columns.values()
+    ]
+    values = tf.numpy_function(draw, [step, *batch.values()], dtypes)
+    for value, column in zip(values, columns.values(), strict=True):
+        value.set_shape([None, column.length])
+    return dict(zip(columns, values, strict=True))
+
+
 def check_columns(found: Records, columns: Mapping[str, Column]) -> None:
-    """Checks the first record of every file against what is expected.
+    """Checks the columns of the first record of every file.
 
     Raises:
         UserError: a key is missing, or has another number of values, as in
-            records of another --max_seq_length.
+            records made with another --max_seq_length.
     """
     for number, path in enumerate(found.paths):
         rows = np.flatnonzero(found.files == number)
@@ -258,7 +274,7 @@ def check_columns(found: Records, columns: Mapping[str, Column]) -> None:
 
 
 def _lengths(record: bytes, path: str) -> dict[str, int]:
-    """Returns how many values a record has under each key."""
+    """Returns {key: number of values} of a record."""
     import tensorflow as tf
     from google.protobuf.message import (  # type: ignore[import-untyped]
         DecodeError,
@@ -281,9 +297,9 @@ def _lengths(record: bytes, path: str) -> dict[str, int]:
 def _rows_of_step(
     num_records: int, order: BatchOrder
 ) -> Callable[[int], list[int]]:
-    """Returns a function: number of a batch → its records."""
+    """Returns a function: number of a batch → numbers of its records."""
     batch_size, seed = order.batch_size, order.seed
-    # Two batches may be read at once, from two epochs at the most.
+    # Batches read in parallel are from two epochs at most.
     shuffled = functools.lru_cache(maxsize=2)(
         lambda epoch: epoch_order(num_records, epoch, seed or 0)
     )

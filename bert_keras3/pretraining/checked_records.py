@@ -1,4 +1,4 @@
-"""Records for one training: opened, checked against the model, in batches."""
+"""Records that are checked against the model, in batches for one training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bert_keras3.inputs.records import Records
 from bert_keras3.pretraining import batches
 from bert_keras3.pretraining.batches import BatchOrder, RecordForm
 from bert_keras3.pretraining.objective import (
-    MOVED_WORDS,
     PREDICTIONS_PER_EXAMPLE,
+    TOKENS_TO_UPDATE,
 )
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -21,10 +21,10 @@ from modeling.losses import NO_PREDICTIONS
 
 Batch = dict[str, np.ndarray]
 
-# What batches have a value for each token of.
+# The arrays of a batch with one value per token.
 PER_TOKEN = (records.INPUT_IDS, records.INPUT_MASK, records.SEGMENT_IDS)
 
-# Keys whose numbers are rows of one of the model's tables.
+# Keys whose values are ids, and the field with the number of ids.
 _TABLES = (
     (records.INPUT_IDS, "vocab_size"),
     (records.SEGMENT_IDS, "type_vocab_size"),
@@ -34,13 +34,13 @@ _TABLES = (
 
 @dataclasses.dataclass(frozen=True)
 class CheckedRecords:
-    """Records and how they are read.
+    """Records that fit a model.
 
     Attributes:
-        flag: the flag that names them, for messages.
+        flag: name of the flag with their path, for messages.
         found: the records.
-        config: of the model that they are for.
-        form: what each of them holds.
+        config: of the model.
+        form: the contents of each record.
     """
 
     flag: str
@@ -55,34 +55,36 @@ class CheckedRecords:
     def training_batches(
         self, batch_size: int, seed: int, *, lazily: bool = False
     ) -> Callable[[int], Iterator[Batch]]:
-        """Returns a function for `training.fit`: step → batches from there on.
+        """Returns a function for `training.fit`: step → batches from it on.
 
-        Each epoch has an order, and each batch masks, of its own; all of it
-        follows from the seed and the step.
+        The order is shuffled for each epoch and masks are drawn for each
+        batch; both depend only on the seed and the step.
 
         Args:
-            batch_size: examples of a batch, B; it may span two epochs.
+            batch_size: B; a batch may have examples of two epochs.
             seed: of order and masks.
-            lazily: add the different token ids of each batch, those of its
-                inputs and those to be predicted, as `MOVED_WORDS`.
+            lazily: add the different token ids of each batch, of inputs and
+                labels, as `TOKENS_TO_UPDATE`.
         """
 
         def from_step(step: int) -> Iterator[Batch]:
             order = BatchOrder(batch_size, seed, seed, first_step=step)
             for batch in self._read(order):
-                words = batch[records.MASKED_LM_WEIGHTS].sum(dtype=np.float64)
-                share = (words + NO_PREDICTIONS) / batch_size
+                num_masked = batch[records.MASKED_LM_WEIGHTS].sum(
+                    dtype=np.float64
+                )
+                share = (num_masked + NO_PREDICTIONS) / batch_size
                 more = {
                     PREDICTIONS_PER_EXAMPLE: np.full(
                         batch_size, share, np.float32
                     )
                 }
                 if lazily:
-                    moved = np.union1d(
+                    ids = np.union1d(
                         batch[records.INPUT_IDS], batch[records.MASKED_LM_IDS]
                     )
-                    more[MOVED_WORDS] = np.broadcast_to(
-                        moved.astype(np.int32), (batch_size, len(moved))
+                    more[TOKENS_TO_UPDATE] = np.broadcast_to(
+                        ids.astype(np.int32), (batch_size, len(ids))
                     )
                 yield batch | more
 
@@ -91,16 +93,16 @@ class CheckedRecords:
     def evaluation_batches(
         self, batch_size: int, most: int
     ) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Yields records once, in order, as `Predictor` wants them.
+        """Yields the records once, in order, for a `Predictor`.
 
-        Masks that are drawn are the same at every evaluation.
+        Masks are the same in every evaluation.
 
         Args:
-            batch_size: examples of a batch; the last may have fewer.
-            most: batches at most.
+            batch_size: the last batch may have fewer examples.
+            most: maximum number of batches.
 
         Yields:
-            (positions, batch).
+            (numbers of the records, batch).
         """
         first = 0
         in_order = self._read(BatchOrder(batch_size, repeat=False))
@@ -112,23 +114,23 @@ class CheckedRecords:
     def _read(self, order: BatchOrder) -> Iterator[Batch]:
         dataset = batches.dataset(self.found, self.form, order)
         for batch in dataset.as_numpy_iterator():
-            check_numbers(batch, self.config, f"--{self.flag}")
+            check_ids(batch, self.config, f"--{self.flag}")
             yield batch
 
     def check(self) -> None:
-        """Checks the first records against the flags and the model.
+        """Checks the first thousand records against the flags and the model.
 
-        All others are checked when their turn comes.
+        All others are checked when they are read.
 
         Raises:
-            UserError: they have other columns or lengths, or numbers that
-                the model has no row for.
+            UserError: they have other columns or lengths, or ids that the
+                model does not have.
         """
         order = BatchOrder(min(len(self), 1000), repeat=False)
         next(self._read(order))
 
     def line(self) -> str:
-        """Returns how many records there are, for the user."""
+        """Returns the number of records and their files, as text."""
         corrupt = ""
         if self.found.num_corrupt:
             corrupt = f"; {self.found.num_corrupt} corrupt ones are left out"
@@ -136,12 +138,12 @@ class CheckedRecords:
         return f"--{self.flag}: {len(self)} records in {names}{corrupt}"
 
     def identity(self) -> np.ndarray:
-        """Returns a number for each record that tells it from others."""
+        """Returns a uint64 fingerprint of each record."""
         checksums = self.found.checksums().astype(np.uint64)
         return checksums << np.uint64(32) | self.found.lengths.astype(np.uint64)
 
     def num_also_in(self, other: CheckedRecords) -> int:
-        """Returns how many of these records the other has as well."""
+        """Returns how many of these records are also in `other`."""
         return int(np.isin(self.identity(), other.identity()).sum())
 
 
@@ -153,18 +155,18 @@ def open_checked_records(
     *,
     skip_corrupt: bool,
 ) -> CheckedRecords:
-    """Opens the files that a flag names.
+    """Opens the records that a flag names.
 
     Args:
         flag: its name.
         pattern: its value.
         config: of the model.
-        form: what each record has to hold.
-        skip_corrupt: leave damaged records out.
+        form: the contents of each record.
+        skip_corrupt: whether damaged records are left out.
 
     Raises:
-        UserError: there are none, one is damaged and may not be, or they are
-            not what the flags and the model need.
+        UserError: there are no records, one is damaged, or they do not fit
+            the flags and the model.
     """
     try:
         found = records.open_records(pattern, skip_corrupt=skip_corrupt)
@@ -177,18 +179,18 @@ def open_checked_records(
     return opened
 
 
-def check_numbers(
+def check_ids(
     batch: Mapping[str, np.ndarray], config: BertConfig, source: str
 ) -> None:
-    """Checks that the model has a row for every number.
+    """Checks that all ids of a batch exist in the model.
 
     Args:
-        batch: under the keys of `records.masked_columns`.
+        batch: with the keys of `records.masked_columns`.
         config: of the model.
-        source: what to call the batch.
+        source: name of the batch for messages.
 
     Raises:
-        UserError: one is too large.
+        UserError: an id is too large.
     """
     for key, field in _TABLES:
         largest, rows = int(batch[key].max(initial=0)), getattr(config, field)
@@ -201,7 +203,7 @@ def check_numbers(
 
 
 def _names_of(found: Records, most: int = 3) -> str:
-    """Returns the files' names, the first few of many, in one line."""
+    """Returns the names of the first files, and the number of the others."""
     names: Iterable[str] = found.paths[:most]
     rest = len(found.paths) - most
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")

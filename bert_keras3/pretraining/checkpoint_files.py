@@ -1,6 +1,8 @@
-"""Checkpoints of a pretraining, as the original names them or in one format.
+"""Writes the checkpoints of a pretraining run.
 
-What stands in a file is decided by `checkpointing`.
+In Google's format these are `model.ckpt-1000`, `model.ckpt-2000`, …, of which
+the newest are kept, and the file `checkpoint` with their names, as in the
+original. In other formats there is one checkpoint, which is replaced.
 """
 
 from __future__ import annotations
@@ -36,12 +38,12 @@ CHECKPOINTS = (
     "model.safetensors",
     "config.json",
 )
-"""Patterns of the files that checkpoints of all formats consist of."""
+"""Glob patterns of the files of a checkpoint, in all formats."""
 
 _PREFIX = "model.ckpt"
 _INDEX = re.compile(re.escape(_PREFIX) + r"-(\d+)\.index")
-_STATE = "checkpoint"
-# Beside them, so that its files can be moved.
+_LIST = "checkpoint"
+# In the same folder, so that its files can be moved without copying.
 _UNFINISHED = ".checkpoint.tmp"
 
 
@@ -50,17 +52,16 @@ class CheckpointFiles:
     """Writes checkpoints into a folder.
 
     Attributes:
-        folder: where.
-        config: is written beside the weights.
-        tokens: the vocabulary, too, if it is known.
-        sentence_pieces: the SentencePiece model that it is of, if it is.
-        do_lower_case: whether the model is uncased, for formats that say so.
-        format: one of `checkpointing.formats.FORMATS`. Google's are
-            `model.ckpt-N`, N being the step; of others there is one, the
-            latest.
-        with_optimizer: add the optimizer's slots and `global_step`, as the
-            original does; Google's format alone has a place for them.
-        keep: how many of Google's are kept.
+        folder: of the run.
+        config: written beside the weights.
+        tokens: the vocabulary, written too, if it is known.
+        sentence_pieces: the SentencePiece model of the vocabulary, if any.
+        do_lower_case: whether the model is uncased, for formats that record
+            it.
+        format: one of `checkpointing.formats.FORMATS`.
+        with_optimizer: also write the optimizer's slots and `global_step`, as
+            the original does; only in Google's format.
+        keep: how many checkpoints of Google's format are kept.
     """
 
     folder: pathlib.Path
@@ -75,20 +76,20 @@ class CheckpointFiles:
     def save(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
     ) -> None:
-        """Writes the present weights.
+        """Writes the current weights.
 
         Args:
-            model: whose weights have Google's names as paths.
-            optimizer: its steps are the checkpoint's number.
+            model: its weight paths are Google's names.
+            optimizer: its number of steps is the number of the checkpoint.
 
         Raises:
-            OSError: the disk is full or the folder cannot be written; the
-                checkpoints that were there are whole.
+            OSError: the disk is full or the folder cannot be written; earlier
+                checkpoints are intact.
         """
         arrays = {
             weight.path: keras.ops.convert_to_numpy(weight)
             for weight in model.weights
-            # Random states are whole numbers.
+            # Not the states of random number generators, which are integers.
             if "float" in str(weight.dtype)
         }
         step = int(optimizer.iterations.numpy())
@@ -110,15 +111,15 @@ class CheckpointFiles:
                 )
             else:
                 FORMATS[self.format].write(unfinished, checkpoint)
-            # A checkpoint's index comes behind its data.
+            # Sorted, so that the index is moved after the data.
             for path in sorted(unfinished.iterdir()):
                 os.replace(path, self.folder / path.name)
         if self.format == GOOGLE:
-            self._note(step)
+            self._update_list(step)
 
     @contextlib.contextmanager
     def _unfinished(self) -> Iterator[pathlib.Path]:
-        """Yields an empty folder, which is removed, as is a killed run's."""
+        """Yields a temporary folder; deletes that of a killed run first."""
         folder = self.folder / _UNFINISHED
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -128,20 +129,20 @@ class CheckpointFiles:
         finally:
             shutil.rmtree(folder)
 
-    def _note(self, step: int) -> None:
-        """Tells which checkpoint is the latest, and drops the oldest."""
-        # Of a run that was begun anew there may be later ones.
+    def _update_list(self, step: int) -> None:
+        """Writes the list of checkpoints and deletes the oldest ones."""
+        # A run that was started again may have left later ones.
         steps = [one for one in self._steps() if one <= step]
         kept = steps[-self.keep :]
-        with atomic_write(self.folder / _STATE) as file:
+        with atomic_write(self.folder / _LIST) as file:
             file.write(f'model_checkpoint_path: "{_PREFIX}-{step}"\n')
             for one in kept:
                 file.write(f'all_model_checkpoint_paths: "{_PREFIX}-{one}"\n')
         self._remove(set(steps) - set(kept))
 
     def remove_all(self) -> None:
-        """Removes the numbered checkpoints of an earlier run."""
-        (self.folder / _STATE).unlink(missing_ok=True)
+        """Deletes the numbered checkpoints of an earlier run."""
+        (self.folder / _LIST).unlink(missing_ok=True)
         self._remove(set(self._steps()))
 
     def _steps(self) -> list[int]:
@@ -158,11 +159,11 @@ class CheckpointFiles:
 def slots(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, np.ndarray]:
-    """Returns the optimizer's moments under the original's names.
+    """Returns the optimizer's slots under the original's names.
 
     Args:
         model: trained by the optimizer.
-        optimizer: built.
+        optimizer: built on the model.
 
     Returns:
         {`<weight>/adam_m`: array, `<weight>/adam_v`: array}.

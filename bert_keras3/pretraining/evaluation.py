@@ -1,4 +1,4 @@
-"""Figures of a pretraining model on records: losses and accuracies."""
+"""Losses and accuracies of a pretraining model on records."""
 
 from __future__ import annotations
 
@@ -10,71 +10,68 @@ from keras import ops
 
 from bert_keras3.inputs import records
 from bert_keras3.pretraining.checked_records import CheckedRecords
-from bert_keras3.pretraining.objective import SENTENCE_QUESTIONS
+from bert_keras3.pretraining.objective import SENTENCE_METRICS
 from bert_keras3.training.predict import Predictor
 from modeling.bert_with_heads import BertWithHeads
 from modeling.losses import NO_PREDICTIONS, log_likelihood_loss
 from modeling.shapes import Tensor
 
 # The columns of `example_figures`.
-_MASKED, _MASKED_RIGHT, _MASKED_LOSS, _RIGHT, _LOSS = range(5)
+_MASKED, _MASKED_CORRECT, _MASKED_LOSS, _CORRECT, _LOSS = range(5)
 
 
 def example_figures(
     model: BertWithHeads, features: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Sums up each example; the outputs for a `training.predict.Predictor`.
+    """Returns the sums of each example; the outputs of a `Predictor`.
 
     Args:
-        model: which.
-        features: a batch under the keys of `records.masked_columns`.
+        model: from `objective.new_model`.
+        features: a batch with the keys of `records.masked_columns`.
 
     Returns:
-        `figures`, float32 [B, 5]: Σw, Σw·[predicted right] and Σw·ℓ over the
-        masked tokens, then whether the pair was classified right and its loss
-        (both 0 without that question).
+        `figures`, float32 [B, 5]: Σw, Σw·[correct] and Σw·loss over the
+        masked tokens (weights w), then whether the pair was classified
+        correctly and its loss, both 0 without sentence pairs.
     """
     logits = model(dict(features), training=False)
     ids = features[records.MASKED_LM_IDS]
     weights = ops.cast(features[records.MASKED_LM_WEIGHTS], "float32")
-    words = logits["masked_lm_logits"]
+    token_logits = logits["masked_lm_logits"]
     flat_ids = ops.reshape(ids, (-1,))
-    right = ops.cast(
-        ops.equal(ops.cast(ops.argmax(words, -1), ids.dtype), flat_ids),
+    correct = ops.cast(
+        ops.equal(ops.cast(ops.argmax(token_logits, -1), ids.dtype), flat_ids),
         "float32",
     )
+    losses = log_likelihood_loss(token_logits, flat_ids)
     columns = [
         ops.sum(weights, 1),
-        ops.sum(weights * ops.reshape(right, ops.shape(ids)), 1),
-        ops.sum(
-            weights
-            * ops.reshape(log_likelihood_loss(words, flat_ids), ops.shape(ids)),
-            1,
-        ),
+        ops.sum(weights * ops.reshape(correct, ops.shape(ids)), 1),
+        ops.sum(weights * ops.reshape(losses, ops.shape(ids)), 1),
     ]
-    pairs = logits.get("next_sentence_logits")
-    if pairs is None:
+    pair_logits = logits.get("next_sentence_logits")
+    if pair_logits is None:
         columns += [ops.zeros_like(columns[0])] * 2
     else:
         labels = ops.reshape(features[records.NEXT_SENTENCE_LABELS], (-1,))
-        judged = ops.cast(ops.argmax(pairs, -1), labels.dtype)
+        predicted = ops.cast(ops.argmax(pair_logits, -1), labels.dtype)
         columns += [
-            ops.cast(ops.equal(judged, labels), "float32"),
-            log_likelihood_loss(pairs, labels),
+            ops.cast(ops.equal(predicted, labels), "float32"),
+            log_likelihood_loss(pair_logits, labels),
         ]
     return {"figures": ops.stack(columns, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Evaluates the present weights on the first batches of some records.
+    """Evaluates the current weights on the first batches of some records.
 
     Attributes:
         predictor: computes `example_figures`.
-        records: what is evaluated.
-        batch_size: examples of a batch.
-        max_steps: batches at most.
-        sentence_objective: one of `SENTENCE_QUESTIONS`.
+        records: to evaluate on.
+        batch_size: number of examples per batch.
+        max_steps: maximum number of batches.
+        sentence_objective: one of `SENTENCE_METRICS`.
     """
 
     predictor: Predictor
@@ -85,7 +82,7 @@ class Evaluation:
 
     @property
     def num_examples(self) -> int:
-        """How many records are evaluated."""
+        """Number of records that are evaluated."""
         return min(len(self.records), self.batch_size * self.max_steps)
 
     def __call__(self) -> dict[str, float]:
@@ -100,30 +97,30 @@ class Evaluation:
 def metrics(
     figures: np.ndarray, batch_size: int, sentence_objective: str
 ) -> dict[str, float]:
-    """Returns the original's metrics of some records.
+    """Returns the metrics of the original.
 
     Args:
-        figures: [N, 5] of `example_figures`, in the order of the records.
-        batch_size: how many made a batch.
-        sentence_objective: one of `SENTENCE_QUESTIONS`.
+        figures: [N, 5] from `example_figures`, in the order of the records.
+        batch_size: number of examples per batch.
+        sentence_objective: one of `SENTENCE_METRICS`.
 
     Returns:
         `masked_lm_accuracy` and `masked_lm_loss` over all masked tokens;
-        the same of the pairs, called `next_sentence_…` as in the original or
-        `sentence_order_…`; and `loss`, the mean over the batches of what is
-        trained on (equal to the sum of the two losses only where all batches
-        have equally many masked tokens).
+        the same for sentence pairs, named `next_sentence_…` as in the
+        original, or `sentence_order_…`; and `loss`, the mean over the batches
+        of the training loss (equal to the sum of the two losses only if all
+        batches have equally many masked tokens).
     """
     sums = figures.astype(np.float64)
     masked = sums[:, _MASKED].sum()
     found = {
-        "masked_lm_accuracy": sums[:, _MASKED_RIGHT].sum() / max(masked, 1),
+        "masked_lm_accuracy": sums[:, _MASKED_CORRECT].sum() / max(masked, 1),
         "masked_lm_loss": sums[:, _MASKED_LOSS].sum() / max(masked, 1),
     }
-    question = SENTENCE_QUESTIONS[sentence_objective]
-    if question is not None:
-        found[f"{question}_accuracy"] = sums[:, _RIGHT].mean()
-        found[f"{question}_loss"] = sums[:, _LOSS].mean()
+    prefix = SENTENCE_METRICS[sentence_objective]
+    if prefix is not None:
+        found[f"{prefix}_accuracy"] = sums[:, _CORRECT].mean()
+        found[f"{prefix}_loss"] = sums[:, _LOSS].mean()
     batches = np.split(sums, range(batch_size, len(sums), batch_size))
     found["loss"] = np.mean(
         [

@@ -1,7 +1,8 @@
-"""One pretraining job from files to files: train, evaluate.
+"""One pretraining job from files to files: checks, training, evaluation.
 
-Whatever can be wrong is found before anything is written, but for what only
-training can show: first flags that are out of range or at odds, then files.
+    flags ─▶ checkpoint ─▶ records ─▶ model ─▶ train ─▶ evaluate ─▶ files
+
+Mistakes in flags and files are reported before anything is written.
 """
 
 from __future__ import annotations
@@ -67,13 +68,93 @@ from tokenization.packing import check_max_seq_length
 from tokenization.tokenizers import read_tokens
 from tokenization.vocab import require_special_tokens
 
+SETTINGS = "pretraining.json"
+FILES = RunFiles(signs=(SETTINGS,), kept=CHECKPOINTS)
 
-def check_job(job: Job) -> None:
-    """Checks a job's flags against each other.
+# Weights of the pretraining heads, which a checkpoint may lack.
+_HEADS = "cls/"
+
+
+def run(job: Job, screen: Screen) -> None:
+    """Runs a job.
+
+    Args:
+        job: its settings.
+        screen: where to print.
 
     Raises:
-        UserError: there is nothing to do, a number is out of its range, or
-            two flags contradict each other.
+        UserError: a flag or file is wrong; no existing file has been
+            overwritten.
+    """
+    check_job(job)
+    with open_session(job.output_dir, screen, job.distribution) as session:
+        session.devices.check(
+            job.training.train_batch_size,
+            job.training.gradient_accumulation_steps,
+            job.training.computing,
+        )
+        folder = RunFolder(session.output_dir, FILES)
+        folder.check_is_folder()
+        start = _open_checkpoint(_model_choices(job, folder, screen))
+        if job.do_train:
+            _check_folder(job, folder, start)
+        # The folder may be evaluated while another process trains in it.
+        with session.locked() if job.do_train else contextlib.nullcontext():
+            _run(job, folder, session, start)
+
+
+def _run(
+    job: Job, folder: RunFolder, session: Session, start: Checkpoint
+) -> None:
+    """Runs a job whose flags and folder have been checked."""
+    screen, computing = session.screen, job.training.computing
+    _check_length(job, start)
+    to_train, to_evaluate = _open_records(job, start, screen)
+    make_deterministic(job.training.seed)
+    with session.making_model(computing.mixed_precision):
+        model = new_model(
+            start.config,
+            job.sentence_objective,
+            lazy_embeddings=job.training.lazy_embeddings,
+        )
+        loaded = "no --init_checkpoint: all weights are random"
+        if start.has_weights:
+            allowed = (_HEADS, *job.model.allow_missing)
+            loaded = start.load_into(model, allowed).line()
+    model.bert.encoder.remat = computing.remat
+    screen.say(loaded)
+    evaluation = None
+    if to_evaluate is not None:
+        predictor = Predictor(
+            model,
+            example_figures,
+            concurrency=job.concurrency,
+            jit_compile=computing.jit_compile,
+        )
+        evaluation = Evaluation(
+            predictor,
+            to_evaluate,
+            job.eval_batch_size,
+            job.max_eval_steps,
+            job.sentence_objective,
+        )
+    if job.do_train and to_train is not None:
+        training = _TrainingRun(job, folder, session, start, model, to_train)
+        training.run(evaluation)
+    if evaluation is not None and session.devices.is_chief:
+        common = evaluation.records.num_also_in(to_train) if to_train else 0
+        _write_evaluation(job, folder, evaluation, common, screen)
+
+
+# Checks and files.
+
+
+def check_job(job: Job) -> None:
+    """Checks the flags of a job.
+
+    Raises:
+        UserError: there is nothing to do, a value is out of its range, or two
+            flags contradict each other.
     """
     if not (job.do_train or job.do_eval):
         raise UserError(
@@ -109,105 +190,27 @@ def check_job(job: Job) -> None:
 
 
 def check_training(choices: TrainingChoices, *, do_eval: bool) -> None:
-    """Checks how to train.
+    """Checks the flags of a training.
 
     Args:
-        choices: what the user said.
-        do_eval: whether there will be evaluations.
+        choices: given by the user.
+        do_eval: whether the job evaluates.
 
     Raises:
-        UserError: a number is out of range, or a flag needs another one.
+        UserError: a value is out of its range, or a flag needs another one.
     """
     check_ranges(choices)
     session.check_training(choices, do_eval=do_eval)
     if choices.with_optimizer and choices.checkpoint_format != GOOGLE:
         raise UserError(
             f"--with_optimizer: --checkpoint_format="
-            f"{choices.checkpoint_format} has no place for the optimiser's "
+            f"{choices.checkpoint_format} has no place for the optimizer's "
             "slots; only google has"
         )
 
 
-# A checkpoint that was made for something else has no such heads.
-_HEADS = "cls/"
-
-SETTINGS = "pretraining.json"
-FILES = RunFiles(signs=(SETTINGS,), kept=CHECKPOINTS)
-
-
-def run(job: Job, screen: Screen) -> None:
-    """Does a job.
-
-    Args:
-        job: what is to be done.
-        screen: where to show it.
-
-    Raises:
-        UserError: something that was given is wrong; nothing that was there
-            before has been overwritten.
-    """
-    check_job(job)
-    with open_session(job.output_dir, screen, job.distribution) as session:
-        session.devices.check(
-            job.training.train_batch_size,
-            job.training.gradient_accumulation_steps,
-            job.training.computing,
-        )
-        folder = RunFolder(session.output_dir, FILES)
-        folder.check_is_folder()
-        start = _open_checkpoint(_model_choices(job, folder, screen))
-        if job.do_train:
-            _check_folder(job, folder, start)
-        # Others may evaluate what is there while it is trained.
-        with session.locked() if job.do_train else contextlib.nullcontext():
-            _run(job, folder, session, start)
-
-
-def _run(
-    job: Job, folder: RunFolder, session: Session, start: Checkpoint
-) -> None:
-    """Does a job whose flags and folder are as they should be."""
-    screen, computing = session.screen, job.training.computing
-    _check_length(job, start)
-    to_train, to_evaluate = _open_records(job, start, screen)
-    make_deterministic(job.training.seed)
-    with session.making_model(computing.mixed_precision):
-        model = new_model(
-            start.config,
-            job.sentence_objective,
-            lazy_embeddings=job.training.lazy_embeddings,
-        )
-        loaded = "no --init_checkpoint: all weights are random"
-        if start.has_weights:
-            allowed = (_HEADS, *job.model.allow_missing)
-            loaded = start.load_into(model, allowed).line()
-    model.bert.encoder.remat = computing.remat
-    screen.say(loaded)
-    evaluation = None
-    if to_evaluate is not None:
-        predictor = Predictor(
-            model,
-            example_figures,
-            concurrency=job.concurrency,
-            jit_compile=computing.jit_compile,
-        )
-        evaluation = Evaluation(
-            predictor,
-            to_evaluate,
-            job.eval_batch_size,
-            job.max_eval_steps,
-            job.sentence_objective,
-        )
-    if job.do_train and to_train is not None:
-        training = _Training(job, folder, session, start, model, to_train)
-        training.run(evaluation)
-    if evaluation is not None and session.devices.is_chief:
-        common = evaluation.records.num_also_in(to_train) if to_train else 0
-        _write_evaluation(job, folder, evaluation, common, screen)
-
-
 def _check_folder(job: Job, folder: RunFolder, start: Checkpoint) -> None:
-    """Checks that a training would lose nothing in the folder."""
+    """Checks that a training would not overwrite files of other origin."""
     weights = start.weights_file
     if (
         weights is not None
@@ -223,7 +226,7 @@ def _check_folder(job: Job, folder: RunFolder, start: Checkpoint) -> None:
 
 
 def _model_choices(job: Job, folder: RunFolder, screen: Screen) -> ModelChoices:
-    """Returns where the weights are; to evaluate, the folder's own."""
+    """Returns where the model is; without training, in the output folder."""
     if job.do_train or not folder.holds_a_run:
         if not job.do_train and job.model.init_checkpoint is None:
             raise UserError(
@@ -244,11 +247,11 @@ def _model_choices(job: Job, folder: RunFolder, screen: Screen) -> ModelChoices:
 
 
 def _open_checkpoint(choices: ModelChoices) -> Checkpoint:
-    """Opens what the model begins with.
+    """Opens the checkpoint that the model starts from.
 
     Raises:
-        UserError: a file is not there or cannot be read, or the vocabulary
-            has more tokens than the model has rows.
+        UserError: a file does not exist or cannot be read, or the vocabulary
+            has more tokens than the model.
     """
     if choices.init_checkpoint is None and choices.bert_config_file is None:
         raise UserError(
@@ -285,9 +288,9 @@ def _check_length(job: Job, start: Checkpoint) -> None:
 def _open_records(
     job: Job, start: Checkpoint, screen: Screen
 ) -> tuple[CheckedRecords | None, CheckedRecords | None]:
-    """Returns what is trained on and what is evaluated, if anything.
+    """Returns the records to train on and those to evaluate on, or None.
 
-    Says so if the same records are both.
+    Prints how many of them are the same.
     """
     to_train = None
     if job.input_file is not None:
@@ -299,7 +302,7 @@ def _open_records(
         screen.say(
             "note: there is no --eval_file, so the records of "
             "--input_file are evaluated, as in the original; if the "
-            "model was trained on them, the figures flatter"
+            "model was trained on them, the metrics are too good"
         )
         return to_train, to_train
     to_evaluate = _open(job, "eval_file", job.eval_file, start)
@@ -308,7 +311,7 @@ def _open_records(
     if common:
         screen.say(
             f"note: {common} of the {len(to_evaluate)} records of "
-            "--eval_file are also in --input_file; the figures flatter"
+            "--eval_file are also in --input_file; the metrics are too good"
         )
     return to_train, to_evaluate
 
@@ -326,7 +329,7 @@ def _open(
 
 
 def _masking_vocabulary(start: Checkpoint) -> Vocabulary:
-    """Returns what masks are drawn with.
+    """Returns the vocabulary for drawing masks.
 
     Raises:
         UserError: there is no vocabulary, or it lacks a special token.
@@ -345,8 +348,8 @@ def _masking_vocabulary(start: Checkpoint) -> Vocabulary:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Training:
-    """A training, from the first weights to the last checkpoint."""
+class _TrainingRun:
+    """One training, from the initial weights to the last checkpoint."""
 
     job: Job
     folder: RunFolder
@@ -359,7 +362,7 @@ class _Training:
         """Trains to the last step; the last weights are the result.
 
         Args:
-            evaluation: of the present weights, if one is wanted.
+            evaluation: of the current weights; None without --do_eval.
         """
         job, folder, choices = self.job, self.folder, self.job.training
         files = CheckpointFiles(
@@ -381,7 +384,7 @@ class _Training:
         if evaluation is not None and is_new:
             before = evaluation()
             self.session.screen.say(f"before training: {_shown(before)}")
-            # Kept until there are figures of the last weights.
+            # Overwritten by the evaluation of the last weights.
             folder.write_json(EVAL_JSON, {"before": before})
 
         def save(optimizer: keras.optimizers.Optimizer) -> None:
@@ -414,7 +417,7 @@ class _Training:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Returns what makes this training what it is."""
+        """Returns the values that identify this training."""
         form, masking = self.records.form, None
         if form.masks is not None:
             masking = dataclasses.asdict(form.masks.settings)

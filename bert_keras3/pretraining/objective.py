@@ -1,7 +1,8 @@
-"""The pretraining model and what its answers cost: masked words, pairs.
+"""The pretraining model and its loss: masked tokens and sentence pairs.
 
-    features: input_ids [B, S], masked_lm_positions [B, P], …
-      → model → masked_lm_logits, next_sentence_logits → one loss
+    input_ids [B, S], masked_lm_positions [B, P], …
+      → model → masked_lm_logits [B·P, V], next_sentence_logits [B, 2]
+      → loss, the sum of both cross-entropies
 
 Devlin et al. 2019, section 3.1; original: `model_fn_builder` of
 `run_pretraining.py`.
@@ -20,21 +21,20 @@ from modeling.config import BertConfig
 from modeling.losses import masked_lm_loss, next_sentence_loss
 from modeling.shapes import Tensor
 
-# What the question about two sentences is called in figures, by the name
-# that --sentence_objective has for it; None: there is no such question.
-SENTENCE_QUESTIONS: Mapping[str, str | None] = {
+# {--sentence_objective: prefix of the metrics}; None: no sentence pairs.
+SENTENCE_METRICS: Mapping[str, str | None] = {
     "nsp": "next_sentence",
     "sop": "sentence_order",
     "none": None,
 }
 
-# (Σw + 1e-5) / B of the whole batch, once for each example: what makes the
-# micro-batches of a batch add up to the loss of the whole, however it is cut.
+# Name of a feature, float32 [B]: (Σw + 1e-5) / B of the whole batch, for each
+# example. With it the losses of micro-batches add up to that of the batch.
 PREDICTIONS_PER_EXAMPLE = "predictions_per_example"
 
-# The words of the whole batch, int32 [B, R], once for each example, too: what
-# lazy updates are of, however it is cut.
-MOVED_WORDS = "moved_words"
+# Name of a feature, int32 [B, R]: the R different token ids of the whole batch,
+# for each example. Lazy updates are of these, also in micro-batches.
+TOKENS_TO_UPDATE = "tokens_to_update"
 
 
 def new_model(
@@ -43,27 +43,23 @@ def new_model(
     *,
     lazy_embeddings: bool = False,
 ) -> BertWithHeads:
-    """Makes a model that predicts masked words and judges pairs.
+    """Creates a model with the pretraining heads and random weights.
 
-    Weights: `bert/…`, `cls/predictions/…` and, but for the objective "none",
-    `cls/seq_relationship/…`. Sentence order (Lan et al. 2020, section 3.1) is
-    the same two logits over other pairs.
+    Weights: `bert/…`, `cls/predictions/…` and, unless the objective is "none",
+    `cls/seq_relationship/…`. Sentence order prediction (Lan et al. 2020,
+    section 3.1) has the same head; only the pairs differ.
 
     Args:
         config: of the encoder.
-        sentence_objective: one of `SENTENCE_QUESTIONS`. With "none" the
-            pooler is there for later use, but stays as it is.
-        lazy_embeddings: give the word embedding table a gradient only for
-            the words that a batch reads or predicts; see
-            `optimization.only_rows`.
-
-    Returns:
-        The model, with random weights.
+        sentence_objective: one of `SENTENCE_METRICS`. With "none" the pooler
+            exists but is not trained.
+        lazy_embeddings: limit the gradient of the word embedding table to the
+            tokens that a batch reads or predicts.
     """
-    has_pairs = SENTENCE_QUESTIONS[sentence_objective] is not None
+    has_pairs = SENTENCE_METRICS[sentence_objective] is not None
     heads = ("masked_lm", "next_sentence") if has_pairs else ("masked_lm",)
     model = BertWithHeads(config, heads, name="pretraining")
-    # No loss reaches it then, and decay alone would wear it down.
+    # Without a gradient, weight decay alone would shrink it.
     model.bert.pooler.trainable = has_pairs
     if lazy_embeddings:
         model.use_output_table(
@@ -78,31 +74,30 @@ def _output_table(
     table = model.bert.get_embedding_table()
     if not training:
         return table
-    words = [inputs[records.INPUT_IDS], inputs[records.MASKED_LM_IDS]]
-    if MOVED_WORDS in inputs:
-        words = [inputs[MOVED_WORDS][0]]
-    return only_rows(table, *words)
+    ids = [inputs[records.INPUT_IDS], inputs[records.MASKED_LM_IDS]]
+    if TOKENS_TO_UPDATE in inputs:
+        ids = [inputs[TOKENS_TO_UPDATE][0]]
+    return only_rows(table, *ids)
 
 
 def loss(
     model: BertWithHeads, features: Mapping[str, Tensor], training: bool
 ) -> Tensor:
-    """The sum of both losses, as `training.step.LossFunction`.
+    """Returns the training loss (a `training.step.LossFunction`).
 
     Args:
-        model: which.
-        features: a batch, or a part of one, under the keys of
-            `records.masked_columns`; for a part, and at will for a whole
-            batch, also `PREDICTIONS_PER_EXAMPLE`, float32 [B], and
-            `MOVED_WORDS`.
+        model: from `new_model`.
+        features: a batch with the keys of `records.masked_columns`. A part of
+            a batch must also have `PREDICTIONS_PER_EXAMPLE` and, for lazy
+            updates, `TOKENS_TO_UPDATE`.
         training: whether dropout is on.
 
     Returns:
-        float32 scalar. Parts of a batch, weighted by their examples, add up
-        to the loss of the batch.
+        float32 scalar. The losses of the parts of a batch, weighted by their
+        numbers of examples, add up to the loss of the batch.
     """
     weights = ops.reshape(features[records.MASKED_LM_WEIGHTS], (-1,))
-    # Each that is not used would cost a product with the whole vocabulary.
+    # Unused positions would cost a product with the whole vocabulary each.
     used = ops.where(weights > 0)[0]
     logits = model(dict(features), training=training, used=used)
     ids = ops.reshape(features[records.MASKED_LM_IDS], (-1,))
@@ -114,10 +109,10 @@ def loss(
 def plain_loss(
     model: BertWithHeads, features: Mapping[str, Tensor], training: bool
 ) -> Tensor:
-    """The same, computed as the original does; see `loss`.
+    """Returns the same loss, computed as in the original.
 
-    All masked positions are predicted, those that are not used too; with
-    `model.unpad` off, padding is computed as well.
+    All positions are predicted, also unused ones; with `model.unpad` off,
+    padding is computed as well.
     """
     return _sum_of_losses(
         model(dict(features), training=training),

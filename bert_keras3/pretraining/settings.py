@@ -1,7 +1,6 @@
-"""What a pretraining job is told.
+"""Settings of a pretraining job, each with its flag.
 
-No library is loaded here, so that flags can be defined from these fields at
-once.
+This file imports neither TensorFlow nor Keras, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from bert_keras3.training.settings import (
 
 @dataclasses.dataclass(frozen=True)
 class TrainingChoices(TrainingSettings):
-    """How to train."""
+    """Settings of a training."""
 
     num_train_steps: int = flag(
         100_000,
@@ -62,13 +61,13 @@ WITHOUT_EFFECT = (
     "checkpoint_format",
     "with_optimizer",
 )
-"""Fields of `TrainingChoices` that change no weight, beside those that
-change none in any training."""
+"""Fields of `TrainingChoices`, beside those of `TrainingSettings`, that do not
+influence the trained weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job(JobSettings):
-    """What is to be done."""
+    """Settings of a pretraining job."""
 
     input_file: str | None = flag(
         None,
@@ -117,7 +116,7 @@ class Job(JobSettings):
         default_factory=TrainingChoices
     )
     masking: MaskingSettings | None = None
-    """How masks are drawn for records that have none; None: they have."""
+    """How masks are drawn during training; None: the records have masks."""
     max_eval_steps: int = flag(
         100,
         "Maximum number of batches per evaluation; the remaining records are "

@@ -1,5 +1,5 @@
-"""Running a Keras model on a dataset: the loop, its state, what it shows.
+"""Training and running any Keras model on batches.
 
-Nothing here knows a task or a data file: losses, batches and evaluations
-come in as functions.
+Nothing here depends on a task or a file format: losses, batches and
+evaluations are passed in as functions.
 """

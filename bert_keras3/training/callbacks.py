@@ -1,7 +1,4 @@
-"""What a person sees of a training: a bar, a log file, TensorBoard.
-
-All are Keras callbacks; the loop that calls them is in `fit`.
-"""
+"""Keras callbacks: progress bar, log file, TensorBoard, periodic saving."""
 
 from __future__ import annotations
 
@@ -42,8 +39,8 @@ def _shown(logs: Mapping[str, Any]) -> str:
 class ProgressBar(keras.callbacks.Callback):
     """A bar with loss, learning rate and time left; lines without a terminal.
 
-    The loss shown is the mean since the last time it was shown, so that a
-    GPU need not be waited for at every step.
+    The loss shown is the mean since it was last shown: reading it at every
+    step would make the program wait for the GPU.
     """
 
     def __init__(
@@ -54,8 +51,8 @@ class ProgressBar(keras.callbacks.Callback):
         """Makes a bar.
 
         Args:
-            console: where to show it; standard error by default.
-            clock: seconds that only grow.
+            console: to print on; standard error by default.
+            clock: monotonic, in seconds.
         """
         super().__init__()
         self._console = console or Console(stderr=True)
@@ -64,8 +61,8 @@ class ProgressBar(keras.callbacks.Callback):
         self._unshown: list[Mapping[str, Any]] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the bar at the step where training goes on."""
-        # Keras hands all numbers of logs on as floats.
+        """Starts the bar at the first step of this run."""
+        # Keras turns all numbers of logs into floats.
         self._first = int(logs["step"])
         self._total = int(logs["num_train_steps"])
         self._started = self._last_line = self._clock()
@@ -121,7 +118,7 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Takes the bar down."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -137,8 +134,8 @@ def _is_logged(step: int, num_train_steps: int) -> bool:
 class TrainingLog(keras.callbacks.Callback):
     """A file of JSON lines: every tenth step, every evaluation.
 
-    A training that goes on from an earlier state goes on in the same file:
-    lines of steps after that state are dropped first.
+    A resumed training continues the file; lines of steps after the saved
+    state are deleted first.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -148,7 +145,7 @@ class TrainingLog(keras.callbacks.Callback):
         self._file: IO[str] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Drops lines of steps that will be taken again."""
+        """Deletes the lines of steps that are repeated."""
         first = int(logs["step"])
         kept = []
         if first and self._path.exists():
@@ -195,7 +192,7 @@ def require_tensorboard() -> None:
     Raises:
         UserError: the package `tensorboard` is not installed.
     """
-    # tf.summary.scalar is of that package.
+    # tf.summary.scalar needs it.
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError(
             "--tensorboard needs the package `tensorboard`: "
@@ -206,12 +203,11 @@ def require_tensorboard() -> None:
 class TensorBoardScalars(keras.callbacks.Callback):
     """Loss, learning rate and evaluations for TensorBoard.
 
-    Keras' own callback follows Keras' own loop; this one needs no more than
-    the numbers.
+    (Keras' own callback depends on Keras' own training loop.)
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Makes a writer of event files; one is made when training begins.
+        """Makes the callback; the event file is created when training begins.
 
         Raises:
             UserError: the package `tensorboard` is not installed.
@@ -229,7 +225,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
         self._writer = self._summary.create_file_writer(self._folder)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes loss and learning rate of the steps that the log has."""
+        """Writes loss and learning rate, at the same steps as `TrainingLog`."""
         if _is_logged(batch, self._total):
             self._write(
                 batch,
@@ -258,13 +254,13 @@ class TensorBoardScalars(keras.callbacks.Callback):
 
 
 class SaveEvery(keras.callbacks.Callback):
-    """Calls a function after every so many steps, but not after the last."""
+    """Calls a function every N steps, except after the last step."""
 
     def __init__(self, steps: int, save: Callable[[], None]) -> None:
-        """Makes a callback; what comes after the last step is in `fit`.
+        """Makes a callback.
 
         Args:
-            steps: how many.
+            steps: N.
             save: the function.
         """
         super().__init__()
@@ -272,10 +268,10 @@ class SaveEvery(keras.callbacks.Callback):
         self._save = save
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Notes how many steps there will be."""
+        """Remembers the number of steps."""
         self._last = int(logs["num_train_steps"])
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves if it is time."""
+        """Saves after every N steps."""
         if batch % self._steps == 0 and batch != self._last:
             self._save()

@@ -1,8 +1,8 @@
-"""The workers of one training: where they are, and starting some here.
+"""The worker processes of one training: their addresses, and starting them.
 
-`TF_CONFIG` says which worker a process is and where the others are; on one
-machine it is set here, on several by whoever starts the workers. What they do
-together is in `devices`.
+The environment variable `TF_CONFIG` of each worker has the addresses of all
+workers and its own number. `run_workers` sets it and starts workers on this
+machine; on several machines the user sets it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 from bert_keras3.safekeeping.errors import UserError
 
 VARIABLE = "TF_CONFIG"
-# A worker that is left alone notices it within about ten seconds.
+# Workers notice within about ten seconds that another one stopped.
 _GRACE_SECONDS = 60.0
 
 _EXAMPLE = (
@@ -45,11 +45,11 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes the files."""
+        """Whether this worker is the one that writes files."""
         return self.index == 0
 
     def name_of(self, index: int) -> str:
-        """Returns what messages call a worker."""
+        """Returns the name of a worker in messages."""
         chief = ", the chief" if index == 0 else ""
         return f"worker {index} ({self.addresses[index]}{chief})"
 
@@ -63,7 +63,7 @@ class Cluster:
         )
 
     def unreachable(self, seconds: float = 2.0) -> list[int]:
-        """Returns the other workers that cannot be reached any more.
+        """Returns the numbers of the other workers that do not answer.
 
         Args:
             seconds: to wait for each.
@@ -81,16 +81,14 @@ class Cluster:
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
-    """Reads the workers from the environment.
-
-    A `chief` of its own counts as the first worker.
+    """Reads `TF_CONFIG`; a separate `chief` counts as the first worker.
 
     Args:
         environment: `os.environ`.
 
     Raises:
-        UserError: the variable is missing, is no JSON, or does not tell
-            which worker this is.
+        UserError: the variable is missing, is not JSON, or does not contain
+            the number of this worker.
     """
     text = environment.get(VARIABLE)
     if not text:
@@ -139,12 +137,12 @@ def _wrong(text: str, what: str) -> UserError:
 def run_workers(command: Sequence[str], num_workers: int) -> int:
     """Runs a command once for each worker and waits for all of them.
 
-    The first, the chief, writes to this terminal as if it were alone; lines
-    of the others go to standard error behind their number.
+    The chief writes to this terminal; the lines of the others go to standard
+    error with the number of the worker before each.
 
     Args:
         command: program and arguments, the same for all.
-        num_workers: how many.
+        num_workers: number of workers.
 
     Returns:
         0, or the exit status of the first worker that did not end with 0.
@@ -173,7 +171,7 @@ def run_workers(command: Sequence[str], num_workers: int) -> int:
 
 
 def free_ports(number: int) -> list[int]:
-    """Returns ports of this machine that nobody listens at."""
+    """Returns unused ports of this machine."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:
@@ -202,7 +200,7 @@ def _pass_on(lines: IO[str], index: int) -> None:
 
 
 def _wait(workers: Sequence[subprocess.Popen[str]]) -> int:
-    """Waits for all; when one fails, for the others to notice it."""
+    """Waits for all workers; after a failure, at most a minute longer."""
     status = 0
     deadline = float("inf")
     while any(worker.poll() is None for worker in workers):

@@ -1,13 +1,12 @@
-"""What is computed at the same time: parts of a batch, batches of a file.
+"""Computing several batches, or several parts of a batch, in parallel.
 
-While one waits for memory, or for its small operations, the other computes:
-on two cores that is faster than both cores for one operation after the other.
-What is computed is decided in `step` and `predict`; the numbers stay the same.
+On two cores, two computations side by side are faster than one that uses both
+cores: while one waits for memory or runs small operations, the other computes.
 
-A batch is a dict of arrays with its rows along the first axis. Which of them
-are [B, S, …], a value for each token, is declared by whoever makes the
-batches. Two names have a meaning here: `input_mask` says which tokens are
-none, and `example`, if it is there, which rows make one example, 0 0 0 1 1 2.
+A batch is a dict of arrays, rows along the first axis. Two names have a
+meaning here: `input_mask` [B, S] is 0 for padding; `example` [B], if present,
+numbers the examples that the rows belong to. A batch of three examples, with
+three rows, two rows and one row, has `example` 0 0 0 1 1 2.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ import numpy as np
 Batch = Mapping[str, np.ndarray]
 
 _MASK = "input_mask"
-_EXAMPLE = "example"
+EXAMPLE = "example"
 
-# Where two at a time were measured, and found to pay.
+# The number of cores for which two computations in parallel were measured to be
+# faster than one.
 _CORES_FOR_TWO = 2
 
 _Item = TypeVar("_Item")
@@ -40,17 +40,16 @@ def usable_cores() -> int:
 
 
 def suitable_concurrency() -> int:
-    """Returns how many computations at a time suit the cores: one or two."""
+    """Returns the fastest number of parallel computations: one or two."""
     return 2 if usable_cores() == _CORES_FOR_TWO else 1
 
 
 def suitable_threads(concurrency: int) -> int | None:
-    """Returns how many threads should share an operation; None: all.
+    """Returns the best value of `TF_NUM_INTRAOP_THREADS`; None: its default.
 
-    TensorFlow's threads, as many as cores, serve all computations: where each
-    has a core to itself one is enough, and others only get in its way.
-    (`TF_NUM_INTRAOP_THREADS`, which has to be set before TensorFlow is
-    imported.)
+    That is the number of threads per operation, which must be set before
+    TensorFlow is imported. Where each computation has a core to itself, one
+    is enough.
     """
     return 1 if concurrency == usable_cores() else None
 
@@ -58,12 +57,12 @@ def suitable_threads(concurrency: int) -> int | None:
 def in_flight(
     function: Callable[[_Item], _Result], items: Iterable[_Item], number: int
 ) -> Iterator[_Result]:
-    """Yields a function's results in order, computing some at the same time.
+    """Yields the function's results in order, computing several in parallel.
 
     Args:
-        function: is called by several threads if `number` is above 1.
-        items: are taken as they are needed, one beyond those under way.
-        number: of calls at a time.
+        function: is called in several threads if `number` is above 1.
+        items: are read as they are needed, one ahead.
+        number: of parallel calls.
     """
     if number == 1:
         yield from map(function, items)
@@ -80,21 +79,21 @@ def in_flight(
 
 
 def num_examples(batch: Batch) -> int:
-    """Returns how many examples a batch has: its rows, or groups of rows."""
-    if _EXAMPLE in batch:
-        return int(batch[_EXAMPLE][-1]) + 1
+    """Returns the number of examples, which have one row or several each."""
+    if EXAMPLE in batch:
+        return int(batch[EXAMPLE][-1]) + 1
     return len(next(iter(batch.values())))
 
 
 def consecutive_parts(batch: Batch, number: int) -> list[Batch]:
-    """Cuts a batch into parts of about equally many examples, in order.
+    """Splits a batch into parts with about equally many examples, in order.
 
     Args:
-        batch: see above.
-        number: how many parts; fewer come back if there are fewer examples.
+        batch: see the head of this file.
+        number: of parts; fewer if there are fewer examples.
 
     Returns:
-        The parts, as long as the batch.
+        The parts, padded as the batch is.
     """
     return [
         _take(batch, rows)
@@ -107,20 +106,20 @@ def consecutive_parts(batch: Batch, number: int) -> list[Batch]:
 def split(
     batch: Batch, number: int, per_token: Collection[str] = ()
 ) -> list[Batch]:
-    """Cuts a batch into parts of about equally many tokens.
+    """Splits a batch into parts with about equally many tokens.
 
-    Examples of similar length come together, so that each part is padded to
-    its own longest row only. The rows of an example stay together.
+    Examples of similar length are put together, so that each part is padded
+    to its own longest row only. The rows of one example stay together.
 
     Args:
-        batch: see above.
-        number: how many parts; fewer come back if there are fewer examples.
-        per_token: names of the arrays with a value for each token. Without
-            `input_mask` among them parts have equally many rows, and nothing
-            is cut off.
+        batch: see the head of this file.
+        number: of parts; fewer if there are fewer examples.
+        per_token: names of the arrays [B, S, …] with one value per token.
+            Without `input_mask` among them the parts have equally many rows,
+            and no padding is removed.
 
     Returns:
-        The parts; every example is in one of them.
+        The parts; every example is in exactly one of them.
     """
     size = num_examples(batch)
     number = min(number, size)
@@ -130,15 +129,15 @@ def split(
     has_lengths = _MASK in per_token and _MASK in batch
     lengths = _lengths(batch[_MASK]) if has_lengths else np.ones(rows, int)
     longest, tokens = lengths, lengths
-    if _EXAMPLE in batch:
-        first = np.searchsorted(batch[_EXAMPLE], np.arange(size))
+    if EXAMPLE in batch:
+        first = np.searchsorted(batch[EXAMPLE], np.arange(size))
         longest = np.maximum.reduceat(lengths, first)
         tokens = np.add.reduceat(lengths, first)
     order = np.argsort(longest, kind="stable")
     before = np.cumsum(tokens[order]) - tokens[order]
     part = np.arange(1, number)
     cuts = np.searchsorted(before, tokens.sum() * part / number)
-    # Leaves one to each of the later parts, however long the last rows are.
+    # At least one example for each later part, however long the rows are.
     cuts = np.minimum(cuts, size - number + part)
     return [
         _take(
@@ -149,7 +148,7 @@ def split(
 
 
 def _lengths(mask: np.ndarray) -> np.ndarray:
-    """[B, S] → int [B], up to the last token; 1 where there is none."""
+    """Mask [B, S] → lengths int [B]; 1 for a row without tokens."""
     is_token = mask != 0
     after = np.argmax(is_token[:, ::-1], axis=1)
     return np.where(is_token.any(1), mask.shape[1] - after, 1)
@@ -158,15 +157,15 @@ def _lengths(mask: np.ndarray) -> np.ndarray:
 def _rows_of_parts(
     batch: Batch, parts: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """Yields the rows of each part that has any, given its examples."""
+    """Yields the rows of each part that is not empty, given its examples."""
     for examples in parts:
         if not len(examples):
             continue
-        if _EXAMPLE not in batch:
+        if EXAMPLE not in batch:
             yield examples
             continue
-        first = np.searchsorted(batch[_EXAMPLE], examples, "left")
-        behind = np.searchsorted(batch[_EXAMPLE], examples, "right")
+        first = np.searchsorted(batch[EXAMPLE], examples, "left")
+        behind = np.searchsorted(batch[EXAMPLE], examples, "right")
         yield np.concatenate(
             [np.arange(*ends) for ends in zip(first, behind, strict=True)]
         )
@@ -178,13 +177,13 @@ def _take(
     per_token: Collection[str] = (),
     length: int = 0,
 ) -> Batch:
-    """Returns some rows, arrays per token cut to a length."""
+    """Returns some rows of a batch, arrays per token truncated to `length`."""
     part = {
         name: array[rows, :length] if name in per_token else array[rows]
         for name, array in batch.items()
     }
-    if _EXAMPLE in batch:
+    if EXAMPLE in batch:
         # Numbered anew: 4 4 2 becomes 0 0 1.
-        is_next = np.diff(part[_EXAMPLE], prepend=part[_EXAMPLE][0]) != 0
-        part[_EXAMPLE] = np.cumsum(is_next, dtype=batch[_EXAMPLE].dtype)
+        is_next = np.diff(part[EXAMPLE], prepend=part[EXAMPLE][0]) != 0
+        part[EXAMPLE] = np.cumsum(is_next, dtype=batch[EXAMPLE].dtype)
     return part

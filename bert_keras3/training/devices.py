@@ -1,10 +1,8 @@
-"""The devices of one training, and how they compute: together, in 16 bits.
+"""The devices that train: precision, determinism, data parallelism.
 
-A step is called on every device with its shard of the batch; the optimizer
-sums gradients over the devices before it clips them. How workers find each
-other is in `cluster`. Keras' dtype policies do the work of mixed precision;
-here is which one suits a device, and how float16 is kept from losing small
-gradients.
+With several devices each gets a shard of every batch: of 32 examples on two
+GPUs, 16 each. The optimizer sums the gradients over the devices before it
+clips them, so the update is that of the whole batch on one device.
 """
 
 from __future__ import annotations
@@ -23,22 +21,34 @@ import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.cluster import Cluster, read_cluster
-from bert_keras3.training.settings import OFF, PLAIN, PRECISIONS, Computing
+from bert_keras3.training.concurrency import EXAMPLE
+from bert_keras3.training.settings import FLOAT32, OFF, PRECISIONS, Computing
 
-# The first NVIDIA GPUs that multiply bfloat16.
+# The least compute capability of NVIDIA GPUs that multiply bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)
+
+# Errors of TensorFlow when another worker stops; all but the first have other
+# causes, too.
+_WORKER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
+
+Part = tuple[dict[str, tf.Tensor], tf.Tensor]
+"""A part of a batch, and its fraction of the examples of the batch."""
+
+PartsFunction = Callable[[Sequence[Part]], tuple[tf.Tensor, tf.Tensor]]
+"""What a device computes from its parts: (summed over devices, not summed)."""
 
 
 def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
-    """Checks that what is to be compiled can be.
-
-    Args:
-        computing: how to compute.
-        lazy_embeddings: whether only embeddings of a batch's tokens are
-            updated.
+    """Checks that `--jit_compile` can compile the training step.
 
     Raises:
-        UserError: both are wanted.
+        UserError: --lazy_embeddings is given, whose shapes vary.
     """
     if computing.jit_compile and lazy_embeddings:
         raise UserError(
@@ -48,15 +58,14 @@ def check_compiled(computing: Computing, *, lazy_embeddings: bool) -> None:
 
 
 def has_gpu() -> bool:
-    """Returns whether there is a GPU to compute on."""
+    """Returns whether TensorFlow finds a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def default_precision() -> str:
-    """Returns what suits the devices of this machine.
+    """Returns the fastest safe precision: bfloat16 if all GPUs support it.
 
-    Off without a GPU, where 16 bits are slower; bfloat16 if all GPUs multiply
-    it. Never float16, whose range is small.
+    Off on CPUs, where 16 bits are slower; never float16, whose range is small.
     """
     gpus = tf.config.list_physical_devices("GPU")
     capabilities = [
@@ -68,13 +77,13 @@ def default_precision() -> str:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seeds Python, NumPy and TensorFlow and chooses repeatable kernels.
+    """Seeds Python, NumPy and TensorFlow and selects deterministic kernels.
 
-    Two runs on one machine then give the same bits. To be called before a
-    model is made.
+    Two runs on one machine then give the same bits. Must be called before the
+    model is created.
 
     Args:
-        seed: any whole number from 0 to 2³² − 1.
+        seed: a whole number from 0 to 2³² − 1.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -82,7 +91,7 @@ def make_deterministic(seed: int) -> None:
 
 @contextlib.contextmanager
 def computing_in(precision: str) -> Iterator[None]:
-    """Makes layers that are made meanwhile compute in this precision.
+    """Sets the precision of the layers created in the block.
 
     Args:
         precision: a key of `PRECISIONS`.
@@ -98,11 +107,12 @@ def computing_in(precision: str) -> Iterator[None]:
 def loss_scaled(
     optimizer: keras.optimizers.Optimizer, precision: str
 ) -> keras.optimizers.Optimizer:
-    """Returns the optimizer for gradients of this precision.
+    """Adds loss scaling to an optimizer if the precision is float16.
 
-    Those of float16 are multiplied with a factor before they are computed,
-    and divided by it before they are clipped and applied; a step in which one
-    is not finite is left out and halves the factor.
+    The loss is multiplied by a factor, and the gradients are divided by it
+    before they are clipped and applied, so that small ones are not rounded to
+    0. A step with a gradient that is not finite is skipped and halves the
+    factor.
 
     Args:
         optimizer: applies the gradients.
@@ -113,20 +123,11 @@ def loss_scaled(
     return optimizer
 
 
-# Which rows make one example; see `concurrency`.
-_EXAMPLE = "example"
-
-# One part of a batch, and how much of the batch it is.
-Part = tuple[dict[str, tf.Tensor], tf.Tensor]
-# What a device does with its parts; the first value is to be summed up.
-PartsFunction = Callable[[Sequence[Part]], tuple[tf.Tensor, tf.Tensor]]
-
-
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Devices that take the steps of one training together.
+    """The devices of one training.
 
-    Without a strategy there is one device, and all of this does nothing.
+    Without a strategy there is one device, and all methods do nothing.
     """
 
     strategy: tf.distribute.Strategy | None = None
@@ -135,18 +136,18 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """Devices in all, on all machines."""
+        """Number of devices on all machines together."""
         if self.strategy is None:
             return 1
         return int(self.strategy.num_replicas_in_sync)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the files."""
+        """Whether this process is the one that writes files."""
         return self.cluster is None or self.cluster.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns the context in which model and optimizer are made."""
+        """Returns the context in which model and optimizer must be created."""
         if self.strategy is None:
             return contextlib.nullcontext()
         scope: contextlib.AbstractContextManager[Any] = self.strategy.scope()
@@ -156,7 +157,7 @@ class Devices:
     def folder(
         self, output_dir: str | os.PathLike[str]
     ) -> Iterator[str | os.PathLike[str]]:
-        """Gives the chief its folder, and others one that is thrown away."""
+        """Yields the folder in the chief, a temporary one in other workers."""
         if self.is_chief:
             yield output_dir
             return
@@ -164,18 +165,22 @@ class Devices:
             yield os.path.join(nowhere, "out")
 
     def check(
-        self, batch_size: int, num_parts: int, computing: Computing = PLAIN
+        self,
+        batch_size: int,
+        micro_batches: int,
+        computing: Computing = FLOAT32,
     ) -> None:
-        """Checks that every device gets as much of each batch.
+        """Checks that each batch can be divided equally among the devices.
 
         Args:
-            batch_size: examples of the batch of all devices together.
-            num_parts: micro-batches that each device cuts its share into.
-            computing: how to compute.
+            batch_size: number of examples over all devices together.
+            micro_batches: number of micro-batches that each device splits its
+                shard into.
+            computing: the settings of the computation.
 
         Raises:
-            UserError: the batch cannot be shared out, or several devices
-                cannot compute so.
+            UserError: it cannot, or several devices do not support the
+                settings.
         """
         if self.strategy is not None:
             for flag, chosen in (
@@ -195,9 +200,9 @@ class Devices:
                 f"--train_batch_size={batch_size}: is shared out among "
                 f"{self.count} devices; give a multiple of that"
             )
-        if batch_size < self.count * num_parts:
+        if batch_size < self.count * micro_batches:
             raise UserError(
-                f"--gradient_accumulation_steps={num_parts}: each of "
+                f"--gradient_accumulation_steps={micro_batches}: each of "
                 f"{self.count} devices has {batch_size // self.count} of the "
                 f"--train_batch_size={batch_size} examples; give at most that"
             )
@@ -206,19 +211,19 @@ class Devices:
         self,
         function: PartsFunction,
         signature: Mapping[str, tf.TensorSpec],
-        num_parts: int,
+        micro_batches: int,
     ) -> Callable[[Mapping[str, np.ndarray]], tuple[tf.Tensor, tf.Tensor]]:
         """Returns one graph that runs a function on every device.
 
         Args:
-            function: gets this device's parts of the batch: (features,
-                examples / examples of the whole batch).
-            signature: of the whole batch, which every process hands over.
-            num_parts: how many parts a device gets.
+            function: gets the micro-batches of one device.
+            signature: of the whole batch, which every process passes in.
+            micro_batches: number of micro-batches per device.
 
         Returns:
-            A function of the batch; it returns the sum of the first values
-            over all devices, and the second of the first device here.
+            A function of the batch that returns the sum of the first values
+            over all devices, and the second value of this process' first
+            device.
         """
         strategy = self.strategy
         assert strategy is not None
@@ -227,12 +232,12 @@ class Devices:
             features: dict[str, tf.Tensor],
         ) -> tuple[tf.Tensor, tf.Tensor]:
             context = tf.distribute.get_replica_context()
-            first = context.replica_id_in_sync_group * num_parts
-            in_all = context.num_replicas_in_sync * num_parts
+            first = context.replica_id_in_sync_group * micro_batches
+            in_all = context.num_replicas_in_sync * micro_batches
             return function(
                 [
-                    _part(features, first + number, in_all)
-                    for number in range(num_parts)
+                    _shard(features, first + number, in_all)
+                    for number in range(micro_batches)
                 ]
             )
 
@@ -249,10 +254,10 @@ class Devices:
         return lambda batch: on_all(dict(batch))
 
     def from_chief(self, value: Any) -> Any:
-        """Returns the chief's value, on every worker.
+        """Broadcasts the chief's value to every worker.
 
         Args:
-            value: JSON-able; what other workers give is not looked at.
+            value: a JSON value; ignored in workers other than the chief.
         """
         if self.cluster is None:
             return value
@@ -268,12 +273,12 @@ class Devices:
         variables: Sequence[keras.Variable],
         random_states: Sequence[keras.Variable],
     ) -> None:
-        """Gives every worker the chief's variables, each device its own seed.
+        """Copies the chief's variables to every worker.
 
         Args:
-            variables: Keras variables, in the same order everywhere.
-            random_states: those of them that dropout is drawn from. A device
-                draws as its number says, or all would drop the same.
+            variables: Keras variables, in the same order in every process.
+            random_states: those of them that seed dropout. The index of the
+                device is added to each, so that masks differ.
         """
         if self.strategy is None:
             return
@@ -289,7 +294,7 @@ class Devices:
                 own.assign(own + tf.cast([before + number, 0], own.dtype))
 
     def _array_from_chief(self, array: np.ndarray) -> np.ndarray:
-        """Returns the chief's bits: numbers are summed, the others' are 0."""
+        """Broadcasts an array, as a sum in which other workers add 0."""
         data = array.tobytes()
         numbers = np.zeros(-(-len(data) // 4), np.int32)
         if self.is_chief:
@@ -303,12 +308,12 @@ class Devices:
 ONE_DEVICE = Devices()
 
 
-def _part(features: Mapping[str, Any], number: Any, in_all: int) -> Part:
-    """Cuts one of `in_all` parts, as even as can be, out of a batch.
+def _shard(features: Mapping[str, Any], number: Any, in_all: int) -> Part:
+    """Returns part number `number` of `in_all` parts of about equal size.
 
-    The rows of an example stay together.
+    The rows of one example stay together.
     """
-    groups = features.get(_EXAMPLE)
+    groups = features.get(EXAMPLE)
     if groups is None:
         size = tf.shape(next(iter(features.values())))[0]
     else:
@@ -319,12 +324,12 @@ def _part(features: Mapping[str, Any], number: Any, in_all: int) -> Part:
         return {name: rows[begin:end] for name, rows in features.items()}, share
     ends = tf.searchsorted(groups, tf.stack([begin, end]))
     part = {name: rows[ends[0] : ends[1]] for name, rows in features.items()}
-    return part | {_EXAMPLE: part[_EXAMPLE] - begin}, share
+    return part | {EXAMPLE: part[EXAMPLE] - begin}, share
 
 
 @tf.function(reduce_retracing=True)
 def _sum_of_first(strategy: Any, numbers: tf.Tensor) -> tf.Tensor:
-    """Adds up the numbers of the first device of every worker."""
+    """Sums int32 arrays over the first devices of all workers."""
 
     def own(numbers: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
@@ -342,7 +347,7 @@ def _off() -> Devices:
 
 
 def _mirrored() -> Devices:
-    """All devices of this machine; one is as without a strategy."""
+    """All GPUs, else all CPUs, of this machine; no strategy for one."""
     devices = tf.config.list_logical_devices(
         "GPU"
     ) or tf.config.list_logical_devices("CPU")
@@ -398,7 +403,7 @@ DISTRIBUTIONS: dict[str, Callable[[], Devices]] = {
 
 
 def check_not_distributed(distribution: str) -> None:
-    """Checks that nothing is to be shared out where nothing is trained.
+    """Checks that `--distribution` is not given without `--do_train`.
 
     Raises:
         UserError: `distribution` is not "off".
@@ -410,44 +415,35 @@ def check_not_distributed(distribution: str) -> None:
         )
 
 
-# What TensorFlow raises when another worker is gone; all but the first also
-# when something else is wrong.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
-)
-
-
 @contextlib.contextmanager
 def devices_of(distribution: str) -> Iterator[Devices]:
-    """Opens devices for the length of a job.
+    """Opens the devices for the duration of a job.
 
-    To be entered before TensorFlow has done anything; workers leave it
-    together.
+    Must be entered before TensorFlow has created any tensor. At the end,
+    workers wait for each other.
 
     Args:
         distribution: key of `DISTRIBUTIONS`.
 
     Raises:
-        UserError: the devices cannot be had, or another worker is gone.
+        UserError: the devices are not available, or another worker stopped.
     """
     devices = DISTRIBUTIONS[distribution]()
     try:
         yield devices
         devices.from_chief(None)
-    except _LOST as error:
+    except _WORKER_ERRORS as error:
         if devices.cluster is None:
             raise
         gone = devices.cluster.unreachable()
         if not gone and not isinstance(error, tf.errors.UnavailableError):
             raise
-        raise UserError(_left_alone(devices.cluster, gone, error)) from error
+        raise UserError(
+            _worker_stopped(devices.cluster, gone, error)
+        ) from error
 
 
-def _left_alone(
+def _worker_stopped(
     cluster: Cluster, gone: Sequence[int], error: tf.errors.OpError
 ) -> str:
     names = " and ".join(map(cluster.name_of, gone)) or "another worker"

@@ -1,8 +1,7 @@
 """The training loop: steps, evaluations, the best weights, exact resuming.
 
-A step itself is in `step`, what is written so that a training can go on in
-`state`, what is shown meanwhile in `callbacks`; what surrounds the loop is in
-`session`. Ctrl-C and SIGTERM wait for the end of a step.
+An interrupted training resumes from its last saved state and ends with the
+same bits. Ctrl-C and SIGTERM wait for the end of a step and save the state.
 """
 
 from __future__ import annotations
@@ -23,49 +22,50 @@ from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.training import state
 from bert_keras3.training.concurrency import Batch
 from bert_keras3.training.devices import ONE_DEVICE, Devices
-from bert_keras3.training.state import differences, refuse_another
 from bert_keras3.training.step import LossFunction, StepSettings, TrainStep
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptError(KeyboardInterrupt):
-    """The user wants to stop, while that is possible at any moment."""
+    """A signal arrived in a block that may be interrupted at any moment."""
 
 
-class Stop:
-    """The wish to stop, which the loop looks at between the steps.
+class StopRequest:
+    """Whether the training should stop; read by the loop between steps.
 
     Attributes:
-        signal: number of the signal that came; None: go on.
+        signal: number of the signal that arrived; None: continue.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._at_once = False
-        self._before: dict[int, Any] = {}
+        self._earlier_handlers: dict[int, Any] = {}
 
-    def listen(self) -> None:
-        """Takes the signals that anybody waits for.
+    def handle_signals(self) -> None:
+        """Installs the handlers.
 
-        Those that are ignored stay so, as in the background of a shell.
+        Signals that are ignored, as in the background of a shell, stay so.
         """
         for number in SIGNALS:
-            before = signal.getsignal(number)
-            if before not in (signal.SIG_IGN, None):
-                self._before[number] = signal.signal(number, self._take)
+            earlier = signal.getsignal(number)
+            if earlier not in (signal.SIG_IGN, None):
+                self._earlier_handlers[number] = signal.signal(
+                    number, self._handle
+                )
 
-    def leave(self) -> None:
-        """Gives the signals back."""
-        while self._before:
-            signal.signal(*self._before.popitem())
+    def restore_handlers(self) -> None:
+        """Puts the earlier handlers back."""
+        while self._earlier_handlers:
+            signal.signal(*self._earlier_handlers.popitem())
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Does not wait for the end of the block.
+        """Lets a signal interrupt the block.
 
         Raises:
-            InterruptError: a signal came.
+            InterruptError: a signal arrived.
         """
         self._at_once = True
         try:
@@ -73,56 +73,49 @@ class Stop:
         finally:
             self._at_once = False
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        # The next one finds what it would have found without a training.
-        self.leave()
+        # A second signal has the effect it has without a training.
+        self.restore_handlers()
         if self._at_once:
             raise InterruptError
 
 
 @contextlib.contextmanager
-def stop_on_signals(wanted: bool = True) -> Iterator[Stop]:
-    """Lets signals wait for the end of a step.
+def stop_on_signals(wanted: bool = True) -> Iterator[StopRequest]:
+    """Makes Ctrl-C and SIGTERM wait for the end of a step.
 
-    The second one waits for nothing: it does what it would have done without
-    this. Only a process' main thread gets signals; in others nothing is
-    done, as without `wanted`.
-
-    Args:
-        wanted: whether to do so.
-
-    Yields:
-        Whether a signal came.
+    A second signal does not wait. Only the main thread of a process receives
+    signals; in other threads, as without `wanted`, no handler is installed.
     """
-    stop = Stop()
+    stop = StopRequest()
     if wanted and threading.current_thread() is threading.main_thread():
-        stop.listen()
+        stop.handle_signals()
     try:
         yield stop
     finally:
-        stop.leave()
+        stop.restore_handlers()
 
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
-    """How long, and what happens between the steps."""
+    """The length of a training, and when it evaluates and saves."""
 
     num_train_steps: int
-    """Optimiser steps in all."""
+    """Total number of optimizer steps."""
     epoch_ends: tuple[int, ...] = ()
-    """Numbers of steps done at the end of each epoch."""
+    """Number of steps done at the end of each epoch."""
     eval_steps: int | None = None
-    """Also evaluate whenever this many steps more are done."""
+    """Also evaluate every this many steps."""
     save_steps: int = 1000
-    """Save the state whenever this many steps more are done."""
+    """Save the state every this many steps."""
     step: StepSettings = dataclasses.field(default_factory=StepSettings)
     """How a batch is computed."""
     best_metric: str | None = None
-    """The metric of an evaluation that decides which weights are best; None:
-    the last weights are."""
+    """The metric by which the best weights are saved; None: the last weights
+    are."""
     patience: int | None = None
-    """Stop after this many evaluations in a row without a better one."""
+    """Stop after this many evaluations in a row without improvement."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,25 +123,25 @@ class FitResult:
     """How a training ended."""
 
     step: int
-    """Steps done in all."""
+    """Total number of steps done."""
     resumed_from: int
-    """Steps that had been done before; equal to `step` if all."""
+    """Number of steps done by earlier runs; `step` if nothing was left."""
     best_step: int | None
-    """After which step the best evaluation was, if there was any."""
+    """Step of the best evaluation, if there was any."""
     best_value: float | None
-    """Its value of the metric chosen."""
+    """Value of `best_metric` then."""
     stopped_early: bool
-    """Whether patience ran out."""
+    """Whether it ended because of `patience`."""
 
 
 def lower_is_better(metric: str) -> bool:
-    """Returns whether a metric is an error rather than a merit."""
+    """Returns whether smaller values of a metric are better."""
     return metric.endswith(("loss", "error"))
 
 
 @dataclasses.dataclass
 class _Progress:
-    """The loop's own numbers, saved with every state."""
+    """The numbers of the loop, saved with every state."""
 
     step: int = 0
     best_step: int | None = None
@@ -159,7 +152,7 @@ class _Progress:
     stopped_early: bool = False
 
     def note(self, metric: str, value: float) -> bool:
-        """Counts an evaluation; returns whether it is the best so far."""
+        """Records an evaluation; returns whether it is the best so far."""
         better = self.best_value is None or (
             value < self.best_value
             if lower_is_better(metric)
@@ -175,24 +168,23 @@ class _Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What is trained, and what is done with it."""
+    """Model, loss, optimizer and batches of a training, and its callbacks."""
 
     model: keras.Model
-    """Built, its first weights assigned."""
+    """Built, with its initial weights."""
     loss: LossFunction
-    """Mean loss of a batch; see `step`."""
+    """Mean loss of a batch."""
     optimizer: keras.optimizers.Optimizer
     """Applies the gradients."""
     batches: Callable[[int], Iterator[Batch]]
-    """Returns the endless (or long enough) iterator of batches that begins
-    with the batch of the step given, the first being 0."""
+    """Step → iterator of the batches from that step on; the first is 0."""
     identity: Mapping[str, Any]
-    """What makes this training what it is (data, learning rate, seed…); a
-    state of another identity is refused."""
+    """What identifies this training (data, learning rate, seed, …); a state
+    with another identity is refused."""
     save_weights: Callable[[], None]
-    """Writes the model's present weights as the result."""
+    """Writes the current weights as the result."""
     evaluate: Callable[[], Mapping[str, float]] | None = None
-    """Returns metrics of the present weights."""
+    """Returns the metrics of the current weights."""
 
 
 def fit(
@@ -203,91 +195,65 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: Devices = ONE_DEVICE,
 ) -> FitResult:
-    """Trains a model, from the start or from where it was stopped.
+    """Trains a model, from the start or from the saved state.
 
     A run that is killed and called again with the same arguments ends with
-    the same bits as one that was not, given a deterministic device: the
-    state holds weights, slots, random states and the step, and `batches` is
-    a function of the step. Ctrl-C and SIGTERM wait for the end of a step
-    and save the state first; but not where several workers would have to
-    agree on the step.
+    the same bits as one that was not, given deterministic kernels: the state
+    has the weights, optimizer slots, random states and the step, and `batches`
+    is a function of the step. Ctrl-C and SIGTERM wait for the end of a step
+    and save the state, except with several workers, which would have to agree
+    on the step.
 
     Args:
-        training: what is trained.
-        settings: how long, and what happens in between.
-        state_path: where the state is; made if absent.
+        training: what to train.
+        settings: how long, and when to evaluate and save.
+        state_path: of the state file; created if it does not exist.
         callbacks: Keras callbacks; `on_train_begin` gets `step` and
             `num_train_steps`, `on_train_batch_end` the number of the step
             with `loss` and `learning_rate`, `on_test_end` gets the metrics.
-        devices: what takes the steps, all with the same arguments. Of
-            several workers only the chief evaluates, calls back and writes;
-            the others need no state, since they begin as the chief does.
+        devices: of the training; every worker calls this with the same
+            arguments. Only the chief evaluates, calls the callbacks and
+            writes; the others copy its state.
 
     Returns:
-        How it ended.
+        How the training ended.
 
     Raises:
-        UserError: the state is of another training or broken; a worker was
-            given another training than the chief.
-        StoppedError: a signal came; the state is saved.
+        UserError: the state is of another training or damaged; a worker has
+            another training than the chief.
+        StoppedError: a signal arrived; the state is saved.
     """
     model, optimizer = training.model, training.optimizer
     if not devices.is_chief:
         callbacks = ()
-        training = dataclasses.replace(training, save_weights=_write_nothing)
+        training = dataclasses.replace(training, save_weights=lambda: None)
     training = dataclasses.replace(
-        training, evaluate=_on_chief(devices, training.evaluate)
+        training, evaluate=_evaluated_by_chief(devices, training.evaluate)
     )
     train_step = TrainStep(
-        model,
-        training.loss,
-        optimizer,
-        settings.step,
-        devices,
+        model, training.loss, optimizer, settings.step, devices
     )
     progress = _Progress()
     if devices.is_chief:
-        progress = _resume(state_path, training)
+        progress = _restored_progress(state_path, training)
     if devices.cluster is not None:
-        progress = _follow(devices, progress, training.identity)
+        progress = _progress_of_chief(devices, progress, training.identity)
     state.align(devices, model, optimizer)
     resumed_from = progress.step
-    listeners = keras.callbacks.CallbackList(list(callbacks), model=model)
 
     def save_state() -> None:
-        if not devices.is_chief:
-            return
-        numbers = {
-            **dataclasses.asdict(progress),
-            "identity": training.identity,
-        }
-        state.save(state_path, model, optimizer, numbers)
+        if devices.is_chief:
+            numbers = {
+                **dataclasses.asdict(progress),
+                "identity": training.identity,
+            }
+            state.save(state_path, model, optimizer, numbers)
 
     if not progress.finished:
-        model.stop_training = False
-        numbers = {
-            "step": progress.step,
-            "num_train_steps": settings.num_train_steps,
-        }
-        try:
-            listeners.on_train_begin(numbers)
-            with (
-                stop_on_signals(devices.cluster is None) as stop,
-                contextlib.suppress(InterruptError),
-            ):
-                loop = _Loop(training, settings, progress, listeners, stop)
-                loop.run(train_step, save_state)
-            if stop.signal is not None and not progress.finished:
-                save_state()
-        finally:
-            listeners.on_train_end()
-        if stop.signal is not None:
-            raise StoppedError(
-                stop.signal,
-                f"stopped at step {progress.step} of "
-                f"{settings.num_train_steps}; run the same command again to "
-                "go on (--overwrite_output_dir would start anew)",
-            )
+        listeners = keras.callbacks.CallbackList(list(callbacks), model=model)
+        _Loop(
+            training, settings, progress, listeners, train_step, save_state
+        ).run(handle_signals=devices.cluster is None)
     return FitResult(
         progress.step,
         resumed_from,
@@ -305,12 +271,39 @@ class _Loop:
     settings: FitSettings
     progress: _Progress
     listeners: keras.callbacks.CallbackList
-    stop: Stop
+    train_step: TrainStep
+    save_state: Callable[[], None]
 
-    def run(
-        self, train_step: TrainStep, save_state: Callable[[], None]
-    ) -> None:
-        """Takes the steps that are left, until a signal comes."""
+    def run(self, *, handle_signals: bool) -> None:
+        """Trains to the last step, or until a signal arrives.
+
+        Raises:
+            StoppedError: a signal arrived; the state is saved.
+        """
+        progress, num_train_steps = self.progress, self.settings.num_train_steps
+        self.training.model.stop_training = False
+        try:
+            self.listeners.on_train_begin(
+                {"step": progress.step, "num_train_steps": num_train_steps}
+            )
+            with (
+                stop_on_signals(handle_signals) as stop,
+                contextlib.suppress(InterruptError),
+            ):
+                self._take_steps(stop)
+            if stop.signal is not None and not progress.finished:
+                self.save_state()
+        finally:
+            self.listeners.on_train_end()
+        if stop.signal is not None:
+            raise StoppedError(
+                stop.signal,
+                f"stopped at step {progress.step} of {num_train_steps}; run "
+                "the same command again to go on (--overwrite_output_dir "
+                "would start anew)",
+            )
+
+    def _take_steps(self, stop: StopRequest) -> None:
         settings, progress = self.settings, self.progress
         stream = self.training.batches(progress.step)
         while (
@@ -318,13 +311,13 @@ class _Loop:
         ):
             if not progress.evaluation_due:
                 self.listeners.on_train_batch_begin(progress.step)
-                logs = train_step(next(stream))
+                logs = self.train_step(next(stream))
                 progress.step += 1
                 progress.evaluation_due = _is_due(settings, progress.step)
                 self.listeners.on_train_batch_end(progress.step, logs)
-            if self.stop.signal is not None:
+            if stop.signal is not None:
                 return
-            evaluated = progress.evaluation_due and self._evaluate()
+            evaluated = progress.evaluation_due and self._evaluate(stop)
             progress.evaluation_due = False
             if progress.stopped_early or self.training.model.stop_training:
                 break
@@ -333,11 +326,11 @@ class _Loop:
                 or progress.step in settings.epoch_ends
                 or progress.step % settings.save_steps == 0
             ):
-                save_state()
+                self.save_state()
         if self._best_metric is None or progress.best_step is None:
             self.training.save_weights()
         progress.finished = True
-        save_state()
+        self.save_state()
 
     @property
     def _best_metric(self) -> str | None:
@@ -345,14 +338,14 @@ class _Loop:
             return None
         return self.settings.best_metric
 
-    def _evaluate(self) -> bool:
-        """Evaluates, if that is possible, and keeps the best weights."""
+    def _evaluate(self, stop: StopRequest) -> bool:
+        """Evaluates, if there is `evaluate`, and saves the best weights."""
         if self.training.evaluate is None:
             return False
         progress, metric = self.progress, self._best_metric
         self.listeners.on_test_begin()
-        # It changes nothing, so it can be done again as well.
-        with self.stop.at_once():
+        # It changes nothing and is repeated when the training resumes.
+        with stop.at_once():
             metrics = dict(self.training.evaluate())
         if metric is not None and progress.note(metric, metrics[metric]):
             self.training.save_weights()
@@ -371,43 +364,44 @@ def _is_due(settings: FitSettings, step: int) -> bool:
     )
 
 
-def _resume(
+def _restored_progress(
     state_path: str | os.PathLike[str], training: Training
 ) -> _Progress:
+    state.check_same_training(state_path, training.identity)
     numbers = state.read_numbers(state_path)
     if numbers is None:
         return _Progress()
-    refuse_another(state_path, numbers.pop("identity"), training.identity)
     state.restore(state_path, training.model, training.optimizer)
+    del numbers["identity"]
     return _Progress(**numbers)
 
 
-def _follow(
+def _progress_of_chief(
     devices: Devices, progress: _Progress, identity: Mapping[str, Any]
 ) -> _Progress:
-    """Returns the chief's progress, if the chief trains the same.
+    """Returns the chief's progress.
 
     Raises:
-        UserError: this worker was given another training.
+        UserError: this worker was started with other files or flags.
     """
     theirs, numbers = devices.from_chief(
         [dict(identity), dataclasses.asdict(progress)]
     )
-    # As it comes out of JSON, where tuples are lists.
+    # As read from JSON, where tuples are lists.
     mine = json.loads(json.dumps(dict(identity)))
     if mine != theirs:
         raise UserError(
             "this worker was given another training than the chief: "
-            f"{differences(theirs, mine)}. Start all workers with the same "
-            "files and flags."
+            f"{state.differences(theirs, mine)}. Start all workers with the "
+            "same files and flags."
         )
     return _Progress(**numbers)
 
 
-def _on_chief(
+def _evaluated_by_chief(
     devices: Devices, evaluate: Callable[[], Mapping[str, float]] | None
 ) -> Callable[[], Mapping[str, float]] | None:
-    """Lets the chief evaluate for all, so that all decide alike."""
+    """Evaluates in the chief and sends the metrics to all workers."""
     if evaluate is None or devices.cluster is None:
         return evaluate
 
@@ -419,7 +413,3 @@ def _on_chief(
         return found
 
     return evaluated
-
-
-def _write_nothing() -> None:
-    """What workers other than the chief do to save weights."""

@@ -1,6 +1,7 @@
-"""A model's outputs for many rows, batch by batch, by their names.
+"""Computes the named outputs of a model for many rows, batch by batch.
 
-Which rows make a batch, and what the outputs mean, is decided by the caller.
+The batches may come in any order, such as by length; the results are in the
+order of the rows.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from bert_keras3.training.concurrency import Batch, in_flight
 from bert_keras3.training.step import any_length_spec
 from modeling.shapes import Tensor
 
-# Positions [B] of a batch's rows, and the batch.
+# The row numbers [B] of a batch, and the batch.
 _Numbered = tuple[np.ndarray, Batch]
 
-# What a model returns: outputs by name, or one alone.
+# What a model returns: {name: tensor}, or a single tensor.
 Outputs: TypeAlias = "Mapping[str, Tensor] | Tensor"
 
-# What an output is called that a model returns alone, not in a mapping.
+# The name given to a single tensor.
 ONLY_OUTPUT = "logits"
 
 
 class Predictor:
-    """Calls a function of a model without dropout, as one graph.
+    """Runs a model without dropout, as one graph.
 
-    The graph is kept between calls, so that evaluating again costs no
-    tracing; it reads the model's present weights.
+    The graph is kept between calls and reads the current weights, so that
+    repeated evaluations trace it once.
     """
 
     def __init__(
@@ -50,12 +51,11 @@ class Predictor:
         Args:
             model: built.
             outputs: (model, features) → {name: tensor [B, …]}, or one tensor,
-                which is called `logits`; by default the model's own outputs.
-            per_token: names of the outputs that are [B, S, …], one value for
-                each token.
-            concurrency: how many batches are computed at the same time.
-            jit_compile: let XLA compile the graph, once for each shape that
-                a batch has.
+                which is named `logits`; by default the model's own outputs.
+            per_token: names of the outputs [B, S, …] with one value per token.
+            concurrency: number of batches computed in parallel.
+            jit_compile: compile the graph with XLA, once for each batch
+                shape.
         """
         self._model = model
         self._per_token = per_token
@@ -72,32 +72,33 @@ class Predictor:
         lengths: np.ndarray | int,
         folder: str | os.PathLike[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Computes every row's outputs.
+        """Computes the outputs of all rows.
 
         Args:
-            batches: (positions [B], features) in any order; each position
+            batches: (row numbers [B], features) in any order; each row
                 from 0 to N − 1 comes once.
-            lengths: int [N], number of tokens of each row, padding excluded;
+            lengths: int [N], number of tokens of each row without padding;
                 or N, if no output is per token.
-            folder: an existing folder for outputs that are too large for the
-                memory; they are then mapped from files in it.
+            folder: an existing folder; the outputs are then memory-mapped
+                files in it instead of arrays in memory.
 
         Returns:
-            {name: [N, …] or, per token, [sum of the lengths, …]}, in the
-            order of the positions; floats as float32.
+            {name: [N, …] or, per token, [sum of lengths, …]}, in the order of
+            the rows; floats as float32.
 
         Raises:
-            ValueError: there are no batches, or there is no such output.
+            ValueError: there are no batches, or an output of `per_token` does
+                not exist.
         """
         if isinstance(lengths, int):
             lengths = np.ones(lengths, np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         results: dict[str, np.ndarray] = {}
         for positions, outputs in in_flight(
-            self._compute, self._ready(batches), self._concurrency
+            self._compute, self._with_graph(batches), self._concurrency
         ):
             if not results:
-                results = self._places(outputs, offsets, folder)
+                results = self._allocate(outputs, offsets, folder)
             for name, values in outputs.items():
                 if name not in self._per_token:
                     results[name][positions] = values
@@ -110,13 +111,13 @@ class Predictor:
             raise ValueError("there is nothing to predict: no batch came")
         return results
 
-    def _places(
+    def _allocate(
         self,
         outputs: Mapping[str, np.ndarray],
         offsets: np.ndarray,
         folder: str | os.PathLike[str] | None,
     ) -> dict[str, np.ndarray]:
-        """Makes arrays for all rows, given the outputs of some."""
+        """Allocates the arrays for all rows, given the outputs of a batch."""
         if not set(self._per_token) <= set(outputs):
             raise ValueError(
                 f"of the outputs {', '.join(self._per_token)} the model has "
@@ -127,7 +128,7 @@ class Predictor:
             shape = (len(offsets) - 1, *values.shape[1:])
             if name in self._per_token:
                 shape = (int(offsets[-1]), *values.shape[2:])
-            # Whole numbers and truth values stay what they are.
+            # Integers and booleans keep their type.
             is_float = values.dtype.kind not in "iub"
             dtype = np.dtype(np.float32) if is_float else values.dtype
             if folder is None:
@@ -137,8 +138,8 @@ class Predictor:
                 places[name] = np.memmap(path, dtype, "w+", shape=shape)
         return places
 
-    def _ready(self, batches: Iterable[_Numbered]) -> Iterator[_Numbered]:
-        """Passes batches on once there is a graph for them."""
+    def _with_graph(self, batches: Iterable[_Numbered]) -> Iterator[_Numbered]:
+        """Passes the batches on; makes the graph for the first one."""
         for positions, batch in batches:
             if self._graph is None:
                 self._graph = tf.function(

@@ -1,7 +1,7 @@
-"""The output folder of a training: what every one of them has in it.
+"""The output folder of a run: the files that every kind of training writes.
 
-Which further files there are is declared by the kind of training. Files are
-written whole or not at all.
+Fine-tuning and pretraining declare their further files as `RunFiles`. A file
+is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _SHARED = (STATE, LOG, EVAL_TEXT, EVAL_JSON)
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """The files of one kind of training, beside those of every kind."""
+    """The further files of one kind of training, relative to its folder."""
 
     signs: tuple[str, ...]
-    """Each of them makes a folder the folder of a run, as a state does."""
+    """A folder with one of these, or with a saved state, holds a run."""
     written: tuple[str, ...] = ()
-    """Further files that a run writes."""
+    """Other files that a run writes."""
     kept: tuple[str, ...] = ()
-    """Patterns of files that a run writes and `clear` leaves where they are:
+    """Glob patterns of files that a run writes and `clear` does not delete:
     checkpoints."""
     scratch: tuple[str, ...] = ()
-    """Folders that a run needs only while it lasts."""
+    """Temporary folders, needed only during the run."""
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every file that `clear` removes."""
+        """All files that `clear` deletes."""
         return (*self.signs, *_SHARED, *self.written)
 
 
@@ -50,11 +50,11 @@ class RunFolder:
     """The files of one run."""
 
     def __init__(self, path: str | os.PathLike[str], files: RunFiles) -> None:
-        """Points at a folder, which need not exist yet.
+        """Does not touch the folder, which need not exist yet.
 
         Args:
-            path: the folder.
-            files: what may lie in it.
+            path: of the folder.
+            files: the further files of this kind of training.
         """
         self.path = pathlib.Path(path)
         self.files = files
@@ -65,16 +65,16 @@ class RunFolder:
 
     @property
     def holds_a_run(self) -> bool:
-        """Whether a run has begun here."""
+        """Whether a run was started in this folder."""
         return any(
             (self / name).exists() for name in (*self.files.signs, STATE)
         )
 
     def check_is_folder(self) -> None:
-        """Checks that there is a folder or nothing.
+        """Checks that the path is a folder or does not exist.
 
         Raises:
-            UserError: there is a file.
+            UserError: it is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(
@@ -83,10 +83,10 @@ class RunFolder:
             )
 
     def refuse_foreign_files(self) -> None:
-        """Checks that a run here would replace no file but a run's.
+        """Checks that a new run would not overwrite files of other origin.
 
         Raises:
-            UserError: there is such a file, and no run.
+            UserError: it would.
         """
         if self.holds_a_run:
             return
@@ -99,14 +99,14 @@ class RunFolder:
                 )
 
     def clear(self) -> None:
-        """Removes the files of a run but those that are kept."""
+        """Deletes the files of a run, except those that are `kept`."""
         for name in self.files.all:
             (self / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, *self.files.scratch):
             shutil.rmtree(self / name, ignore_errors=True)
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        """Writes a mapping as a file, making the folder if need be."""
+        """Writes a mapping as a JSON file; creates the folder if needed."""
         with atomic_write(self / name) as file:
             json.dump(values, file, ensure_ascii=False, indent=2, default=str)
             file.write("\n")
@@ -131,11 +131,12 @@ class RunFolder:
     def write_evaluation(
         self, lines: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
-        """Writes the figures of an evaluation.
+        """Writes the results of an evaluation.
 
         Args:
-            lines: of the text file, `key = value` as in the original, sorted.
-            values: of the JSON file.
+            lines: for the text file, which has sorted lines `key = value` as
+                in the original.
+            values: for the JSON file.
         """
         with atomic_write(self / EVAL_TEXT) as file:
             for name in sorted(lines):

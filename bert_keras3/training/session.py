@@ -1,8 +1,8 @@
-"""What every training job does around its steps.
+"""What fine-tuning and pretraining jobs have in common around the loop.
 
-It opens devices and the output folder, makes the optimizer and what is shown
-meanwhile, says what makes one training differ from another, and reports how
-it ended. What is trained on what is a `Plan`; the loop is in `fit`.
+`open_session` opens the devices and the output folder; `begin` refuses a
+folder that holds a different training; `train` makes the optimizer and the
+callbacks for a `Plan`, runs the loop (`fit.py`) and reports how it ended.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from bert_keras3.training.devices import (
 from bert_keras3.training.fit import FitResult, FitSettings, Training, fit
 from bert_keras3.training.run_folder import LOG, STATE, TENSORBOARD, RunFolder
 from bert_keras3.training.settings import WITHOUT_EFFECT, TrainingSettings
-from bert_keras3.training.state import checksum, refuse_another_training
+from bert_keras3.training.state import check_same_training, checksum
 from bert_keras3.training.step import (
     LossFunction,
     StepSettings,
@@ -47,10 +47,10 @@ from bert_keras3.training.step import (
 
 
 class Screen(Protocol):
-    """Where a job shows what it found and did."""
+    """Where a job prints its progress and results."""
 
     def say(self, line: str) -> None:
-        """Shows a line."""
+        """Prints a line."""
 
     def table(
         self,
@@ -58,11 +58,11 @@ class Screen(Protocol):
         rows: Iterable[Sequence[object]],
         title: str | None = None,
     ) -> None:
-        """Shows a table."""
+        """Prints a table."""
 
 
 class NoScreen:
-    """Shows nothing, as workers other than the chief do."""
+    """Prints nothing; the screen of workers other than the chief."""
 
     def say(self, line: str) -> None:
         """Does nothing."""
@@ -78,28 +78,27 @@ class NoScreen:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What a job works with, from its beginning to its end."""
+    """The devices, folder and screen of one job."""
 
     devices: Devices
     output_dir: pathlib.Path
-    """Of the chief; other workers have one that is thrown away."""
+    """The output folder; for workers other than the chief, a temporary one."""
     screen: Screen
-    """Shows what the chief does, and nothing of the others, who would say
-    the same."""
+    """Prints in the chief only; the other workers would print the same."""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps the folder for this process until the block ends.
+        """Locks the folder for this process until the block ends.
 
         Raises:
-            UserError: another process works in it.
+            UserError: another process has locked it.
         """
         with own_folder(self.output_dir, "output_dir"):
             yield
 
     @contextlib.contextmanager
     def making_model(self, precision: str) -> Iterator[None]:
-        """Is where the model that is to be trained is made.
+        """Is the context in which the model to train must be created.
 
         Args:
             precision: a key of `PRECISIONS`.
@@ -114,17 +113,17 @@ def open_session(
     screen: Screen,
     distribution: str = "off",
 ) -> Iterator[Session]:
-    """Opens the devices of a job, and its folder.
+    """Opens the devices and the output folder of a job.
 
-    To be entered before TensorFlow has done anything.
+    Must be entered before TensorFlow has created any tensor.
 
     Args:
-        output_dir: as the user gave it; it need not exist.
-        screen: where the job shows what it does.
+        output_dir: the path given by the user; it need not exist.
+        screen: where the job prints.
         distribution: a key of `DISTRIBUTIONS`.
 
     Raises:
-        UserError: the devices cannot be had, or another worker is gone.
+        UserError: the devices are not available, or another worker stopped.
     """
     with (
         devices_of(distribution) as devices,
@@ -140,14 +139,15 @@ def open_session(
 
 
 def check_training(settings: TrainingSettings, *, do_eval: bool) -> None:
-    """Checks how to train.
+    """Checks training flags against each other.
 
     Args:
-        settings: as the user gave them, each in its range.
-        do_eval: whether there will be evaluations.
+        settings: each value is in its range already.
+        do_eval: whether the job evaluates.
 
     Raises:
-        UserError: a flag contradicts or needs another one, or a package.
+        UserError: a flag contradicts another one, or needs another flag or a
+            package.
     """
     check_learning_rate(settings.learning_rate)
     check_micro_batches(
@@ -161,14 +161,14 @@ def check_training(settings: TrainingSettings, *, do_eval: bool) -> None:
 
 
 def refuse_evaluation(flag: str, value: Any) -> None:
-    """Refuses a flag that needs evaluations, if it was given.
+    """Refuses a flag that needs evaluations in a job without `--do_eval`.
 
     Raises:
-        UserError: it was.
+        UserError: the flag was given.
     """
     if value is not None:
         raise UserError(
-            f"--{flag}={value} asks for evaluations while training; add "
+            f"--{flag}={value} needs evaluations during training; add "
             "--do_eval, or leave it out"
         )
 
@@ -180,18 +180,19 @@ def identity_of(
     *,
     without_effect: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Returns what makes a training what it is, beside its task.
+    """Returns the values that identify a training, apart from its task.
 
-    A stopped training goes on only with an equal identity.
+    A training is resumed only with an equal identity.
 
     Args:
-        settings: how to train.
-        model: its first weights assigned.
-        data: what is trained and evaluated on, in an order that counts.
-        without_effect: further fields of the settings that change no number.
+        settings: of the training.
+        model: with its initial weights.
+        data: the training and evaluation data, in a fixed order.
+        without_effect: further fields of the settings that do not influence
+            the weights.
 
     Returns:
-        Values that JSON has; checksums of what is large.
+        JSON values; large arrays as checksums.
     """
     fields = dataclasses.asdict(settings)
     for name in (*WITHOUT_EFFECT, *without_effect):
@@ -211,72 +212,73 @@ def identity_of(
 def begin(
     folder: RunFolder, identity: Mapping[str, Any], *, overwrite: bool
 ) -> None:
-    """Makes a folder ready for a training: empty, or the same training's.
+    """Prepares a folder for a training that starts or resumes in it.
 
     Args:
         folder: of the run.
         identity: of the training.
-        overwrite: whether to remove a run that is there.
+        overwrite: whether to delete the run that the folder holds.
 
     Raises:
-        UserError: there is a run of another training, and it is to stay.
+        UserError: the folder holds a different training and `overwrite` is
+            not set.
     """
     if overwrite:
         folder.clear()
     else:
-        refuse_another_training(folder / STATE, identity)
+        check_same_training(folder / STATE, identity)
     folder.path.mkdir(parents=True, exist_ok=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is trained on what, and how long."""
+    """What to train, on which batches, and for how long."""
 
     model: keras.Model
-    """Built, its first weights assigned."""
+    """Built, with its initial weights."""
     loss: LossFunction
     """Mean loss of a batch."""
     batches: Callable[[int], Iterator[Batch]]
-    """Returns the batches that begin with the one of the step given."""
+    """Step → iterator of the batches from that step on; the first is 0."""
     identity: Mapping[str, Any]
-    """As `identity_of` makes it, with what the task adds."""
+    """The result of `identity_of`, with what the task adds."""
     save_weights: Callable[[keras.optimizers.Optimizer], None]
-    """Writes the model's present weights as the result."""
+    """Writes the current weights as the result of the run."""
     num_train_steps: int
     num_warmup_steps: int
     per_token: tuple[str, ...] = ()
-    """Names of the arrays of a batch that have a value for each token."""
+    """Names of the arrays of a batch with one value per token."""
     evaluate: Callable[[], Mapping[str, float]] | None = None
-    """Returns metrics of the present weights."""
+    """Returns the metrics of the current weights."""
     epoch_ends: tuple[int, ...] = ()
-    """Numbers of steps done at the end of each epoch."""
+    """Number of steps done at the end of each epoch."""
     best_metric: str | None = None
-    """The metric that decides which weights are kept; None: the last are."""
+    """The metric by which the best weights are kept; None: the last weights."""
     patience: int | None = None
-    """Stop after this many evaluations in a row without a better one."""
+    """Stop after this many evaluations in a row without improvement."""
     save_weights_steps: int | None = None
-    """Also write the weights whenever this many steps more are done."""
+    """Also write the weights every this many steps."""
     concurrency: int = 1
-    """Parts of each batch that are computed at the same time."""
+    """Number of parts of each batch that are computed in parallel."""
 
 
 def train(
     plan: Plan, settings: TrainingSettings, folder: RunFolder, session: Session
 ) -> FitResult:
-    """Trains, or goes on with a training that was stopped.
+    """Trains, or resumes an interrupted training.
 
     Args:
-        plan: what is trained on what.
-        settings: how.
-        folder: where state and log are kept.
-        session: in whose scope the model was made.
+        plan: model, batches and number of steps.
+        settings: of the training.
+        folder: for state and log.
+        session: whose devices the model was created on.
 
     Returns:
-        How it ended; the screen says so, too.
+        How the training ended, which is also printed.
 
     Raises:
         UserError: the folder holds a training with other settings.
-        StoppedError: a signal came; the state is saved.
+        StoppedError: a signal arrived; the state is saved.
     """
     with session.devices.scope():
         optimizer = create_optimizer(
@@ -291,10 +293,8 @@ def train(
     def save_weights() -> None:
         plan.save_weights(optimizer)
 
-    callbacks: list[keras.callbacks.Callback] = [
-        ProgressBar(),
-        TrainingLog(folder / LOG),
-    ]
+    callbacks: list[keras.callbacks.Callback]
+    callbacks = [ProgressBar(), TrainingLog(folder / LOG)]
     if plan.save_weights_steps is not None:
         callbacks.append(SaveEvery(plan.save_weights_steps, save_weights))
     if settings.tensorboard:
@@ -344,7 +344,7 @@ def _report(
             "starts anew."
         )
     elif result.resumed_from:
-        screen.say(f"went on after step {result.resumed_from}")
+        screen.say(f"resumed after step {result.resumed_from}")
     if result.stopped_early:
         screen.say(f"stopped early after step {result.step}")
     if result.best_step is not None and best_metric is not None:

@@ -1,7 +1,6 @@
-"""The settings of every training, whatever it trains.
+"""Settings that fine-tuning and pretraining share, each with its flag.
 
-Each kind of training adds fields of its own. No library is loaded here, so
-that flags can be defined from these fields at once.
+This file imports neither TensorFlow nor Keras, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import os
 from bert_keras3.safekeeping.settings import flag
 
 OFF = "off"
-# {name: Keras' policy}; weights, slots and losses are float32 in all of them.
+# {name: Keras dtype policy}. Weights, optimizer slots and losses are float32
+# under each of them.
 PRECISIONS = {
     OFF: "float32",
     "bfloat16": "mixed_bfloat16",
@@ -22,7 +22,7 @@ PRECISIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelChoices:
-    """The pretrained model to begin with; None means: find it out."""
+    """The pretrained model to start from."""
 
     init_checkpoint: str | None = flag(
         None,
@@ -61,7 +61,7 @@ class ModelChoices:
 
 @dataclasses.dataclass(frozen=True)
 class Computing:
-    """How to compute; none of it changes what is computed, but to rounding."""
+    """Settings that change speed and memory, and results by rounding only."""
 
     mixed_precision: str = flag(
         OFF,
@@ -88,12 +88,13 @@ class Computing:
     )
 
 
-PLAIN = Computing()
+FLOAT32 = Computing()
+"""Plain float32, nothing compiled."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How to train."""
+    """Settings of a training."""
 
     train_batch_size: int = flag(
         32,
@@ -163,16 +164,17 @@ class TrainingSettings:
         "tensorboard.",
         group="Checkpoints and logs",
     )
-    computing: Computing = PLAIN
+    computing: Computing = FLOAT32
 
 
 WITHOUT_EFFECT = ("tensorboard", "save_checkpoints_steps")
-"""Fields that change no number, and so may change between two runs."""
+"""Fields of `TrainingSettings` that do not influence the trained weights, and
+so may differ when a training is resumed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """What every job of a training is told."""
+    """Settings of a job: what to do, where, on which devices."""
 
     output_dir: str | os.PathLike[str] = flag(
         help="Folder for all that the run writes: the model, the results and "
@@ -229,7 +231,7 @@ class JobSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TpuFlags:
-    """The original's flags for TPUs."""
+    """The TPU flags of google-research/bert."""
 
     use_tpu: bool = flag(
         False,

@@ -1,8 +1,9 @@
-"""Everything a training needs to go on as if it had never stopped.
+"""The saved state of a training, from which it resumes bit for bit.
 
-One file: weights, random states, optimizer slots, and the loop's own numbers,
-among them the identity of the training: another one is refused. What the loop
-does with the file is in `fit`.
+The state is one safetensors file: weights, states of random number generators,
+optimizer slots and, as JSON metadata, the numbers of the training loop. Among
+these is the identity of the training (data, learning rate, seed, …): a state
+with another identity is refused.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from bert_keras3.training.devices import Devices
 
 Path = str | os.PathLike[str]
 
-# More of what was changed is only counted.
+# A message lists so many differences and counts the others.
 _DIFFERENCES_SHOWN = 5
 
-# Numbers that mean nothing to a person.
+# What messages say of a checksum instead of its value.
 _CHECKSUMS = {
     "data": "the data is not the same",
     "first_weights": "the weights to begin with are not the same",
@@ -42,13 +43,14 @@ def save(
     optimizer: keras.optimizers.Optimizer,
     numbers: Mapping[str, Any],
 ) -> None:
-    """Writes the state; the file that was there stays until this is whole.
+    """Writes the state; an earlier file is replaced once this one is whole.
 
     Args:
-        path: of the state file (safetensors).
-        model: its variables are written, random states included.
-        optimizer: its variables are written, the step number included.
-        numbers: whatever else the loop wants back; JSON-able.
+        path: of the state file.
+        model: its variables are written, with the states of random number
+            generators.
+        optimizer: its variables are written, with the step number.
+        numbers: further values of the loop, JSON values.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -65,7 +67,7 @@ def save(
 
 
 def read_numbers(path: Path) -> dict[str, Any] | None:
-    """Returns the loop's numbers from a state file, None without a file.
+    """Returns the `numbers` of a state file, None if there is no file.
 
     Raises:
         UserError: the file is not a whole state file.
@@ -83,7 +85,7 @@ def read_numbers(path: Path) -> dict[str, Any] | None:
 def restore(
     path: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Puts the saved values into the variables of both.
+    """Assigns the saved values to the variables of model and optimizer.
 
     Args:
         path: of the state file.
@@ -91,8 +93,8 @@ def restore(
         optimizer: built on that model.
 
     Raises:
-        UserError: the file is cut short or is of another model; nothing has
-            been assigned then.
+        UserError: the file is truncated or of another model; then nothing is
+            assigned.
     """
     variables = _keyed_variables(model, optimizer)
     with _open(path) as file:
@@ -123,7 +125,7 @@ def restore(
 def align(
     devices: Devices, model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Gives every device of a training the chief's state.
+    """Copies the chief's state to every device of a training.
 
     Args:
         devices: of the training.
@@ -137,10 +139,10 @@ def align(
 def _keyed_variables(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, Any]:
-    """Names every variable by its place and its path.
+    """Returns {index and path: variable}.
 
-    Keras numbers random states anew for every model of a process, so those
-    go by their place alone.
+    The path of a random state depends on how many models the process has
+    made, so its key has the index only.
     """
     return {
         f"{owner}/{number}/"
@@ -158,7 +160,7 @@ def _is_random(variable: keras.Variable) -> bool:
 
 
 def _as_os_error(path: Path, error: SafetensorError) -> OSError:
-    """Returns the error that the library gives as text: of a full disk."""
+    """Returns safetensors' error, such as a full disk, as an `OSError`."""
     number = re.search(r"\(os error (\d+)\)", str(error))
     if number is None:
         return OSError(f"{path}: {error}")
@@ -180,13 +182,10 @@ def _not_a_state(path: Path, reason: str) -> str:
 
 
 def checksum(*arrays: np.ndarray) -> int:
-    """Returns a number that differs if any byte of the arrays does.
+    """Returns the CRC-32 of the bytes of all arrays.
 
     Args:
-        *arrays: in an order that counts.
-
-    Returns:
-        The CRC-32 of their bytes, one after the other.
+        *arrays: their order matters.
     """
     total = 0
     for array in arrays:
@@ -194,41 +193,18 @@ def checksum(*arrays: np.ndarray) -> int:
     return total
 
 
-def refuse_another_training(
-    state_path: Path, identity: Mapping[str, Any]
-) -> None:
-    """Checks that a state, if there is one, is of this training.
-
-    `fit` checks it too; who writes other files before can ask first.
+def check_same_training(state_path: Path, identity: Mapping[str, Any]) -> None:
+    """Checks that a saved state, if there is one, is of this training.
 
     Args:
-        state_path: as for `fit`, as the next.
-        identity: what makes this training what it is.
-
-    Raises:
-        UserError: the state is of another training or broken.
-    """
-    numbers = read_numbers(state_path)
-    if numbers is not None:
-        refuse_another(state_path, numbers["identity"], identity)
-
-
-def refuse_another(
-    state_path: Path,
-    earlier: Mapping[str, Any],
-    identity: Mapping[str, Any],
-) -> None:
-    """Checks that a saved training is this one.
-
-    Args:
-        state_path: where it is saved, for the message.
-        earlier: its identity.
+        state_path: of the state file.
         identity: of this training.
 
     Raises:
-        UserError: they differ.
+        UserError: the state is of another training or damaged.
     """
-    changed = differences(earlier, identity)
+    numbers = read_numbers(state_path)
+    changed = numbers and differences(numbers["identity"], identity)
     if changed:
         raise UserError(
             f"{pathlib.Path(state_path).parent}: holds a training with other "
@@ -239,7 +215,7 @@ def refuse_another(
 
 
 def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Returns what differs between two identities, in words; "" if nothing."""
+    """Describes the differences of two identities; "" if there are none."""
     earlier, now = _flat(earlier), _flat(now)
     changed = [
         _CHECKSUMS.get(name)
@@ -254,7 +230,7 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Names what a configuration in an identity holds, one by one."""
+    """Flattens nested mappings: {"config": {"a": 1}} → {"config.a": 1}."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -1,6 +1,8 @@
-"""One optimizer step: forward, backward, clip, update, as one graph.
+"""One training step: forward, backward, clip, update, as one graph.
 
-Which batches it is run on, and what happens between them, is in `fit`.
+A batch can be split in three ways, with the same result up to rounding: into
+micro-batches one after the other (less memory), into parts computed in
+parallel on one device (speed), into shards, one for each device.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ from modeling.shapes import Tensor
 LossFunction = Callable[[keras.Model, Mapping[str, Tensor], bool], Tensor]
 
 GraphGradient: TypeAlias = "tf.Tensor | tuple[tf.Tensor, tf.Tensor] | None"
-"""Of one weight: whole, or slices as (values, indices), since the arguments of
-a graph are tensors; None where the loss does not depend on the weight."""
+"""Of one weight: a tensor, or slices as (values, indices), since arguments of a
+graph must be tensors; None if the loss does not depend on the weight."""
 
 
 def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
-    """Returns specs of a batch's arrays with every dimension free.
+    """Returns specs of a batch's arrays with all dimensions unknown.
 
-    One graph then serves all batches, whatever their lengths.
+    One graph then serves batches of all sizes and lengths.
     """
     return {
         name: tf.TensorSpec([None] * np.ndim(array), array.dtype)
@@ -46,10 +48,10 @@ def any_length_spec(batch: Batch) -> dict[str, tf.TensorSpec]:
 
 
 def check_micro_batches(micro_batches: int, batch_size: int) -> None:
-    """Checks that a batch can be cut into so many micro-batches.
+    """Checks that a batch has enough examples for the micro-batches.
 
     Raises:
-        UserError: it has fewer examples.
+        UserError: it has fewer.
     """
     if micro_batches > batch_size:
         raise UserError(
@@ -61,28 +63,24 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class StepSettings:
-    """How one batch is computed; the result is the same to rounding."""
+    """How a batch is computed; the result is the same up to rounding."""
 
     micro_batches: int = 1
-    """Into how many each batch is cut; they are passed through one after the
-    other and update the weights once, so that the memory is that of a
-    micro-batch."""
+    """Number of micro-batches of a batch (gradient accumulation). They are
+    computed one after the other and update the weights once; the memory needed
+    is that of one micro-batch."""
     concurrency: int = 1
-    """Into how many parts a batch, or a micro-batch, is cut to compute them
-    at the same time on one device."""
+    """Number of parts of a batch, or of a micro-batch, that one device computes
+    in parallel."""
     jit_compile: bool = False
-    """Let XLA compile the step, once for each shape that a batch has; on one
-    device alone."""
+    """Compile the step with XLA, once for each batch shape; only on one
+    device."""
     per_token: tuple[str, ...] = ()
-    """Names of the arrays of a batch that have a value for each token; see
-    `concurrency.split`."""
+    """Names of the arrays of a batch with one value per token."""
 
 
 class TrainStep:
-    """Calls a loss, differentiates it and applies the optimizer.
-
-    Of several devices each takes a share of every batch.
-    """
+    """Computes the loss and its gradients and applies the optimizer."""
 
     def __init__(
         self,
@@ -92,14 +90,14 @@ class TrainStep:
         settings: StepSettings | None = None,
         devices: Devices = ONE_DEVICE,
     ) -> None:
-        """Makes the optimizer's slots; graphs are traced at the first call.
+        """Creates the optimizer's slots; graphs are traced at the first call.
 
         Args:
             model: built.
             loss: see `LossFunction`.
             optimizer: not yet built, or built on this model's weights.
             settings: how a batch is computed; by default as a whole.
-            devices: in whose scope model and optimizer were made.
+            devices: in whose scope model and optimizer were created.
         """
         self._model = model
         self._loss = loss
@@ -112,32 +110,32 @@ class TrainStep:
         self._devices = devices
         with devices.scope():
             optimizer.build(model.trainable_variables)
-        self._on_all: Any = None
+        self._distributed: Any = None
         self._graphs: dict[tuple[str, int], Any] = {}
         self._apply: Any = None
 
     def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Takes one step.
+        """Updates the weights with one batch.
 
         Args:
-            batch: features, one array each, rows along the first axis.
+            batch: {name: array}, rows along the first axis.
 
         Returns:
             `loss` of the batch before the step and the `learning_rate` of
             the step, float32 scalars.
         """
         if self._devices.strategy is not None:
-            return self._on_several(batch)
+            return self._step_on_devices(batch)
         if self._settings.micro_batches > 1:
             return self._accumulate(batch)
-        logs: dict[str, tf.Tensor] = self._run(self._take_step, batch)
+        logs: dict[str, tf.Tensor] = self._run(self._step, batch)
         return logs
 
     def _run(self, function: Any, batch: Batch, share: float = 1.0) -> Any:
-        """Calls a function of `Part`s with those of a batch, as one graph.
+        """Runs a function of parts on a batch, as one graph.
 
-        There is a graph for each number of parts, since a batch of one
-        example has but one.
+        There is one graph for each number of parts, since a batch of one
+        example has only one part.
         """
         size = num_examples(batch)
         parts = [
@@ -156,41 +154,43 @@ class TrainStep:
             )
         return self._graphs[key](parts)
 
-    def _take_step(self, parts: Sequence[Part]) -> dict[str, tf.Tensor]:
+    def _step(self, parts: Sequence[Part]) -> dict[str, tf.Tensor]:
         loss, gradients = self._differentiate_all(parts)
         return {"loss": loss, "learning_rate": self._update(gradients)}
 
     def _differentiate_all(
         self, parts: Sequence[Part]
     ) -> tuple[tf.Tensor, list[GraphGradient]]:
-        """Nothing says which comes first, so they run at the same time."""
+        """The parts do not depend on each other, so they run in parallel."""
         losses, gradients = zip(
             *(self._differentiate(*part) for part in parts), strict=True
         )
-        return sum(losses[1:], losses[0]), _sums(gradients)
+        return sum(losses[1:], losses[0]), _summed(gradients)
 
-    def _on_several(self, batch: Batch) -> dict[str, tf.Tensor]:
-        if self._on_all is None:
-            self._on_all = self._devices.graph(
-                self._take_parts,
+    def _step_on_devices(self, batch: Batch) -> dict[str, tf.Tensor]:
+        if self._distributed is None:
+            self._distributed = self._devices.graph(
+                self._step_of_device,
                 any_length_spec(batch),
                 self._settings.micro_batches,
             )
-        loss, learning_rate = self._on_all(batch)
+        loss, learning_rate = self._distributed(batch)
         return {"loss": loss, "learning_rate": learning_rate}
 
-    def _take_parts(self, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes a step with one device's parts of a batch."""
+    def _step_of_device(
+        self, parts: Sequence[Part]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes a step with the micro-batches of one device."""
         total_loss: tf.Tensor | float = 0.0
         total: list[GraphGradient] = []
         for features, share in parts:
-            # One after the other, or all would be in memory together.
+            # In sequence; in parallel, all would be in memory at once.
             done = [one for one in tf.nest.flatten(total) if one is not None]
             with tf.control_dependencies(done):
                 features = tf.nest.map_structure(tf.identity, features)
                 loss, gradients = self._differentiate(features, share)
                 total_loss += loss
-                total = _sums([total, gradients] if total else [gradients])
+                total = _summed([total, gradients] if total else [gradients])
         return total_loss, self._update(total)
 
     def _differentiate(
@@ -198,10 +198,10 @@ class TrainStep:
     ) -> tuple[tf.Tensor, list[GraphGradient]]:
         with tf.GradientTape() as tape:
             loss = self._loss(self._model, features, True) * share
-            # By the factor that the optimizer divides by, mostly 1.
+            # Multiplied by the optimizer's loss scale, which is 1 in float32.
             scaled = self._optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self._model.trainable_variables)
-        return loss, [_taken_apart(gradient) for gradient in gradients]
+        return loss, [_as_tensors(gradient) for gradient in gradients]
 
     def _update(self, gradients: Sequence[GraphGradient]) -> tf.Tensor:
         variables = self._model.trainable_variables
@@ -224,7 +224,7 @@ class TrainStep:
                 self._differentiate_all, part, num_examples(part) / size
             )
             total_loss += loss
-            total = _sums([total, gradients] if total else [gradients])
+            total = _summed([total, gradients] if total else [gradients])
         if self._apply is None:
             self._apply = tf.function(
                 self._update, input_signature=[[_spec(g) for g in total]]
@@ -233,7 +233,7 @@ class TrainStep:
 
 
 def _spec(gradient: GraphGradient) -> Any:
-    """Lets the number of slices vary, so that one graph serves all steps."""
+    """Returns a spec with any number of slices: one graph for all steps."""
     if isinstance(gradient, tuple):
         return tuple(
             tf.TensorSpec([None, *part.shape[1:]], part.dtype)
@@ -242,15 +242,17 @@ def _spec(gradient: GraphGradient) -> Any:
     return None if gradient is None else tf.TensorSpec.from_tensor(gradient)
 
 
-def _taken_apart(gradient: Any) -> GraphGradient:
-    """Returns a gradient of the tape, its slices as (values, indices)."""
+def _as_tensors(gradient: Any) -> GraphGradient:
+    """Returns a gradient with its slices as (values, indices)."""
     if isinstance(gradient, tf.IndexedSlices):
         return gradient.values, gradient.indices
     return gradient
 
 
-def _sums(gradients: Sequence[Sequence[GraphGradient]]) -> list[GraphGradient]:
-    """Adds up the gradients of several parts of a batch, weight by weight."""
+def _summed(
+    gradients: Sequence[Sequence[GraphGradient]],
+) -> list[GraphGradient]:
+    """Sums the gradients of the parts of a batch, weight by weight."""
     return [
         functools.reduce(_sum, of_weight)
         for of_weight in zip(*gradients, strict=True)
@@ -258,9 +260,9 @@ def _sums(gradients: Sequence[Sequence[GraphGradient]]) -> list[GraphGradient]:
 
 
 def _sum(a: GraphGradient, b: GraphGradient) -> GraphGradient:
-    """Adds gradients; slices are put side by side, as in one whole batch.
+    """Adds two gradients; slices are concatenated, as in one whole batch.
 
-    (So the clipping norm is that of the whole batch, too.)
+    The norm for clipping is then that of the whole batch, too.
     """
     if a is None or b is None:
         return a if b is None else b

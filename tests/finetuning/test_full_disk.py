@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on(
     assert left == []
 
     run(job, screen)
-    assert "went on after step" in screen.text
+    assert "resumed after step" in screen.text
     assert_same_bits(
         weights_of(finished[0].output_dir), weights_of(job.output_dir)
     )

@@ -34,7 +34,7 @@ RANK = 4
 
 @pytest.fixture(scope="module")
 def trained():
-    """A model after some steps, its values before, and its optimiser."""
+    """A model after some steps, its values before, and its optimizer."""
     model = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
     logits = model(INPUTS)["logits"].numpy()
     add_lora(model, RANK)

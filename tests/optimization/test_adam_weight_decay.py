@@ -1,4 +1,4 @@
-"""The optimiser and its schedule against the original's."""
+"""The optimizer and its schedule against the original's."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_which_weights_are_decayed(path, decayed):
     assert AdamWeightDecay().uses_weight_decay(path) is decayed
 
 
-def test_the_rate_of_each_step():
+def test_the_learning_rate_of_each_step():
     """Warm-up over 2 of 10 steps, then the line through all ten."""
     schedule = WarmupPolynomialDecay(1.0, 10, 2)
     rates = [float(schedule(step)) for step in range(12)]
@@ -178,7 +178,7 @@ def test_the_rate_of_each_step():
     assert float(without(0)) == 1.0
 
 
-def test_the_optimiser_survives_its_config():
+def test_the_optimizer_survives_its_config():
     optimizer = create_optimizer(1e-3, 10, 2)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert isinstance(again, AdamWeightDecay)

@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_what_was_saved_and_the_run_goes_on(
     assert not list(out.rglob("*.tmp*"))
 
     run(job, lines)
-    assert "went on after step 3" in lines
+    assert "resumed after step 3" in lines
     ours, theirs = arrays_of(out), arrays_of(trained)
     for name, array in theirs.items():
         np.testing.assert_array_equal(ours[name], array, err_msg=name)

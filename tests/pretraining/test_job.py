@@ -52,7 +52,7 @@ def assert_same_bits(ours, theirs):
 def test_twenty_steps_equal_the_originals(
     reference, tmp_path, job, write_records
 ):
-    """From a TFRecord file to the checkpoint and its optimiser's moments.
+    """From a TFRecord file to the checkpoint and its optimizer's moments.
 
     Evaluating the batch after every step gives the loss that the original
     computed at the next.
@@ -121,7 +121,7 @@ def test_held_out_loss_is_told_before_and_after(trained):
     found = evaluation_of(trained)
     assert found["global_step"] == 8
     assert found["examples_also_trained_on"] == 0
-    # Learning is shown in test_learning: eight steps may lead anywhere.
+    # Eight steps may lead anywhere; test_loss_falls takes twenty.
     assert set(found["before"]) < set(found)
     assert found["masked_lm_loss"] != found["before"]["masked_lm_loss"]
     text = (trained / run_folder.EVAL_TEXT).read_text()
@@ -171,7 +171,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
     with pytest.raises(KeyboardInterrupt):
         run(job, lines)
     run(job, lines)
-    assert "went on after step 3" in lines
+    assert "resumed after step 3" in lines
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
     assert evaluation_of(job.output_dir) == evaluation_of(trained)
     run(job, lines)
@@ -347,7 +347,7 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
-def test_other_optimisers_end_elsewhere(trained, job, lines, optimizer):
+def test_other_optimizers_end_elsewhere(trained, job, lines, optimizer):
     run(change(job, optimizer=optimizer), lines)
     found = evaluation_of(job.output_dir)
     for other in (found["before"], evaluation_of(trained)):
@@ -358,7 +358,7 @@ def test_other_optimisers_end_elsewhere(trained, job, lines, optimizer):
 def test_lazy_updates_leave_words_alone_that_no_batch_had(
     trained, job, config, lines
 ):
-    """No record has [UNK], which the original's optimiser moves all the same.
+    """No record has [UNK], which the original's optimizer moves all the same.
 
     The words that a batch only names as an answer are moved.
     """

@@ -69,7 +69,7 @@ def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes] | None:
         ({"masking": MaskingSettings("none")}, "is for create_pretraining"),
         (
             {"checkpoint_format": "keras", "with_optimizer": True},
-            "no place for the optimiser's",
+            "no place for the optimizer's",
         ),
         ({"max_predictions_per_seq": 25}, "=25 does not fit into.*=24"),
         ({"max_seq_length": 2}, "--max_seq_length=2"),

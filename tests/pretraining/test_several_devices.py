@@ -61,7 +61,7 @@ def figures_of(folder):
 @pytest.mark.parametrize(
     "flags",
     [(), ("--optimizer=lamb", "--lazy_embeddings")],
-    ids=["the original's optimiser", "lamb, lazily"],
+    ids=["the original's optimizer", "lamb, lazily"],
 )
 def test_two_workers_have_the_losses_of_one(pretrain, tmp_path, flags):
     """Their halves of a batch have unequally many masked words."""

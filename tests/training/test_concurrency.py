@@ -1,7 +1,7 @@
-"""How a batch is cut into parts, and batches are computed at the same time.
+"""Splitting a batch into parts, and computing batches in parallel.
 
-That the parts come to the same as the whole is in `test_step`, of a BERT in
-`test_computing`.
+That the parts give the result of the whole batch is tested in `test_step` and,
+for a BERT, in `test_precision`.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def test_devices_take_whole_examples(number):
     """Of four devices the first gets none of three examples."""
     batch = of_three_examples()
     features = {name: tf.constant(array) for name, array in batch.items()}
-    part, share = devices._part(features, number, 4)
+    part, share = devices._shard(features, number, 4)
     assert float(share) == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3][number])
     expected = [[], [1, 2, 3], [4], [5, 6]][number]
     assert part["input_ids"][:, 0].numpy().tolist() == expected

@@ -22,7 +22,7 @@ from bert_keras3.training.fit import (
     fit,
     lower_is_better,
 )
-from bert_keras3.training.state import refuse_another_training
+from bert_keras3.training.state import check_same_training
 
 
 @pytest.fixture
@@ -241,11 +241,11 @@ def test_another_training_is_refused(training, tmp_path):
         training(identity={"seed": 2})
     path = tmp_path / "one" / "state.safetensors"
     with pytest.raises(UserError, match="rate was None and is now 1"):
-        refuse_another_training(path, {"seed": 1, "rate": 1})
+        check_same_training(path, {"seed": 1, "rate": 1})
     with pytest.raises(UserError, match="settings: the data is not the same"):
-        refuse_another_training(path, {"seed": 1, "data": 7})
-    refuse_another_training(path, {"seed": 1})
-    refuse_another_training(tmp_path / "nothing", {"seed": 1})
+        check_same_training(path, {"seed": 1, "data": 7})
+    check_same_training(path, {"seed": 1})
+    check_same_training(tmp_path / "nothing", {"seed": 1})
 
 
 def test_of_another_configuration_the_fields_that_differ_are_told(training):

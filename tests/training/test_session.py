@@ -125,7 +125,7 @@ def test_a_folder_has_one_job_at_a_time(tmp_path):
             {"gradient_accumulation_steps": 9},
             "9: a batch of --train_batch_size=8 examples cannot be cut into 9",
         ),
-        ({"eval_steps": 3}, "--eval_steps=3 asks for evaluations"),
+        ({"eval_steps": 3}, "--eval_steps=3 needs evaluations"),
     ],
 )
 def test_settings_at_odds(change, message):

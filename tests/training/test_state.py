@@ -14,7 +14,7 @@ from bert_keras3.training import state
 
 @pytest.fixture
 def trained(make, batches):
-    """A model, its optimiser and its step after three steps with dropout."""
+    """A model, its optimizer and its step after three steps with dropout."""
     model, optimizer, step = make(rate=0.5)
     stream = batches(0)
     for _ in range(3):

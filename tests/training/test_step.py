@@ -76,7 +76,7 @@ def test_examples_of_several_rows_count_once_however_parted(
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
 
 
-def test_the_rate_told_is_that_of_the_step(make, batches):
+def test_the_learning_rate_reported_is_that_of_the_step(make, batches):
     """0.1 falls to 0 in 20 steps: 0.1, 0.095, …"""
     _, _, step = make()
     stream = batches(0)

@@ -15,8 +15,8 @@ import pytest
 from bert_keras3.inputs import records
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.pretraining.objective import (
-    MOVED_WORDS,
     PREDICTIONS_PER_EXAMPLE,
+    TOKENS_TO_UPDATE,
     loss,
     new_model,
 )
@@ -44,7 +44,7 @@ def batch():
             np.int32
         ),
         PREDICTIONS_PER_EXAMPLE: np.full(8, present.sum() / 8, np.float32),
-        MOVED_WORDS: np.broadcast_to(moved, (8, len(moved))),
+        TOKENS_TO_UPDATE: np.broadcast_to(moved, (8, len(moved))),
     }
 
 

@@ -1,4 +1,4 @@
-"""Mixed precision, compilation and rematerialization beside plain float32."""
+"""Mixed precision, XLA and gradient checkpointing beside plain float32."""
 
 from __future__ import annotations
 
