@@ -22,6 +22,7 @@ import numpy as np
 
 from tokenization import characters
 from tokenization.tokenizers import FullTokenizer, Tokenizer
+from tokenization.vocab import CONTINUATION
 
 _WORD = re.compile("[^ \t\r\n\u202f]+")
 
@@ -232,7 +233,10 @@ def _lengths(pieces: Sequence[str], token: str) -> list[int]:
     """How many characters of a token its pieces have; [UNK] has all."""
     if len(pieces) == 1:
         return [len(token)]
-    return [len(pieces[0]), *(len(piece) - len("##") for piece in pieces[1:])]
+    return [
+        len(pieces[0]),
+        *(len(piece) - len(CONTINUATION) for piece in pieces[1:]),
+    ]
 
 
 def _over_accents(word: str, end: int) -> int:

@@ -20,9 +20,7 @@ every number (tests/reference/README.md).
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -196,7 +194,7 @@ class WindowReport:
         lines = [f"{self.num_questions} questions in {self.num_windows} rows"]
         cases = [
             *(
-                (f"were left unaligned: {reason}", ids)
+                (f"cannot be learnt from: {reason}", ids)
                 for reason, ids in self.unaligned.items()
             ),
             ("have a context without any token", self.without_tokens),
@@ -208,7 +206,10 @@ class WindowReport:
         ]
         counts = (
             (self.num_cut_questions, "are cut at max_query_length"),
-            (self.num_several_answers, "have several answers; the first counts"),
+            (
+                self.num_several_answers,
+                "have several answers, one counts",
+            ),
             (self.num_split_answers, "have an answer that fits in no window"),
         )
         lines += [
@@ -345,7 +346,8 @@ class WindowMaker:
         ):
             return True, None
         if not example.answers:
-            return False, self._unaligned(example, "no answer is given")
+            self._count_unaligned(example, "no answer is given")
+            return False, None
         if self._purpose == "train" and len(example.answers) > 1:
             self.report.num_several_answers += 1
         text, start = example.answers[0]
@@ -355,10 +357,10 @@ class WindowMaker:
             span = self._tokens.span_by_words(text, start)
         if span is None:
             reason = "the answer is not where the file says"
-            return False, self._unaligned(example, reason)
+            self._count_unaligned(example, reason)
         return False, span
 
-    def _unaligned(self, example: QuestionExample, reason: str) -> None:
+    def _count_unaligned(self, example: QuestionExample, reason: str) -> None:
         ids = self.report.unaligned.setdefault(reason, [])
         ids.append(example.question_id)
 

@@ -66,9 +66,7 @@ class Record:
     is_row: bool = False
 
 
-def read_records(
-    path: pathlib.Path, choices: FileChoices
-) -> Iterator[Record]:
+def read_records(path: pathlib.Path, choices: FileChoices) -> Iterator[Record]:
     """Streams the questions of a file in any of the forms.
 
     Raises:
@@ -105,9 +103,9 @@ def value_of(
             return values[key]
     listed = ", ".join(map(repr, list(values)[:_NAMES_LISTED]))
     raise UserError(
-        f"{path}, {place}: {keys[0]!r} is missing (there are {listed or 'none'})"
-        f"; each question needs {CONTEXT_KEYS[0]!r} (in SQuAD's form, its "
-        f"paragraph does), {QUESTION_KEYS[0]!r} and {ID_KEYS[0]!r}"
+        f"{path}, {place}: {keys[0]!r} is missing (there are "
+        f"{listed or 'none'}); each question needs {QUESTION_KEYS[0]!r} and "
+        f"{ID_KEYS[0]!r}, and it or its paragraph {CONTEXT_KEYS[0]!r}"
     )
 
 
@@ -128,9 +126,7 @@ def text_of(
     return value
 
 
-def _of_entry(
-    path: pathlib.Path, value: Any, place: str
-) -> Iterator[Record]:
+def _of_entry(path: pathlib.Path, value: Any, place: str) -> Iterator[Record]:
     """Yields the questions of an article, a paragraph or a flat record."""
     if not isinstance(value, dict):
         raise UserError(

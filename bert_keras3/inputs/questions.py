@@ -75,13 +75,24 @@ class QuestionExample:
 
 @dataclasses.dataclass
 class Cases:
-    """How often something was met, and the first ten ids where."""
+    """How many questions something was met in, and the ids of the first ten.
+
+    Attributes:
+        number: of questions.
+        ids: of the first.
+    """
 
     number: int = 0
     ids: list[str] = dataclasses.field(default_factory=list)
+    _last: tuple[str, str] | None = None
 
-    def add(self, question_id: str) -> None:
-        """Counts one."""
+    def add(self, question: QuestionExample) -> None:
+        """Counts a question, once if it comes again at once."""
+        key = (question.place, question.question_id)
+        if key == self._last:
+            return
+        self._last = key
+        question_id = question.question_id
         self.number += 1
         if len(self.ids) < _IDS_KEPT:
             self.ids.append(question_id)
@@ -118,22 +129,19 @@ class QuestionReport:
     def lines(self) -> list[str]:
         """Returns what a person should know, a line each."""
         what = (
-            (self.several, "have an answer without a start that occurs more "
-             "than once; the first occurrence is taken"),
+            (self.several, "have an answer that occurs more than once"),
             (self.misplaced, "have an answer that is not where the file says"),
             (self.absent, "have an answer that is not in the context"),
             (self.repeated, "repeat an id; the last one's answer counts"),
             (self.empty_contexts, "have an empty context"),
             (self.empty_questions, "are empty"),
-        )  # fmt: skip
-        lines = [
-            f"{self.num_questions} questions, {self.num_impossible} of them "
-            "without an answer"
-        ]
+        )
+        impossible = f"{self.num_impossible} of them without an answer"
+        lines = [f"{self.num_questions} questions, {impossible}"]
         if self.num_found:
             lines.append(
                 f"note: the starts of {self.num_found} answers were not given "
-                "and were found in their contexts"
+                "and were found in their contexts, at the first occurrence"
             )
         return lines + [
             f"note: {cases.number} questions {said} ({', '.join(cases.ids)}"
@@ -187,9 +195,7 @@ def read_questions(
 class _Reader:
     """Makes examples of records."""
 
-    def __init__(
-        self, path: str, report: QuestionReport, strict: bool
-    ) -> None:
+    def __init__(self, path: str, report: QuestionReport, strict: bool) -> None:
         self._path, self._report, self._strict = path, report, strict
         # Hashes, which are shorter than ids.
         self._seen: set[int] = set()
@@ -243,7 +249,7 @@ class _Reader:
                 "its context is empty; fill it in or delete the question",
             )
         if not question.question.strip():
-            self._report.empty_questions.add(question.question_id)
+            self._report.empty_questions.add(question)
 
     def _count(
         self, question: QuestionExample, cases: Cases, message: str
@@ -251,7 +257,7 @@ class _Reader:
         """Counts a case, or raises if reading is strict."""
         if self._strict:
             raise UserError(f"{question.where}: {message}")
-        cases.add(question.question_id)
+        cases.add(question)
 
     def _answers(
         self, question: QuestionExample, record: Record
@@ -259,7 +265,7 @@ class _Reader:
         values, where = record.values, question.where
         if record.is_row:
             cell = values.get("answer", "")
-            pairs = []
+            pairs: Sequence[tuple[str, int | None]] = ()
             if cell.strip():
                 pairs = [(cell, _start_of_cell(values, where))]
         else:
@@ -279,7 +285,7 @@ class _Reader:
             if found >= 0:
                 report.num_found += 1
                 if context.find(text, found + 1) >= 0:
-                    report.several.add(question.question_id)
+                    report.several.add(question)
                 return text, found
         elif text and start >= 0 and context.startswith(text, start):
             return text, start
