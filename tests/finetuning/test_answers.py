@@ -128,9 +128,8 @@ def test_a_question_without_a_pair(tokenizer):
 
 
 def test_a_question_without_windows_is_answered_in_its_place(tokenizer):
-    asked = [
-        question(text, n) for n, text in enumerate(("", "Steve Smith", ""))
-    ]
+    texts = ("", "Steve Smith", "")
+    asked = [question(text, n) for n, text in enumerate(texts)]
     scores = scored(asked, tokenizer, (STARTS, ENDS))
     answers = list(find_answers(asked, scores, tokenizer, AnswerSettings()))
     assert [one.text for one in answers] == ["empty", "Steve Smith", "empty"]
