@@ -11,6 +11,7 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii
 from typing import IO
 
 from bert_keras3.finetuning.answers import Answer
@@ -70,10 +71,10 @@ class _Object:
 def _n_best(answer: Answer) -> str:
     entries = [
         "        {\n"
-        f'            "text": {json.dumps(one.text)},\n'
-        f'            "probability": {json.dumps(one.probability)},\n'
-        f'            "start_logit": {json.dumps(one.start_logit)},\n'
-        f'            "end_logit": {json.dumps(one.end_logit)}\n'
+        f'            "text": {encode_basestring_ascii(one.text)},\n'
+        f'            "probability": {one.probability!r},\n'
+        f'            "start_logit": {one.start_logit!r},\n'
+        f'            "end_logit": {one.end_logit!r}\n'
         "        }"
         for one in answer.n_best
     ]

@@ -83,11 +83,11 @@ class Pairs(NamedTuple):
     Attributes:
         number: of the question.
         ids: int [rows of the question, S].
-        text_start: int [rows, S].
-        text_end: int [rows, S].
+        is_context: bool [rows, S].
         window: which of the rows each pair is in, int [P]; −1 for the null.
-        start: position of the first token, int [P].
-        end: position of the last, int [P].
+        span: positions of the first and the last token, int [P, 2].
+        characters: the first character that the pair stands for, and that
+            behind its last, int [P, 2].
         start_logit: float64 [P].
         end_logit: float64 [P].
         null: (null score, start logit, end logit), if asked for.
@@ -95,11 +95,10 @@ class Pairs(NamedTuple):
 
     number: int
     ids: np.ndarray
-    text_start: np.ndarray
-    text_end: np.ndarray
+    is_context: np.ndarray
     window: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
+    span: np.ndarray
+    characters: np.ndarray
     start_logit: np.ndarray
     end_logit: np.ndarray
     null: tuple[float, float, float] | None
@@ -245,6 +244,10 @@ def _pairs(
         start = np.append(start, np.zeros(num_questions, np.int64))
         end = np.append(end, np.zeros(num_questions, np.int64))
     order = np.lexsort((-logits.sum(axis=0), question))
+    span = np.stack([start, end], axis=1)
+    characters = np.stack(
+        [block.text_start[window, start], block.text_end[window, end]], axis=1
+    )
     firsts = np.searchsorted(question[order], np.arange(num_questions + 1))
     for number in range(num_questions):
         rows = slice(int(bounds[number]), int(bounds[number + 1]))
@@ -253,11 +256,10 @@ def _pairs(
         yield Pairs(
             int(block.numbers[rows.start]),
             block.ids[rows],
-            block.text_start[rows],
-            block.text_end[rows],
+            block.can_end[rows],
             np.where(of_row < 0, -1, of_row - rows.start),
-            start[chosen],
-            end[chosen],
+            span[chosen],
+            characters[chosen],
             logits[0, chosen],
             logits[1, chosen],
             None if nulls is None else tuple(nulls[number].tolist()),

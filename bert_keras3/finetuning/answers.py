@@ -145,18 +145,16 @@ def _answer(
     settings: AnswerSettings,
 ) -> Answer:
     """Chooses among the pairs of a question."""
-    context = texts.of(
-        question.context, pairs.ids, pairs.text_start, pairs.text_end
-    )
+    texts.read(question.context, pairs.ids, pairs.is_context)
     seen: set[str] = set()
     found: list[tuple[str, float, float, tuple[int, int]]] = []
-    for window, start, end, start_logit, end_logit in _one_by_one(pairs):
+    for window, span, characters, start_logit, end_logit in _one_by_one(pairs):
         if len(found) >= settings.n_best_size:
             break
         if window < 0:
             text, place = NO_ANSWER, (-1, -1)
         else:
-            text, place = context.text(window, start, end)
+            text, place = texts.text(window, span, characters)
             if text in seen:
                 continue
         seen.add(text)
@@ -183,14 +181,19 @@ def _answer(
 
 def _one_by_one(
     pairs: Pairs, at_a_time: int = 64
-) -> Iterator[tuple[int, int, int, float, float]]:
-    """Yields window, start, end and logits of pairs; most are never asked."""
+) -> Iterator[tuple[int, tuple[int, int], tuple[int, int], float, float]]:
+    """Yields pairs from the best on; most are never asked for.
+
+    Yields:
+        (window, first and last position, first character and that behind the
+        last, start logit, end logit).
+    """
     for first in range(0, len(pairs.window), at_a_time):
         some = slice(first, first + at_a_time)
         yield from zip(
             pairs.window[some].tolist(),
-            pairs.start[some].tolist(),
-            pairs.end[some].tolist(),
+            pairs.span[some].tolist(),
+            pairs.characters[some].tolist(),
             pairs.start_logit[some].tolist(),
             pairs.end_logit[some].tolist(),
             strict=True,

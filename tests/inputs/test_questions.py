@@ -238,9 +238,9 @@ def test_files_that_are_no_files_of_questions(write, tmp_path):
 
 
 def test_other_names_of_columns(write):
-    rows = "问题,答案,上下文\n谁？,张三,这里有张三。\n"
+    rows = "问题,答案,上下文,start\n谁？,张三,张三在这里，有张三。,7\n"
     (example,), _ = read(write(rows, "q.csv"))
-    assert example.answers == (("张三", 3),)
+    assert example.answers == (("张三", 7),)
 
 
 @pytest.mark.slow
