@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -39,6 +40,7 @@ INPUTS = {
 )
 def test_the_same_outputs_as_on_tensorflow(tmp_path):
     rng = np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
     model = BertModel(CONFIG)
     for weight in model.weights:  # every one told apart, biases too
         weight.assign(weight + rng.normal(0, 0.1, weight.shape))

@@ -8,19 +8,19 @@ import json
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning.answer_files import write_answers
-from bert_keras3.finetuning.answer_pairs import greatest
-from bert_keras3.finetuning.answer_texts import get_final_text
-from bert_keras3.finetuning.answers import (
+from bert_keras3.inputs.questions import QuestionExample, read_questions
+from bert_keras3.question_answering.answer_files import write_answers
+from bert_keras3.question_answering.answer_pairs import greatest
+from bert_keras3.question_answering.answer_texts import get_final_text
+from bert_keras3.question_answering.answers import (
     AnswerSettings,
     WindowScores,
     find_answers,
 )
-from bert_keras3.finetuning.windows import WindowSettings
-from bert_keras3.inputs.questions import QuestionExample, read_questions
+from bert_keras3.question_answering.windows import WindowSettings
 from bert_keras3.safekeeping.errors import UserError
-from tests.finetuning import squad_reference
-from tests.finetuning.plain_decoding import final_text, plain_answers
+from tests.question_answering import squad_reference
+from tests.question_answering.plain_decoding import final_text, plain_answers
 from tokenization.tokenizers import FullTokenizer
 
 PIECES = (

@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bert_keras3.finetuning.context_tokens import words_of
+from bert_keras3.question_answering.context_tokens import words_of
 from tokenization.tokenizers import BasicTokenizer, Tokenizer
 from tokenization.vocab import CONTINUATION
 

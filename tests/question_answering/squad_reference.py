@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from bert_keras3.finetuning.windows import (
+from bert_keras3.inputs.questions import read_questions
+from bert_keras3.question_answering.windows import (
     WindowMaker,
     WindowSettings,
     store_in_memory,
 )
-from bert_keras3.inputs.questions import read_questions
 from tokenization.tokenizers import FullTokenizer
 
 SETS = ("xquad_en", "xquad_zh", "squad2", "cmrc")

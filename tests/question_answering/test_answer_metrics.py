@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bert_keras3.finetuning.answer_metrics import (
+from bert_keras3.inputs.questions import read_questions
+from bert_keras3.question_answering.answer_metrics import (
     cmrc_2018,
     cmrc_f1,
     cmrc_words,
@@ -13,8 +14,7 @@ from bert_keras3.finetuning.answer_metrics import (
     squad_1,
     squad_2,
 )
-from bert_keras3.inputs.questions import read_questions
-from tests.finetuning import squad_reference
+from tests.question_answering import squad_reference
 
 
 def test_what_is_compared():

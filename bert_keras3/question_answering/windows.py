@@ -26,9 +26,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bert_keras3.finetuning.context_tokens import ContextTokens, words_of
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column, FeatureStore
 from bert_keras3.inputs.questions import QuestionExample
+from bert_keras3.question_answering.context_tokens import (
+    ContextTokens,
+    words_of,
+)
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.packing import NUM_SPECIAL_PAIR
 from tokenization.tokenizers import Tokenizer

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii
 from typing import IO
 
-from bert_keras3.finetuning.answers import Answer
+from bert_keras3.question_answering.answers import Answer
 from bert_keras3.safekeeping.files import atomic_write
 
 PREDICTIONS = "predictions.json"

@@ -7,17 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning.windows import (
+from bert_keras3.inputs.feature_store import write_feature_store
+from bert_keras3.inputs.questions import QuestionExample, read_questions
+from bert_keras3.question_answering.windows import (
     WindowMaker,
     WindowSettings,
     best_windows,
     num_windows,
     suggested_answers_by,
 )
-from bert_keras3.inputs.feature_store import write_feature_store
-from bert_keras3.inputs.questions import QuestionExample, read_questions
 from bert_keras3.safekeeping.errors import UserError
-from tests.finetuning import squad_reference
+from tests.question_answering import squad_reference
 from tokenization.tokenizers import FullTokenizer
 
 PIECES = (

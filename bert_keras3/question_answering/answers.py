@@ -29,14 +29,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bert_keras3.finetuning.answer_pairs import (
+from bert_keras3.inputs.questions import QuestionExample
+from bert_keras3.question_answering.answer_pairs import (
     AnswerSettings,
     Pairs,
     WindowScores,
     pairs_of_questions,
 )
-from bert_keras3.finetuning.answer_texts import AnswerTexts
-from bert_keras3.inputs.questions import QuestionExample
+from bert_keras3.question_answering.answer_texts import AnswerTexts
 from tokenization.tokenizers import Tokenizer
 
 __all__ = [
