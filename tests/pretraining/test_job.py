@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -257,10 +258,10 @@ def test_going_on_from_a_checkpoint_begins_where_it_ended(trained, job, lines):
 
 
 def test_a_run_folder_can_be_evaluated_alone(trained, job, eval_file, lines):
+    shutil.copytree(trained, job.output_dir)
     run(
         change(
             job,
-            output_dir=trained,
             model=ModelChoices(),
             input_file=None,
             do_train=False,
@@ -268,7 +269,7 @@ def test_a_run_folder_can_be_evaluated_alone(trained, job, eval_file, lines):
         ),
         lines,
     )
-    found = evaluation_of(trained)
+    found = evaluation_of(job.output_dir)
     assert found["global_step"] == 8
     assert found["examples"] == 16
     assert found["examples_left_out"] > 0
