@@ -104,7 +104,7 @@ def add_tokens(
     """Adds words to the vocabulary and to the word embedding table.
 
     Args:
-        checkpoint: has a vocabulary and no optimiser slots.
+        checkpoint: has a vocabulary and no optimizer slots.
         words: as they stand in texts; case is folded as the model does.
 
     Returns:

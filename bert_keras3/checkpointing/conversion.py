@@ -43,7 +43,7 @@ class Settings:
 
     Attributes:
         format: format of the result, one of `formats.FORMATS`.
-        with_optimizer: keep the optimiser's slots and `global_step`.
+        with_optimizer: keep the optimizer's slots and `global_step`.
         architecture: one of `architectures.ARCHITECTURES`, where the weights
             fit several.
         labels: names of the classes, in the order of their ids.
@@ -72,7 +72,7 @@ class Outcome:
     Attributes:
         source: the checkpoint that was read.
         result: the checkpoint that was written.
-        bytes_dropped: bytes of optimiser state that was not written.
+        bytes_dropped: bytes of optimizer state that was not written.
         left_out: weights that the format has no name for.
         added: the new words, if there are any.
         difference: largest difference of any output, with `--verify`.
@@ -137,7 +137,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
 
 
 def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
-    """Returns the weights without optimiser slots, and the slots' bytes."""
+    """Returns the weights without optimizer slots, and the slots' bytes."""
     kept = {
         name: entry
         for name, entry in arrays.entries.items()
@@ -152,7 +152,7 @@ def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
 
 
 def parameters(arrays: Arrays, *, slots: bool = False) -> int:
-    """Returns the number of parameters, or of values in optimiser slots."""
+    """Returns the number of parameters, or of values in optimizer slots."""
     return sum(
         math.prod(entry.shape)
         for name, entry in arrays.entries.items()
@@ -240,7 +240,7 @@ def _check_settings(settings: Settings) -> None:
     if settings.with_optimizer and settings.format != "google":
         raise UserError(
             f"--with_optimizer: --format={settings.format} has no place for "
-            "the optimiser's slots; only --format=google has"
+            "the optimizer's slots; only --format=google has"
         )
     if settings.with_optimizer and settings.words:
         raise UserError(

@@ -201,7 +201,7 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
     Args:
         folder: exists and is empty.
-        checkpoint: what to write; optimiser slots too, if it has them.
+        checkpoint: what to write; optimizer slots too, if it has them.
     """
     tensor_bundle.write(folder / PREFIX, checkpoint.arrays)
     (folder / "checkpoint").write_text(
@@ -230,7 +230,7 @@ def as_albert(arrays: Arrays) -> Arrays:
     Returns:
         The arrays with Google's names and the word embedding table [V, D] in
         the place of its factors [V, E] and [E, D], multiplied on access;
-        optimiser slots are unchanged, as are all other checkpoints.
+        optimizer slots are unchanged, as are all other checkpoints.
     """
     if names.family(arrays) != "albert_zh":
         return arrays

@@ -72,10 +72,10 @@ class Inspection:
         family: one of `names.FAMILIES`.
         sizes: sizes from the shapes, under the configuration's names; the
             number of attention heads is the configuration's.
-        parameters: number of parameters, without optimiser slots.
+        parameters: number of parameters, without optimizer slots.
         dtypes: number of weights of each dtype.
         heads: its heads, of `names.HEADS`.
-        slots: number of optimiser slots.
+        slots: number of optimizer slots.
         slot_parameters: number of values in them.
         vocabulary: number of lines of the vocabulary beside it, or None.
         config: the configuration beside it, or None.

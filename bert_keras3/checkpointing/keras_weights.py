@@ -101,7 +101,7 @@ def read(path: pathlib.Path) -> Arrays:
             Google's names.
 
     Returns:
-        The arrays under Google's names; the optimiser's under
+        The arrays under Google's names; the optimizer's under
         `optimizer/vars/N`, those of other layers under the file's own names.
 
     Raises:

@@ -70,7 +70,7 @@ class Report:
         missing: weights of the model that the checkpoint lacks.
         unused: arrays of the checkpoint that the model lacks.
         wrong_shape: weights that both have, of different shapes.
-        slots: the checkpoint's optimiser state, which is not loaded.
+        slots: the checkpoint's optimizer state, which is not loaded.
     """
 
     source: str
@@ -91,7 +91,7 @@ class Report:
         ]
         if self.slots:
             parts.append(
-                f"left aside: {len(self.slots)} values of the optimiser"
+                f"left aside: {len(self.slots)} values of the optimizer"
             )
         return "; ".join(parts)
 

@@ -228,7 +228,7 @@ _OLD_NORMS = (
     ("LayerNorm.beta", "LayerNorm.bias"),
 )
 
-# State of the optimisers of the original and its relatives: moments named
+# State of the optimizers of the original and its relatives: moments named
 # after the variable, and counters at the root.
 _SLOT = re.compile(
     r"(.+/)?(adam_[mv]|lamb_[mv]|Adam(_1)?|AdamWeightDecayOptimizer(_1)?"
@@ -246,7 +246,7 @@ _GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
 
 
 def is_slot(name: str) -> bool:
-    """Whether a name is optimiser state (`…/adam_m`, `global_step`)."""
+    """Whether a name is optimizer state (`…/adam_m`, `global_step`)."""
     return _SLOT.fullmatch(name) is not None
 
 

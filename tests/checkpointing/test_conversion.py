@@ -139,7 +139,7 @@ SLOTS = {
 }
 
 
-def test_optimiser_is_left_behind_or_kept(
+def test_optimizer_is_left_behind_or_kept(
     source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     start = source(**SLOTS)
@@ -148,7 +148,7 @@ def test_optimiser_is_left_behind_or_kept(
     assert not set(SLOTS) & set(checkpointing.read(tmp_path / "small"))
     convert(start, tmp_path / "all", Settings("google", with_optimizer=True))
     assert files(tmp_path / "all") == files(start)
-    with pytest.raises(UserError, match="has no place for the optimiser"):
+    with pytest.raises(UserError, match="has no place for the optimizer"):
         convert(start, tmp_path / "hf", Settings("keras", with_optimizer=True))
 
 

@@ -37,7 +37,7 @@ def test_names_are_the_paths_of_the_weights(
         np.testing.assert_array_equal(arrays[variable.path], variable.numpy())
 
 
-def test_optimiser_is_kept_apart(
+def test_optimizer_is_kept_apart(
     tmp_path: pathlib.Path, config: BertConfig
 ) -> None:
     model = BertModel(config)

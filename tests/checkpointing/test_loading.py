@@ -50,7 +50,7 @@ def test_what_is_left_over_is_reported(
     assert checkpointing.load(model, folder).line() == (
         f"loaded 39 of 39 weights from {folder}; missing: none; unused: "
         "cls/… (9), output_bias, output_weights; wrong shape: none; "
-        "left aside: 3 values of the optimiser"
+        "left aside: 3 values of the optimizer"
     )
 
 

@@ -80,7 +80,7 @@ def test_only_kernels_are_transposed() -> None:
         ("output_bias", False),
     ],
 )
-def test_optimiser_state_is_distinguished_from_weights(
+def test_optimizer_state_is_distinguished_from_weights(
     name: str, expected: bool
 ) -> None:
     assert names.is_slot(name) is expected
