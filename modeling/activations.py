@@ -1,6 +1,7 @@
 """Activation functions by the names that configuration files use.
 
-They take each value by itself: [R, I] → [R, I].
+`gelu` is the tanh form, Google's; `gelu_erf` the exact one, which Hugging Face
+calls gelu. They take each value by itself: [R, I] → [R, I].
 
     >>> import numpy as np
     >>> x = np.array([[-1.0, 0.0], [1.0, 3.0]], "float32")  # R=2, I=2

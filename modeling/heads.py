@@ -134,8 +134,8 @@ class _Transform(keras.layers.Layer):
 class MaskedLanguageModel(keras.layers.Layer):
     """Logits over the vocabulary; the word embeddings are the output weights.
 
-    Original: `get_masked_lm_output`. The table is an argument of the call, so
-    it stays one weight.
+    Original: `get_masked_lm_output`. The word embedding table is an argument
+    of the call, handed over by `BertWithHeads`, so the two stay one weight.
     """
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:

@@ -1,4 +1,7 @@
-"""Adam as BERT was trained with: decoupled weight decay, no bias correction."""
+"""Adam as BERT was trained with: decoupled weight decay, no bias correction.
+
+The learning rate and its warm-up are in `optimizers`.
+"""
 
 from __future__ import annotations
 

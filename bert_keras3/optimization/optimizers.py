@@ -1,4 +1,7 @@
-"""LAMB, the learning rate schedule, and the table of optimizers by name."""
+"""Warm-up and decay of the learning rate, LAMB, the optimizers by name.
+
+Weight decay and what is excluded from it are in `adam_weight_decay`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """The training loop: steps, evaluations, the best weights, exact resuming.
 
-An interrupted training resumes from its last saved state and ends with the
-same bits. Ctrl-C and SIGTERM wait for the end of a step and save the state.
+The state is saved every `save_steps` steps, at the end of each epoch, after
+each evaluation, at the end, and on Ctrl-C and SIGTERM, which wait for the end
+of a step (`_Loop`). An interrupted training resumes from its last saved state
+and ends with the same bits. What is in the state, `state` says.
 """
 
 from __future__ import annotations
