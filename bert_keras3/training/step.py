@@ -204,15 +204,25 @@ class TrainStep:
         return loss, [_as_tensors(gradient) for gradient in gradients]
 
     def _update(self, gradients: Sequence[GraphGradient]) -> tf.Tensor:
-        variables = self._model.trainable_variables
+        # The loss need not depend on every weight: heads that read all tokens
+        # leave the pooler as it is, as in the original. Keras would warn.
+        updated = [
+            (gradient, variable)
+            for gradient, variable in zip(
+                gradients, self._model.trainable_variables, strict=True
+            )
+            if gradient is not None
+        ]
+        if not updated:
+            raise ValueError("the loss depends on no weight of the model")
         whole = [
             tf.IndexedSlices(*gradient, tf.constant([*variable.shape]))
             if isinstance(gradient, tuple)
             else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
+            for gradient, variable in updated
         ]
         learning_rate = tf.identity(self._optimizer.learning_rate)
-        self._optimizer.apply(whole, variables)
+        self._optimizer.apply(whole, [variable for _, variable in updated])
         return learning_rate
 
     def _accumulate(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -225,11 +235,21 @@ class TrainStep:
             )
             total_loss += loss
             total = _summed([total, gradients] if total else [gradients])
+        # None is no argument of a graph.
+        is_there = [gradient is not None for gradient in total]
+        found = [gradient for gradient in total if gradient is not None]
         if self._apply is None:
+
+            def apply(found: Sequence[GraphGradient]) -> tf.Tensor:
+                rest = iter(found)
+                return self._update(
+                    [next(rest) if there else None for there in is_there]
+                )
+
             self._apply = tf.function(
-                self._update, input_signature=[[_spec(g) for g in total]]
+                apply, input_signature=[[_spec(one) for one in found]]
             )
-        return {"loss": total_loss, "learning_rate": self._apply(total)}
+        return {"loss": total_loss, "learning_rate": self._apply(found)}
 
 
 def _spec(gradient: GraphGradient) -> Any:
@@ -239,7 +259,7 @@ def _spec(gradient: GraphGradient) -> Any:
             tf.TensorSpec([None, *part.shape[1:]], part.dtype)
             for part in gradient
         )
-    return None if gradient is None else tf.TensorSpec.from_tensor(gradient)
+    return tf.TensorSpec.from_tensor(gradient)
 
 
 def _as_tensors(gradient: Any) -> GraphGradient:

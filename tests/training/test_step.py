@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,6 +76,32 @@ def test_examples_of_several_rows_count_once_however_parted(
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     for ours, theirs in zip(weights_of(parted), weights_of(whole), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+def loss_without_bias(model, features, training):
+    """Depends on the table and the kernel alone."""
+    words = tf.reduce_mean(model.table(features["ids"]), axis=1)
+    outputs = tf.matmul(words, model.dense.kernel)
+    return tf.reduce_mean(tf.square(outputs - features["y"]))
+
+
+@pytest.mark.parametrize("settings", [(1, 1), (2, 1), (1, 2)])
+def test_a_weight_that_the_loss_does_not_depend_on_stays(
+    make, batches, settings, recwarn
+):
+    """Weight decay would be no update of its own; Keras does not warn."""
+    warnings.simplefilter("always")
+    model = make()[0]
+    model.dense.bias.assign([3.0, 4.0])
+    kernel = model.dense.kernel.numpy()
+    optimizer = create_optimizer(0.1, 20, 0)
+    step = TrainStep(
+        model, loss_without_bias, optimizer, StepSettings(*settings)
+    )
+    step(next(batches(0)))
+    assert model.dense.bias.numpy().tolist() == [3.0, 4.0]
+    assert (model.dense.kernel.numpy() != kernel).all()
+    assert not [one for one in recwarn if "Gradients" in str(one.message)]
 
 
 def test_the_learning_rate_reported_is_that_of_the_step(make, batches):
