@@ -133,7 +133,8 @@ class BertWithHeads(keras.Model):
             `logits` [B, C], or [B, S, C] for `token_labels`;
             `masked_lm_logits` [B, S, V], or with positions [B·P, V] or
             [U, V]; `next_sentence_logits` [B, 2]; `start_logits` and
-            `end_logits` [B, S]. Those of padding are 0 with `unpad`.
+            `end_logits` [B, S]. Those of padding are `Head.padding` with
+            `unpad`.
         """
         pad: Callable[[Tensor], Tensor] = _unchanged
         positions = None
@@ -165,7 +166,8 @@ class BertWithHeads(keras.Model):
             # [B·P, D] -> [U, D]
             masked = ops.take(masked, used, axis=0)
         logits = self._logits(vectors, masked, inputs, training)
-        return self._named(vectors, logits, pad, positions is not None)
+        named = self._named(vectors, logits, pad, positions is not None)
+        return self._without_padding(named, inputs)
 
     def pooled_logits(
         self, encoded: Encoded, training: bool | None = None
@@ -253,6 +255,21 @@ class BertWithHeads(keras.Model):
             else:
                 for number, name in enumerate(names):
                     outputs[name] = values[..., number]
+        return outputs
+
+    def _without_padding(
+        self, outputs: dict[str, Tensor], inputs: Inputs
+    ) -> dict[str, Tensor]:
+        """Sets the logits of padding where a softmax goes over tokens."""
+        mask = inputs.get("input_mask") if isinstance(inputs, dict) else None
+        if not self.unpad or mask is None:
+            return outputs
+        for head in self.heads:
+            padding = HEADS[head].padding
+            for name in HEADS[head].outputs if padding else ():
+                outputs[name] = ops.where(
+                    ops.cast(mask, "bool"), outputs[name], padding
+                )
         return outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -201,11 +201,14 @@ class Head:
         outputs: names of its logits; where there are two, each has one of
             the last axis' two numbers.
         in_cls: whether its weights are in the scope `cls`.
+        padding: the logits of padding, where padding is not computed. With
+            −10000 a softmax over all tokens leaves it out.
     """
 
     reads: str
     outputs: tuple[str, ...]
     in_cls: bool = True
+    padding: float = 0.0
 
 
 POOLED = "pooled_output"
@@ -215,7 +218,7 @@ TOKENS = "sequence_output"
 HEADS: Mapping[str, Head] = {
     "masked_lm": Head(TOKENS, ("masked_lm_logits",)),
     "next_sentence": Head(POOLED, ("next_sentence_logits",)),
-    "span": Head(TOKENS, ("start_logits", "end_logits")),
+    "span": Head(TOKENS, ("start_logits", "end_logits"), padding=-10000.0),
     "labels": Head(POOLED, ("logits",), in_cls=False),
     "token_labels": Head(TOKENS, ("logits",), in_cls=False),
 }

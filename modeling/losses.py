@@ -57,6 +57,31 @@ def classification_loss(
     return _mean(log_likelihood_loss(logits, label_ids), example_weights)
 
 
+def span_loss(
+    start_logits: Tensor,
+    end_logits: Tensor,
+    start_positions: Tensor,
+    end_positions: Tensor,
+) -> Tensor:
+    """Mean of the losses of an answer's first and last token.
+
+    As in the original, every position counts, padding too if its logits were
+    computed (original: `model_fn_builder`, `run_squad.py`).
+
+    Args:
+        start_logits: float [B, S].
+        end_logits: float [B, S].
+        start_positions: int32 [B].
+        end_positions: int32 [B].
+
+    Returns:
+        float32 scalar.
+    """
+    start_loss = _mean(log_likelihood_loss(start_logits, start_positions), None)
+    end_loss = _mean(log_likelihood_loss(end_logits, end_positions), None)
+    return (start_loss + end_loss) / 2.0
+
+
 def multi_label_loss(
     logits: Tensor, labels: Tensor, example_weights: Tensor | None = None
 ) -> Tensor:

@@ -71,6 +71,9 @@ class Source(Protocol):
     def describe(self) -> Description | None:
         """What was detected about the file; None if nothing had to be."""
 
+    def notes(self) -> Sequence[str]:
+        """What was met when it was read last, a line each."""
+
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
@@ -114,6 +117,12 @@ class Dataset(Protocol):
 
         Raises:
             UserError: the checkpoint was not trained for such a task.
+        """
+
+    def reopened(self, task: Task) -> Task:
+        """Returns the task of a trained model with the flags of this job.
+
+        Some options, such as how answers are chosen, need no training.
         """
 
 

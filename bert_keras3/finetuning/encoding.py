@@ -11,6 +11,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from bert_keras3.finetuning.dataset import Source
 from bert_keras3.finetuning.task import Examples, LabelSource, Task
 from bert_keras3.inputs.examples import InputExample
@@ -112,20 +114,25 @@ class EncodedFile:
         source: the examples as text.
         store: their features.
         task: with the labels of the file, if it has labels.
+        tokenizer: of the texts.
         report: counts of unusual texts.
         is_labelled: whether the file has labels.
+        notes: what else was met, a line each.
     """
 
     source: Source
     store: FeatureStore
     task: Task
+    tokenizer: Tokenizer
     report: DataReport
     is_labelled: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def examples(self) -> Examples:
         """All examples of the file."""
-        return Examples.all_of(self.source, self.store)
+        numbers = np.arange(self.report.num_rows)
+        return Examples(self.source, self.store, numbers, self.tokenizer)
 
     def lines(self, max_seq_length: int, *, unpad: bool) -> list[str]:
         """Returns the report as lines of text."""
@@ -135,7 +142,7 @@ class EncodedFile:
             f"{self.source.path}: {report.num_rows} rows, {mean_length:.1f} "
             f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
         )
-        lines = [summary]
+        lines = [summary, *self.notes]
         if report.unknown_rate > _MANY_UNKNOWN:
             lines.append(
                 "note: so many unknown tokens make a poor classifier; is the "
@@ -148,11 +155,9 @@ class EncodedFile:
                 f"--max_seq_length={max_seq_length} and cut off there"
             )
         if report.num_empty:
-            places = ", ".join(map(str, report.empty_lines))
-            more = " …" if report.num_empty > len(report.empty_lines) else ""
             lines.append(
-                f"note: {_rows(report.num_empty, 'have')} an empty text "
-                f"(line{'s' * (report.num_empty > 1)} {places}{more})"
+                f"note: {_rows(report.num_empty, 'have')} an empty text"
+                f"{_places(report)}"
             )
         if report.num_duplicates:
             conflicts = (
@@ -205,6 +210,15 @@ class EncodedFile:
         return values
 
 
+def _places(report: DataReport) -> str:
+    """Returns " (lines 3, 7 …)" for the empty texts, if they have lines."""
+    if not any(report.empty_lines):
+        return ""
+    listed = ", ".join(map(str, report.empty_lines))
+    more = " …" if report.num_empty > len(report.empty_lines) else ""
+    return f" (line{'s' * (report.num_empty > 1)} {listed}{more})"
+
+
 def _rows(number: int, verb: str) -> str:
     """Returns "2 rows have", or "1 row has" for the same verb."""
     if number != 1:
@@ -241,12 +255,19 @@ def encode(
     def rows() -> Iterator[tuple[int, Mapping[str, Any]]]:
         for number, example in enumerate(source):
             found = list(reader.rows(example))
-            if not counts_labels:
-                example = dataclasses.replace(example, label=None)
-            survey.add(example)
+            label = example.label if counts_labels else None
+            survey.add(example.texts, label, example.line)
             for row in found:
                 yield number, row
 
     store = write_feature_store(folder, reader.columns, rows())
     task, store = reader.finish(store)
-    return EncodedFile(source, store, task, survey.report(), labels is not None)
+    return EncodedFile(
+        source,
+        store,
+        task,
+        encoder.tokenizer,
+        survey.report(),
+        labels is not None,
+        (*source.notes(), *reader.notes()),
+    )

@@ -210,7 +210,7 @@ class _Job:
         checks.check_class_weight(training.class_weight, task)
 
         file = self._encode("train", source, encoder, task, dataset.labels)
-        self._say(f"labels: {', '.join(file.task.labels)}")
+        self._say_labels(file.task)
         checks.check_metric(best_metric, file.task)
         settings = self._settings(dataset.name, file.task, source, checkpoint)
         if not job.overwrite_output_dir:
@@ -273,6 +273,9 @@ class _Job:
         encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
+        settings = dataclasses.replace(
+            settings, options=options_of(dataset.reopened(settings.task))
+        )
         trained = self._trained_model(model, settings, sources, encoder)
         folder.write_data_report(self._report)
         return trained
@@ -293,13 +296,16 @@ class _Job:
         report = checkpoint.load_into(model)
         # `load_into` does not require the weights of heads.
         if report.missing or report.wrong_shape:
+            labels = ""
+            if task.labels:
+                labels = f" with {len(task.labels)} labels"
             raise UserError(
-                f"{job.encoder.init_checkpoint}: is no classifier with "
-                f"{len(task.labels)} labels: {report.line()}. Train one with "
-                "--do_train, or correct --labels_file."
+                f"{job.encoder.init_checkpoint}: is no {task.name} model"
+                f"{labels}: {report.line()}. Train one with --do_train, or "
+                "give the checkpoint of one."
             )
         self._say(report.line())
-        self._say(f"labels: {', '.join(task.labels)}")
+        self._say_labels(task)
         sources = self._sources(dataset)
         source = next(iter(sources.values()))
         settings = self._settings(dataset.name, task, source, checkpoint)
@@ -310,6 +316,10 @@ class _Job:
         folder.write_data_report(self._report)
         folder.save_model(model)
         return trained
+
+    def _say_labels(self, task: Task) -> None:
+        if task.labels:
+            self._say(f"labels: {', '.join(task.labels)}")
 
     def _open_checkpoint(self) -> Checkpoint:
         """Opens the checkpoint that the model starts from."""
@@ -417,6 +427,7 @@ class _Job:
                 labels,
                 source.label_columns,
                 source.label_separator,
+                is_training=split == "train",
             )
         folder = self._folder / run_folder.SCRATCH / split
         file = encode(source, encoder, folder, task, label_source)
@@ -435,7 +446,8 @@ class _Job:
         encoder: TextEncoder,
     ) -> tuple[Examples, Examples | None]:
         """Returns the examples to train on and those to evaluate on."""
-        job, examples = self._job, file.examples
+        # Examples that nothing can be learnt from have no rows.
+        job, examples = self._job, file.examples.with_rows()
         if not job.do_eval:
             return examples, None
         if "dev" not in sources:

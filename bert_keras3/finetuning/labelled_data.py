@@ -91,6 +91,10 @@ class LabelledSource:
             ],
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns nothing; the report on the file says it all."""
+        return ()
+
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
@@ -203,6 +207,10 @@ class BenchmarkDataset:
         """Returns classification into the labels of the benchmark."""
         return _task_of(checkpoint, self.data, self.labels)
 
+    def reopened(self, task: Task) -> Task:
+        """Returns the same task: no flag changes it."""
+        return task
+
 
 class FileDataset:
     """The user's own CSV, TSV or JSON lines files."""
@@ -311,6 +319,10 @@ class FileDataset:
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task with the labels that are known of the checkpoint."""
         return _task_of(checkpoint, self._data, None)
+
+    def reopened(self, task: Task) -> Task:
+        """Returns the same task: no flag changes it."""
+        return task
 
 
 def find_task(

@@ -63,9 +63,11 @@ class SingleLabel:
     repeats_labels: ClassVar[bool] = True
     heads: ClassVar[tuple[str, ...]] = ("labels",)
     inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
+    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
     per_token: ClassVar[tuple[str, ...]] = ()
     grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
+    own_rows: ClassVar[bool] = False
     score_name: ClassVar[str] = "probabilities"
 
     labels: tuple[str, ...] = ()

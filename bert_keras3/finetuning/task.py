@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bert_keras3.inputs.feature_store import Column, FeatureStore
     from bert_keras3.training.session import Screen
     from modeling.shapes import Tensor
+    from tokenization.tokenizers import Tokenizer
 
 TARGETS = "targets"
 """Name of the column with the labels, as numbers."""
@@ -53,6 +54,9 @@ class LabelSource:
     """The names of the label columns."""
     separator: str | None = None
     """The separator of several labels in one cell."""
+    is_training: bool = False
+    """Whether the file is trained on; examples to evaluate on may be held out
+    of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,20 +102,22 @@ class Examples:
         source: the file.
         store: the features of all examples of the file.
         numbers: int64 [E], the numbers of these examples, ascending.
+        tokenizer: that made the token ids.
     """
 
     source: Source
     store: FeatureStore
     numbers: np.ndarray
+    tokenizer: Tokenizer
 
     def __len__(self) -> int:
         """Returns the number of examples, E."""
         return len(self.numbers)
 
-    @classmethod
-    def all_of(cls, source: Source, store: FeatureStore) -> Examples:
-        """Returns every example of a file."""
-        return cls(source, store, np.arange(store.num_examples))
+    def with_rows(self) -> Examples:
+        """Returns those that have a row; a task may leave some out."""
+        has_rows = np.isin(self.numbers, self.store.examples)
+        return dataclasses.replace(self, numbers=self.numbers[has_rows])
 
     @functools.cached_property
     def rows(self) -> np.ndarray:
@@ -174,6 +180,9 @@ class ExampleReader(Protocol):
             UserError: no model can be trained on these examples.
         """
 
+    def notes(self) -> Sequence[str]:
+        """Returns what a person should know of the rows, a line each."""
+
 
 class Task(Protocol):
     """One kind of problem, with its labels once the data has been read."""
@@ -190,12 +199,16 @@ class Task(Protocol):
     """The heads of the model, keys of `modeling.heads.HEADS`."""
     inputs: ClassVar[tuple[str, ...]]
     """The columns of a batch that the model reads."""
+    targets: ClassVar[tuple[str, ...]]
+    """The columns of a training batch that only the loss reads."""
     per_token: ClassVar[tuple[str, ...]]
     """Names of the model's outputs with one value per token."""
     grouped: ClassVar[bool]
     """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]
     """Names of the files written by `write_predictions`."""
+    own_rows: ClassVar[bool]
+    """Whether an exported model is a `RowTask`, else a `TextTask`."""
 
     def __init__(self, labels: tuple[str, ...] = (), **options: Any) -> None:
         """Takes the names of the C outputs, and settings of the task.
@@ -230,7 +243,9 @@ class Task(Protocol):
     ) -> pathlib.Path:
         """Writes a prediction for each example; returns the main file."""
 
-    # The outputs of an exported model.
+
+class TextTask(Task, Protocol):
+    """A task whose exported model takes one text, or a pair, as one row."""
 
     @property
     def score_shape(self) -> tuple[int, ...]:
@@ -248,3 +263,58 @@ class Task(Protocol):
 
     def predictions(self, scores: np.ndarray) -> list[Any]:
         """Scores [N, *score_shape] → N results of `serving.Predictor`."""
+
+
+class RowTask(Task, Protocol):
+    """A task whose exported model takes rows that the task makes itself.
+
+    An input may have several rows, such as windows or choices, and outputs
+    may have one value per token.
+    """
+
+    text_inputs: ClassVar[tuple[str, ...]]
+    """What an input consists of, in words, such as question and context."""
+    exported: ClassVar[tuple[str, ...]]
+    """Names of the model's outputs that an export has."""
+
+    def answering(self, tokenizer: Tokenizer, max_seq_length: int) -> Answering:
+        """Returns what answers the inputs of an exported model.
+
+        Args:
+            tokenizer: text → token ids.
+            max_seq_length: most tokens of a row.
+        """
+
+
+class Answering(Protocol):
+    """Inputs of an exported model → rows; their outputs → answers."""
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that each row has, the model's inputs among them."""
+
+    def item(self, given: Any) -> Any:
+        """Returns an input, checked, as `rows` takes it.
+
+        Raises:
+            ValueError: it is no such input; the message says what is wanted.
+        """
+
+    def rows(self, item: Any) -> Iterator[Mapping[str, Any]]:
+        """Yields the rows of an input, each {column: value or values}.
+
+        Raises:
+            UserError: the input leaves no room for anything.
+        """
+
+    def answers(
+        self, items: Sequence[Any], store: FeatureStore, outputs: Outputs
+    ) -> list[Any]:
+        """Returns an answer for each input.
+
+        Args:
+            items: N inputs.
+            store: their rows; the numbers of the examples are those of the
+                inputs, from 0.
+            outputs: {name: [R, …] or, per token, [number of tokens, …]}.
+        """

@@ -101,6 +101,10 @@ class TextReader:
             TARGETS, column, array
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns nothing; the report on the file says it all."""
+        return ()
+
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Sorts labels: numbers by value, words alphabetically."""

@@ -22,7 +22,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.inputs.batches import training_batches
-from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
+from bert_keras3.inputs.feature_store import Column
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training import session
 from bert_keras3.training.session import Plan, Session
@@ -58,7 +58,7 @@ class TrainingRun:
         ]
         for part in (self.examples, self.dev):
             if part is not None:
-                data += [part.rows, *_targets(part)]
+                data += [part.rows, *self._targets(part)]
         return {
             **session.identity_of(self.job.training, self.model, data),
             "task_name": self.settings.task_name,
@@ -103,6 +103,11 @@ class TrainingRun:
                     examples.rows,
                     batch_size=training.train_batch_size,
                     seed=training.seed,
+                    columns=[
+                        *self.task.inputs,
+                        *self.task.targets,
+                        *({EXAMPLE_WEIGHTS} & examples.store.columns.keys()),
+                    ],
                     grouped=self.task.grouped,
                 ),
                 identity=identity,
@@ -120,6 +125,16 @@ class TrainingRun:
             folder.run,
             opened,
         )
+
+    def _targets(self, part: Examples) -> list[np.ndarray]:
+        """Returns what the loss reads; per token, that of the whole file."""
+        store = part.store
+        return [
+            store.arrays[name]
+            if store.columns[name].per_token
+            else part.column(name)
+            for name in self.task.targets
+        ]
 
     def _loss(
         self, model: BertWithHeads, features: Tensors, training: bool
@@ -172,7 +187,7 @@ def with_class_weights(
     store = examples.store.with_column(
         EXAMPLE_WEIGHTS, Column("float32"), weights
     )
-    return Examples(examples.source, store, examples.numbers)
+    return dataclasses.replace(examples, store=store)
 
 
 def example_weights(
@@ -199,12 +214,3 @@ def example_weights(
         class_weight, classes=numbers, y=targets
     )
     return weights[targets]
-
-
-def _targets(examples: Examples) -> list[np.ndarray]:
-    """Returns the columns of these examples beside the inputs."""
-    return [
-        examples.column(name)
-        for name in examples.store.columns
-        if name not in INPUT_COLUMNS
-    ]

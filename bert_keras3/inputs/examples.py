@@ -33,6 +33,13 @@ class InputExample:
     label: str | tuple[str, ...] | None = None
     line: int = 0
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or both texts."""
+        if self.text_b is None:
+            return (self.text_a,)
+        return (self.text_a, self.text_b)
+
 
 # Column names, spelt as `plain_name` leaves them. Each tuple is one rank:
 # a column of an earlier rank is preferred, two of one rank are a tie.

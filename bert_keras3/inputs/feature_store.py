@@ -283,6 +283,36 @@ def write_feature_store(
     )
 
 
+def store_in_memory(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    columns: Mapping[str, Column],
+) -> FeatureStore:
+    """Returns rows as `write_feature_store` does.
+
+    For the few rows that a served model computes at a time.
+
+    Args:
+        rows: (number of the example, {column: values}), numbers not falling.
+        columns: of the rows.
+    """
+    numbers: list[int] = []
+    values: dict[str, list[Any]] = {name: [] for name in columns}
+    for number, row in rows:
+        numbers.append(number)
+        for name in columns:
+            values[name].append(row[name])
+    arrays = {}
+    for name, column in columns.items():
+        if column.per_token:
+            parts = [np.zeros(0), *values[name]]
+            arrays[name] = np.concatenate(parts).astype(column.stored_dtype)
+        else:
+            arrays[name] = np.array(values[name], column.stored_dtype)
+    lengths = [len(ids) for ids in values["input_ids"]]
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    return FeatureStore(columns, arrays, offsets, np.array(numbers, np.int64))
+
+
 def _mapped(path: pathlib.Path, column: Column) -> np.ndarray:
     """Memory-maps a column's file, unless it is empty."""
     if not path.stat().st_size:

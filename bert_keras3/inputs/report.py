@@ -9,11 +9,9 @@ from __future__ import annotations
 import array
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-
-from bert_keras3.inputs.examples import InputExample
 
 _LINES_KEPT = 10
 
@@ -76,12 +74,21 @@ class Survey:
         self._num_unknown = 0
         self._num_truncated = 0
 
-    def add(self, example: InputExample) -> None:
-        """Counts one example."""
-        texts = [example.text_a]
-        if example.text_b is not None:
-            texts.append(example.text_b)
-        labels = example.label
+    def add(
+        self,
+        texts: Sequence[str],
+        labels: str | tuple[str, ...] | None = None,
+        line: int = 0,
+    ) -> None:
+        """Counts one example.
+
+        Args:
+            texts: all of its texts.
+            labels: its label or labels; None where equal texts with other
+                labels are no conflict.
+            line: the line of the file where it starts; 0 if lines say
+                nothing.
+        """
         if labels is None:
             labels = ()
         elif isinstance(labels, str):
@@ -91,11 +98,11 @@ class Survey:
         self._characters += length
         if length > self._longest:
             self._longest = length
-            self._longest_line = example.line
+            self._longest_line = line
         if not all(map(str.strip, texts)):
             self._num_empty += 1
             if len(self._empty_lines) < _LINES_KEPT:
-                self._empty_lines.append(example.line)
+                self._empty_lines.append(line)
 
         # Python's own hash differs from run to run.
         digest = hashlib.blake2b(_joined(texts), digest_size=8)

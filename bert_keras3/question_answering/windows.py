@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column, FeatureStore
+from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 from bert_keras3.inputs.questions import QuestionExample
 from bert_keras3.question_answering.context_tokens import (
     ContextTokens,
@@ -439,36 +439,6 @@ def best_windows(num_tokens: int, room: int, step: int) -> np.ndarray:
         scores[stretch][is_better] = score[is_better]
         best[stretch][is_better] = number
     return best
-
-
-def store_in_memory(
-    rows: Iterable[tuple[int, Mapping[str, Any]]],
-    columns: Mapping[str, Column],
-) -> FeatureStore:
-    """Returns rows as `inputs.feature_store.write_feature_store` does.
-
-    For the few rows of a question that a served model answers.
-
-    Args:
-        rows: (number of the example, {column: values}), numbers not falling.
-        columns: of the rows.
-    """
-    numbers: list[int] = []
-    values: dict[str, list[Any]] = {name: [] for name in columns}
-    for number, row in rows:
-        numbers.append(number)
-        for name in columns:
-            values[name].append(row[name])
-    arrays = {}
-    for name, column in columns.items():
-        if column.per_token:
-            parts = [np.zeros(0), *values[name]]
-            arrays[name] = np.concatenate(parts).astype(column.stored_dtype)
-        else:
-            arrays[name] = np.array(values[name], column.stored_dtype)
-    lengths = [len(ids) for ids in values["input_ids"]]
-    offsets = np.cumsum([0, *lengths], dtype=np.int64)
-    return FeatureStore(columns, arrays, offsets, np.array(numbers, np.int64))
 
 
 def _listed(ids: Sequence[str], most: int = 10) -> str:

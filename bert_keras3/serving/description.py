@@ -11,9 +11,9 @@ import dataclasses
 import json
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.task import RowTask, Task, TextTask
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 
@@ -35,11 +35,13 @@ class Description:
     """Whether text is lower-cased and loses its accents."""
     takes_pairs: bool
     """Whether the input is a pair of texts."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Further settings of the task, JSON values."""
 
     @property
     def task(self) -> Task:
         """The task with its labels."""
-        return TASKS[self.problem](self.labels)
+        return TASKS[self.problem](self.labels, **self.options)
 
     @classmethod
     def of(cls, settings: RunSettings) -> Description:
@@ -94,7 +96,7 @@ class Description:
             )
         if (
             not isinstance(self.labels, (tuple, list))
-            or not self.labels
+            or (needs_labels(TASKS[self.problem]) and not self.labels)
             or not all(isinstance(label, str) for label in self.labels)
         ):
             raise ValueError("labels are no list of names")
@@ -103,10 +105,43 @@ class Description:
         for name in ("do_lower_case", "takes_pairs"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is neither true nor false")
+        _ = self.task
+
+
+def exported_outputs(task: Task) -> tuple[str, ...]:
+    """Returns the names of the outputs that every export of a task has."""
+    if task.own_rows:
+        return cast(RowTask, task).exported
+    return (cast(TextTask, task).score_name,)
+
+
+def exported_shapes(
+    task: Task, num_rows: int, length: int
+) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of these outputs, by name.
+
+    Args:
+        task: with its labels.
+        num_rows: N.
+        length: S, of the rows.
+    """
+    if not task.own_rows:
+        text_task = cast(TextTask, task)
+        return {text_task.score_name: (num_rows, *text_task.score_shape)}
+    classes = (len(task.labels),) if needs_labels(type(task)) else ()
+    return {
+        name: (num_rows, *((length,) * (name in task.per_token)), *classes)
+        for name in cast(RowTask, task).exported
+    }
+
+
+def needs_labels(task: type[Task]) -> bool:
+    """Whether the head of a task has one output for each of its labels."""
+    return not {"labels", "token_labels"}.isdisjoint(task.heads)
 
 
 def _damaged(path: str | os.PathLike[str], error: Exception) -> UserError:
     return UserError(
         f"{os.fspath(path)}: cannot be read, or is no description of an "
-        f"exported classifier: {error}; export the model again"
+        f"exported model: {error}; export the model again"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.encoding import TextEncoder
@@ -17,7 +18,7 @@ from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
-from bert_keras3.serving.description import Description
+from bert_keras3.serving.description import Description, needs_labels
 from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
 from bert_keras3.serving.quantization import quantize_dense_layers
 from bert_keras3.serving.saved_model import write_saved_model
@@ -38,7 +39,7 @@ def export(
     format_name: str = SAVED_MODEL,
     quantize: str | None = None,
 ) -> pathlib.Path:
-    """Exports a trained classifier.
+    """Exports a trained model.
 
     Args:
         model_dir: the folder of a run (`--output_dir` of run_classifier.py).
@@ -61,7 +62,9 @@ def export(
     description = _describe(folder)
     model = folder.load_model()
     vocab_file = folder.vocab_file
-    if format_name == SAVED_MODEL and is_sentence_pieces(vocab_file):
+    # Other tasks tokenize in Python, whatever the format.
+    in_graph = format_name == SAVED_MODEL and not description.task.own_rows
+    if in_graph and is_sentence_pieces(vocab_file):
         raise UserError(
             f"{vocab_file}: a SavedModel takes strings, and its graph has no "
             "SentencePiece tokenizer as ALBERT uses it; export with "
@@ -75,7 +78,13 @@ def export(
         if format_name == SAVED_MODEL:
             if quantize is not None:
                 quantize_dense_layers(model)
-            tokenizer = GraphTokenizer(vocab_file, description.do_lower_case)
+            tokenizer = None
+            if in_graph:
+                tokenizer = GraphTokenizer(
+                    vocab_file, description.do_lower_case
+                )
+            else:
+                shutil.copyfile(vocab_file, temporary / vocab_file.name)
             write_saved_model(temporary, model, tokenizer, description)
         else:
             write_token_id_format(
@@ -109,14 +118,14 @@ def _describe(folder: FinetuningFolder) -> Description:
         )
     settings = folder.read_settings()
     path = folder / run_folder.SETTINGS
-    if not settings.labels:
-        raise UserError(
-            f"{path}: names no labels; put their names back, in the order in "
-            "which the model was trained, or train again"
-        )
     if settings.problem not in TASKS:
         raise UserError(
             f"{path}: names the problem {settings.problem!r}; known are "
             f"{', '.join(TASKS)}"
+        )
+    if needs_labels(TASKS[settings.problem]) and not settings.labels:
+        raise UserError(
+            f"{path}: names no labels; put their names back, in the order in "
+            "which the model was trained, or train again"
         )
     return Description.of(settings)

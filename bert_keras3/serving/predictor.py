@@ -2,17 +2,35 @@
 
 predictor = Predictor("exported")
 predictor.predict(["A fine film."])  # [Prediction(label="positive", …)]
+
+Tasks over one text, or a pair, have one row for each; the runtime tokenizes.
+Other tasks make rows of their own (`finetuning.task.RowTask`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from bert_keras3.finetuning.task import (
+    Answering,
+    Outputs,
+    RowTask,
+    TextTask,
+)
+from bert_keras3.inputs.batches import BatchLimit, batches_by_length
+from bert_keras3.inputs.feature_store import (
+    INPUT_MASK,
+    FeatureStore,
+    ranges,
+    store_in_memory,
+)
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.description import exported_shapes
+from bert_keras3.serving.formats import ID_INPUTS
 from bert_keras3.serving.runtimes.opening import open_runtime
 from bert_keras3.serving.runtimes.runtime import Row
 from bert_keras3.training.concurrency import in_flight
@@ -21,10 +39,14 @@ Text = str | bytes
 
 # Texts that are tokenized in one call: 1 MB of ids at 128 tokens a text.
 _PACKED_AT_ONCE = 2048
+# Inputs of a task that makes rows itself, and which are answered at once.
+_ITEMS_AT_ONCE = 256
+# A row of [PAD], to compute before the first input comes.
+_NOTHING = {name: np.zeros((1, 1), np.int32) for name in ID_INPUTS}
 
 
 class Predictor:
-    """An exported classifier in memory.
+    """An exported model in memory.
 
     Several threads may use one predictor at a time.
 
@@ -53,13 +75,21 @@ class Predictor:
         self._runtime = open_runtime(export_dir)
         self.description = self._runtime.description
         self._num_texts = 2 if self.description.takes_pairs else 1
-        self._task = self.description.task
+        task = self.description.task
+        self._answering: Answering | None = None
+        if task.own_rows:
+            self._answering = cast(RowTask, task).answering(
+                self._runtime.tokenizer, self.description.max_seq_length
+            )
+            self._runtime.outputs(_NOTHING)
+            return
+        self._task = cast(TextTask, task)
         # The first calls are slow.
         for _ in range(2):
-            self._runtime.scores_of_texts([(b"",) * self._num_texts])
+            self._runtime.outputs_of_texts([(b"",) * self._num_texts])
 
-    def predict(self, texts: Sequence[Text | tuple[Text, Text]]) -> list[Any]:
-        """Predicts for texts, or pairs of texts.
+    def predict(self, texts: Sequence[Any]) -> list[Any]:
+        """Predicts for texts, pairs of texts, or what else the task takes.
 
         Texts of similar length are batched. A prediction does not depend on
         the other texts in its batch, except for LiteRT in int8, where
@@ -67,12 +97,12 @@ class Predictor:
         valid UTF-8 is dropped.
 
         Args:
-            texts: N strings, or N (text_a, text_b) for a model of pairs; N
-                may be 0.
+            texts: N strings, or N (text_a, text_b) for a model of pairs, or
+                N (question, context) for one of answers; N may be 0.
 
         Returns:
             N predictions in the order of the texts: `Prediction`,
-            `LabelSetPrediction` or `ValuePrediction`, by the task.
+            `LabelSetPrediction`, `ValuePrediction` and so on, by the task.
 
         Raises:
             UserError: an item is not what the model takes.
@@ -82,11 +112,14 @@ class Predictor:
                 "predict takes a list of texts and was given one text; put "
                 "it into a list"
             )
+        if self._answering is not None:
+            return self._answer(self._answering, texts)
         rows = [self._row(number, item) for number, item in enumerate(texts)]
         if not rows:
             return []
         if len(rows) <= self._batch_size:
-            return self._task.predictions(self._runtime.scores_of_texts(rows))
+            outputs = self._runtime.outputs_of_texts(rows)
+            return self._task.predictions(outputs[self._task.score_name])
         predictions: list[Any] = []
         for first in range(0, len(rows), _PACKED_AT_ONCE):
             predictions += self._predict_by_length(
@@ -126,9 +159,10 @@ class Predictor:
 
         def scores(chosen: np.ndarray) -> np.ndarray:
             longest = lengths[chosen[-1]]
-            return self._runtime.scores(
+            outputs = self._runtime.outputs(
                 {name: ids[chosen, :longest] for name, ids in packed.items()}
             )
+            return outputs[self._task.score_name]
 
         results = in_flight(scores, batches, self._runtime.concurrency)
         for chosen, found in zip(batches, results, strict=True):
@@ -137,6 +171,60 @@ class Predictor:
             ):
                 predictions[number] = prediction
         return predictions
+
+    def _answer(self, answering: Answering, given: Sequence[Any]) -> list[Any]:
+        """Answers the inputs of a task that makes rows itself."""
+        items = []
+        for number, one in enumerate(given):
+            try:
+                items.append(answering.item(one))
+            except ValueError as error:
+                raise UserError(
+                    f"input number {number} (from 0): {error}; it is "
+                    f"{_shown(one)}"
+                ) from error
+        answers: list[Any] = []
+        for first in range(0, len(items), _ITEMS_AT_ONCE):
+            some = items[first : first + _ITEMS_AT_ONCE]
+            store = store_in_memory(
+                (
+                    (number, row)
+                    for number, item in enumerate(some)
+                    for row in answering.rows(item)
+                ),
+                answering.columns,
+            )
+            outputs = self._outputs_of(store)
+            answers += answering.answers(some, store, outputs)
+        return answers
+
+    def _outputs_of(self, store: FeatureStore) -> Outputs:
+        """Computes the outputs of all rows, by length; per token, flat."""
+        task = self.description.task
+        lengths, rows = store.lengths, np.arange(len(store))
+        limit = BatchLimit(self._batch_size)
+        batches = list(batches_by_length(store, rows, limit, ID_INPUTS))
+        computed = in_flight(
+            lambda batch: self._runtime.outputs(
+                {name: batch[1][name] for name in ID_INPUTS}
+            ),
+            batches,
+            self._runtime.concurrency,
+        )
+        outputs = {}
+        for name, shape in exported_shapes(task, 1, 1).items():
+            per_token = name in task.per_token
+            count = int(store.offsets[-1]) if per_token else len(store)
+            shape = (count, *shape[1 + per_token :])
+            outputs[name] = np.zeros(shape, np.float32)
+        for (chosen, batch), found in zip(batches, computed, strict=True):
+            for name, values in outputs.items():
+                if name in task.per_token:
+                    tokens = ranges(store.offsets[chosen], lengths[chosen])
+                    values[tokens] = found[name][batch[INPUT_MASK] == 1]
+                else:
+                    values[chosen] = found[name]
+        return outputs
 
 
 def _shown(item: Any) -> str:

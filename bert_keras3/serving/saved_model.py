@@ -7,12 +7,14 @@ strings ─ tokenization.in_graph ─▶ token ids ─ model ─▶ outputs
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
-from bert_keras3.serving.description import Description
+from bert_keras3.finetuning.task import TextTask
+from bert_keras3.serving.description import Description, exported_outputs
 from bert_keras3.serving.formats import ID_INPUTS
 from modeling import BertConfig, BertWithHeads
 from tokenization.in_graph import GraphTokenizer
@@ -31,7 +33,7 @@ TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
 def write_saved_model(
     folder: str | os.PathLike[str],
     model: BertWithHeads,
-    tokenizer: GraphTokenizer,
+    tokenizer: GraphTokenizer | None,
     description: Description,
 ) -> None:
     """Writes a SavedModel.
@@ -42,10 +44,14 @@ def write_saved_model(
     from the inputs of the first to those of the second; and `metadata`, which
     has no input and returns the fields of `Description`.
 
+    Of a task that makes rows itself, `serving_default` is `tokenized`, its
+    outputs are the model's, and there is no `packed`.
+
     Args:
         folder: an empty folder, or one that does not exist.
-        model: the classifier.
-        tokenizer: has the vocabulary that the model was trained with.
+        model: the trained model.
+        tokenizer: has the vocabulary that the model was trained with; None
+            for a task that makes rows itself.
         description: description of the model.
 
     Raises:
@@ -61,10 +67,15 @@ def write_saved_model(
         inputs = {
             name: _at_least_one_column(ids) for name, ids in inputs.items()
         }
-        scores = task.scores(model(inputs, training=False))
-        return {**task.decisions(scores), task.score_name: scores}
+        outputs = model(inputs, training=False)
+        if task.own_rows:
+            return {name: outputs[name] for name in exported_outputs(task)}
+        text_task = cast(TextTask, task)
+        scores = text_task.scores(outputs)
+        return {**text_task.decisions(scores), text_task.score_name: scores}
 
     def packed(**texts: tf.Tensor) -> Tensors:
+        assert tokenizer is not None
         ids = [tokenizer(text) for text in _checked_texts(texts).values()]
         return tokenizer.pack(*ids, max_seq_length=description.max_seq_length)
 
@@ -75,9 +86,12 @@ def write_saved_model(
         return answer(_checked_ids(inputs, model.bert.config))
 
     def describe() -> Tensors:
+        fields = dataclasses.asdict(description)
+        fields["options"] = json.dumps(fields["options"])
+        # Without a type, TensorFlow takes an empty list for numbers.
+        fields["labels"] = tf.constant([*fields["labels"]], tf.string)
         return {
-            name: tf.constant(value)
-            for name, value in dataclasses.asdict(description).items()
+            name: tf.convert_to_tensor(value) for name, value in fields.items()
         }
 
     strings = {
@@ -93,17 +107,14 @@ def write_saved_model(
         graph = tf.function(function, autograph=False)
         return graph.get_concrete_function(**specs)
 
+    signatures = {IDS: traced(answer_ids, **ids), DESCRIPTION: traced(describe)}
+    if tokenizer is None:
+        signatures[STRINGS] = signatures[IDS]
+    else:
+        signatures[STRINGS] = traced(answer_strings, **strings)
+        signatures[PACKED] = traced(packed, **strings)
     # As attributes of `root`, the functions would be traced once more.
-    tf.saved_model.save(
-        root,
-        os.fspath(folder),
-        signatures={
-            STRINGS: traced(answer_strings, **strings),
-            IDS: traced(answer_ids, **ids),
-            PACKED: traced(packed, **strings),
-            DESCRIPTION: traced(describe),
-        },
-    )
+    tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
 
 
 def read_description(loaded: Any) -> Description:
@@ -122,6 +133,7 @@ def read_description(loaded: Any) -> Description:
         max_seq_length=int(fields["max_seq_length"]),
         do_lower_case=bool(fields["do_lower_case"]),
         takes_pairs=bool(fields["takes_pairs"]),
+        options=json.loads(fields.get("options", b"{}")),
     )
 
 

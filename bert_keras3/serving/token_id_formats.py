@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from bert_keras3.finetuning.task import Task
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.description import Description
+from bert_keras3.serving.description import Description, exported_outputs
 from bert_keras3.serving.formats import (
     DESCRIPTION_FILE,
     ID_INPUTS,
@@ -34,6 +34,7 @@ from bert_keras3.serving.quantization import litert_options, quantize_onnx
 from modeling import BertWithHeads
 from modeling.activations import gelu_erf, get_activation
 from modeling.bert import Inputs
+from modeling.heads import HEADS, POOLED
 from modeling.shapes import Tensor
 
 # Packages that the exporters need, from the extra named like the format.
@@ -44,7 +45,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 
 
 class _Scores(keras.Model):
-    """The model, with the task's scores instead of its outputs."""
+    """The model, with the outputs that an export of the task has."""
 
     def __init__(self, model: BertWithHeads, task: Task) -> None:
         super().__init__(name="scores")
@@ -56,15 +57,21 @@ class _Scores(keras.Model):
     def call(
         self, inputs: Inputs, training: bool | None = None
     ) -> dict[str, Tensor]:
-        """Token ids [N, S] → {`Task.score_name`: scores [N, …]}.
+        """Token ids [N, S] → {`TextTask.score_name`: scores [N, …]}.
 
         Padding is computed too: the runtimes recognise that form of BERT, and
-        lack operations of the other. The last layer computes only the first
-        token of each input.
+        lack operations of the other. For the pooled output, the last layer
+        computes only the first token of each input.
         """
         task = self._answer.task
+        if any(HEADS[head].reads != POOLED for head in task.heads):
+            self.model.unpad = False
+            outputs = self.model(inputs, training=training)
+            return {name: outputs[name] for name in exported_outputs(task)}
         encoded = self.model.bert.encode(inputs, training=training, unpad=False)
         outputs = self.model.pooled_logits(encoded, training=training)
+        if task.own_rows:
+            return {name: outputs[name] for name in exported_outputs(task)}
         return {task.score_name: task.scores(outputs)}
 
 

@@ -471,7 +471,8 @@ def test_the_metrics_named_are_those_there_are(name, num_labels, tmp_path):
     column = Column(targets.dtype.name, shape=targets.shape[1:])
     store = write_feature_store(tmp_path, {TARGETS: column}, rows)
     outputs = {"logits": np.ones((len(targets), num_labels), np.float32)}
-    evaluation = task.evaluate(outputs, Examples.all_of(None, store))
+    examples = Examples(None, store, np.arange(len(targets)), None)
+    evaluation = task.evaluate(outputs, examples)
     assert set(task.metrics) == set(evaluation.scalars)
     check_metric(task.default_metric, task)
 

@@ -34,9 +34,11 @@ class Tags:
     repeats_labels: ClassVar = True
     heads: ClassVar = ("token_labels",)
     inputs: ClassVar = MODEL_INPUTS
+    targets: ClassVar = ("tags",)
     per_token: ClassVar = ("logits",)
     grouped: ClassVar = False
     result_files: ClassVar = ("tags.txt",)
+    own_rows: ClassVar = True
 
     labels: tuple[str, ...] = ()
 
@@ -108,6 +110,9 @@ class TagReader:
     def finish(self, store):
         return Tags(tuple(self._labels)), store
 
+    def notes(self):
+        return ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
@@ -119,9 +124,11 @@ class Choices:
     repeats_labels: ClassVar = True
     heads: ClassVar = ("labels",)
     inputs: ClassVar = MODEL_INPUTS
+    targets: ClassVar = (TARGETS,)
     per_token: ClassVar = ()
     grouped: ClassVar = True
     result_files: ClassVar = ("choices.txt",)
+    own_rows: ClassVar = True
 
     labels: tuple[str, ...] = ("choice",)
 
@@ -183,6 +190,9 @@ class ChoiceReader:
 
     def finish(self, store):
         return Choices(), store
+
+    def notes(self):
+        return ()
 
 
 @pytest.fixture

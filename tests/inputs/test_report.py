@@ -22,7 +22,7 @@ EXAMPLES = [
 def survey(examples: list[InputExample]) -> DataReport:
     counter = Survey()
     for example in examples:
-        counter.add(example)
+        counter.add(example.texts, example.label, example.line)
     return counter.report()
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from bert_keras3.inputs.feature_store import store_in_memory
 from bert_keras3.inputs.questions import read_questions
 from bert_keras3.question_answering.windows import (
     WindowMaker,
     WindowSettings,
-    store_in_memory,
 )
 from tokenization.tokenizers import FullTokenizer
 

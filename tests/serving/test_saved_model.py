@@ -158,6 +158,7 @@ def test_it_tells_what_it_is(loaded, predictors):
         "max_seq_length": 12,
         "do_lower_case": True,
         "takes_pairs": False,
+        "options": b"{}",
     }
     description = predictors["pairs"].description
     assert description.labels == ("no", "yes")

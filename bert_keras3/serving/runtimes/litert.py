@@ -33,9 +33,9 @@ def _open(path: str) -> Compute:
     # All threads would write into the same tensors.
     one_at_a_time = threading.Lock()
 
-    def compute(ids: Ids) -> np.ndarray:
+    def compute(ids: Ids) -> dict[str, np.ndarray]:
         with one_at_a_time:
-            [output] = runner(**ids).values()
-        return np.asarray(output)
+            outputs = runner(**ids)
+        return {name: np.asarray(output) for name, output in outputs.items()}
 
     return compute

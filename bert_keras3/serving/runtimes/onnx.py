@@ -32,8 +32,10 @@ def _open(path: str) -> Compute:
     options.log_severity_level = _FATAL_ALONE
     session = onnxruntime.InferenceSession(path, options)
 
-    def compute(ids: Ids) -> np.ndarray:
-        [output] = session.run(None, dict(ids))
-        return np.asarray(output)
+    names = [output.name for output in session.get_outputs()]
+
+    def compute(ids: Ids) -> dict[str, np.ndarray]:
+        outputs = session.run(names, dict(ids))
+        return dict(zip(names, map(np.asarray, outputs), strict=True))
 
     return compute

@@ -1,6 +1,6 @@
 """The interface of the libraries that run exported models.
 
-Texts become token ids, and token ids become scores.
+Texts become token ids, and token ids become named outputs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bert_keras3.finetuning.task import Outputs
 from bert_keras3.serving.description import Description
+from tokenization.tokenizers import Tokenizer
 
 # The texts of one input as UTF-8: one, or two for a model of pairs.
 Row = tuple[bytes, ...]
@@ -29,14 +31,19 @@ class Runtime(abc.ABC):
     description: Description
     concurrency: int = 1
 
+    @property
+    @abc.abstractmethod
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer in Python, for tasks that make rows themselves."""
+
     @abc.abstractmethod
     def token_ids(self, rows: Sequence[Row]) -> Ids:
-        """Tokenizes N inputs, and pads them to the longest."""
+        """Tokenizes N inputs, a row each, and pads them to the longest."""
 
     @abc.abstractmethod
-    def scores(self, ids: Ids) -> np.ndarray:
-        """Returns probabilities, float [N, C], or values, float [N]."""
+    def outputs(self, ids: Ids) -> Outputs:
+        """Computes what `exported_outputs` names, float [N, …] each."""
 
-    def scores_of_texts(self, rows: Sequence[Row]) -> np.ndarray:
+    def outputs_of_texts(self, rows: Sequence[Row]) -> Outputs:
         """Tokenizes and computes N inputs as one batch."""
-        return self.scores(self.token_ids(rows))
+        return self.outputs(self.token_ids(rows))

@@ -1,7 +1,7 @@
 """Runs a LiteRT or ONNX file, which takes token ids.
 
 Vocabulary and description lie beside the file. Texts are tokenized in Python;
-`litert` and `onnx` provide the function from token ids to scores.
+`litert` and `onnx` provide the function from token ids to outputs.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
+from bert_keras3.finetuning.task import Outputs
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.description import Description
+from bert_keras3.serving.description import Description, exported_shapes
 from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
 from tokenization.packing import Packed, pack, pad
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import find_vocab_file, require_special_tokens
 
-# Token ids → the model's only output.
-Compute = Callable[[Ids], np.ndarray]
+# Token ids → the model's outputs.
+Compute = Callable[[Ids], Outputs]
 
 
 class TokenIdRuntime(Runtime):
@@ -33,7 +32,7 @@ class TokenIdRuntime(Runtime):
 
         Args:
             model_file: the model.
-            load: returns the function from token ids to scores for a path.
+            load: returns the function from token ids to outputs for a path.
 
         Raises:
             UserError: a file is missing or damaged, or they are not of the
@@ -42,7 +41,7 @@ class TokenIdRuntime(Runtime):
         self.description = Description.from_file(
             model_file.with_name(DESCRIPTION_FILE)
         )
-        self._tokenizer = _open_tokenizer(
+        self._tokenizer = open_exported_tokenizer(
             model_file.parent, self.description.do_lower_case
         )
         vocab = self._tokenizer.vocab
@@ -50,7 +49,7 @@ class TokenIdRuntime(Runtime):
         try:
             self._compute = load(str(model_file))
             # Fails if the model has a smaller vocabulary.
-            tried = self.scores(
+            tried = self.outputs(
                 self._padded([self._pack([max(vocab.values())])])
             )
         except Exception as error:  # the libraries' errors have no common class
@@ -59,13 +58,19 @@ class TokenIdRuntime(Runtime):
                 f"{DESCRIPTION_FILE} and the vocabulary beside it: {error}; "
                 "export it again"
             ) from error
-        wanted = (1, *self.description.task.score_shape)
-        if tried.shape != wanted:
+        found = {name: output.shape for name, output in tried.items()}
+        wanted = exported_shapes(self.description.task, 1, 3)
+        if found != wanted:
             raise UserError(
-                f"{model_file}: answers with the shape {tried.shape} where "
-                f"the {DESCRIPTION_FILE} beside it lets expect {wanted}; they "
+                f"{model_file}: has the outputs {found} where the "
+                f"{DESCRIPTION_FILE} beside it lets expect {wanted}; they "
                 "are not of the same model. Export it again."
             )
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that the model was trained with."""
+        return self._tokenizer
 
     def token_ids(self, rows: Sequence[Row]) -> Ids:
         """Tokenizes in Python."""
@@ -74,8 +79,8 @@ class TokenIdRuntime(Runtime):
             [self._pack(*(encode(text) for text in row)) for row in rows]
         )
 
-    def scores(self, ids: Ids) -> np.ndarray:
-        """Computes scores from token ids."""
+    def outputs(self, ids: Ids) -> Outputs:
+        """Computes outputs from token ids."""
         return self._compute(ids)
 
     def _pack(self, *ids: Sequence[int]) -> Packed:
@@ -92,7 +97,9 @@ class TokenIdRuntime(Runtime):
         return {name: arrays[name] for name in ID_INPUTS}
 
 
-def _open_tokenizer(folder: pathlib.Path, do_lower_case: bool) -> Tokenizer:
+def open_exported_tokenizer(
+    folder: pathlib.Path, do_lower_case: bool
+) -> Tokenizer:
     """Opens the vocabulary in a folder.
 
     Raises:
