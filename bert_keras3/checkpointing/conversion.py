@@ -174,7 +174,7 @@ def _with_heads_described(
     if labels:
         if len(labels) != checkpoint.num_labels:
             raise UserError(
-                f"--labels: has {len(labels)} lines, the checkpoint "
+                f"labels: {len(labels)} names, and the checkpoint has "
                 f"{checkpoint.num_labels} classes"
             )
         extra["id2label"] = {

@@ -37,6 +37,7 @@ class Conversion:
         "as uncased_L-12_H-768_A-12, which is downloaded. Needed unless "
         "--inspect is given.",
         group="What to do",
+        placeholder="CHECKPOINT",
     )
     output: str | None = flag(
         None,
@@ -44,6 +45,7 @@ class Conversion:
         "a file name that ends in .keras or .weights.h5. Needed unless "
         "--inspect is given.",
         group="What to do",
+        placeholder="FOLDER",
     )
     format: str | None = flag(
         None,
@@ -57,14 +59,17 @@ class Conversion:
     inspect: str | None = flag(
         None,
         "Checkpoint to describe instead of converting one: its format, "
-        "configuration, heads and vocabulary. It is named as for --input.",
+        "configuration, heads and vocabulary. Any that --input takes.",
         group="What to do",
+        placeholder="CHECKPOINT",
     )
     task: str | None = flag(
         None,
         "With --inspect: also list the weights that this task would lack or "
         "leave unused.",
         group="Inspection",
+        needs=("inspect",),
+        unless=("json",),
         choices=tuple(TASKS),
     )
     json: bool = flag(
@@ -72,18 +77,22 @@ class Conversion:
         "With --inspect: print JSON instead of tables, with the weights for "
         "all tasks.",
         group="Inspection",
+        needs=("inspect",),
     )
     verify: bool = flag(
         False,
         "Run the original and the converted model on the same inputs; if an "
         "output differs by more than 1e-5, nothing is written.",
         group="What to do",
+        needs=("input",),
     )
     bert_config_file: str | None = flag(
         None,
         "JSON file with the model configuration: number of layers, hidden "
         "size and so on (bert_config.json). By default the one beside --input.",
         group="Model",
+        placeholder="FILE",
+        needs=("input",),
         aliases=("albert_config_file",),
     )
     vocab_file: str | None = flag(
@@ -91,6 +100,8 @@ class Conversion:
         "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
         "file. By default the one beside --input.",
         group="Model",
+        placeholder="FILE",
+        needs=("input",),
         aliases=("spm_model_file",),
     )
     with_optimizer: bool = flag(
@@ -98,6 +109,7 @@ class Conversion:
         "Keep the optimizer's moments and the number of training steps; only "
         "with --format=google. By default they are left out.",
         group="Model",
+        needs=("input",),
     )
     architecture: str | None = flag(
         None,
@@ -105,6 +117,7 @@ class Conversion:
         "as those of text and of token classifiers do. By default the one "
         "that the input names, else the first of the list that fits.",
         group="Model",
+        needs=("input",),
         choices=tuple(ARCHITECTURES),
     )
     labels_file: str | None = flag(
@@ -112,6 +125,8 @@ class Conversion:
         "File with the class names, one per line, in the order of the model's "
         "outputs. By default the names that --input holds.",
         group="Model",
+        placeholder="FILE",
+        needs=("input",),
     )
     add_tokens: str | None = flag(
         None,
@@ -119,12 +134,16 @@ class Conversion:
         "embedding of each starts as the mean of the embeddings of its "
         "WordPiece tokens.",
         group="Vocabulary",
+        placeholder="FILE",
+        needs=("input",),
     )
     report_text: str | None = flag(
         None,
         "Text file for which the average number of tokens per word before and "
         "after --add_tokens is reported.",
         group="Vocabulary",
+        placeholder="FILE",
+        needs=("add_tokens",),
     )
 
 

@@ -80,7 +80,15 @@ def run_with_rest(
         command: whose flags are parsed.
     """
     set_up_environment()
-    exit_after(lambda: main(command.parse(sys.argv)))
+
+    def parse_and_call() -> None:
+        rest = command.parse(sys.argv)
+        for note in command.notes():
+            # Not on the standard output, which other programs may read.
+            sys.stderr.write(f"{note}\n")
+        main(rest)
+
+    exit_after(parse_and_call)
 
 
 def exit_after(main: Callable[[], None]) -> NoReturn:

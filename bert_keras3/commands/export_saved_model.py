@@ -25,11 +25,13 @@ class Export:
         help="Folder with a trained classifier: the --output_dir of "
         "run_classifier.",
         group="What to do",
+        placeholder="FOLDER",
     )
     export_dir: str = flag(
         help="Folder for the exported versions, which are numbered 1, 2, 3, "
         "…; it is created if it does not exist.",
         group="What to do",
+        placeholder="FOLDER",
     )
     format: str = flag(
         "saved_model",
@@ -50,9 +52,10 @@ class Export:
     )
     version: int | None = flag(
         None,
-        "Version number, from 1; the model is written into the folder of that "
+        "Version number; the model is written into the folder of that "
         "name in --export_dir. By default one more than the highest there.",
         group="Export",
+        least=1,
     )
 
 

@@ -18,7 +18,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags, logging
@@ -30,6 +30,7 @@ from bert_keras3.safekeeping.settings import (
     allowed_range,
     check_value,
     flag_of,
+    wrong_value,
 )
 
 # Importing it defines absl's own flags, such as --verbosity, which command
@@ -44,12 +45,9 @@ _FALSE = ("false", "f", "no", "n", "0")
 # The width of --help where the output is not a terminal.
 _WIDTH = 80
 _INDENT = "  "
-_DEFINE: dict[type, Callable[..., Any]] = {
-    bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-}
-_PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+_PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", tuple: "LIST", str: "TEXT"}
+# What a value of each type is called in messages.
+_NOUNS = {int: "whole number", float: "number"}
 
 
 class Command:
@@ -58,16 +56,24 @@ class Command:
     Args:
         doc: the docstring of the command's file.
         *groups: the dataclasses with its settings.
+        needs: {flag: `Flag.needs`} for flags that need others in this command
+            only.
 
     Attributes:
         values: the flags of this command and absl's own, separate from
             `absl.flags.FLAGS`, so that programs can import several commands.
     """
 
-    def __init__(self, doc: str | None, *groups: type) -> None:
+    def __init__(
+        self,
+        doc: str | None,
+        *groups: type,
+        needs: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.doc = doc or ""
         self.values = flags.FlagValues()
         self.values.append_flag_values(flags.FLAGS)
+        self._needs = needs or {}
         self._flags: dict[str, _Definition] = {}
         for group in groups:
             for definition in _definitions(group):
@@ -133,7 +139,46 @@ class Command:
                 "(--help lists the flags)"
             ) from error
         except flags.Error as error:
+            # absl replaces the parser's error, as every ValueError.
+            if isinstance(error.__context__, UserError):
+                raise error.__context__ from None
             raise UserError(f"{error} (--help lists the flags)") from error
+
+    def notes(self) -> list[str]:
+        """Returns a line for the given flags that the others leave no effect.
+
+        Flags that have their default are not mentioned.
+        """
+        reasons: dict[str, list[str]] = {}
+        for name, definition in self._flags.items():
+            flag, about = self.values[name], definition.about
+            if not flag.present or flag.value == definition.parsed_initial:
+                continue
+            needs = [
+                one
+                for one in self._needs.get(name, about.needs)
+                if one.partition("=")[0] in self._flags
+            ]
+            without = needs and not any(map(self._is_on, needs))
+            beside = [one for one in about.unless if self._is_on(one)]
+            if without or beside:
+                reason = "without" if without else "beside"
+                others = needs if without else beside
+                reason += " " + " or ".join(f"--{one}" for one in others)
+                reasons.setdefault(reason, []).append(f"--{name}")
+        return [
+            f"note: {', '.join(names)} "
+            f"{'has' if len(names) == 1 else 'have'} no effect {reason}"
+            for reason, names in reasons.items()
+        ]
+
+    def _is_on(self, condition: str) -> bool:
+        """Whether a flag is on, or has the value that stands behind =."""
+        name, _, wanted = condition.partition("=")
+        if name not in self._flags:
+            return False
+        value = self.values[name].value
+        return value == wanted if wanted else bool(value)
 
     def _joined(self, arguments: Sequence[str]) -> Iterator[str]:
         """Rewrites `--do_train True` and `--do_train=yes` to `--do_train=true`.
@@ -206,7 +251,8 @@ class Command:
         """Returns the text of `--help`.
 
         Args:
-            wanted: only flags whose name or help contains this.
+            wanted: only flags whose name or help contains this, those with
+                the name first.
             everything: whether to add the flags of absl.
             width: in characters; 0: that of the terminal, or 80.
         """
@@ -218,17 +264,18 @@ class Command:
         if not sys.argv[0].endswith(".py"):
             # An installed command is called without `python` and `.py`.
             doc = re.sub(r"\bpython (\w+)\.py\b", r"\1", doc)
-        parts = [] if wanted else [doc]
-        for group in GROUPS:
-            texts = [
-                definition.help(width)
-                for definition in self._flags.values()
-                if definition.about.group == group
-                and wanted.lower()
-                in f"{definition.name} {definition.about.help}".lower()
-            ]
-            if texts:
-                parts.append("\n".join([f"{group}:", *texts]))
+        if wanted:
+            parts = self._help_about(wanted.lstrip("-").lower(), width)
+        else:
+            parts = [doc]
+            for group in GROUPS:
+                texts = [
+                    definition.help(width)
+                    for definition in self._flags.values()
+                    if definition.about.group == group
+                ]
+                if texts:
+                    parts.append("\n".join([f"{group}:", *texts]))
         if everything:
             parts.append(
                 "\n".join(["Flags of absl:", *self._help_of_others(width)])
@@ -238,6 +285,21 @@ class Command:
         if not wanted:
             parts.append(_usage(width))
         return "\n\n".join(parts)
+
+    def _help_about(self, word: str, width: int) -> list[str]:
+        """Returns the flags with a word in the name, and those in the text."""
+        named, mentioning = [], []
+        for definition in self._flags.values():
+            about = definition.about
+            if any(word in name for name in (definition.name, *about.aliases)):
+                named.append(definition.help(width))
+            elif word in about.help.lower():
+                mentioning.append(definition.help(width))
+        return [
+            "\n".join([f"Flags with {word!r} in their {place}:", *texts])
+            for place, texts in (("name", named), ("text", mentioning))
+            if texts
+        ]
 
     def _help_of_others(self, width: int) -> Iterator[str]:
         own = {*self._flags}
@@ -281,18 +343,27 @@ class _Definition:
             return None
         return self.default
 
+    @property
+    def parsed_initial(self) -> Any:
+        """The same as absl keeps it: a list of strings for a tuple."""
+        if self.kind is tuple:
+            return [*map(str, self.initial)]
+        return self.initial
+
     def define(self, values: flags.FlagValues) -> None:
         """Adds the flag to the flags of a command."""
-        name, text, initial = self.name, self.about.help, self.initial
-        define: Callable[..., Any] = flags.DEFINE_string
-        more: tuple[Any, ...] = ()
-        if self.kind is tuple:
-            define, initial = flags.DEFINE_list, [*map(str, initial)]
-        elif self.about.choices:
-            define, more = flags.DEFINE_enum, ([*self.about.choices],)
-        elif self.kind is not str:
-            define = _DEFINE[self.kind]
-        define(name, initial, *more, text, flag_values=values)
+        given = self.name, self.parsed_initial, self.about.help, values
+        if self.kind is bool:
+            flags.DEFINE_bool(*given)
+        elif self.kind is tuple:
+            flags.DEFINE_list(*given)
+        else:
+            flags.DEFINE(
+                _Parser(self.about, self.kind),
+                *given,
+                flags.ArgumentSerializer(),
+            )
+        name = self.name
         for alias in self.about.aliases:
             flags.DEFINE_alias(alias, name, flag_values=values)
 
@@ -310,7 +381,7 @@ class _Definition:
             return None
         if self.kind is tuple:
             if typing.get_args(self.declared)[0] is float:
-                return _numbers(self.name, value)
+                return _numbers(self.about, value)
             return tuple(value)
         check_value(self.about, value)
         return value
@@ -322,10 +393,9 @@ class _Definition:
             head = f"--[no]{self.name}"
         elif about.choices:
             head = f"--{self.name}={'|'.join(about.choices)}"
-        elif self.kind is tuple:
-            head = f"--{self.name}=LIST"
         else:
-            head = f"--{self.name}={_PLACEHOLDERS[self.kind]}"
+            placeholder = about.placeholder or _PLACEHOLDERS[self.kind]
+            head = f"--{self.name}={placeholder}"
         notes = []
         if len(_INDENT + head) > width:
             head = f"--{self.name}=NAME"
@@ -343,6 +413,35 @@ class _Definition:
             also = " or ".join(f"--{alias}" for alias in about.aliases)
             notes.append(f"Can also be written {also}.")
         return _wrapped(head, " ".join([about.help, *notes]), width)
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a number, a choice or a text from the command line."""
+
+    def __init__(self, about: Flag, kind: type) -> None:
+        super().__init__()
+        self._about = about
+        self._kind = kind
+        # Read by absl's own help.
+        self.syntactic_help = "|".join(about.choices) or _PLACEHOLDERS[kind]
+
+    def flag_type(self) -> str:
+        """Returns the name of the type, for `--helpxml`."""
+        return self._kind.__name__
+
+    def parse(self, argument: Any) -> Any:
+        """Returns the value.
+
+        Raises:
+            UserError: it is no number, or not one that is allowed.
+        """
+        try:
+            value = self._kind(argument)
+            check_value(self._about, value)
+        except ValueError as error:
+            noun = _NOUNS.get(self._kind, "")
+            raise wrong_value(self._about, argument, noun) from error
+        return value
 
 
 def _definitions(group: type) -> Iterator[_Definition]:
@@ -365,14 +464,12 @@ def _options(declared: Any) -> tuple[Any, ...]:
     return (declared,)
 
 
-def _numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
+def _numbers(about: Flag, texts: Sequence[str]) -> tuple[float, ...]:
     try:
         return tuple(map(float, texts))
     except ValueError as error:
-        raise UserError(
-            f"--{name}={','.join(texts)}: {error}; give numbers with commas "
-            "between"
-        ) from error
+        wanted = "list of numbers, separated by commas"
+        raise wrong_value(about, ",".join(texts), wanted) from error
 
 
 def _shown(value: Any) -> str:
@@ -401,10 +498,12 @@ def _wrapped(head: str, text: str, width: int) -> str:
 
 def _usage(width: int) -> str:
     return textwrap.fill(
-        "Values are written --name=value or --name value; a LIST is separated "
-        "by commas. --[no]name is a switch: --name or --name=true turns it on, "
-        "--noname or --name=false turns it off. --help=WORD shows only the "
-        "flags that mention a word; --flagfile=FILE reads flags from a file, "
-        "one per line.",
+        "Values are written --name=value or --name value. A LIST is separated "
+        "by commas; FILES are comma-separated paths or glob patterns; a COLUMN "
+        "is a column's name, or its number from 1. --[no]name is a switch: "
+        "--name or --name=true turns it on, --noname or --name=false turns it "
+        "off. --help=WORD shows only the flags with a word in their name, and "
+        "then those with it in their text; --flagfile=FILE reads flags from a "
+        "file, one per line.",
         width,
     )

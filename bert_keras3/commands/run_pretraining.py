@@ -25,7 +25,9 @@ from bert_keras3.pretraining.settings import Job
 from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.training.settings import TpuFlags
 
-COMMAND = flags.Command(__doc__, Job, TpuFlags)
+COMMAND = flags.Command(
+    __doc__, Job, TpuFlags, needs={"masked_lm_prob": ("masking",)}
+)
 
 
 def main() -> None:

@@ -30,23 +30,31 @@ class DataFiles:
         "File with the examples to train on, one per row: CSV, TSV or JSON "
         "lines.",
         group="Data",
+        placeholder="FILE",
+        needs=("do_train",),
     )
     dev_file: str | None = flag(
         None,
         "File with labelled examples to evaluate on. By default a part of the "
         "training examples is held out, as large as --dev_fraction says.",
         group="Data",
+        placeholder="FILE",
+        needs=("do_eval",),
     )
     test_file: str | None = flag(
         None,
         "File with the examples to predict; it needs no labels.",
         group="Data",
+        placeholder="FILE",
+        needs=("do_predict",),
     )
     dev_fraction: float = flag(
         0.1,
         "Fraction of the training examples that is held out for evaluation, "
         "if --do_eval is given and --dev_file is not.",
         group="Data",
+        needs=("do_eval",),
+        unless=("dev_file",),
         least=0,
         most=1,
     )
@@ -70,6 +78,7 @@ class DataChoices(DataFiles):
         "Name of a benchmark whose files are in --data_dir: CoLA, MNLI, MRPC, "
         "XNLI, SST-2 or RTE; csv for files of your own.",
         group="Benchmarks",
+        placeholder="NAME",
     )
     data_dir: str | None = flag(
         None,
@@ -78,6 +87,7 @@ class DataChoices(DataFiles):
         ".jsonl) are used unless --train_file, --dev_file or --test_file "
         "names another file.",
         group="Benchmarks",
+        placeholder="FOLDER",
     )
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
     problem_type: str | None = flag(
@@ -100,6 +110,7 @@ class DataChoices(DataFiles):
         "training and evaluation. In some data sets, such as SNLI, the label "
         "- marks examples on which the annotators did not agree.",
         group="Columns and labels",
+        needs=("do_train", "do_eval"),
     )
     labels_file: str | None = flag(
         None,
@@ -108,6 +119,7 @@ class DataChoices(DataFiles):
         "and used without --do_train. By default the names that were saved "
         "with it, or else the numbers from 0.",
         group="Columns and labels",
+        placeholder="FILE",
     )
 
     @property
@@ -129,8 +141,10 @@ class EncoderChoices(ModelChoices):
     max_seq_length: int | None = flag(
         None,
         "Maximum sequence length: number of tokens per input, special tokens "
-        "included. Longer texts are truncated. By default 128, or the value "
-        "that the model in --output_dir was trained with.",
+        "included. Longer texts are truncated. At most the number of "
+        "positions of the model, which is 512 for those that Google "
+        "published. By default 128, or the value that the model in "
+        "--output_dir was trained with.",
         group="Model inputs",
     )
 
@@ -151,6 +165,7 @@ class TrainingChoices(TrainingSettings):
         "Number of epochs (passes over the training examples), whole or "
         "fractional.",
         group="Training",
+        needs=("do_train",),
         least=0,
     )
     warmup_proportion: float = flag(
@@ -158,6 +173,7 @@ class TrainingChoices(TrainingSettings):
         "Fraction of the training steps used for warm-up, in which the "
         "learning rate rises linearly from 0.",
         group="Training",
+        needs=("do_train",),
         least=0,
         most=1,
     )
@@ -167,6 +183,7 @@ class TrainingChoices(TrainingSettings):
         "balanced: inversely proportional to the number of examples of the "
         "class. By default all classes weigh the same.",
         group="Further training settings",
+        needs=("do_train",),
         choices=("balanced",),
     )
     best_metric: str | None = flag(
@@ -176,6 +193,8 @@ class TrainingChoices(TrainingSettings):
         "--do_eval. By default accuracy for single_label, micro_f1 for "
         "multi_label, pearson for regression, and a benchmark's own metric.",
         group="Evaluation and prediction",
+        placeholder="NAME",
+        needs=("do_train",),
     )
     early_stopping_patience: int | None = flag(
         None,
@@ -183,6 +202,7 @@ class TrainingChoices(TrainingSettings):
         "improvement of --best_metric; needs --do_eval. By default training "
         "runs to its end.",
         group="Evaluation and prediction",
+        needs=("do_train",),
         least=1,
     )
     lora_rank: int | None = flag(
@@ -192,6 +212,7 @@ class TrainingChoices(TrainingSettings):
         "head are trained; 8 is usual, with a learning rate near 1e-3. By "
         "default all weights are trained.",
         group="Further training settings",
+        needs=("do_train",),
         least=1,
     )
 
@@ -213,6 +234,7 @@ class Job(JobSettings):
         8,
         "Prediction batch size: number of examples per batch.",
         group="Evaluation and prediction",
+        needs=("do_predict",),
         least=1,
     )
     batch_tokens: int | None = flag(
@@ -222,6 +244,7 @@ class Job(JobSettings):
         "ones. By default --eval_batch_size and --predict_batch_size count "
         "examples instead.",
         group="Evaluation and prediction",
+        needs=("do_eval", "do_predict"),
         least=1,
     )
     unpad: bool = flag(
@@ -256,6 +279,8 @@ class ExportFlags:
         "is created if it does not exist. By default the folder export in "
         "--output_dir.",
         group="Export",
+        placeholder="FOLDER",
+        needs=("do_export",),
     )
     quantize: str | None = flag(
         None,
@@ -264,5 +289,6 @@ class ExportFlags:
         "speed use export_saved_model with --format=litert or --format=onnx. "
         "By default weights are float32.",
         group="Export",
+        needs=("do_export",),
         choices=("int8",),
     )

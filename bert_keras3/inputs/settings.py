@@ -19,6 +19,7 @@ class FileChoices:
         "Column of the text, or of the first text of a pair, given by name or "
         "by number from 1. By default it is detected.",
         group="Columns and labels",
+        placeholder="COLUMN",
         name="text_column",
     )
     text_pair: str | None = flag(
@@ -26,6 +27,7 @@ class FileChoices:
         "Column of the second text of a pair, given by name or by number from "
         "1; the value none means single texts. By default it is detected.",
         group="Columns and labels",
+        placeholder="COLUMN",
         name="text_pair_column",
     )
     label: str | None = flag(
@@ -34,6 +36,7 @@ class FileChoices:
         "comma-separated columns for multi-label data; the value none means "
         "no labels. By default it is detected.",
         group="Columns and labels",
+        placeholder="COLUMN",
         name="label_column",
     )
     id: str | None = flag(
@@ -42,6 +45,7 @@ class FileChoices:
         "by name or by number from 1; the value none means no identifier. By "
         "default it is detected.",
         group="Columns and labels",
+        placeholder="COLUMN",
         name="id_column",
     )
     header: bool | None = flag(
@@ -56,6 +60,7 @@ class FileChoices:
         "words tab, comma, semicolon and pipe; the value none means files of "
         "one column. By default it is detected.",
         group="Columns and labels",
+        placeholder="CHARACTER",
     )
     quoting: str | None = flag(
         None,
@@ -71,4 +76,5 @@ class FileChoices:
         "Character encoding of the input files, by its Python name, such as "
         "utf-8 or gb18030. By default it is detected for each file.",
         group="Columns and labels",
+        placeholder="ENCODING",
     )

@@ -6,7 +6,6 @@ from bert_keras3.optimization.optimizers import (
     OPTIMIZERS,
     Lamb,
     WarmupPolynomialDecay,
-    check_learning_rate,
     create_optimizer,
 )
 from bert_keras3.optimization.updates import only_rows
@@ -17,7 +16,6 @@ __all__ = [
     "AdamWeightDecay",
     "Lamb",
     "WarmupPolynomialDecay",
-    "check_learning_rate",
     "create_optimizer",
     "only_rows",
 ]

@@ -18,7 +18,6 @@ from bert_keras3.optimization.adam_weight_decay import (
     AdamWeightDecay,
 )
 from bert_keras3.optimization.updates import WORD_EMBEDDINGS, matches
-from bert_keras3.safekeeping.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="bert")
@@ -169,17 +168,3 @@ def create_optimizer(
         WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps),
         lazy_rows=WORD_EMBEDDINGS if lazy_embeddings else (),
     )
-
-
-def check_learning_rate(learning_rate: float) -> None:
-    """Checks the peak learning rate of a training.
-
-    Raises:
-        UserError: it is not between 0 and 1.
-    """
-    if not 0 < learning_rate < 1:
-        raise UserError(
-            f"--learning_rate={learning_rate}: give a number above 0 and below "
-            "1; usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
-            "pretraining, and more for small models"
-        )

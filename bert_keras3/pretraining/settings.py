@@ -24,6 +24,7 @@ class TrainingChoices(TrainingSettings):
         100_000,
         "Total number of training steps.",
         group="Training",
+        needs=("do_train",),
         least=1,
     )
     num_warmup_steps: int = flag(
@@ -31,12 +32,14 @@ class TrainingChoices(TrainingSettings):
         "Number of warm-up steps, in which the learning rate rises linearly "
         "from 0; usually a tenth of --num_train_steps.",
         group="Training",
+        needs=("do_train",),
         least=0,
     )
     keep_checkpoint_max: int = flag(
         5,
         "Maximum number of checkpoints that are kept; older ones are deleted.",
         group="Checkpoints and logs",
+        needs=("do_train",),
         least=1,
     )
     checkpoint_format: str = flag(
@@ -44,6 +47,7 @@ class TrainingChoices(TrainingSettings):
         "Format of the checkpoints. google: model.ckpt-STEP, one for each "
         "save; keras and huggingface: only the newest.",
         group="Checkpoints and logs",
+        needs=("do_train",),
         choices=("google", "keras", "huggingface"),
     )
     with_optimizer: bool = flag(
@@ -52,6 +56,7 @@ class TrainingChoices(TrainingSettings):
         "google-research/bert does; only with --checkpoint_format=google. "
         "Interrupted training resumes without this flag as well.",
         group="Checkpoints and logs",
+        needs=("do_train",),
     )
 
 
@@ -74,6 +79,7 @@ class Job(JobSettings):
         "TFRecord files to train on, made by create_pretraining_data: "
         "comma-separated paths or glob patterns, such as 'records/*.tfrecord'.",
         group="Data",
+        placeholder="FILES",
     )
     eval_file: str | None = flag(
         None,
@@ -82,6 +88,7 @@ class Job(JobSettings):
         "--input_file, whose results are too good if the model was trained on "
         "them.",
         group="Data",
+        placeholder="FILES",
     )
     max_seq_length: int = flag(
         128,
@@ -122,5 +129,6 @@ class Job(JobSettings):
         "Maximum number of batches per evaluation; the remaining records are "
         "left out.",
         group="Evaluation and prediction",
+        needs=("do_eval",),
         least=1,
     )

@@ -150,7 +150,7 @@ def check(settings: Settings) -> None:
     has_pairs = settings.sentence_objective != "none"
     packing.check_max_seq_length(settings.max_seq_length, has_pairs)
     masking.check_settings(settings.masking, settings.max_seq_length)
-    for part in (settings, settings.masking, settings.words):
+    for part in (settings, settings.words):
         check_ranges(part)
     if settings.runner is not None and settings.num_workers > 1:
         raise UserError(
@@ -162,11 +162,6 @@ def check(settings: Settings) -> None:
         raise UserError(
             f"--runner_options={','.join(settings.runner_options)}: there is "
             "no --runner; add it, or leave them out"
-        )
-    if not 0 <= settings.short_seq_prob <= 1:
-        raise UserError(
-            f"--short_seq_prob={settings.short_seq_prob} is not a probability;"
-            " use 0 to 1"
         )
     outputs = settings.output_files
     twice = sorted({path for path in outputs if outputs.count(path) > 1})

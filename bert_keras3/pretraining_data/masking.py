@@ -30,6 +30,7 @@ from bert_keras3.pretraining_data.settings import (
 )
 from bert_keras3.pretraining_data.words import ENTITY, WORD
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import check_ranges
 
 MASK = "[MASK]"
 # A chosen token becomes [MASK]; if not, it is kept; if not, it becomes a random
@@ -121,11 +122,7 @@ def check_settings(settings: MaskingSettings, max_seq_length: int) -> None:
     Raises:
         UserError: one is out of its range, or contradicts another.
     """
-    if not 0 < settings.masked_lm_prob <= 1:
-        raise UserError(
-            f"--masked_lm_prob={settings.masked_lm_prob} is not a part of the "
-            "tokens; use a number above 0 and up to 1, such as 0.15"
-        )
+    check_ranges(settings)
     if not 1 <= settings.max_predictions_per_seq <= max_seq_length:
         raise UserError(
             f"--max_predictions_per_seq={settings.max_predictions_per_seq} "

@@ -17,6 +17,15 @@ INDEPENDENT = "independent"
 # section 3.2). ALBERT's (Lan et al. 2020, section 4.1) would be 1, 1/2, 1/3.
 NGRAM_WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 
+# Where it matters what a word is.
+MASKS_OF_WORDS = (
+    "masking=whole_word",
+    "masking=ngram",
+    "masking=entity",
+    "masking=none",
+    "do_whole_word_mask",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class WordSettings:
@@ -28,6 +37,7 @@ class WordSettings:
         "needs the package jieba; none: each Chinese character is a word of "
         "its own.",
         group="Words and entities",
+        needs=MASKS_OF_WORDS,
         choices=("none", "jieba"),
     )
     word_list: str | None = flag(
@@ -36,12 +46,16 @@ class WordSettings:
         "characters. Where one of them occurs in the text, it is masked as "
         "one word; where several fit, the longest.",
         group="Words and entities",
+        placeholder="FILE",
+        needs=MASKS_OF_WORDS,
     )
     entity_list: str | None = flag(
         None,
         "Text file with one entity per line, such as a name of several words; "
         "with --masking=entity all words of an entity are masked together.",
         group="Words and entities",
+        placeholder="FILE",
+        needs=("masking=entity", "masking=none"),
     )
 
     @property
@@ -71,9 +85,11 @@ class MaskingSettings:
     masked_lm_prob: float = flag(
         0.15,
         "Fraction of the tokens of an input that are masked, counting [CLS] "
-        "and [SEP]. run_pretraining uses it only with --masking. Above 0, at "
-        "most 1.",
+        "and [SEP]. run_pretraining uses it only with --masking.",
         group="Masking",
+        above=0,
+        most=1,
+        hint="0.15 is usual",
     )
     max_predictions_per_seq: int = flag(
         20,
@@ -87,6 +103,7 @@ class MaskingSettings:
         "masked together, as comma-separated numbers; only with "
         "--masking=ngram.",
         group="Masking",
+        needs=("masking=ngram",),
     )
 
 
@@ -105,6 +122,7 @@ class TextSettings:
         "Character encoding of the input files, by its Python name, such as "
         "utf-8 or gb18030. By default it is detected for each file.",
         group="Data",
+        placeholder="ENCODING",
     )
     num_workers: int = flag(
         1,
@@ -126,6 +144,7 @@ class Settings(TextSettings):
         help="Vocabulary file: vocab.txt, or a SentencePiece .model file as "
         "ALBERT has.",
         group="What to do",
+        placeholder="FILE",
         aliases=("spm_model_file",),
     )
     words: WordSettings = dataclasses.field(default_factory=WordSettings)
@@ -152,9 +171,10 @@ class Settings(TextSettings):
     short_seq_prob: float = flag(
         0.1,
         "Probability that an input is made shorter than --max_seq_length, "
-        "down to a random length, so that the model sees short inputs too. "
-        "From 0 to 1.",
+        "down to a random length, so that the model sees short inputs too.",
         group="Model inputs",
+        least=0,
+        most=1,
     )
     dupe_factor: int = flag(
         10,
@@ -167,6 +187,7 @@ class Settings(TextSettings):
         12345,
         "Random seed. The same seed and the same flags give the same files.",
         group="Random numbers",
+        aliases=("seed",),
     )
     random_streams: str | None = flag(
         None,
@@ -192,6 +213,7 @@ class Settings(TextSettings):
         "package apache-beam. All its workers must see the input and output "
         "folders under the same paths.",
         group="Several devices or machines",
+        placeholder="NAME",
     )
     runner_options: tuple[str, ...] = flag(
         (),
@@ -211,6 +233,7 @@ class TextFlags:
         "document. In .jsonl files each line is an object with one sentence "
         'instead, such as {"text": "Ada wrote.", "entities": [[0, 3]]}.',
         group="What to do",
+        placeholder="FILES",
     )
 
 
@@ -222,6 +245,7 @@ class RecordFlags(TextFlags):
         help="TFRecord file to write. Several comma-separated files get the "
         "records in turn.",
         group="What to do",
+        placeholder="FILE",
     )
     num_shards: int | None = flag(
         None,
@@ -246,6 +270,7 @@ class VocabularySettings:
         30522,
         "Vocabulary size: total number of entries of a new vocabulary.",
         group="Vocabulary",
+        unless=("base_vocab_file",),
         least=1,
     )
     special_tokens: tuple[str, ...] = flag(
@@ -253,12 +278,14 @@ class VocabularySettings:
         "Special tokens, comma-separated; they are the first entries of a new "
         "vocabulary.",
         group="Vocabulary",
+        unless=("base_vocab_file",),
     )
     num_unused: int = flag(
         100,
         "Number of placeholders [unused0], [unused1], … after the special "
         "tokens of a new vocabulary; other words can replace them later.",
         group="Vocabulary",
+        unless=("base_vocab_file",),
         least=0,
     )
     min_frequency: int = flag(
@@ -277,6 +304,7 @@ class VocabularyFlags(TextFlags):
     output_file: str = flag(
         help="Vocabulary file to write, with one entry per line.",
         group="What to do",
+        placeholder="FILE",
     )
     base_vocab_file: str | None = flag(
         None,
@@ -284,6 +312,7 @@ class VocabularyFlags(TextFlags):
         "replaced by new words from the text. By default a new vocabulary is "
         "learned.",
         group="What to do",
+        placeholder="FILE",
     )
     text: TextSettings = dataclasses.field(default_factory=TextSettings)
     vocabulary: VocabularySettings = dataclasses.field(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from bert_keras3.safekeeping.errors import UserError
@@ -52,11 +51,28 @@ class Flag:
     """One of `GROUPS`."""
     name: str
     """As it is typed; empty: the field's."""
-    least: float | None
-    most: float | None
-    choices: tuple[str, ...]
-    aliases: tuple[str, ...]
-    found_out: bool
+    placeholder: str = ""
+    """What `--help` shows for the value, such as FILE; empty: by the type."""
+    least: float | None = None
+    """The smallest number allowed."""
+    above: float | None = None
+    """Numbers must be greater than this."""
+    most: float | None = None
+    """The largest number allowed."""
+    below: float | None = None
+    """Numbers must be less than this."""
+    hint: str = ""
+    """What messages on other numbers add, such as the usual ones."""
+    choices: tuple[str, ...] = ()
+    """The only values allowed."""
+    aliases: tuple[str, ...] = ()
+    """Further names of the flag."""
+    needs: tuple[str, ...] = ()
+    """Flags, or flag=value, without all of which this one has no effect; those
+    that a command lacks do not count."""
+    unless: tuple[str, ...] = ()
+    """Flags, or flag=value, with any of which this one has no effect."""
+    found_out: bool = False
     """Whether the command detects the value where the flag is not given; the
     field's default is then for callers in Python."""
 
@@ -67,38 +83,20 @@ def flag(
     *,
     group: str,
     name: str = "",
-    least: float | None = None,
-    most: float | None = None,
-    choices: Sequence[str] = (),
-    aliases: Sequence[str] = (),
-    found_out: bool = False,
+    **more: Any,
 ) -> Any:
     """Returns a dataclass field that is a flag.
 
     Args:
         default: the field's; without one the flag must be given.
-        help: see `Flag`, as all others.
+        help: see `Flag`.
         group: one of `GROUPS`.
         name: the flag's, where it is not the field's.
-        least: the smallest number allowed.
-        most: the largest number allowed.
-        choices: the only values allowed.
-        aliases: further names of the flag.
-        found_out: whether the command detects the value where the flag is
-            left out, although the field has a default.
+        **more: the other fields of `Flag`.
     """
     if group not in GROUPS:
         raise ValueError(f"{group} is none of {GROUPS}")
-    about = Flag(
-        help,
-        group,
-        name,
-        least,
-        most,
-        tuple(choices),
-        tuple(aliases),
-        found_out,
-    )
+    about = Flag(help, group, name, **more)
     return dataclasses.field(default=default, metadata={_KEY: about})
 
 
@@ -128,27 +126,49 @@ def check_ranges(settings: Any) -> None:
 
 def check_value(about: Flag, value: Any) -> None:
     """Checks one value; see `check_ranges`."""
-    if about.choices and value not in about.choices:
-        raise UserError(
-            f"--{about.name}={value} is not known; use "
-            f"{', '.join(about.choices)}"
-        )
-    least, most = about.least, about.most
-    if (least is None and most is None) or (
+    if about.choices:
+        if value not in about.choices:
+            raise wrong_value(about, value)
+    elif isinstance(value, (int, float)) and not (
         math.isfinite(value)
-        and (least is None or value >= least)
-        and (most is None or value <= most)
+        and (about.least is None or value >= about.least)
+        and (about.above is None or value > about.above)
+        and (about.most is None or value <= about.most)
+        and (about.below is None or value < about.below)
     ):
-        return
-    raise UserError(
-        f"--{about.name}={value}: give a number {allowed_range(about)}"
-    )
+        raise wrong_value(about, value)
+
+
+def wrong_value(
+    about: Flag, value: object, wanted: str = "number"
+) -> UserError:
+    """Returns the error for a value that the flag cannot have.
+
+    Args:
+        about: the flag.
+        value: as it was given.
+        wanted: what it should have been, for a flag without choices.
+    """
+    if about.choices:
+        allowed = f"one of {', '.join(about.choices)}"
+    else:
+        limits = allowed_range(about)
+        preposition = " of" if limits.startswith("at ") else ""
+        allowed = f"a {wanted}{preposition} {limits}".rstrip()
+    hint = f"; {about.hint}" if about.hint else ""
+    return UserError(f"--{about.name}={value}: give {allowed}{hint}")
 
 
 def allowed_range(about: Flag) -> str:
     """Returns the range in words; empty if every number is allowed."""
     if about.least is not None and about.most is not None:
         return f"from {about.least} to {about.most}"
-    if about.least is not None:
-        return f"at least {about.least}"
-    return "" if about.most is None else f"at most {about.most}"
+    limits = {
+        "at least": about.least,
+        "above": about.above,
+        "at most": about.most,
+        "below": about.below,
+    }
+    return " and ".join(
+        f"{word} {limit}" for word, limit in limits.items() if limit is not None
+    )

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from bert_keras3.optimization import check_learning_rate, create_optimizer
+from bert_keras3.optimization import create_optimizer
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import own_folder
 from bert_keras3.training.callbacks import (
@@ -149,7 +149,6 @@ def check_training(settings: TrainingSettings, *, do_eval: bool) -> None:
         UserError: a flag contradicts another one, or needs another flag or a
             package.
     """
-    check_learning_rate(settings.learning_rate)
     check_micro_batches(
         settings.gradient_accumulation_steps, settings.train_batch_size
     )

@@ -33,6 +33,7 @@ class ModelChoices:
         "uncased_L-12_H-768_A-12, which is downloaded. By default training "
         "starts from random weights.",
         group="Model",
+        placeholder="CHECKPOINT",
     )
     bert_config_file: str | None = flag(
         None,
@@ -40,6 +41,7 @@ class ModelChoices:
         "size and so on (bert_config.json). By default the one beside "
         "--init_checkpoint; needed to start from random weights.",
         group="Model",
+        placeholder="FILE",
         aliases=("albert_config_file",),
     )
     vocab_file: str | None = flag(
@@ -48,14 +50,17 @@ class ModelChoices:
         "file. By default the one beside --init_checkpoint; run_classifier "
         "needs it to start from random weights.",
         group="Model",
+        placeholder="FILE",
         aliases=("spm_model_file",),
     )
     allow_missing: tuple[str, ...] = flag(
         (),
         "Encoder weights that --init_checkpoint may lack; they then start "
-        "from random values. Comma-separated prefixes of weight names, such "
-        "as bert/pooler. By default a missing weight is an error.",
+        "from random values. Comma-separated beginnings of weight names "
+        "(regular expressions), such as bert/pooler. By default a missing "
+        "weight is an error.",
         group="Model",
+        needs=("init_checkpoint",),
     )
 
 
@@ -85,6 +90,7 @@ class Computing:
         "the backward pass instead of storing them. Takes less memory and "
         "more time; the results are the same.",
         group="Speed and memory",
+        needs=("do_train",),
     )
 
 
@@ -101,13 +107,19 @@ class TrainingSettings:
         "Training batch size: number of examples per training step, over all "
         "devices together.",
         group="Training",
+        needs=("do_train",),
         least=1,
     )
     learning_rate: float = flag(
         5e-5,
         "Peak learning rate. It rises linearly from 0 during warm-up and then "
-        "falls linearly to 0 at the end of training. Above 0 and below 1.",
+        "falls linearly to 0 at the end of training.",
         group="Training",
+        above=0,
+        below=1,
+        hint="usual are 1e-5 to 1e-4 for fine-tuning, 2e-5 to 1e-3 for "
+        "pretraining, and more for small models",
+        needs=("do_train",),
     )
     optimizer: str = flag(
         "adam_weight_decay",
@@ -115,6 +127,7 @@ class TrainingSettings:
         "without bias correction, as in google-research/bert; adamw: the same "
         "with bias correction; lamb: for very large batches.",
         group="Further training settings",
+        needs=("do_train",),
         choices=("adam_weight_decay", "adamw", "lamb"),
     )
     lazy_embeddings: bool = flag(
@@ -123,6 +136,7 @@ class TrainingSettings:
         "as input or as a masked token to predict. By default momentum and "
         "weight decay change all word embeddings in every step.",
         group="Further training settings",
+        needs=("do_train",),
     )
     gradient_accumulation_steps: int = flag(
         1,
@@ -130,6 +144,7 @@ class TrainingSettings:
         "memory. The weights are updated once, with the gradient of the whole "
         "batch. At most --train_batch_size.",
         group="Speed and memory",
+        needs=("do_train",),
         least=1,
     )
     seed: int = flag(
@@ -137,6 +152,7 @@ class TrainingSettings:
         "Random seed. The same seed and the same flags give the same weights, "
         "bit for bit, on the same machine.",
         group="Further training settings",
+        aliases=("random_seed",),
         least=0,
         most=2**32 - 1,
     )
@@ -147,6 +163,7 @@ class TrainingSettings:
         "after every epoch, and run_pretraining only before the first step "
         "and after the last.",
         group="Evaluation and prediction",
+        needs=("do_train",),
         least=1,
     )
     save_checkpoints_steps: int = flag(
@@ -155,6 +172,7 @@ class TrainingSettings:
         "the same command resumes interrupted training. run_pretraining also "
         "writes a checkpoint each time.",
         group="Checkpoints and logs",
+        needs=("do_train",),
         least=1,
     )
     tensorboard: bool = flag(
@@ -163,6 +181,7 @@ class TrainingSettings:
         "into the folder tensorboard in --output_dir. Needs the package "
         "tensorboard.",
         group="Checkpoints and logs",
+        needs=("do_train",),
     )
     computing: Computing = FLOAT32
 
@@ -181,6 +200,7 @@ class JobSettings:
         "the state from which interrupted training resumes. It is created if "
         "it does not exist.",
         group="What to do",
+        placeholder="FOLDER",
     )
     do_train: bool = flag(
         False,
@@ -204,6 +224,7 @@ class JobSettings:
         8,
         "Evaluation batch size: number of examples per batch.",
         group="Evaluation and prediction",
+        needs=("do_eval",),
         least=1,
     )
     training: TrainingSettings
@@ -243,24 +264,28 @@ class TpuFlags:
         "Has no effect: the TPU is the one that the environment variable "
         "TPU_NAME names.",
         group="Compatibility with google-research/bert",
+        placeholder="NAME",
     )
     tpu_zone: str | None = flag(
         None,
         "Has no effect: the TPU is the one that the environment variable "
         "TPU_NAME names.",
         group="Compatibility with google-research/bert",
+        placeholder="NAME",
     )
     gcp_project: str | None = flag(
         None,
         "Has no effect: the TPU is the one that the environment variable "
         "TPU_NAME names.",
         group="Compatibility with google-research/bert",
+        placeholder="NAME",
     )
     master: str | None = flag(
         None,
         "Has no effect: the TPU is the one that the environment variable "
         "TPU_NAME names.",
         group="Compatibility with google-research/bert",
+        placeholder="ADDRESS",
     )
     num_tpu_cores: int = flag(
         8,

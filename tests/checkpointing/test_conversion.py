@@ -184,7 +184,7 @@ def test_heads_and_labels_are_written(
     assert config["architectures"] == ["BertForTokenClassification"]
     assert config["label2id"] == {"x": 0, "y": 1, "z": 2}
     assert open_checkpoint(tmp_path / "b").labels == ("x", "y", "z")
-    with pytest.raises(UserError, match="has 1 lines, the checkpoint 3 cl"):
+    with pytest.raises(UserError, match="1 names, and the checkpoint has 3 cl"):
         config_of("c", labels=["x"])
     with pytest.raises(UserError, match="the checkpoint lacks span"):
         config_of("c", architecture="BertForQuestionAnswering")

@@ -27,6 +27,15 @@ class Part:
     rate: float = flag(
         0.5, "How fast.", group="Training", least=0, most=1, name="speed"
     )
+    share: float = flag(
+        0.1,
+        "Which part.",
+        group="Training",
+        above=0,
+        below=1,
+        hint="0.1 is usual",
+        needs=("do_train", "mode=fast", "flag_of_another_command"),
+    )
     weights: tuple[float, ...] = flag((0.25, 1.0), "Some.", group="Training")
 
 
@@ -38,7 +47,16 @@ class Settings:
     do_train: bool = flag(False, "Train.", group="What to do")
     header: bool | None = flag(None, "By default detected.", group="Data")
     steps: int = flag(3, "How many.", group="Training", least=1)
-    names: tuple[str, ...] = flag((), "Names.", group="Data", aliases=("ids",))
+    names: tuple[str, ...] = flag(
+        (), "Names.", group="Data", aliases=("ids",), unless=("header",)
+    )
+    file: str | None = flag(
+        None,
+        "From where.",
+        group="Data",
+        placeholder="FILE",
+        needs=("do_train",),
+    )
     mode: str = flag(
         "slow",
         "How; by default what suits.",
@@ -78,7 +96,7 @@ def test_values_of_each_type(command):
         steps=7,
         names=("a", "b"),
         mode="fast",
-        part=Part(1.0, (1.0, 0.5)),
+        part=Part(1.0, weights=(1.0, 0.5)),
     )
 
 
@@ -110,10 +128,21 @@ def test_a_file_of_flags(command, tmp_path):
     ("arguments", "message"),
     [
         (["--fodler=a"], "--fodler is not a flag; did you mean --folder?"),
-        (["--steps=0"], "--steps=0: give a number at least 1"),
-        (["--speed=2"], "--speed=2.0: give a number from 0 to 1"),
-        (["--weights=1,b"], "--weights=1,b: could not convert"),
-        (["--mode=fats"], "mode"),
+        (["--steps=0"], "--steps=0: give a whole number of at least 1"),
+        (["--steps=1.5"], "--steps=1.5: give a whole number of at least 1"),
+        (["--steps", "x"], "--steps=x: give a whole number of at least 1"),
+        (["--speed=2"], "--speed=2: give a number from 0 to 1"),
+        (["--speed=nan"], "--speed=nan: give a number from 0 to 1"),
+        (
+            ["--share=0"],
+            "--share=0: give a number above 0 and below 1; 0.1 is usual",
+        ),
+        (["--share="], "--share=: give a number above 0 and below 1; 0.1"),
+        (
+            ["--weights=1,b"],
+            "--weights=1,b: give a list of numbers, separated by commas",
+        ),
+        (["--mode=fats"], "--mode=fats: give one of slow, fast"),
         (["--do_train=perhaps"], "--do_train=perhaps: give true or false"),
         (["--folder=", "--zzzzzz"], "--zzzzzz is not a flag (--help"),
         ([], "--folder is missing: Where to"),
@@ -128,9 +157,11 @@ def test_mistakes(command, arguments, message):
 
 def test_ranges_of_settings_made_in_python():
     check_ranges(Settings(folder="a"))
-    with pytest.raises(UserError, match="--steps=0: give a number at least 1"):
+    with pytest.raises(
+        UserError, match="--steps=0: give a number of at least 1"
+    ):
         check_ranges(Settings(folder="a", steps=0))
-    with pytest.raises(UserError, match=r"--mode=x .*; use slow, fast"):
+    with pytest.raises(UserError, match="--mode=x: give one of slow, fast"):
         check_ranges(Settings(folder="a", mode="x"))
     with pytest.raises(UserError, match=r"--speed=nan: .* from 0 to 1"):
         check_ranges(Part(float("nan")))
@@ -153,6 +184,8 @@ def test_help_says_all_of_a_flag_in_the_order_of_importance(command):
             "      By default detected.",
             "  --names=LIST",
             "      Names. Can also be written --ids.",
+            "  --file=FILE",
+            "      From where.",
         ],
         [
             "Training:",
@@ -162,6 +195,8 @@ def test_help_says_all_of_a_flag_in_the_order_of_importance(command):
             "      How; by default what suits.",
             "  --speed=NUMBER",
             "      How fast. From 0 to 1. Default: 0.5.",
+            "  --share=NUMBER",
+            "      Which part. Above 0 and below 1. Default: 0.1.",
             "  --weights=LIST",
             "      Some. Default: 0.25,1.",
         ],
@@ -170,10 +205,44 @@ def test_help_says_all_of_a_flag_in_the_order_of_importance(command):
 
 
 def test_help_about_a_word(command):
-    shown = command.help("fast")
-    assert "--speed" in shown
-    assert "--folder" not in shown
+    assert command.help("--ST").splitlines() == [
+        "Flags with 'st' in their name:",
+        "  --steps=INTEGER",
+        "      How many. At least 1. Default: 3.",
+        "",
+        "Flags with 'st' in their text:",
+        "  --folder=TEXT",
+        "      Where to. It may exist. Required.",
+        "  --speed=NUMBER",
+        "      How fast. From 0 to 1. Default: 0.5.",
+    ]
+    assert "  --names=LIST" in command.help("ids")
     assert "No flag mentions 'zebra'" in command.help("zebra")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "notes"),
+    [
+        ([], []),
+        (["--share=.1", "--names=", "--header"], []),
+        (["--do_train", "--file=a", "--share=.2"], []),
+        (["--mode=fast", "--share=.2"], []),
+        (
+            ["--share=.2", "--file=a"],
+            [
+                "note: --file has no effect without --do_train",
+                "note: --share has no effect without --do_train or --mode=fast",
+            ],
+        ),
+        (
+            ["--header", "--ids=a"],
+            ["note: --names has no effect beside --header"],
+        ),
+    ],
+)
+def test_flags_without_effect_are_noted(command, arguments, notes):
+    read(command, "--folder=out", *arguments)
+    assert command.notes() == notes
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -211,6 +280,51 @@ def test_help_of_a_script(script, argument):
         assert "--flagfile" in done.stdout
     # 80 columns, since the output is no terminal.
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_placeholders_and_conditions(script):
+    """A file is not shown as TEXT; a condition names a flag and its value."""
+    module = importlib.import_module(f"bert_keras3.commands.{script}")
+    defined = module.COMMAND._flags
+    for name, definition in defined.items():
+        about = definition.about
+        for ending in ("file", "dir", "column"):
+            if definition.kind is str and name.endswith(f"_{ending}"):
+                wanted = {"dir": "FOLDER"}.get(ending, ending.upper())
+                assert about.placeholder.startswith(wanted), name
+        for one in (*about.needs, *about.unless):
+            flag_name, _, value = one.partition("=")
+            if flag_name in defined:
+                choices = defined[flag_name].about.choices
+                assert not value or value in choices, (name, one)
+
+
+# Flags of the scripts of the same names in google-research/bert.
+ORIGINAL_FLAGS = {
+    "run_classifier": "data_dir bert_config_file task_name vocab_file "
+    "output_dir init_checkpoint do_lower_case max_seq_length do_train do_eval "
+    "do_predict train_batch_size eval_batch_size predict_batch_size "
+    "learning_rate num_train_epochs warmup_proportion save_checkpoints_steps "
+    "iterations_per_loop use_tpu tpu_name tpu_zone gcp_project master "
+    "num_tpu_cores",
+    "run_pretraining": "bert_config_file input_file output_dir "
+    "init_checkpoint max_seq_length max_predictions_per_seq do_train do_eval "
+    "train_batch_size eval_batch_size learning_rate num_train_steps "
+    "num_warmup_steps save_checkpoints_steps iterations_per_loop "
+    "max_eval_steps use_tpu tpu_name tpu_zone gcp_project master "
+    "num_tpu_cores",
+    "create_pretraining_data": "input_file output_file vocab_file "
+    "do_lower_case do_whole_word_mask max_seq_length max_predictions_per_seq "
+    "random_seed dupe_factor masked_lm_prob short_seq_prob",
+}
+
+
+@pytest.mark.parametrize("script", ORIGINAL_FLAGS)
+def test_flags_of_the_original_and_both_names_of_the_seed(script):
+    command = importlib.import_module(f"bert_keras3.commands.{script}").COMMAND
+    names = {*ORIGINAL_FLAGS[script].split(), "seed", "random_seed"}
+    assert not names - {*command.values}
 
 
 def test_choices_are_the_keys_of_the_tables():

@@ -541,7 +541,7 @@ def test_rates_that_teach_nothing(told, rate):
 
 
 def test_numbers_out_of_range_of_the_job(told):
-    assert "--eval_batch_size=0: give a number at least 1" in told(
+    assert "--eval_batch_size=0: give a number of at least 1" in told(
         eval_batch_size=0
     )
 

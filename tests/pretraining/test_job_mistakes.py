@@ -64,8 +64,8 @@ def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes] | None:
         ({"num_train_steps": 0}, "--num_train_steps=0"),
         ({"gradient_accumulation_steps": 9}, "=9.*at most 8"),
         ({"max_eval_steps": 0}, "--max_eval_steps=0"),
-        ({"sentence_objective": "next"}, "use nsp, sop, none"),
-        ({"checkpoint_format": "npz"}, "use google, keras, huggingface"),
+        ({"sentence_objective": "next"}, "give one of nsp, sop, none"),
+        ({"checkpoint_format": "npz"}, "give one of google, keras, hugging"),
         ({"masking": MaskingSettings("none")}, "is for create_pretraining"),
         (
             {"checkpoint_format": "keras", "with_optimizer": True},

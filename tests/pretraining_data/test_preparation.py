@@ -354,7 +354,7 @@ def test_warnings(text: Settings, tmp_path: pathlib.Path) -> None:
         ({"dupe_factor": 0}, "--dupe_factor=0"),
         ({"short_seq_prob": 1.5}, "--short_seq_prob=1.5"),
         ({"num_workers": 0}, "--num_workers=0"),
-        ({"sentence_objective": "nps"}, "--sentence_objective=nps .*nsp"),
+        ({"sentence_objective": "nps"}, "--sentence_objective=nps: .*nsp"),
         ({"output_files": ("a", "a")}, "names a twice"),
         ({"output_files": (".",)}, r"--output_file=\.: is a folder"),
         ({"random_seed": 1, "max_seq_length": 5}, "does not fit"),
