@@ -266,6 +266,9 @@ def test_flags_of_tpus(script, tmp_path):
     out = f"--output_dir={tmp_path / 'out'}"
     with pytest.raises(UserError, match=r"--distribution=tpu: .* finds no TPU"):
         script("--do_train", "--use_tpu=true", "--tpu_name=a", out)
+    # Command lines for the original have it without training, too.
+    with pytest.raises(UserError, match="has no trained classifier"):
+        script("--do_predict", "--use_tpu=true", "--test_file=a.csv", out)
     # Without --use_tpu the others say nothing, so the next mistake is told.
     with pytest.raises(UserError, match="--output_dir is missing"):
         script(

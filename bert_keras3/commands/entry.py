@@ -184,7 +184,7 @@ def with_device_defaults(job: _J, command: Command) -> _J:
     from bert_keras3.training.concurrency import suitable_threads
 
     given = command.values
-    if given.use_tpu:
+    if given.use_tpu and job.do_train:
         job = dataclasses.replace(job, distribution="tpu")
     wanted = _concurrency(job, given.concurrency)
     load_tensorflow(suitable_threads(wanted))

@@ -8,8 +8,10 @@ BERT, and A and B in a file of their own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 
 import keras
 from safetensors.numpy import save_file
@@ -37,6 +39,27 @@ def add_lora(model: BertWithHeads, rank: int) -> None:
 def has_lora(model: BertWithHeads) -> bool:
     """Returns whether the model was changed by `add_lora`."""
     return any(layer.lora_enabled for layer in _dense_layers(model))
+
+
+@contextlib.contextmanager
+def merged_in_float32(model: BertWithHeads) -> Iterator[None]:
+    """Makes Keras save W + A·B in float32 in the block.
+
+    It would round the sum to the 16 bits of mixed precision, though W, A and B
+    are float32.
+
+    Args:
+        model: perhaps changed by `add_lora`; not to be called in the block.
+    """
+    layers = [one for one in _dense_layers(model) if one.lora_enabled]
+    policies = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in zip(layers, policies, strict=True):
+            layer.dtype_policy = policy
 
 
 def save_lora(path: str | os.PathLike[str], model: BertWithHeads) -> None:

@@ -221,12 +221,17 @@ class FinetuningFolder:
     def save_model(self, model: BertWithHeads) -> None:
         """Writes the weights, without the optimizer's slots.
 
-        With LoRA the frozen weights plus A·B are written, and the trained
-        matrices to a file of their own.
+        They are float32 whatever the precision of the computation. With LoRA
+        the frozen weights plus A·B are written, and the trained matrices to a
+        file of their own.
         """
-        from bert_keras3.finetuning.lora import has_lora, save_lora
+        from bert_keras3.finetuning.lora import (
+            has_lora,
+            merged_in_float32,
+            save_lora,
+        )
 
-        with atomic_path(self / MODEL) as temporary:
+        with atomic_path(self / MODEL) as temporary, merged_in_float32(model):
             model.save(temporary)
         if has_lora(model):
             with atomic_path(self / LORA) as temporary:

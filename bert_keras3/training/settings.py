@@ -256,8 +256,9 @@ class TpuFlags:
 
     use_tpu: bool = flag(
         False,
-        "The same as --distribution=tpu.",
+        "The same as --distribution=tpu, for training.",
         group="Compatibility with google-research/bert",
+        needs=("do_train",),
     )
     tpu_name: str | None = flag(
         None,

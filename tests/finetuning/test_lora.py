@@ -12,6 +12,7 @@ from bert_keras3 import checkpointing
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.run_folder import LORA, MODEL, FinetuningFolder
 from bert_keras3.optimization import create_optimizer
+from bert_keras3.training.devices import computing_in
 from bert_keras3.training.step import TrainStep
 from modeling import BertConfig, BertWithHeads
 from modeling.losses import classification_loss
@@ -99,6 +100,29 @@ def test_the_sum_is_a_plain_model_with_the_same_answers(trained, tmp_path):
     assert set(checkpointing.read(tmp_path / MODEL)) == {
         path for path in before if "lora" not in path
     }
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_sum_is_float32_under_mixed_precision(precision, tmp_path):
+    with computing_in(precision):
+        model = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
+    add_lora(model, RANK)
+    draw = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(draw.normal(size=weight.shape))
+    values = {one.path: one.numpy() for one in model.weights}
+    logits = model(INPUTS)["logits"]
+    FinetuningFolder(tmp_path).save_model(model)
+    saved = checkpointing.read(tmp_path / MODEL)
+    assert {saved.dtype(name) for name in saved} == {np.dtype("float32")}
+    name = "bert/encoder/layer_1/intermediate/dense"
+    change = values[f"{name}/lora_kernel_a"] @ values[f"{name}/lora_kernel_b"]
+    np.testing.assert_allclose(
+        saved[f"{name}/kernel"], values[f"{name}/kernel"] + change, atol=1e-5
+    )
+    # The model goes on computing in 16 bits.
+    np.testing.assert_array_equal(model(INPUTS)["logits"], logits)
+    assert model.bert.pooler.dense.compute_dtype == precision
 
 
 def test_what_was_learnt_lies_beside(trained, tmp_path):
