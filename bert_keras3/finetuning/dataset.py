@@ -21,6 +21,7 @@ from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
+    from bert_keras3.finetuning.run_folder import FinetuningFolder
     from bert_keras3.inputs.delimited import Decision
     from bert_keras3.training.session import Screen
 
@@ -65,6 +66,10 @@ class Source(Protocol):
     def takes_pairs(self) -> bool:
         """Whether examples have two texts."""
 
+    @property
+    def suffix(self) -> str:
+        """The ending of a file of `write_rows`: `run_folder.DEV_SUFFIXES`."""
+
     def __iter__(self) -> Iterator[Any]:
         """Streams the examples."""
 
@@ -106,8 +111,8 @@ class Dataset(Protocol):
     def source(self, split: str) -> Source:
         """Opens a split; a UserError if it is missing or cannot be read."""
 
-    def held_out(self, path: pathlib.Path) -> Source | None:
-        """Opens a file of `Source.write_rows`; None if there is none."""
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
+        """Opens the examples that a training held out; None if it did not."""
 
     def task(self, source: Source) -> tuple[Task, str]:
         """Returns the task, still without labels, and the reason in words."""

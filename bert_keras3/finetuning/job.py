@@ -170,7 +170,7 @@ class _Job:
         folder.write_data_report(self._report)
         dev = data.dev
         if dev is not None and dev.store is data.train.store:
-            path = folder / run_folder.DEV_SPLIT
+            path = folder.dev_split(data.source.suffix)
             data.source.write_rows(dev.numbers, path)
         predictor = self._predictor(model, data.task)
         trained = _TrainedModel(predictor, data.task, dev, data.test)
@@ -268,7 +268,7 @@ class _Job:
                 "in its place"
             )
         dataset = kind_of(job.data).find(job.data, settings)
-        held_out = dataset.held_out(folder / run_folder.DEV_SPLIT)
+        held_out = dataset.held_out(folder)
         sources = self._sources(dataset, held_out)
         encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
         with computing_in(job.training.computing.mixed_precision):
@@ -434,10 +434,14 @@ class _Job:
         for line in file.lines(encoder.max_seq_length, unpad=self._job.unpad):
             self._say(line)
         self._report[split] = file.values()
+        store = file.store
         if self._job.training.computing.jit_compile:
-            store = dataclasses.replace(file.store, length_step=_LENGTH_STEP)
-            file = dataclasses.replace(file, store=store)
-        return file
+            store = dataclasses.replace(store, length_step=_LENGTH_STEP)
+        if task.reads_padding and not self._job.unpad:
+            store = dataclasses.replace(
+                store, fixed_length=encoder.max_seq_length
+            )
+        return dataclasses.replace(file, store=store)
 
     def _split(
         self,
@@ -460,7 +464,8 @@ class _Job:
             self._report["train"]["held_out"] = len(dev)
             self._say(
                 f"held out {len(dev)} of {len(examples)} rows "
-                f"for evaluation; they are in {run_folder.DEV_SPLIT}"
+                "for evaluation; they are in "
+                f"{self._folder.dev_split(file.source.suffix).name}"
             )
             return train, dev
         dev_file = self._encode(

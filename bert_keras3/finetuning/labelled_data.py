@@ -67,6 +67,7 @@ class LabelledSource:
     columns: dict[str, Any]
     takes_pairs: bool
     label_separator: str | None = None
+    suffix = ".csv"
 
     @property
     def path(self) -> pathlib.Path:
@@ -199,7 +200,7 @@ class BenchmarkDataset:
         """Returns classification: each example has one label."""
         return SingleLabel(), f"task {self.benchmark.name}"
 
-    def held_out(self, path: pathlib.Path) -> Source | None:
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Returns None: a benchmark has a "dev" split."""
         return None
 
@@ -289,8 +290,9 @@ class FileDataset:
             label_separator=self._data.label_separator,
         )
 
-    def held_out(self, path: pathlib.Path) -> Source | None:
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Opens the rows that a training held out."""
+        path = folder.dev_split(LabelledSource.suffix)
         if self._columns is None or not path.exists() or self.has("dev"):
             return None
         written = FileChoices(

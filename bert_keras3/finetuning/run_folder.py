@@ -38,7 +38,8 @@ VOCABULARY = "vocab.txt"
 SENTENCE_PIECES = "spiece.model"
 SETTINGS = "classifier.json"
 DATA_REPORT = "data_report.json"
-DEV_SPLIT = "dev_split.csv"
+DEV_SPLIT = "dev_split"
+DEV_SUFFIXES = (".csv", ".jsonl", ".txt")
 CONFUSION = "confusion_matrix.csv"
 SCRATCH = ".encoded"
 
@@ -55,7 +56,7 @@ FILES = RunFiles(
         LORA,
         SENTENCE_PIECES,
         DATA_REPORT,
-        DEV_SPLIT,
+        *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
         CONFUSION,
         *RESULT_FILES,
     ),
@@ -116,6 +117,14 @@ class FinetuningFolder:
         """The vocabulary: a SentencePiece model, else one token a line."""
         pieces = self / SENTENCE_PIECES
         return pieces if pieces.exists() else self / VOCABULARY
+
+    def dev_split(self, suffix: str) -> pathlib.Path:
+        """Returns the path of the examples that a training held out.
+
+        Args:
+            suffix: the ending of its name, one of `DEV_SUFFIXES`.
+        """
+        return self / f"{DEV_SPLIT}{suffix}"
 
     def check_flags(self, **flags: tuple[Any, Any]) -> None:
         """Checks flags against the values the model was trained with.

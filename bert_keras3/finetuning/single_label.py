@@ -65,6 +65,7 @@ class SingleLabel:
     inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
     targets: ClassVar[tuple[str, ...]] = (TARGETS,)
     per_token: ClassVar[tuple[str, ...]] = ()
+    reads_padding: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     own_rows: ClassVar[bool] = False

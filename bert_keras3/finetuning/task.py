@@ -142,13 +142,14 @@ class Examples:
             columns: the columns of the store that the model reads.
 
         Returns:
-            {name: [R, …] or, per token, [number of tokens, …]}.
+            {name: [R, …] or, per token, [number of tokens, …]}; with
+            `FeatureStore.fixed_length` padding is among the tokens.
         """
         from bert_keras3.inputs.batches import batches_by_length
 
         return predictor(
             batches_by_length(self.store, self.rows, limit, columns),
-            self.store.lengths[self.rows],
+            self.store.output_lengths(self.rows),
         )
 
 
@@ -203,6 +204,9 @@ class Task(Protocol):
     """The columns of a training batch that only the loss reads."""
     per_token: ClassVar[tuple[str, ...]]
     """Names of the model's outputs with one value per token."""
+    reads_padding: ClassVar[bool]
+    """Whether the loss and the answers depend on outputs of padding, as in
+    the original, if those are computed (`--nounpad`)."""
     grouped: ClassVar[bool]
     """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]

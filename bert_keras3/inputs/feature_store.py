@@ -75,6 +75,8 @@ class FeatureStore:
         examples: int64 [N], not decreasing; the example of each row.
         length_step: batches are padded to a multiple of this, though not
             beyond the longest row, so that they have few different shapes.
+        fixed_length: every batch is padded to this length; None: no further
+            than to its longest row, or a step.
     """
 
     columns: Mapping[str, Column]
@@ -82,6 +84,7 @@ class FeatureStore:
     offsets: np.ndarray
     examples: np.ndarray
     length_step: int = 1
+    fixed_length: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of rows, N."""
@@ -122,6 +125,20 @@ class FeatureStore:
         behind = np.searchsorted(self.examples, examples, "right")
         return ranges(first, behind - first)
 
+    def output_lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Returns for how many tokens of each row outputs are wanted.
+
+        Args:
+            rows: int [R].
+
+        Returns:
+            int64 [R], the rows' lengths; with `fixed_length` that, since then
+            outputs of padding count.
+        """
+        if self.fixed_length is not None:
+            return np.full(len(rows), self.fixed_length)
+        return self.lengths[rows]
+
     def share_of_padding(self, length: int) -> float:
         """Returns the share of padding among all positions.
 
@@ -132,6 +149,8 @@ class FeatureStore:
 
     def padded_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """Returns the padded length for each length of a longest row."""
+        if self.fixed_length is not None:
+            return np.full_like(lengths, self.fixed_length)
         steps = -(-lengths // self.length_step)
         return np.minimum(steps * self.length_step, self._longest)
 

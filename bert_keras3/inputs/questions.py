@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from bert_keras3.inputs.encodings import excerpt
@@ -37,6 +37,9 @@ from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 _IDS_KEPT = 10
+
+MISTAKES = ("outside", "misplaced", "absent", "repeated", "empty_contexts")
+"""Fields of `QuestionReport` that `read_questions` can refuse."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class QuestionReport:
         num_found: answers whose start the file does not say, found.
         several: questions with such an answer that occurs more than once in
             the context; its first occurrence was taken.
+        outside: questions with an answer that starts behind the end of its
+            context.
         misplaced: questions with an answer that is in the context, but not
             where the file says.
         absent: questions with an answer that is not in the context.
@@ -120,6 +125,7 @@ class QuestionReport:
     num_impossible: int = 0
     num_found: int = 0
     several: Cases = dataclasses.field(default_factory=Cases)
+    outside: Cases = dataclasses.field(default_factory=Cases)
     misplaced: Cases = dataclasses.field(default_factory=Cases)
     absent: Cases = dataclasses.field(default_factory=Cases)
     repeated: Cases = dataclasses.field(default_factory=Cases)
@@ -130,6 +136,7 @@ class QuestionReport:
         """Returns what a person should know, a line each."""
         what = (
             (self.several, "have an answer that occurs more than once"),
+            (self.outside, "have an answer behind the end of their context"),
             (self.misplaced, "have an answer that is not where the file says"),
             (self.absent, "have an answer that is not in the context"),
             (self.repeated, "repeat an id; the last one's answer counts"),
@@ -155,7 +162,7 @@ def read_questions(
     path: str | os.PathLike[str],
     report: QuestionReport | None = None,
     *,
-    strict: bool = False,
+    refused: Collection[str] = (),
     choices: FileChoices | None = None,
 ) -> Iterator[QuestionExample]:
     """Streams the questions of a file; each call begins anew.
@@ -166,8 +173,7 @@ def read_questions(
         path: `.csv` or `.tsv`, `.jsonl` or `.ndjson`; any other name is one
             of JSON. See `question_records`.
         report: counts what is met.
-        strict: whether answers that are not where the file says, repeated
-            ids and empty contexts are errors. Else they are counted alone:
+        refused: which of `MISTAKES` are errors. Others are counted alone:
             the original predicts for such questions, and leaves out of
             training those whose answer it does not find.
         choices: encoding, delimiter and quoting, where they are known.
@@ -178,11 +184,11 @@ def read_questions(
     Raises:
         UserError: no such file, undecodable bytes, JSON that is cut off, a
             missing key, a value of another type, no question, what is
-            `strict`.
+            `refused`.
     """
     path = pathlib.Path(path)
     report = QuestionReport() if report is None else report
-    reader = _Reader(str(path), report, strict)
+    reader = _Reader(str(path), report, refused)
     for record in read_records(path, choices or FileChoices()):
         yield reader.example(record)
     if not report.num_questions:
@@ -195,8 +201,10 @@ def read_questions(
 class _Reader:
     """Makes examples of records."""
 
-    def __init__(self, path: str, report: QuestionReport, strict: bool) -> None:
-        self._path, self._report, self._strict = path, report, strict
+    def __init__(
+        self, path: str, report: QuestionReport, refused: Collection[str]
+    ) -> None:
+        self._path, self._report, self._refused = path, report, refused
         # Hashes, which are shorter than ids.
         self._seen: set[int] = set()
 
@@ -236,7 +244,7 @@ class _Reader:
         if key in self._seen:
             self._count(
                 question,
-                self._report.repeated,
+                "repeated",
                 "the id occurred before; give each question one of its own",
             )
         self._seen.add(key)
@@ -245,18 +253,19 @@ class _Reader:
         if not question.context.strip():
             self._count(
                 question,
-                self._report.empty_contexts,
+                "empty_contexts",
                 "its context is empty; fill it in or delete the question",
             )
         if not question.question.strip():
             self._report.empty_questions.add(question)
 
     def _count(
-        self, question: QuestionExample, cases: Cases, message: str
+        self, question: QuestionExample, mistake: str, message: str
     ) -> None:
-        """Counts a case, or raises if reading is strict."""
-        if self._strict:
+        """Counts a mistake, or raises if it is refused."""
+        if mistake in self._refused:
             raise UserError(f"{question.where}: {message}")
+        cases: Cases = getattr(self._report, mistake)
         cases.add(question)
 
     def _answers(
@@ -290,17 +299,25 @@ class _Reader:
         elif text and start >= 0 and context.startswith(text, start):
             return text, start
         said = excerpt(text)
-        if not text or text not in context:
+        if start is not None and start >= max(1, len(context)):
             self._count(
                 question,
-                report.absent,
+                "outside",
+                f"its answer {said} starts at character {start}, and the "
+                f"context has {len(context)} characters; correct "
+                "'answer_start', which counts characters from 0",
+            )
+        elif not text or text not in context:
+            self._count(
+                question,
+                "absent",
                 f"its answer {said} is not in the context; correct it, or say "
                 "that there is no answer",
             )
         else:
             self._count(
                 question,
-                report.misplaced,
+                "misplaced",
                 f"its answer {said} is not at character {start} of the context"
                 f" (there stands {_standing(context, start or 0, len(text))}; "
                 f"it is at {context.find(text)}); correct 'answer_start', "

@@ -95,7 +95,7 @@ def test_it_learns_and_says_what_it_did(finished):
     assert "missing: output_weights, output_bias" in screen.text
     assert "labels: blame, praise" in screen.text
     assert "held out 8 of 40 rows" in screen.text
-    held_out = read_csv(job.output_dir / run_folder.DEV_SPLIT)
+    held_out = read_csv(job.output_dir / "dev_split.csv")
     assert held_out[0] == ["id", "text", "label"]
     assert len(held_out) == 9
 
@@ -338,7 +338,7 @@ def test_odd_texts_are_counted_and_told(
     assert report["dev"]["texts_shared_with_train"] == 1
     assert report["dev"]["labels"] == {"a": 1, "b": 2}
     assert read_csv(job.output_dir / run_folder.CONFUSION)[0][1:] == ["a", "b"]
-    assert not (job.output_dir / run_folder.DEV_SPLIT).exists()
+    assert not (job.output_dir / "dev_split.csv").exists()
 
 
 @pytest.fixture
@@ -524,8 +524,8 @@ def test_rows_with_labels_to_skip_are_in_no_part(
     )
     run(job, screen)
     assert "labels: blame, praise" in screen.lines
-    held_out = read_csv(job.output_dir / run_folder.DEV_SPLIT)[1:]
-    whole = read_csv(finished[0].output_dir / run_folder.DEV_SPLIT)[1:]
+    held_out = read_csv(job.output_dir / "dev_split.csv")[1:]
+    whole = read_csv(finished[0].output_dir / "dev_split.csv")[1:]
     assert held_out == whole
 
 

@@ -36,6 +36,7 @@ class Tags:
     inputs: ClassVar = MODEL_INPUTS
     targets: ClassVar = ("tags",)
     per_token: ClassVar = ("logits",)
+    reads_padding: ClassVar = False
     grouped: ClassVar = False
     result_files: ClassVar = ("tags.txt",)
     own_rows: ClassVar = True
@@ -126,6 +127,7 @@ class Choices:
     inputs: ClassVar = MODEL_INPUTS
     targets: ClassVar = (TARGETS,)
     per_token: ClassVar = ()
+    reads_padding: ClassVar = False
     grouped: ClassVar = True
     result_files: ClassVar = ("choices.txt",)
     own_rows: ClassVar = True

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bert_keras3.inputs.questions import (
+    MISTAKES,
     QuestionExample,
     QuestionReport,
     read_questions,
@@ -106,7 +107,7 @@ def test_encodings(write, encoding):
     answer = {"text": "首都", "answer_start": 11}
     file = squad(asked(answers=[answer]), context=context)
     path = write(file, "a.json", encoding)
-    (example,), report = read(path, strict=True)
+    (example,), report = read(path, refused=MISTAKES)
     assert example.context == context
     assert report.absent.number == 0
 
@@ -135,7 +136,7 @@ def test_a_row_says_where_the_answer_is_or_it_is_found(write):
     assert "1 questions have an answer that occurs more than once (1)" in text
 
 
-def test_what_is_no_error_unless_reading_is_strict(write):
+def test_what_is_no_error_unless_it_is_refused(write):
     questions = [
         asked("misplaced", [{"text": "Berlin", "answer_start": 3}]),
         asked("absent", [{"text": "Rome", "answer_start": 20}]),
@@ -143,7 +144,8 @@ def test_what_is_no_error_unless_reading_is_strict(write):
     ]
     found, report = read(write(squad(*questions)))
     assert [one.answers[0][1] for one in found] == [3, 20, 99]
-    assert report.misplaced.ids == ["misplaced", "behind"]
+    assert report.misplaced.ids == ["misplaced"]
+    assert report.outside.ids == ["behind"]
     assert report.absent.ids == ["absent"]
     assert len(report.lines()) == 3
 
@@ -165,9 +167,9 @@ def test_what_is_no_error_unless_reading_is_strict(write):
         ([asked(answers=[])], {"context": " "}, "context is empty; fill it in"),
     ],
 )
-def test_what_is_an_error_if_reading_is_strict(write, questions, others, said):
+def test_what_is_an_error_if_it_is_refused(write, questions, others, said):
     with pytest.raises(UserError, match=said):
-        read(write(squad(*questions, **others)), strict=True)
+        read(write(squad(*questions, **others)), refused=MISTAKES)
 
 
 @pytest.mark.parametrize(
