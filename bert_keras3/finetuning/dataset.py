@@ -108,6 +108,13 @@ class Dataset(Protocol):
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
 
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns names of more splits used as "dev" or "test" is, if any.
+
+        Each is evaluated or predicted for itself; its results are in a
+        sub-folder of its name.
+        """
+
     def source(self, split: str) -> Source:
         """Opens a split; a UserError if it is missing or cannot be read."""
 
@@ -116,6 +123,20 @@ class Dataset(Protocol):
 
     def task(self, source: Source) -> tuple[Task, str]:
         """Returns the task, still without labels, and the reason in words."""
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> pathlib.Path | None:
+        """Writes predictions in the form that a benchmark's server takes.
+
+        Args:
+            split: "test", or one of its `further` splits.
+            predictions: the result of `Task.write_predictions` for it.
+            folder: of the run.
+
+        Returns:
+            The file; None if no server takes these predictions.
+        """
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task of a trained checkpoint.

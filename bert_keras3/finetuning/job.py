@@ -98,8 +98,9 @@ class _TrainingData:
     train: Examples
     dev: Examples | None
     """To evaluate on; None without --do_eval."""
-    test: Examples | None
-    """To predict; None without --do_predict."""
+    others: Mapping[str, Examples]
+    """{split: examples} to evaluate on or to predict after training."""
+    dataset: Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +109,9 @@ class _TrainedModel:
 
     predictor: Predictor
     task: Task
-    dev: Examples | None
-    """To evaluate on; None without --do_eval."""
-    test: Examples | None
-    """To predict; None without --do_predict."""
+    examples: Mapping[str, Examples]
+    """{split: examples}: "dev" and "test", if given, and further splits."""
+    dataset: Dataset
 
 
 class _Job:
@@ -125,7 +125,7 @@ class _Job:
         self._session = session
         self._screen = session.screen
         self._say = session.screen.say
-        # {"train", "dev" or "test": report on the file}.
+        # {split: report on its file}.
         self._report: dict[str, dict[str, Any]] = {}
 
     def run(self) -> None:
@@ -173,7 +173,10 @@ class _Job:
             path = folder.dev_split(data.source.suffix)
             data.source.write_rows(dev.numbers, path)
         predictor = self._predictor(model, data.task)
-        trained = _TrainedModel(predictor, data.task, dev, data.test)
+        examples = dict(data.others)
+        if dev is not None:
+            examples = {"dev": dev, **examples}
+        trained = _TrainedModel(predictor, data.task, examples, data.dataset)
 
         def evaluate() -> Mapping[str, float]:
             assert dev is not None
@@ -217,11 +220,22 @@ class _Job:
             checks.check_same_run(folder, dataclasses.asdict(settings))
         train, dev = self._split(file, sources, encoder)
         steps_of(len(train), training)  # an error if there are none
-        test = None
-        if "test" in sources:
-            test = self._encode("test", sources["test"], encoder, task).examples
+        others = {
+            split: self._encode(
+                split, one, encoder, file.task, file.task.labels
+            ).examples
+            for split, one in sources.items()
+            if split not in ("train", "dev")
+        }
         return _TrainingData(
-            settings, file.task, best_metric, source, train, dev, test
+            settings,
+            file.task,
+            best_metric,
+            source,
+            train,
+            dev,
+            others,
+            dataset,
         )
 
     def _model_to_train(
@@ -276,7 +290,9 @@ class _Job:
         settings = dataclasses.replace(
             settings, options=options_of(dataset.reopened(settings.task))
         )
-        trained = self._trained_model(model, settings, sources, encoder)
+        trained = self._trained_model(
+            model, settings, sources, encoder, dataset
+        )
         folder.write_data_report(self._report)
         return trained
 
@@ -309,7 +325,9 @@ class _Job:
         sources = self._sources(dataset)
         source = next(iter(sources.values()))
         settings = self._settings(dataset.name, task, source, checkpoint)
-        trained = self._trained_model(model, settings, sources, encoder)
+        trained = self._trained_model(
+            model, settings, sources, encoder, dataset
+        )
         if job.overwrite_output_dir:
             folder.run.clear()
         folder.begin(settings, checkpoint)
@@ -401,6 +419,10 @@ class _Job:
             sources["dev"] = dataset.source("dev")
         if job.do_predict:
             sources["test"] = dataset.source("test")
+        for split in ("dev", "test"):
+            if split in sources:
+                for name in dataset.further(split):
+                    sources[name] = dataset.source(name)
         return sources
 
     def _encode(
@@ -414,14 +436,14 @@ class _Job:
         """Encodes a file and prints the report on it.
 
         Args:
-            split: "train", "dev" or "test", which has no labels.
+            split: its name; those of "test" and "test_…" have no labels.
             source: the file.
             encoder: of the texts.
             task: of the examples; its labels are ignored.
             labels: the allowed labels; None: those of the file.
         """
         label_source = None
-        if split != "test":
+        if not split.startswith("test"):
             label_source = LabelSource(
                 source.path,
                 labels,
@@ -486,6 +508,7 @@ class _Job:
         settings: RunSettings,
         sources: Mapping[str, Source],
         encoder: TextEncoder,
+        dataset: Dataset,
     ) -> _TrainedModel:
         """Encodes the files to use a model on that is not trained here."""
         task = settings.task
@@ -496,9 +519,7 @@ class _Job:
             for split, source in sources.items()
         }
         predictor = self._predictor(model, task)
-        return _TrainedModel(
-            predictor, task, found.get("dev"), found.get("test")
-        )
+        return _TrainedModel(predictor, task, found, dataset)
 
     # Evaluation and predictions.
 
@@ -517,27 +538,46 @@ class _Job:
         limit = BatchLimit(batch_size, self._job.batch_tokens)
         return examples.outputs(trained.predictor, limit, trained.task.inputs)
 
+    def _folder_of(self, split: str) -> FinetuningFolder:
+        """Returns where the results for a split are written."""
+        if split in ("dev", "test"):
+            return self._folder
+        return FinetuningFolder(self._folder / split)
+
     def _evaluate(self, trained: _TrainedModel) -> None:
         """Writes and prints the metrics of the "dev" examples, if any."""
-        task, dev = trained.task, trained.dev
-        if dev is None:
-            return
-        outputs = self._outputs(trained, dev, self._job.eval_batch_size)
-        evaluation = task.evaluate(outputs, dev)
+        task = trained.task
         numbers = read_numbers(self._folder / STATE)
         step = 0
         if numbers is not None:
             step = int(numbers["best_step"] or numbers["step"])
-        context = {"global_step": step, "examples": len(dev)}
-        self._folder.write_evaluation(evaluation, task.labels, context)
-        evaluation.show(self._screen, len(dev))
-        self._say(f"written: {self._folder / EVAL_JSON}")
+        for split, examples in trained.examples.items():
+            if not split.startswith("dev"):
+                continue
+            outputs = self._outputs(
+                trained, examples, self._job.eval_batch_size
+            )
+            evaluation = task.evaluate(outputs, examples)
+            context = {"global_step": step, "examples": len(examples)}
+            folder = self._folder_of(split)
+            folder.write_evaluation(evaluation, task.labels, context)
+            evaluation.show(self._screen, len(examples))
+            self._say(f"written: {folder / EVAL_JSON}")
 
     def _predict(self, trained: _TrainedModel) -> None:
         """Writes the predictions for the "test" examples, if any."""
-        test = trained.test
-        if test is None:
-            return
-        outputs = self._outputs(trained, test, self._job.predict_batch_size)
-        path = trained.task.write_predictions(self._folder.path, outputs, test)
-        self._say(f"predicted {len(test)} rows: {path}")
+        for split, examples in trained.examples.items():
+            if not split.startswith("test"):
+                continue
+            outputs = self._outputs(
+                trained, examples, self._job.predict_batch_size
+            )
+            folder = self._folder_of(split).path
+            folder.mkdir(exist_ok=True)
+            path = trained.task.write_predictions(folder, outputs, examples)
+            self._say(f"predicted {len(examples)} rows: {path}")
+            submission = trained.dataset.write_submission(
+                split, path, self._folder.path
+            )
+            if submission is not None:
+                self._say(f"to submit: {submission}")

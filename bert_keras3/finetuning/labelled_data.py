@@ -29,7 +29,9 @@ from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
-from bert_keras3.inputs import delimited, glue
+from bert_keras3.inputs import benchmark_files, delimited
+from bert_keras3.inputs.benchmark_files import Benchmark, BenchmarkFile
+from bert_keras3.inputs.benchmarks import BENCHMARKS, find_benchmark
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, find_split_files
 from bert_keras3.inputs.labelled_file import LabelledFile
@@ -62,7 +64,7 @@ class LabelledSource:
         file: the examples.
     """
 
-    file: LabelledFile | glue.BenchmarkFile
+    file: LabelledFile | BenchmarkFile
     label_columns: tuple[str, ...]
     columns: dict[str, Any]
     takes_pairs: bool
@@ -93,8 +95,13 @@ class LabelledSource:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns nothing; the report on the file says it all."""
-        return ()
+        """Returns how many rows of a benchmark were left out, and why."""
+        if not isinstance(self.file, BenchmarkFile):
+            return ()
+        return tuple(
+            f"note: left out {number} row{'s' * (number != 1)}: {why}"
+            for why, number in self.file.left_out.items()
+        )
 
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
@@ -141,14 +148,14 @@ def find_labelled_data(
         columns = Columns.from_dict(trained.columns)
     if trained is not None and wanted != trained.task_name:
         # The user's own files can be used with any model.
-        if wanted != CSV:
+        if wanted != CSV and not _is_model_of(trained.task_name, wanted):
             raise UserError(
                 f"--task_name={data.task_name}: the classifier in "
                 f"--output_dir was trained on {trained.task_name}"
             )
-        if data.data_dir and not (data.dev_file or data.test_file):
-            benchmark = glue.find_benchmark(trained.task_name)
-            return BenchmarkDataset(benchmark, data)
+        own_files = data.dev_file or data.test_file
+        if wanted == CSV and data.data_dir and not own_files:
+            return BenchmarkDataset(find_benchmark(trained.task_name), data)
     if wanted == CSV:
         return FileDataset(data, columns)
     if data.data_dir is None:
@@ -156,14 +163,28 @@ def find_labelled_data(
             f"--task_name={data.task_name} needs --data_dir, the folder "
             "of its files"
         )
-    return BenchmarkDataset(glue.find_benchmark(data.task_name), data)
+    return BenchmarkDataset(find_benchmark(data.task_name), data)
+
+
+def _is_model_of(trained: str, wanted: str) -> bool:
+    """Whether a benchmark is predicted with the model of another one."""
+    return any(
+        benchmark.name.lower() == wanted
+        and benchmark.model_of.lower() == trained
+        for benchmark in BENCHMARKS
+    )
+
+
+def metrics_of(benchmark: Benchmark) -> tuple[str, ...]:
+    """Returns the official metrics by their names in an evaluation."""
+    return tuple(_METRICS.get(name, name) for name in benchmark.metrics)
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkDataset:
-    """One of the benchmarks in `inputs/glue.py`."""
+    """One of the benchmarks in `inputs/benchmarks.py`."""
 
-    benchmark: glue.Benchmark
+    benchmark: Benchmark
     data: DataChoices
 
     @property
@@ -173,40 +194,74 @@ class BenchmarkDataset:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels, in the order that the benchmark defines."""
-        return self.benchmark.labels
+        """The labels, in the order that the benchmark defines, if it does."""
+        return self.benchmark.known_labels(self._folder)
 
     @property
     def metric(self) -> str | None:
         """The metric for the best weights."""
-        first = self.benchmark.metrics[0]
-        return _METRICS.get(first, first)
+        return metrics_of(self.benchmark)[0]
+
+    @property
+    def _folder(self) -> pathlib.Path:
+        assert self.data.data_dir is not None
+        return pathlib.Path(self.data.data_dir)
 
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
-        return True
+        return self.benchmark.split(split) is not None
+
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns the further parts whose files are there."""
+        return tuple(
+            part
+            for part in self.benchmark.further
+            if part.startswith(split)
+            and self.benchmark.find(part, self._folder) is not None
+        )
 
     def source(self, split: str) -> Source:
         """Opens a split."""
-        assert self.data.data_dir is not None
+        file = self._file(split)
         return LabelledSource(
-            glue.open_split(self.benchmark, split, self.data.data_dir),
+            file,
             label_columns=(),
             columns={},
-            takes_pairs=self.benchmark.train.text_b is not None,
+            takes_pairs=file.split.text_b is not None,
         )
 
+    def _file(self, split: str) -> BenchmarkFile:
+        return benchmark_files.open_split(self.benchmark, split, self._folder)
+
     def task(self, source: Source) -> tuple[Task, str]:
-        """Returns classification: each example has one label."""
-        return SingleLabel(), f"task {self.benchmark.name}"
+        """Returns the task that the benchmark's labels need."""
+        return TASKS[self.benchmark.task](), f"task {self.benchmark.name}"
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> pathlib.Path | None:
+        """Writes the labels in `predictions.csv` under the test file's ids."""
+        file = self._file(split)
+        submission = file.split.submission
+        if submission is None:
+            return None
+        with open(predictions, encoding="utf-8", newline="") as lines:
+            labels = (row["label"] for row in csv.DictReader(lines))
+            benchmark_files.write_submission(
+                folder / submission.file,
+                submission,
+                zip(file.ids(), labels, strict=True),
+                self.benchmark.score_range,
+            )
+        return folder / submission.file
 
     def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Returns None: a benchmark has a "dev" split."""
         return None
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
-        """Returns classification into the labels of the benchmark."""
-        return _task_of(checkpoint, self.data, self.labels)
+        """Returns the benchmark's task with its labels."""
+        return _task_of(checkpoint, self.data, self.labels, self.benchmark.task)
 
     def reopened(self, task: Task) -> Task:
         """Returns the same task: no flag changes it."""
@@ -247,6 +302,10 @@ class FileDataset:
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
         return split in self._files
+
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns nothing: there is one file for each split."""
+        return ()
 
     def source(self, split: str) -> Source:
         """Opens a split; the columns are detected in the first one opened."""
@@ -318,6 +377,12 @@ class FileDataset:
             self._data.label_separator,
         )
 
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> pathlib.Path | None:
+        """Writes nothing: these are not files of a benchmark."""
+        return None
+
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task with the labels that are known of the checkpoint."""
         return _task_of(checkpoint, self._data, None)
@@ -358,7 +423,10 @@ def find_task(
 
 
 def _task_of(
-    checkpoint: Checkpoint, data: DataChoices, labels: tuple[str, ...] | None
+    checkpoint: Checkpoint,
+    data: DataChoices,
+    labels: tuple[str, ...] | None,
+    name: str = SingleLabel.name,
 ) -> Task:
     """Returns the task of a trained classifier.
 
@@ -368,12 +436,13 @@ def _task_of(
         labels: the labels, if the data set defines them. Else they are those
             of --labels_file, or those in the run folder of the weights, or the
             numbers from 0.
+        name: of the task, if --problem_type does not give it.
 
     Raises:
         UserError: the checkpoint has no classifier, or --labels_file does not
             fit it.
     """
-    task = TASKS[data.problem_type or SingleLabel.name]
+    task = TASKS[data.problem_type or name]
     if labels is not None:
         return task(labels)
     count = checkpoint.num_labels

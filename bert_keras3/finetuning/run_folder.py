@@ -17,9 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from bert_keras3.finetuning.task import Evaluation, Task
 from bert_keras3.finetuning.tasks import TASKS
+from bert_keras3.inputs.benchmarks import BENCHMARKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
-from bert_keras3.training.run_folder import RunFiles, RunFolder
+from bert_keras3.training.run_folder import (
+    EVAL_JSON,
+    EVAL_TEXT,
+    RunFiles,
+    RunFolder,
+)
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import (
     is_sentence_pieces,
@@ -48,6 +54,26 @@ RESULT_FILES = tuple(
 )
 """The files of predictions, of all tasks."""
 
+# Results for the further splits of benchmarks, and files for their servers.
+_OF_BENCHMARKS = tuple(
+    dict.fromkeys(
+        [
+            *(
+                f"{part}/{name}"
+                for benchmark in BENCHMARKS
+                for part in benchmark.further
+                for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
+            ),
+            *(
+                split.submission.file
+                for benchmark in BENCHMARKS
+                for split in (benchmark.test, *benchmark.further.values())
+                if split is not None and split.submission is not None
+            ),
+        ]
+    )
+)
+
 FILES = RunFiles(
     signs=(SETTINGS, MODEL),
     written=(
@@ -59,6 +85,7 @@ FILES = RunFiles(
         *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
         CONFUSION,
         *RESULT_FILES,
+        *_OF_BENCHMARKS,
     ),
     scratch=(SCRATCH,),
 )

@@ -75,8 +75,10 @@ class DataChoices(DataFiles):
 
     task_name: str = flag(
         CSV,
-        "Name of a benchmark whose files are in --data_dir: CoLA, MNLI, MRPC, "
-        "XNLI, SST-2 or RTE; csv for files of your own.",
+        "Name of a benchmark whose files are in --data_dir: CoLA, SST-2, "
+        "MRPC, QQP, STS-B, MNLI, QNLI, RTE or WNLI (GLUE), AX, XNLI, AFQMC, "
+        "TNEWS, IFLYTEK, CMNLI, OCNLI, CLUEWSC or CSL (CLUE); csv for files "
+        "of your own.",
         group="Benchmarks",
         placeholder="NAME",
     )

@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from bert_keras3.inputs.encodings import (
@@ -115,7 +115,11 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def rows(path: str | os.PathLike[str], dialect: Dialect) -> Iterator[Row]:
+def rows(
+    path: str | os.PathLike[str],
+    dialect: Dialect,
+    wrong_width: Callable[[Row], None] | None = None,
+) -> Iterator[Row]:
     """Streams the data rows of a file; memory does not grow with the file.
 
     Blank lines are skipped and NUL characters dropped. Every call starts at
@@ -124,6 +128,9 @@ def rows(path: str | os.PathLike[str], dialect: Dialect) -> Iterator[Row]:
     Args:
         path: the file.
         dialect: from `dialect_search.sniff`.
+        wrong_width: called with a row of too many or too few cells. It raises
+            an error, or returns if the row is to be left out. By default there
+            is an error.
 
     Yields:
         The rows after the header, each with as many cells as columns.
@@ -133,9 +140,11 @@ def rows(path: str | os.PathLike[str], dialect: Dialect) -> Iterator[Row]:
             closed, undecodable bytes, or a line that is no JSON object.
     """
     path = pathlib.Path(path)
-    read = _json_rows if dialect.form == "json" else _delimited_rows
     try:
-        yield from read(path, dialect)
+        if dialect.form == "json":
+            yield from _json_rows(path, dialect)
+        else:
+            yield from _delimited_rows(path, dialect, wrong_width)
     except UnicodeDecodeError as error:
         fault = first_fault(path, dialect.encoding)
         if fault is None:
@@ -188,7 +197,11 @@ def evenly_spaced(items: Iterable[Item], size: int) -> list[Item]:
     return kept
 
 
-def _delimited_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
+def _delimited_rows(
+    path: pathlib.Path,
+    dialect: Dialect,
+    wrong_width: Callable[[Row], None] | None,
+) -> Iterator[Row]:
     width = len(dialect.columns)
     skip = dialect.header
     line = 1
@@ -204,7 +217,9 @@ def _delimited_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
             elif skip:
                 skip = False
             elif len(cells) != width:
-                raise _wrong_width(path, dialect, line, len(cells))
+                if wrong_width is None:
+                    raise _wrong_width(path, dialect, line, len(cells))
+                wrong_width(Row(line, cells))
             else:
                 yield Row(line, cells)
             line = lines.line_num + 1
@@ -250,7 +265,7 @@ def _broken_quote(
 
 def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
     for line, record in json_records(path, dialect.encoding):
-        cells = [_as_cell(record.get(name)) for name in dialect.columns]
+        cells = [as_cell(record.get(name)) for name in dialect.columns]
         yield Row(line, cells)
 
 
@@ -289,8 +304,8 @@ def json_records(
         yield number, record
 
 
-def _as_cell(value: Any) -> str:
-    """A JSON value as a cell: absent and null are empty, 3 is `3`."""
+def as_cell(value: Any) -> str:
+    """Returns a JSON value as a cell: null is empty, 3 is `3`."""
     if value is None:
         return ""
     if isinstance(value, str):

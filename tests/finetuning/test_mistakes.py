@@ -556,8 +556,8 @@ def test_flags_of_ones_own_files_with_a_known_task(told, tmp_path):
         *("--task_name=CoLA", "--data_dir"),
     )
     assert_in_order(
-        told(task_name="WNLI", train_file=None, data_dir=str(tmp_path)),
-        *("--task_name=WNLI", "MRPC", "csv"),
+        told(task_name="SNLI", train_file=None, data_dir=str(tmp_path)),
+        *("--task_name=SNLI", "MRPC", "csv"),
     )
 
 

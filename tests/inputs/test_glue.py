@@ -8,8 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
+from bert_keras3.inputs.benchmark_files import open_split, write_submission
+from bert_keras3.inputs.benchmarks import (
+    BENCHMARKS,
+    COLLECTIONS,
+    find_benchmark,
+    find_folders,
+)
 from bert_keras3.inputs.examples import InputExample
-from bert_keras3.inputs.glue import BENCHMARKS, find_benchmark, open_split
 from bert_keras3.safekeeping.errors import UserError
 
 
@@ -172,7 +178,10 @@ def test_the_test_parts_of_sst_2_and_rte(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_original_tasks_keep_their_labels_and_metrics() -> None:
-    assert [(t.name, t.labels, t.metrics) for t in BENCHMARKS[:4]] == [
+    original = ("CoLA", "MRPC", "MNLI", "XNLI")
+    assert [
+        (t.name, t.labels, t.metrics) for t in BENCHMARKS if t.name in original
+    ] == [
         ("CoLA", ("0", "1"), ("matthews_correlation",)),
         ("MRPC", ("0", "1"), ("accuracy", "f1")),
         ("MNLI", ("contradiction", "entailment", "neutral"), ("accuracy",)),
@@ -212,3 +221,171 @@ def test_a_file_with_too_few_columns(tmp_path: pathlib.Path) -> None:
         f"{tmp_path / 'dev.tsv'} has 2 columns; the dev part of MRPC has at "
         "least 5, with tabs between."
     )
+
+
+def test_pairs_of_the_other_tasks(tmp_path: pathlib.Path) -> None:
+    """Columns are found by their names, wherever they stand."""
+    for task, header, row, label in (
+        ("QNLI", "index\tquestion\tsentence\tlabel", "A\tB", "entailment"),
+        ("WNLI", "index\tsentence1\tsentence2\tlabel", "A\tB", "0"),
+        ("QQP", "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", "", "1"),
+        ("STS-B", "index\tgenre\tsentence1\tsentence2\tscore", "", "3.800"),
+    ):
+        between = {"QQP": "8\t9\tA\tB", "STS-B": "news\tA\tB"}.get(task, row)
+        content = f"{header}\n7\t{between}\t{label}\n"
+        assert read(tmp_path, task, "dev", "dev.tsv", content) == [
+            InputExample("dev-7", "A", "B", label, 2)
+        ]
+        names, cells = (
+            line.rpartition("\t")[0] for line in content.splitlines()
+        )
+        content = f"{names}\n{cells}\n"
+        assert read(tmp_path, task, "test", "test.tsv", content) == [
+            InputExample("test-7", "A", "B", None, 2)
+        ]
+
+
+def test_mnli_has_further_parts(tmp_path: pathlib.Path) -> None:
+    task = find_benchmark("MNLI")
+    content = mnli(10)
+    name = "test_mismatched.tsv"
+    assert read(tmp_path, "MNLI", "test_mismatched", name, content) == [
+        InputExample("test_mismatched-cell0", "cell8", "cell9", None, 2)
+    ]
+    assert task.find("test_ax", tmp_path) is None
+    # The diagnostics lie in a folder beside.
+    data = tmp_path / "MNLI"
+    data.mkdir()
+    content = "index\tsentence1\tsentence2\n0\tA\tB\n"
+    assert read(tmp_path / "AX", "AX", "test", "AX.tsv", content) == [
+        InputExample("test-0", "A", "B", None, 2)
+    ]
+    assert list(open_split(task, "test_ax", data)) == [
+        InputExample("test_ax-0", "A", "B", None, 2)
+    ]
+    with pytest.raises(UserError, match="AX has no train part, only one to"):
+        open_split(find_benchmark("ax"), "train", data)
+
+
+def test_rows_of_qqp_that_are_cut_off(tmp_path: pathlib.Path) -> None:
+    content = (
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+        "1\t2\t3\tA\tB\t0\n4\t5\t6\tA\n7\t8\t9\tC\tD\t1\n"
+    )
+    rows = read(tmp_path, "QQP", "train", "train.tsv", content)
+    assert [one.guid for one in rows] == ["train-1", "train-7"]
+    file = open_split(find_benchmark("QQP"), "train", tmp_path)
+    assert len(list(file)) == 2
+    assert file.left_out == {
+        "the row is cut off, as a few are in the official file": 1
+    }
+    with pytest.raises(UserError, match="line 4: 7 cells where 6 are expected"):
+        read(
+            tmp_path,
+            "QQP",
+            "train",
+            "train.tsv",
+            content.replace("C\tD", "C\tD\tE"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "message"),
+    [
+        (
+            "SST-2",
+            "text\tlabel\nfine\t1\n",
+            "line 1: there is no column sentence among text, label;",
+        ),
+        (
+            "RTE",
+            "index\tsentence1\tsentence2\n0\tA\tB\n",
+            "line 1: there is no column label among index, sentence1, sent",
+        ),
+        (
+            "MRPC",
+            "Quality\t#1 String\t#2 String\t#1 ID\t#2 ID\n1\tA\tB\t7\t8\n",
+            "line 1: column 4 is '#1 ID' and '#1 String' is column 2;",
+        ),
+        (
+            "RTE",
+            "index\tsentence1\tsentence2\tlabel\n0\tA\n",
+            "line 2: 2 cells",
+        ),
+        (
+            "STS-B",
+            "sentence1\tsentence2\tscore\nA\tB\t2.5\nA\tB\t5.5\n",
+            "line 3: the label of STS-B is a number from 0 to 5, and here '5",
+        ),
+    ],
+)
+def test_wrong_columns(
+    tmp_path: pathlib.Path, task: str, content: str, message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, task, "dev", "dev.tsv", content)
+    assert str(caught.value).startswith(f"{tmp_path / 'dev.tsv'}, {message}")
+
+
+def test_an_index_twice_in_a_test_file(tmp_path: pathlib.Path) -> None:
+    content = "index\tsentence1\tsentence2\n0\tA\tB\n1\tC\tD\n0\tE\tF\n"
+    with pytest.raises(UserError, match="line 4: the id '0' is that of line 2"):
+        read(tmp_path, "WNLI", "test", "test.tsv", content)
+
+
+def test_other_layouts(tmp_path: pathlib.Path) -> None:
+    """STSb Multi MT and XNLI as for ERNIE; they are tried last."""
+    content = '"A, a",B,2.5\nC,"D ""d""",0.0\n'
+    assert read(tmp_path, "STS-B", "dev", "stsb-en-dev.csv", content) == [
+        InputExample("dev-0", "A, a", "B", "2.5", 1),
+        InputExample("dev-1", "C", 'D "d"', "0.0", 2),
+    ]
+    content = "text_a\ttext_b\tlabel\n一\t二\tneutral\n"
+    assert read(tmp_path, "XNLI", "dev", "dev.tsv", content) == [
+        InputExample("dev-1", "一", "二", "neutral", 2)
+    ]
+
+
+def submitted(
+    task: str, folder: pathlib.Path, rows: list[tuple[str, str]]
+) -> str:
+    benchmark = find_benchmark(task)
+    assert benchmark.test is not None
+    submission = benchmark.test.submission
+    assert submission is not None
+    path = folder / submission.file
+    write_submission(path, submission, rows, benchmark.score_range)
+    assert path.name == f"{task}.tsv"
+    return path.read_text("utf-8")
+
+
+def test_submissions(tmp_path: pathlib.Path) -> None:
+    rows = [("0", "not_entailment"), ("1", "entailment")]
+    assert submitted("RTE", tmp_path, rows) == (
+        "index\tprediction\n0\tnot_entailment\n1\tentailment\n"
+    )
+    rows = [("0", "5.2"), ("1", "-0.01"), ("2", "2.34567")]
+    assert submitted("STS-B", tmp_path, rows) == (
+        "index\tprediction\n0\t5.000\n1\t0.000\n2\t2.346\n"
+    )
+
+
+@pytest.mark.slow
+def test_files_of_glue(shared: pathlib.Path) -> None:
+    datasets = shared / "datasets"
+    official = datasets / "glue_official_layout"
+    numbers = {
+        **{"CoLA": 1043, "SST-2": 872, "MRPC": 408, "STS-B": 1500},
+        **{"QNLI": 5463, "RTE": 277},
+    }
+    found = find_folders(COLLECTIONS["glue"], official)
+    assert numbers == {
+        task: len(list(open_split(find_benchmark(task), "dev", folder)))
+        for task, folder in found.items()
+    }
+    for task, folder in find_folders(
+        COLLECTIONS["glue"], datasets / "format_fixtures" / "glue"
+    ).items():
+        for part, number in (("train", 3), ("dev", 2), ("test", 1)):
+            rows = list(open_split(find_benchmark(task), part, folder))
+            assert len(rows) == number, (task, part)
