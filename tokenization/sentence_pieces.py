@@ -47,6 +47,7 @@ class SentencePieceTokenizer:
     Attributes:
         vocab: {piece: id}; not to be changed.
         inv_vocab: {id: piece}.
+        do_lower_case: whether texts are lower-cased.
         special_tokens: tokens that the program itself writes; first the
             unknown token.
 
@@ -55,7 +56,7 @@ class SentencePieceTokenizer:
     """
 
     def __init__(self, model_file: Path, do_lower_case: bool = True) -> None:
-        self._do_lower_case = do_lower_case
+        self.do_lower_case = do_lower_case
         self._file = os.fspath(model_file)
         model = _read(model_file)
         self._processor = sentencepiece.SentencePieceProcessor()
@@ -78,7 +79,7 @@ class SentencePieceTokenizer:
 
     def __reduce__(self) -> tuple[type, tuple[str, bool]]:
         """Pickles only the path and the case."""
-        return type(self), (self._file, self._do_lower_case)
+        return type(self), (self._file, self.do_lower_case)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the pieces of `text`; unknown text is kept as it is.
@@ -87,7 +88,7 @@ class SentencePieceTokenizer:
             ValueError: `text` is neither a string nor bytes.
         """
         plain = preprocess_text(
-            characters.convert_to_unicode(text), self._do_lower_case
+            characters.convert_to_unicode(text), self.do_lower_case
         )
         pieces = []
         for piece in self._processor.EncodeAsPieces(plain):

@@ -242,6 +242,11 @@ class FullTokenizer:
         self._tokens = _WordCache(self._tokens_of_word)
         self._ids = _WordCache(self._ids_of_word)
 
+    @property
+    def do_lower_case(self) -> bool:
+        """Whether case is folded."""
+        return self.basic_tokenizer.do_lower_case
+
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the tokens of `text`; [UNK] for words that match nothing.
 
@@ -292,6 +297,10 @@ class Tokenizer(Protocol):
     vocab: dict[str, int]
     inv_vocab: dict[int, str]
     special_tokens: tuple[str, ...]
+
+    @property
+    def do_lower_case(self) -> bool:
+        """Whether case is folded."""
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the tokens of a text."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bert_keras3.finetuning import run_folder
-from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.datasets import kind_of, script_for
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import Job
 from bert_keras3.finetuning.task import Task
@@ -185,7 +185,14 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
         max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
         do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
     )
-    kind_of(job.data).check_same(job.data, folder, do_eval=job.do_eval)
+    kind = kind_of(job.data)
+    if settings.problem not in kind.problems:
+        raise UserError(
+            f"{folder.path}: holds a {settings.problem} model, which "
+            f"{kind.script} cannot use; run {script_for(settings.problem)} "
+            "with it, or give another --output_dir"
+        )
+    kind.check_same(job.data, folder, do_eval=job.do_eval)
     if encoder.vocab_file is not None and not _same_tokens(
         read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)
     ):

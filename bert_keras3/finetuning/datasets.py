@@ -6,9 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bert_keras3.finetuning import labelled_data
+from bert_keras3.finetuning import labelled_data, question_data
 from bert_keras3.finetuning.dataset import Dataset
+from bert_keras3.finetuning.multi_label import MultiLabel
+from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.settings import DataChoices
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.span import Span
+from bert_keras3.finetuning.span_settings import QuestionFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +24,15 @@ class Kind:
         find: (settings, settings of the trained model or None) → data set.
         check: checks the settings before a file is opened.
         check_same: checks the settings against those of a trained model.
+        problems: names of the tasks that such data can be for.
+        script: that has such settings.
     """
 
     find: Callable[..., Dataset]
     check: Callable[..., None]
     check_same: Callable[..., None]
+    problems: tuple[str, ...]
+    script: str
 
 
 DATASETS: Mapping[type, Kind] = {
@@ -31,8 +40,24 @@ DATASETS: Mapping[type, Kind] = {
         labelled_data.find_labelled_data,
         labelled_data.check_data,
         labelled_data.check_same_data,
+        (SingleLabel.name, MultiLabel.name, Regression.name),
+        "run_classifier",
+    ),
+    QuestionFiles: Kind(
+        question_data.find_questions,
+        question_data.check_questions,
+        question_data.check_same_questions,
+        (Span.name,),
+        "run_squad",
     ),
 }
+
+
+def script_for(problem: str) -> str:
+    """Returns the script that trains models of a task."""
+    return next(
+        kind.script for kind in DATASETS.values() if problem in kind.problems
+    )
 
 
 def kind_of(data: Any) -> Kind:

@@ -1,4 +1,4 @@
-"""The table of tasks by name, which is the value of `--problem_type`."""
+"""The table of tasks by name; some are values of `--problem_type`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.span import Span
 from bert_keras3.finetuning.task import Task
 
 TASKS: Mapping[str, type[Task]] = {
-    task.name: task for task in (SingleLabel, MultiLabel, Regression)
+    task.name: task for task in (SingleLabel, MultiLabel, Regression, Span)
 }

@@ -69,6 +69,14 @@ class QuestionExample:
     path: str = ""
     place: str = ""
 
+    line = 0
+    """In nested files, lines say nothing; `place` does."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Question and context."""
+        return (self.question, self.context)
+
     @property
     def where(self) -> str:
         """File, place and id, as a message begins."""

@@ -222,12 +222,13 @@ class WindowReport:
 
 
 def columns_for(purpose: Purpose) -> Mapping[str, Column]:
-    """Returns the columns of rows to train on, evaluate or predict."""
-    columns = dict(INPUT_COLUMNS)
+    """Returns the columns of rows to train on, evaluate or predict.
+
+    Of rows to train on some may be held out for evaluation.
+    """
+    columns = {**INPUT_COLUMNS, **ANSWER_COLUMNS}
     if purpose != "predict":
         columns.update(POSITION_COLUMNS)
-    if purpose != "train":
-        columns.update(ANSWER_COLUMNS)
     return columns
 
 

@@ -147,7 +147,7 @@ def test_what_is_no_error_unless_it_is_refused(write):
     assert report.misplaced.ids == ["misplaced"]
     assert report.outside.ids == ["behind"]
     assert report.absent.ids == ["absent"]
-    assert len(report.lines()) == 3
+    assert len(report.lines()) == 4
 
 
 @pytest.mark.parametrize(
