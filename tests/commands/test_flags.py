@@ -314,6 +314,14 @@ ORIGINAL_FLAGS = {
     "num_warmup_steps save_checkpoints_steps iterations_per_loop "
     "max_eval_steps use_tpu tpu_name tpu_zone gcp_project master "
     "num_tpu_cores",
+    "run_squad": "bert_config_file vocab_file output_dir train_file "
+    "predict_file init_checkpoint do_lower_case max_seq_length doc_stride "
+    "max_query_length do_train do_predict train_batch_size "
+    "predict_batch_size learning_rate num_train_epochs warmup_proportion "
+    "save_checkpoints_steps iterations_per_loop n_best_size "
+    "max_answer_length use_tpu tpu_name tpu_zone gcp_project master "
+    "num_tpu_cores verbose_logging version_2_with_negative "
+    "null_score_diff_threshold",
     "create_pretraining_data": "input_file output_file vocab_file "
     "do_lower_case do_whole_word_mask max_seq_length max_predictions_per_seq "
     "random_seed dupe_factor masked_lm_prob short_seq_prob",
@@ -333,8 +341,8 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.checkpointing.formats import FORMATS
     from bert_keras3.checkpointing.inspection import TASKS as USES
     from bert_keras3.commands.convert_checkpoint import Conversion
+    from bert_keras3.finetuning.datasets import DATASETS
     from bert_keras3.finetuning.settings import DataChoices, Job
-    from bert_keras3.finetuning.tasks import TASKS
     from bert_keras3.inputs.delimited import QUOTINGS
     from bert_keras3.inputs.records import COMPRESSIONS
     from bert_keras3.inputs.settings import FileChoices
@@ -352,7 +360,7 @@ def test_choices_are_the_keys_of_the_tables():
         (Conversion, "task", USES),
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
-        (DataChoices, "problem_type", TASKS),
+        (DataChoices, "problem_type", DATASETS[DataChoices].problems),
         (FileChoices, "quoting", QUOTINGS),
         (Job, "distribution", DISTRIBUTIONS),
         (MaskingSettings, "strategy", [*STRATEGIES, NO_MASKS]),

@@ -15,9 +15,10 @@ import pytest
 
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.checks import check_metric
+from bert_keras3.finetuning.datasets import DATASETS
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.settings import Job, TrainingChoices
+from bert_keras3.finetuning.settings import DataChoices, Job, TrainingChoices
 from bert_keras3.finetuning.task import TARGETS, Examples
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.texts import PREDICTIONS
@@ -458,7 +459,7 @@ def test_metrics_that_do_not_exist(told, tmp_path, write_csv, screen):
     )
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", DATASETS[DataChoices].problems)
 @pytest.mark.parametrize("num_labels", [2, 3])
 def test_the_metrics_named_are_those_there_are(name, num_labels, tmp_path):
     task = TASKS[name](tuple("abc"[:num_labels]))
