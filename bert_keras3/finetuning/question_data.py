@@ -160,6 +160,10 @@ class QuestionData:
             )
         return self._files[split] is not None
 
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns no more splits."""
+        return ()
+
     def source(self, split: str) -> Source:
         """Opens a split; a UserError if it is missing."""
         path = self._files[split]
@@ -208,6 +212,11 @@ class QuestionData:
             f"--answers_by={task.answers_by}, "
             f"--answer_metrics={task.answer_metrics}"
         )
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> None:
+        """Writes nothing: a server takes `predictions.json` as it is."""
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task of a checkpoint, with the original's defaults.
