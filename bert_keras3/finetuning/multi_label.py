@@ -28,9 +28,9 @@ from bert_keras3.finetuning.texts import (
     MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
+    LabelIds,
     TextReader,
     ordered_labels,
-    unknown_label,
     write_text_predictions,
 )
 from bert_keras3.safekeeping.errors import UserError
@@ -196,9 +196,7 @@ class _Targets:
         self._separator = source.separator or DEFAULT_SEPARATOR
         # Label ids in order of occurrence, and the row of each of them: a few
         # bytes per row.
-        self._numbers: dict[str, int] = {
-            label: number for number, label in enumerate(source.labels or ())
-        }
+        self._ids = LabelIds(source)
         self._labels = array.array("i")
         self._rows = array.array("q")
         self._num_rows = 0
@@ -214,14 +212,12 @@ class _Targets:
                 if name.strip()
             )
         for name in names:
-            number = self._numbers.get(name)
-            if number is None:
-                if self._source.labels is not None:
-                    raise unknown_label(self._source, example, name)
-                number = self._numbers[name] = len(self._numbers)
-            self._labels.append(number)
+            self._labels.append(self._ids.of(example, name))
             self._rows.append(self._num_rows)
         self._num_rows += 1
+
+    def notes(self) -> tuple[str, ...]:
+        return self._ids.notes()
 
     def _from_columns(self, example: InputExample) -> frozenset[str]:
         names = []
@@ -246,7 +242,7 @@ class _Targets:
             labels = (
                 self._source.columns
                 if several
-                else ordered_labels(list(self._numbers))
+                else ordered_labels(self._ids.names)
             )
         if not labels:
             raise UserError(
@@ -254,7 +250,7 @@ class _Targets:
                 "nothing to learn"
             )
         numbers = {label: number for number, label in enumerate(labels)}
-        places = np.array([numbers[label] for label in self._numbers], int)
+        places = np.array([numbers[label] for label in self._ids.names], int)
         targets = np.zeros((self._num_rows, len(labels)), np.uint8)
         targets[
             np.frombuffer(self._rows, np.int64),

@@ -169,3 +169,6 @@ class _Targets:
     def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
         labels = self._source.labels or self._source.columns or ("score",)
         return labels[:1], np.frombuffer(self._values, np.float32)
+
+    def notes(self) -> tuple[str, ...]:
+        return ()

@@ -29,9 +29,9 @@ from bert_keras3.finetuning.texts import (
     MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
+    LabelIds,
     TextReader,
     ordered_labels,
-    unknown_label,
     write_text_predictions,
 )
 from bert_keras3.safekeeping.errors import UserError
@@ -174,9 +174,7 @@ class _Targets:
 
     def __init__(self, source: LabelSource) -> None:
         self._source = source
-        self._numbers: dict[str, int] = {
-            label: number for number, label in enumerate(source.labels or ())
-        }
+        self._ids = LabelIds(source)
         self._seen = array.array("i")
 
     def add(self, example: InputExample) -> None:
@@ -187,30 +185,27 @@ class _Targets:
                 f"{'no label' if label is None else 'several labels'}; each "
                 "needs exactly one (--problem_type=multi_label is for more)"
             )
-        number = self._numbers.get(label)
-        if number is None:
-            if self._source.labels is not None:
-                raise unknown_label(self._source, example, label)
-            number = self._numbers[label] = len(self._numbers)
-        self._seen.append(number)
+        self._seen.append(self._ids.of(example, label))
+
+    def notes(self) -> tuple[str, ...]:
+        return self._ids.notes()
 
     def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
         seen = np.frombuffer(self._seen, np.int32)
         if self._source.labels is not None:
             return self._source.labels, seen
-        if len(self._numbers) < 2:
-            only = next(iter(self._numbers), None)
+        names = self._ids.names
+        if len(names) < 2:
+            only = next(iter(names), None)
             raise UserError(
                 f"{self._source.path}: all {len(seen)} rows have the same "
                 f"label, {only!r}; a classifier needs at least two. Is "
                 f"{' '.join(self._source.columns) or 'this'} the label "
                 "column? Name it with --label_column."
             )
-        labels = ordered_labels(list(self._numbers))
-        new_numbers = np.empty(len(labels), np.int32)
-        for number, label in enumerate(labels):
-            new_numbers[self._numbers[label]] = number
-        return labels, new_numbers[seen]
+        labels = ordered_labels(names)
+        new_ids = {label: number for number, label in enumerate(labels)}
+        return labels, np.array([new_ids[one] for one in names], np.int32)[seen]
 
 
 def _matthews(targets: np.ndarray, predicted: np.ndarray) -> float:

@@ -7,7 +7,9 @@ target, which each task defines.
 from __future__ import annotations
 
 import csv
+import decimal
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
 PREDICTIONS = "predictions.csv"
 TEST_TSV = "test_results.tsv"
+
+# Without leading zeros, which make a number an identifier.
+_PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 
 # Maximum number of labels listed in a message.
 _MOST_LISTED = 20
@@ -46,6 +51,9 @@ class Targets(Protocol):
         Raises:
             UserError: no model can be trained on these labels.
         """
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns what was met in the labels, a line each."""
 
 
 class TextReader:
@@ -102,8 +110,73 @@ class TextReader:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns nothing; the report on the file says it all."""
-        return ()
+        """Returns what was met in the labels, a line each."""
+        return () if self._targets is None else self._targets.notes()
+
+
+class LabelIds:
+    """Numbers labels as they occur, from 0 or in a given order.
+
+    Labels that are equal as numbers are one class: of 1, 1.0 and 0, the first
+    two. The class has the shortest spelling. 007 is another label than 7, as
+    every number that is written in its own way (1e3, +1).
+    """
+
+    def __init__(self, source: LabelSource) -> None:
+        """Takes the allowed labels, if they are known."""
+        self._source = source
+        self.names = list(source.labels or ())
+        """The classes, by their number."""
+        self._ids = {name: number for number, name in enumerate(self.names)}
+        self._by_value: dict[decimal.Decimal, int] = {}
+        for number, name in enumerate(self.names):
+            value = _plain_number(name)
+            if value is not None:
+                self._by_value.setdefault(value, number)
+        self._other_spellings: dict[int, list[str]] = {}
+
+    def of(self, example: InputExample, label: str) -> int:
+        """Returns the number of a label.
+
+        Raises:
+            UserError: it is none of the allowed labels.
+        """
+        number = self._ids.get(label)
+        return self._new(example, label) if number is None else number
+
+    def _new(self, example: InputExample, label: str) -> int:
+        """Returns the number of a spelling that did not occur before."""
+        value = _plain_number(label)
+        number = None if value is None else self._by_value.get(value)
+        if number is None:
+            if self._source.labels is not None:
+                raise unknown_label(self._source, example, label)
+            number = len(self.names)
+            self.names.append(label)
+            if value is not None:
+                self._by_value[value] = number
+        else:
+            name = self.names[number]
+            others = self._other_spellings.setdefault(number, [])
+            if self._source.labels is None and len(label) < len(name):
+                self.names[number] = label
+                others.append(name)
+            else:
+                others.append(label)
+        self._ids[label] = number
+        return number
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns a line for each class that has several spellings."""
+        return tuple(
+            f"note: the label {self.names[number]} is also written "
+            f"{', '.join(others)}; being equal numbers, they are one class"
+            for number, others in self._other_spellings.items()
+        )
+
+
+def _plain_number(label: str) -> decimal.Decimal | None:
+    return decimal.Decimal(label) if _PLAIN_NUMBER.fullmatch(label) else None
 
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:

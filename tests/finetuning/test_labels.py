@@ -1,0 +1,85 @@
+"""How label cells become classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bert_keras3.finetuning.encoding import TextEncoder
+from bert_keras3.finetuning.multi_label import MultiLabel
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.task import TARGETS, LabelSource
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.feature_store import write_feature_store
+from bert_keras3.safekeeping.errors import UserError
+from tokenization import FullTokenizer
+
+
+@pytest.fixture
+def read(tmp_path):
+    """(task, label cells, allowed labels) → labels, targets, notes."""
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n")
+    encoder = TextEncoder(FullTokenizer(tmp_path / "vocab.txt"), 8)
+
+    def run(task, cells, labels=None):
+        reader = task.reader(encoder, LabelSource("file.csv", labels))
+        rows = [
+            (number, row)
+            for number, cell in enumerate(cells)
+            for row in reader.rows(
+                InputExample(str(number), "a", label=cell, line=number + 2)
+            )
+        ]
+        store = write_feature_store(tmp_path, reader.columns, rows)
+        found, store = reader.finish(store)
+        return found.labels, store.arrays[TARGETS], reader.notes()
+
+    return run
+
+
+def test_labels_that_are_equal_numbers_are_one_class(read):
+    labels, targets, notes = read(
+        SingleLabel(), ["1.0", "0", "1", "0.00", "1.", "2.5", "2.50"]
+    )
+    assert labels == ("0", "1", "2.5")
+    np.testing.assert_array_equal(targets, [1, 0, 1, 0, 1, 2, 2])
+    assert notes == (
+        "note: the label 1 is also written 1.0, 1.; being equal numbers, they "
+        "are one class",
+        "note: the label 0 is also written 0.00; being equal numbers, they "
+        "are one class",
+        "note: the label 2.5 is also written 2.50; being equal numbers, they "
+        "are one class",
+    )
+
+
+def test_identifiers_and_words_stay_as_they_are(read):
+    cells = ["007", "7", "1e0", "+1", "1", "v1.0", "v1"]
+    labels, targets, notes = read(SingleLabel(), cells)
+    assert {*labels} == {*cells}
+    assert [labels[target] for target in targets] == cells
+    assert notes == ()
+
+
+def test_labels_that_are_all_written_in_one_way_keep_it(read):
+    labels, _, notes = read(SingleLabel(), ["1.0", "0.0", "1.0"])
+    assert labels == ("0.0", "1.0")
+    assert notes == ()
+
+
+def test_a_dev_file_may_write_the_labels_in_another_way(read):
+    labels, targets, notes = read(
+        SingleLabel(), ["1.0", "0.0", "1"], ("0", "1")
+    )
+    assert labels == ("0", "1")
+    np.testing.assert_array_equal(targets, [1, 0, 1])
+    assert len(notes) == 2
+    with pytest.raises(UserError, match=r"line 3: the label '01' is not among"):
+        read(SingleLabel(), ["1", "01"], ("0", "1"))
+
+
+def test_the_same_with_several_labels(read):
+    labels, targets, notes = read(MultiLabel(), ["1|x", "1.0", "2|1.0|1"])
+    assert labels == ("1", "2", "x")
+    np.testing.assert_array_equal(targets, [[1, 0, 1], [1, 0, 0], [1, 1, 0]])
+    assert len(notes) == 1
