@@ -42,6 +42,8 @@ backslash; `none`: a quote is an ordinary character.
 
 # A noncharacter, the delimiter for the csv module in a file of one column.
 _NO_DELIMITER = "\uffff"
+# Another, for a CR that the csv module would take for the end of a row.
+_MASKED_CR = "\ufdd0"
 
 # A longer cell is an unclosed quote, not a text.
 _LONGEST_CELL = 1 << 24
@@ -86,18 +88,57 @@ def delimiter_name(delimiter: str) -> str:
     return names.get(delimiter, delimiter or "none")
 
 
-def reader(lines: Iterable[str], delimiter: str, quoting: str) -> Any:
-    """Returns the csv module's reader.
+class reader:  # noqa: N801, since it stands for `csv.reader`
+    """The csv module's reader, to which a CR within a line is white space.
 
-    Args:
-        lines: of text, with their ends.
-        delimiter: one character, or "" for one column.
-        quoting: a key of `QUOTINGS`.
+    Attributes:
+        line_num: number of lines read.
     """
-    csv.field_size_limit(_LONGEST_CELL)
-    return csv.reader(
-        lines, delimiter=delimiter or _NO_DELIMITER, **QUOTINGS[quoting]
-    )
+
+    def __init__(
+        self, lines: Iterable[str], delimiter: str, quoting: str
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            lines: of text, with their ends.
+            delimiter: one character, or "" for one column.
+            quoting: a key of `QUOTINGS`.
+        """
+        csv.field_size_limit(_LONGEST_CELL)
+        self._has_masked = False
+        self._rows = csv.reader(
+            self._masked(lines),
+            delimiter=delimiter or _NO_DELIMITER,
+            **QUOTINGS[quoting],
+        )
+
+    @property
+    def line_num(self) -> int:
+        """Number of lines read."""
+        return self._rows.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Returns itself."""
+        return self
+
+    def __next__(self) -> list[str]:
+        """Returns the cells of the next row."""
+        cells = next(self._rows)
+        if self._has_masked:
+            return [cell.replace(_MASKED_CR, "\r") for cell in cells]
+        return cells
+
+    def _masked(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yields the lines, CRs hidden but the one of the line end."""
+        for line in lines:
+            if "\r" in line:
+                end = "\r\n" if line.endswith("\r\n") else line[-1]
+                text = line.removesuffix(end)
+                if "\r" in text:
+                    self._has_masked = True
+                    line = text.replace("\r", _MASKED_CR) + end
+            yield line
 
 
 def is_blank(cells: Sequence[str]) -> bool:

@@ -18,6 +18,9 @@ import charset_normalizer
 from bert_keras3.safekeeping.errors import UserError
 
 _BLOCK = 1 << 20
+# Characters in which line ends are looked for.
+_HEAD = 1 << 14
+_QUOTED = re.compile('"[^"]*"')
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -148,13 +151,24 @@ def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
 def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
     """Streams the lines of a file with their ends, NUL characters dropped.
 
+    They end in LF or CR LF. A CR by itself is white space; only in files of
+    old Macs, which have no LF outside of quotes, it ends a line.
+
     Raises:
         UnicodeDecodeError: bytes that are not of this encoding.
     """
-    with open(path, encoding=encoding, newline="") as file:
+    newline = "" if _is_of_old_mac(path, encoding) else "\n"
+    with open(path, encoding=encoding, newline=newline) as file:
         for line in file:
             # The csv module refused NUL until Python 3.11.
             yield line.replace("\0", "")
+
+
+def _is_of_old_mac(path: pathlib.Path, encoding: str) -> bool:
+    """Whether CR alone ends the lines at the beginning of a file."""
+    with open(path, encoding=encoding, newline="") as file:
+        unquoted = _QUOTED.sub("", file.read(_HEAD))
+    return "\r" in unquoted and "\n" not in unquoted
 
 
 def excerpt(text: str, length: int = 60) -> str:

@@ -389,6 +389,33 @@ def test_quotes_commas_and_line_breaks_in_cells(write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # White space in a cell; before a line end, it is what programs leave
+        # that convert line ends twice.
+        (
+            b"label\ttext\n1\tThe soup\rwas cold.\r\r\n0\tFine.\n",
+            [Row(2, ["1", "The soup\rwas cold.\r"]), Row(3, ["0", "Fine."])],
+        ),
+        (
+            b'label,text\n1,"The soup\rwas, cold."\n0,Fin\re',
+            [Row(2, ["1", "The soup\rwas, cold."]), Row(3, ["0", "Fin\re"])],
+        ),
+        # A file of an old Mac, where a cell may hold the other line end.
+        (
+            b'label,text\r1,"The soup,\nwas cold."\r0,Fine.\r',
+            [Row(2, ["1", "The soup,\nwas cold."]), Row(4, ["0", "Fine."])],
+        ),
+    ],
+)
+def test_a_carriage_return_by_itself(
+    write: Write, content: bytes, expected: list[Row]
+) -> None:
+    path = write(content)
+    assert list(rows(path, sniff(path))) == expected
+
+
 def test_a_space_after_the_delimiter_is_no_text(write: Write) -> None:
     path = write('text, label\n"yes, sir", good\n"no, sir", "bad"\n')
     assert sniff(path).columns == ("text", "label")
