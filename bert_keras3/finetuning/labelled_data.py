@@ -95,9 +95,9 @@ class LabelledSource:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns how many rows of a benchmark were left out, and why."""
-        if not isinstance(self.file, BenchmarkFile):
-            return ()
+        """Returns what was left out, or taken for a header."""
+        if isinstance(self.file, LabelledFile):
+            return self.file.notes()
         return tuple(
             f"note: left out {number} row{'s' * (number != 1)}: {why}"
             for why, number in self.file.left_out.items()

@@ -99,7 +99,8 @@ def matching_columns(
     """Finds the columns of a training file again in another file.
 
     By name, if both have a header. By number otherwise: if there are as many
-    columns, or, for a file to predict, as many as without the labels.
+    columns, or, for a file to predict, as many as without the labels. The
+    only column of a file to predict is the text, however it is called.
 
     Args:
         trained: the columns of the training file.
@@ -113,7 +114,12 @@ def matching_columns(
     Raises:
         UserError: a column is not there, or the numbers do not fit.
     """
-    if trained.header and dialect.header:
+    places: dict[int, int | None]
+    if _is_only_text(trained, dialect, want_label):
+        places = dict.fromkeys(range(len(trained.names)))
+        places[trained.text] = 0
+        how = "the only column"
+    elif trained.header and dialect.header:
         places = {
             index: same_name(name, dialect)
             for index, name in enumerate(trained.names)
@@ -147,6 +153,16 @@ def matching_columns(
         for role, old in roles.items()
     }
     return columns_of(found, dict.fromkeys(found, how), dialect)
+
+
+def _is_only_text(trained: Columns, dialect: Dialect, want_label: bool) -> bool:
+    """Whether a file has the text of each example and nothing else."""
+    return (
+        not want_label
+        and len(dialect.columns) == 1
+        and trained.text_pair is None
+        and (not dialect.header or examples.is_text_name(dialect.columns[0]))
+    )
 
 
 def _same_places(

@@ -116,6 +116,13 @@ def plain_name(name: str) -> str:
     return "".join(name_words(name))
 
 
+def is_text_name(name: str) -> bool:
+    """Whether columns of texts are often called so."""
+    return any(
+        plain_name(name) in names for names in (*TEXT_NAMES, *PAIR_NAMES)
+    )
+
+
 def known_names() -> frozenset[str]:
     """Every name of the tables above."""
     groups = (*TEXT_NAMES, *LABEL_NAMES, ID_NAMES, *PAIR_NAMES)

@@ -21,7 +21,7 @@ from bert_keras3.inputs.columns import (
     same_name,
 )
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
-from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.examples import InputExample, is_text_name
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -156,6 +156,17 @@ class LabelledFile:
                 line=row.line,
             )
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns a line on what was taken for the header of one column."""
+        dialect = self.dialect
+        if len(dialect.columns) > 1 or not dialect.header or _is_json(dialect):
+            return ()
+        note = (
+            f"note: {dialect.columns[0]!r}, the first line of {self.path}, is "
+            "taken for its header (--header=false if it is a text)"
+        )
+        return (note,)
+
     def rows(self) -> Iterator[Row]:
         """Streams the rows of the examples, as they are in the file."""
         return (row for _, row, _ in self._kept())
@@ -202,10 +213,28 @@ class LabelledFile:
 def _sniff(
     path: pathlib.Path, choices: FileChoices, header: bool | None
 ) -> Dialect:
-    return dialect_search.sniff(
-        path,
-        delimiter=choices.delimiter,
-        quoting=choices.quoting,
-        encoding=choices.encoding,
-        header=header,
-    )
+    def sniff(header: bool | None) -> Dialect:
+        return dialect_search.sniff(
+            path,
+            delimiter=choices.delimiter,
+            quoting=choices.quoting,
+            encoding=choices.encoding,
+            header=header,
+        )
+
+    dialect = sniff(header)
+    if (
+        header is None
+        and dialect.header
+        and not _is_json(dialect)
+        and len(dialect.columns) == 1
+        and not is_text_name(dialect.columns[0])
+    ):
+        # A short text before longer ones looks like a header. Every line of a
+        # file to predict needs an answer.
+        return sniff(False)
+    return dialect
+
+
+def _is_json(dialect: Dialect) -> bool:
+    return dialect.form == "json"

@@ -315,6 +315,39 @@ def test_a_header_is_known_by_the_name_of_the_text(write: Write) -> None:
     assert [example.text_a for example in opened] == ["fine", "good"]
 
 
+@pytest.mark.parametrize("is_trained", [True, False])
+@pytest.mark.parametrize(
+    ("content", "texts", "header"),
+    [
+        ("ok\nThe soup was cold.\nWe waited an hour for it.\n", 3, None),
+        ("Fine\n3\n4\n", 3, None),
+        ("Text\nThe soup was cold.\nok\n", 2, "'Text'"),
+        ("question\nok\n", 1, "'question'"),
+    ],
+)
+def test_every_line_of_one_column_is_a_text_but_a_common_name(
+    write: Write, content: str, texts: int, header: str, is_trained: bool
+) -> None:
+    path = write(content, "new.txt")
+    if is_trained:
+        opened = LabelledFile.open_like(path, TRAINED, want_label=False)
+    else:
+        opened = LabelledFile.open(path, want_label=False)
+    found = [example.text_a for example in opened]
+    assert found == content.splitlines()[-texts:]
+    notes = opened.notes()
+    assert len(notes) == (header is not None)
+    assert header is None or f"note: {header}, the first line of" in notes[0]
+
+
+def test_one_column_of_another_kind_is_not_the_text(write: Write) -> None:
+    path = write("wording\nfine\n")
+    with pytest.raises(UserError, match="has no column 'body'"):
+        LabelledFile.open_like(
+            path, TRAINED, FileChoices(header=True), want_label=False
+        )
+
+
 def test_columns_are_found_again_by_number(write: Write) -> None:
     trained = Columns(
         1, None, (0,), None, ("column 1", "column 2", "column 3"), False
