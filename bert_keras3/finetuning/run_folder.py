@@ -343,6 +343,7 @@ class FinetuningFolder:
             },
         )
         if evaluation.confusion is not None:
+            labels = evaluation.confusion_labels or labels
             with atomic_write(self / CONFUSION, newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(["true \\ predicted", *labels])

@@ -60,6 +60,15 @@ class LabelSource:
 
 
 @dataclasses.dataclass(frozen=True)
+class Table:
+    """A table for the screen."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The metrics of predictions."""
 
@@ -69,6 +78,10 @@ class Evaluation:
     """Results that are not one number, such as `per_label`."""
     confusion: np.ndarray | None = None
     """int [C, C]: rows are true labels, columns predicted ones."""
+    confusion_labels: tuple[str, ...] = ()
+    """The names of its C labels, if they are not the task's."""
+    tables: Sequence[Table] = ()
+    """What else is printed."""
 
     def show(self, screen: Screen, num_examples: int) -> None:
         """Prints the metrics, and those of each label as a table."""
@@ -92,6 +105,8 @@ class Evaluation:
                     for label, figures in per_label.items()
                 ],
             )
+        for table in self.tables:
+            screen.table(table.headers, table.rows, table.title)
 
 
 @dataclasses.dataclass(frozen=True)
