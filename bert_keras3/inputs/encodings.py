@@ -267,7 +267,11 @@ def _share(text: str, letters: str) -> float:
 def _stands_alone(text: str) -> bool:
     """Whether most characters beyond ASCII have no other beside them.
 
-    This is so for stray bytes, not for the words of other scripts.
+    This is so for stray bytes, not for the words of other scripts; nor for
+    files of a character a line, where nearly every line begins with one.
     """
+    lines = text.splitlines()
+    if sum(not line[:1].isascii() for line in lines) > 0.9 * len(lines):
+        return False
     runs = re.findall(r"[^\x00-\x7f]+", text)
     return sum(map(len, runs)) < 2 * len(runs)
