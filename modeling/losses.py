@@ -82,6 +82,30 @@ def span_loss(
     return (start_loss + end_loss) / 2.0
 
 
+def token_classification_loss(
+    logits: Tensor, label_ids: Tensor, labels_per_row: Tensor
+) -> Tensor:
+    """Mean over the tokens that have a label.
+
+    The sum is divided by B times the usual number of labels in a row, and not
+    by that of this batch, so that the mean over parts of a batch is that of
+    the whole.
+
+    Args:
+        logits: float [B, S, C].
+        label_ids: int32 [B, S], negative where a token has no label.
+        labels_per_row: float32 [B], the mean number of labels in a row of the
+            training data, the same in each.
+
+    Returns:
+        float32 scalar.
+    """
+    # [B, S]
+    losses = log_likelihood_loss(logits, ops.maximum(label_ids, 0))
+    has_label = ops.cast(label_ids >= 0, "float32")
+    return ops.sum(losses * has_label) / ops.sum(labels_per_row)
+
+
 def multi_label_loss(
     logits: Tensor, labels: Tensor, example_weights: Tensor | None = None
 ) -> Tensor:

@@ -6,7 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bert_keras3.finetuning import labelled_data, question_data
+from bert_keras3.finetuning import (
+    labelled_data,
+    question_data,
+    tagged_data,
+)
 from bert_keras3.finetuning.dataset import Dataset
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
@@ -14,6 +18,8 @@ from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.span import Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
+from bert_keras3.finetuning.tagging import Tagging
+from bert_keras3.finetuning.tagging_settings import TaggedFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +55,13 @@ DATASETS: Mapping[type, Kind] = {
         question_data.check_same_questions,
         (Span.name,),
         "run_squad",
+    ),
+    TaggedFiles: Kind(
+        tagged_data.find_tagged_data,
+        tagged_data.check_data,
+        tagged_data.check_same_data,
+        (Tagging.name,),
+        "run_tagger",
     ),
 }
 

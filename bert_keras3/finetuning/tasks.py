@@ -8,8 +8,10 @@ from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.span import Span
+from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.task import Task
 
 TASKS: Mapping[str, type[Task]] = {
-    task.name: task for task in (SingleLabel, MultiLabel, Regression, Span)
+    task.name: task
+    for task in (SingleLabel, MultiLabel, Regression, Span, Tagging)
 }

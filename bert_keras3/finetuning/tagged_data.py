@@ -1,0 +1,473 @@
+"""Data sets of tagged texts: what is read from files, with its entities.
+
+tokens with tags  ─▶ their scheme  ─┐
+                                    ├─▶ TaggedExample
+text with spans   ─▶ its tokens    ─┘
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.finetuning.dataset import Dataset, Description, Source
+from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.tagging import Tagging
+from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
+from bert_keras3.finetuning.task import Task
+from bert_keras3.inputs.delimited import Decision
+from bert_keras3.inputs.encodings import excerpt
+from bert_keras3.inputs.tagged_files import open_tagged_file, suffix_of
+from bert_keras3.inputs.tagged_text import (
+    Found,
+    TaggedChoices,
+    TaggedFile,
+    TaggedText,
+)
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.settings import check_ranges
+from bert_keras3.tagging.examples import TaggedExample
+from bert_keras3.tagging.schemes import (
+    SCHEMES,
+    Entity,
+    Scheme,
+    Tag,
+    TagSet,
+    entities_of,
+    find_scheme,
+)
+
+NAME = "tags"
+"""The data set's name in the settings of a run."""
+_SHOWN = 3
+_LINES_KEPT = 10
+
+# What a split is for, in messages.
+_PURPOSES = {"train": "train on", "dev": "evaluate on", "test": "predict"}
+
+
+@dataclasses.dataclass
+class Cases:
+    """How often something was met, and the first lines of it."""
+
+    number: int = 0
+    lines: list[int] = dataclasses.field(default_factory=list)
+
+    def add(self, line: int) -> None:
+        """Counts one."""
+        self.number += 1
+        if len(self.lines) < _LINES_KEPT:
+            self.lines.append(line)
+
+    def places(self) -> str:
+        """Returns "lines 3, 7 …"."""
+        more = " …" if self.number > len(self.lines) else ""
+        listed = ", ".join(map(str, self.lines))
+        return f"line{'s' * (self.number > 1)} {listed}{more}"
+
+
+class TagReading:
+    """The entities that the tags of a file mean."""
+
+    def __init__(self, path: pathlib.Path, scheme: Scheme, refuse: bool):
+        """Makes one.
+
+        Args:
+            path: the file, for messages.
+            scheme: of its tags.
+            refuse: whether broken tags are an error.
+        """
+        self._path, self._scheme, self._refuse = path, scheme, refuse
+        self._parsed: dict[str, Tag] = {}
+        self._types: dict[str, int] = {}
+        # {(tag, tag behind it): whether that breaks the scheme}.
+        self._pairs: dict[tuple[Tag | None, Tag | None], bool] = {}
+        self.broken = Cases()
+
+    def entities(self, text: TaggedText) -> tuple[Entity, ...]:
+        """Returns the entities of a sentence, by tokens.
+
+        Raises:
+            UserError: a tag is none, or breaks the scheme and none may.
+        """
+        tags = text.tags or ()
+        if tags.count("O") == len(tags):
+            return ()
+        parsed = [
+            self._parsed.get(tag) or self._parse(text, number)
+            for number, tag in enumerate(tags)
+        ]
+        self._check(text, parsed)
+        roles = np.array([one.role for one in parsed])
+        types = np.array([self._number(one.type) for one in parsed])
+        names = list(self._types)
+        found = entities_of(roles, types, np.array([0, len(tags)]))
+        return tuple(Entity(a, b, names[t]) for a, b, t in found.tolist())
+
+    def _number(self, kind: str) -> int:
+        return self._types.setdefault(kind, len(self._types))
+
+    def _parse(self, text: TaggedText, number: int) -> Tag:
+        tag = (text.tags or ())[number]
+        found = self._scheme.parse(tag)
+        if found is None:
+            separator, letters = self._scheme.separator, self._scheme.letters
+            raise UserError(
+                f"{self._path}, line {text.lines[number]}: the tag "
+                f"{excerpt(tag)} is neither O nor a type behind one of "
+                f"{', '.join(dict.fromkeys(letters))} and {separator!r}, as "
+                f"the others are ({self._scheme.name}). Correct it, or name "
+                "the column of the tags with --tag_column."
+            )
+        self._parsed[tag] = found
+        return found
+
+    def _check(self, text: TaggedText, parsed: Sequence[Tag]) -> None:
+        """Counts the places that break the scheme."""
+        for number, pair in enumerate(
+            itertools.pairwise((None, *parsed, None))
+        ):
+            is_broken = self._pairs.get(pair)
+            if is_broken is None:
+                is_broken = self._scheme.is_broken(*pair)
+                self._pairs[pair] = is_broken
+            if not is_broken:
+                continue
+            before, tag = pair
+            line = text.lines[min(number, len(parsed) - 1)]
+            if self._refuse:
+                tags = text.tags or ()
+                here = tags[number] if tag else "the end of the sentence"
+                behind = tags[number - 1] if before else "its beginning"
+                raise UserError(
+                    f"{self._path}, line {line}: {here} behind {behind} "
+                    f"breaks the scheme {self._scheme.name}. Correct the "
+                    "tags, or give --broken_tags=repair to read them as "
+                    "evaluations usually do."
+                )
+            self.broken.add(line)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedSource:
+    """A tagged file, a `dataset.Source`.
+
+    Attributes:
+        file: the file.
+        scheme: of its tags.
+        written: the scheme of predicted tags.
+        tag_types: types of its entities, sorted.
+        refuse: whether broken tags are an error.
+        decisions: what was detected about it.
+    """
+
+    file: TaggedFile
+    scheme: Scheme
+    written: Scheme
+    tag_types: tuple[str, ...]
+    refuse: bool
+    decisions: tuple[Decision, ...]
+    _notes: list[str] = dataclasses.field(default_factory=list)
+
+    label_columns = ()
+    label_separator = None
+    takes_pairs = False
+
+    @classmethod
+    def open(
+        cls,
+        path: pathlib.Path,
+        data: TaggedFiles,
+        like: dict[str, Any] | None,
+        *,
+        want_labels: bool,
+        choices: TaggedChoices | None = None,
+    ) -> TaggedSource:
+        """Opens a file and detects the scheme of its tags.
+
+        Args:
+            path: the file.
+            data: the settings.
+            like: `columns` of the training file's source.
+            want_labels: False for a file to predict, whose tags are not read.
+            choices: in place of the settings'.
+
+        Raises:
+            UserError: the file cannot be read, or has no tags.
+        """
+        file = open_tagged_file(
+            path, choices or data.file, like, want_labels=want_labels
+        )
+        written = _scheme_of(like)
+        scheme = written or SCHEMES["IOB2"]
+        types: set[str] = set()
+        decisions = [*file.decisions]
+        if want_labels:
+            pairs: collections.Counter[Any] = collections.Counter()
+            for text in file:
+                tags = text.tags or ()
+                pairs.update(itertools.pairwise((None, *tags, None)))
+            scheme, how = find_scheme(pairs)
+            decisions.append(Decision("scheme", scheme.name, how))
+            parsed = (scheme.parse(tag) for tag, _ in pairs if tag)
+            types = {one.type for one in parsed if one and one.type}
+        return cls(
+            file,
+            scheme,
+            written or scheme,
+            tuple(sorted(types)),
+            data.broken_tags == REFUSE,
+            tuple(decisions),
+        )
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file, for messages."""
+        return self.file.path
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The layout of the file and the scheme of its tags."""
+        scheme = {
+            "scheme": self.written.name,
+            "separator": self.written.separator,
+        }
+        return {**self.file.layout, **scheme}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The tags of a model that is trained on the file."""
+        return TagSet.of(self.tag_types, has_ends=self.scheme.has_ends).names
+
+    @property
+    def suffix(self) -> str:
+        """The ending of a file of `write_rows`."""
+        return suffix_of(self.file.layout)
+
+    def __iter__(self) -> Iterator[TaggedExample]:
+        """Streams the texts with their entities.
+
+        Raises:
+            UserError: a tag is none, or breaks the scheme and none may.
+        """
+        reading = TagReading(self.path, self.scheme, self.refuse)
+        for text in self.file:
+            entities = None
+            if text.tags is not None and self.tag_types:
+                entities = reading.entities(text)
+            yield TaggedExample(
+                text.guid,
+                str(self.path),
+                text.line,
+                text.tokens,
+                entities,
+                text.lines,
+            )
+        self._notes.clear()
+        if reading.broken.number:
+            self._notes.append(
+                f"note: {reading.broken.number} tags break the scheme "
+                f"{self.scheme.name} ({reading.broken.places()}) and are read "
+                "as evaluations usually do; --broken_tags=refuse stops there"
+            )
+
+    def describe(self) -> Description:
+        """What was detected, and the first texts."""
+        first = [
+            (
+                one.guid,
+                " ".join(one.tokens),
+                ", ".join(
+                    f"{one.text_of(entity)} ({entity.type})"
+                    for entity in one.entities or ()
+                ),
+            )
+            for one in itertools.islice(self, _SHOWN)
+        ]
+        return Description(self.decisions, ("id", "text", "entities"), first)
+
+    def notes(self) -> Sequence[str]:
+        """What was met when it was read last, a line each."""
+        return tuple(self._notes)
+
+    def write_rows(
+        self, chosen: np.ndarray, path: str | os.PathLike[str]
+    ) -> None:
+        """Writes some texts, as they stand in the file, to another."""
+        self.file.write_rows(chosen, path)
+
+    def write_found(
+        self, found: Iterable[Sequence[Found]], folder: pathlib.Path
+    ) -> pathlib.Path:
+        """Writes the file again with the entities that were found.
+
+        Args:
+            found: of each text in order, by tokens.
+            folder: of the run.
+
+        Returns:
+            The path of the file.
+        """
+
+        def tags() -> Iterator[list[str]]:
+            for text, entities in zip(self.file, found, strict=True):
+                plain = [Entity(*one[:3]) for one in entities]
+                yield self.written.tags(plain, len(text.tokens))
+
+        return self.file.write_found(tags(), folder)
+
+
+def _scheme_of(columns: dict[str, Any] | None) -> Scheme | None:
+    """Returns the scheme that `TaggedSource.columns` names."""
+    if not columns:
+        return None
+    scheme = SCHEMES[columns["scheme"]]
+    return dataclasses.replace(scheme, separator=columns["separator"])
+
+
+class TaggedDataset:
+    """The user's tagged files."""
+
+    name = NAME
+    metric: str | None = None
+
+    def __init__(
+        self, data: TaggedFiles, columns: dict[str, Any] | None = None
+    ) -> None:
+        """Opens no file yet.
+
+        Args:
+            data: given by the user.
+            columns: of the training file of a trained model; by default
+                those of the first file that is opened.
+        """
+        self._data = data
+        self._columns = columns
+        self._labels: tuple[str, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The tags for the types of the training file, once it is opened."""
+        return self._labels
+
+    def has(self, split: str) -> bool:
+        """Whether there is a split "train", "dev" or "test"."""
+        return bool(self._data.files[f"{split}_file"])
+
+    def source(self, split: str) -> TaggedSource:
+        """Opens a split."""
+        path = self._data.files[f"{split}_file"]
+        if not path:
+            raise UserError(
+                f"there is no file to {_PURPOSES[split]}: give --{split}_file"
+            )
+        source = TaggedSource.open(
+            pathlib.Path(path),
+            self._data,
+            self._columns,
+            want_labels=split != "test",
+        )
+        if self._columns is None:
+            self._columns = source.columns
+        if split == "train":
+            if not source.tag_types:
+                raise UserError(
+                    f"{path}: has no entity at all, so there is nothing to "
+                    "learn. Name the column of the tags with --tag_column."
+                )
+            self._labels = source.labels
+        return source
+
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns no more splits."""
+        return ()
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> None:
+        """Writes nothing: the predictions are in the form of the file."""
+
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
+        """Opens the texts that a training held out."""
+        if self._columns is None or self.has("dev"):
+            return None
+        path = folder.dev_split(suffix_of(self._columns))
+        if not path.exists():
+            return None
+        return TaggedSource.open(
+            path,
+            self._data,
+            self._columns,
+            want_labels=True,
+            choices=TaggedChoices(encoding="utf-8"),
+        )
+
+    def task(self, source: Source) -> tuple[Task, str]:
+        """Returns tagging with the options of this job."""
+        return self.reopened(Tagging()), "the files have tags"
+
+    def task_of(self, checkpoint: Checkpoint) -> Task:
+        """Returns tagging with the tags that the checkpoint names.
+
+        Raises:
+            UserError: it has no head, or its labels are no tags.
+        """
+        labels = checkpoint.labels
+        if checkpoint.weights_file is not None:
+            beside = FinetuningFolder(checkpoint.weights_file.parent)
+            if beside.holds_a_model:
+                labels = beside.read_settings().labels
+        try:
+            TagSet(labels)
+        except ValueError as error:
+            raise UserError(
+                f"{checkpoint.source}: is no trained tagger ({error}). Train "
+                "one with --do_train, or give one whose configuration names "
+                "its tags in `id2label`."
+            ) from None
+        return self.reopened(Tagging(labels))
+
+    def reopened(self, task: Task) -> Task:
+        """Returns the task with the flags of this job."""
+        assert isinstance(task, Tagging)
+        given = {
+            name: value
+            for name in ("decode", "window_overlap")
+            if (value := getattr(self._data, name)) is not None
+        }
+        return dataclasses.replace(task, **given)
+
+
+def find_tagged_data(
+    data: TaggedFiles, trained: RunSettings | None = None
+) -> Dataset:
+    """Returns the data set that the flags describe.
+
+    Args:
+        data: given by the user.
+        trained: settings of the trained model to use, if there is one.
+    """
+    return TaggedDataset(data, None if trained is None else trained.columns)
+
+
+def check_data(data: TaggedFiles, *, do_train: bool) -> None:
+    """Checks the flags of the data.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+    check_ranges(data.file)
+
+
+def check_same_data(
+    data: TaggedFiles, folder: FinetuningFolder, *, do_eval: bool
+) -> None:
+    """Checks nothing: all flags of the data apply to a trained model, too."""

@@ -1,0 +1,167 @@
+"""Texts with tags or marked spans, whatever file they come from.
+
+A file of tokens gives tokens and their tags as they stand there; a file of
+texts gives the text and its spans. Which entities tags mean, and which tokens
+a span covers, is found in `tagging/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from bert_keras3.inputs.delimited import Decision
+from bert_keras3.safekeeping.settings import flag
+
+
+class Span(NamedTuple):
+    """Some characters of a text, with a type."""
+
+    start: int
+    """The number of the first character, from 0."""
+    end: int
+    """The number of the one behind the last."""
+    type: str
+
+
+class Found(NamedTuple):
+    """An entity that was predicted, with its score from 0 to 1."""
+
+    start: int
+    """The number of its first token or, in a text, character."""
+    end: int
+    """The number of what follows its last."""
+    type: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaggedText:
+    """A sentence or text as it stands in a file.
+
+    Attributes:
+        guid: its id, or its number in the file, counted from 1.
+        line: the line where it begins, counted from 1.
+        tokens: of a file of tokens; else none.
+        tags: one for each token; None in a file without tags.
+        lines: the line of each token.
+        text: of a file of texts; else None.
+        spans: in the text, in the order of the file; None in a file without.
+    """
+
+    guid: str
+    line: int
+    tokens: tuple[str, ...] = ()
+    tags: tuple[str, ...] | None = None
+    lines: Sequence[int] = ()
+    text: str | None = None
+    spans: tuple[Span, ...] | None = None
+
+
+class TaggedFile(Protocol):
+    """A file of one of the forms; each iteration streams it anew."""
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file."""
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are tags or spans."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it has texts with spans, and not tokens with tags."""
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """What is needed to read other files in the same way; JSON values."""
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """What was detected about it."""
+
+    def __iter__(self) -> Iterator[TaggedText]:
+        """Streams the texts.
+
+        Raises:
+            UserError: a line or record is wrong.
+        """
+
+    def write_rows(
+        self, chosen: np.ndarray, path: str | os.PathLike[str]
+    ) -> None:
+        """Writes some texts, as they stand in the file, to another.
+
+        Args:
+            chosen: their numbers, from 0, ascending.
+            path: the new file, UTF-8.
+        """
+
+    def write_found(
+        self,
+        found: Iterable[Sequence[str] | Sequence[Found]],
+        folder: pathlib.Path,
+    ) -> pathlib.Path:
+        """Writes the file again, with what was found in each text.
+
+        Args:
+            found: for each text, in order: of a file of tokens the tag of
+                each token, of one of texts the entities.
+            folder: gets the file, named for its form.
+
+        Returns:
+            The path of the file.
+        """
+
+
+PREDICTIONS = "predictions"
+"""Name of the file of `write_found`, without its ending."""
+ENDINGS = (".conll", ".jsonl", ".csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedChoices:
+    """What a user can say about a tagged file; None: it is detected."""
+
+    token_column: int | None = flag(
+        None,
+        "Number of the column with the tokens, counted from 1. By default it "
+        "is detected.",
+        group="Columns and labels",
+        least=1,
+    )
+    tag_column: int | None = flag(
+        None,
+        "Number of the column with the tags, counted from 1. By default it is "
+        "detected; of two columns with the same types of entities, the first "
+        "is taken.",
+        group="Columns and labels",
+        least=1,
+    )
+    delimiter: str | None = flag(
+        None,
+        "Delimiter between the columns: one character, or one of the words "
+        "tab, comma, semicolon, pipe and blanks (any number of spaces and "
+        "tabs). By default it is detected.",
+        group="Columns and labels",
+    )
+    encoding: str | None = flag(
+        None,
+        "Character encoding of the input files, by its Python name, such as "
+        "utf-8 or gb18030. By default it is detected for each file.",
+        group="Columns and labels",
+    )
+    span_end: str | None = flag(
+        None,
+        "Which character the end of a span in JSON or CSV counts. exclusive: "
+        "the one behind the entity's last; inclusive: its last. By default it "
+        "is detected from the texts.",
+        group="Columns and labels",
+        choices=("exclusive", "inclusive"),
+    )

@@ -1,0 +1,200 @@
+"""Tagging, from files of tokens to files with one more column."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.settings import EncoderChoices, TrainingChoices
+from bert_keras3.finetuning.tagging import Tagging
+from bert_keras3.finetuning.tagging_settings import TaggedFiles, TaggerJob
+from bert_keras3.safekeeping.errors import UserError
+
+TEXTS = (
+    *("the good film was fine", "bad food , good food", "the film"),
+    *("very good good film !", "not the food", "poor film . bad film"),
+)
+
+
+def tagged(words):
+    """Food is F; film and the words before it that praise or blame are A."""
+    tags = ["B-F" if word == "food" else "O" for word in words]
+    for number, word in enumerate(words):
+        if word == "film":
+            tags[number] = "B-A"
+            first = number
+            while first and words[first - 1] in ("good", "bad", "poor"):
+                tags[first] = "I-A"
+                first -= 1
+                tags[first] = "B-A"
+    return tags
+
+
+def conll(texts, tag=True):
+    """Three columns, two documents."""
+    lines = ["-DOCSTART- X O" if tag else "-DOCSTART- X", ""]
+    for text in texts:
+        words = text.split()
+        for word, name in zip(words, tagged(words), strict=True):
+            lines.append(f"{word} X {name}" if tag else f"{word} X")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, checkpoint):
+    """A job that has trained, evaluated and predicted, and its files."""
+    folder = tmp_path_factory.mktemp("tags")
+    (folder / "train.conll").write_text(conll(TEXTS * 8), "utf-8")
+    (folder / "dev.conll").write_text(conll(TEXTS), "utf-8")
+    (folder / "test.conll").write_text(conll(TEXTS, tag=False), "utf-8")
+    job = TaggerJob(
+        output_dir=folder / "out",
+        data=TaggedFiles(
+            train_file=str(folder / "train.conll"),
+            dev_file=str(folder / "dev.conll"),
+            test_file=str(folder / "test.conll"),
+        ),
+        encoder=EncoderChoices(
+            init_checkpoint=str(checkpoint), max_seq_length=16
+        ),
+        training=TrainingChoices(
+            train_batch_size=8, learning_rate=1e-2, num_train_epochs=12
+        ),
+        do_train=True,
+        do_eval=True,
+        do_predict=True,
+    )
+    screen = []
+
+    class Screen:
+        def say(self, line):
+            screen.append(line)
+
+        def table(self, headers, rows, title=None):
+            screen.extend([title or "", *(str(tuple(row)) for row in rows)])
+
+    run(job, Screen())
+    return job, "\n".join(screen)
+
+
+def test_trained_evaluated_predicted(trained):
+    job, shown = trained
+    assert "problem: tagging (the files have tags)" in shown
+    assert "labels: O, B-A, I-A, B-F, I-F" in shown
+    assert "('scheme', 'IOB2', 'tags begin with B, I, and entities" in shown
+    values = json.loads((job.output_dir / "eval_results.json").read_text())
+    assert values["f1"] == values["strict_f1"] == 1.0
+    assert values["per_label"]["A"]["support"] == 5
+    assert values["mistakes"] == []
+    assert (job.output_dir / "confusion_matrix.csv").read_text() == (
+        "true \\ predicted,A,F,none\nA,5,0,0\nF,0,3,0\nnone,0,0,0\n"
+    )
+    written = (job.output_dir / "predictions.conll").read_text("utf-8")
+    assert written == conll(TEXTS)
+
+
+def test_a_model_is_used_again_on_long_sentences(
+    trained, change, screen, tmp_path
+):
+    """Of 50 words, in windows of 14 pieces: each word gets its tag.
+
+    A window begins in the middle of an entity, and none is lost.
+    """
+    job, _ = trained
+    text = " ".join(TEXTS * 2)
+    (tmp_path / "long.conll").write_text(conll([text, *TEXTS]), "utf-8")
+    again = change(
+        job,
+        do_train=False,
+        dev_file=str(tmp_path / "long.conll"),
+        test_file=str(tmp_path / "long.conll"),
+        decode="argmax",
+        window_overlap=8,
+    )
+    run(again, screen)
+    assert "1 texts are longer than a row" in screen.text
+    written = (job.output_dir / "predictions.conll").read_text("utf-8")
+    wanted = conll([text, *TEXTS]).splitlines()
+    found = written.splitlines()
+    assert [line.rpartition(" ")[0] for line in found] == wanted
+    tags = [line.rpartition(" ")[2] for line in wanted]
+    right = [line.endswith(tag) for line, tag in zip(found, tags, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
+    job, _ = trained
+    own = change(
+        job,
+        output_dir=tmp_path / "out",
+        dev_file=None,
+        do_predict=False,
+        num_train_epochs=1,
+        dev_fraction=0.25,
+    )
+    run(own, screen)
+    values = json.loads((own.output_dir / "eval_results.json").read_text())
+    assert values["examples"] == 12
+    held_out = (own.output_dir / "dev_split.txt").read_text("utf-8")
+    assert held_out.count("\n\n") == 12
+    run(change(own, do_train=False, train_file=None), screen)
+    again = json.loads((own.output_dir / "eval_results.json").read_text())
+    for name in ("f1", "loss", "token_accuracy", "examples"):
+        assert again[name] == pytest.approx(values[name])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("dev_file", "a B-X\nb O\n", "line 1: the type 'X' is not among th"),
+        ("train_file", "a O\nb O\n", "has no entity at all"),
+        ("train_file", "a b\nb c\n", "no column of tags is found"),
+    ],
+)
+def test_mistakes_change_nothing(
+    trained, change, screen, tmp_path, file, text, message
+):
+    job, _ = trained
+    path = tmp_path / "wrong.conll"
+    path.write_text(text, "utf-8")
+    wrong = change(job, output_dir=tmp_path / "out", **{file: str(path)})
+    with pytest.raises(UserError, match=message):
+        run(wrong, screen)
+    assert not (tmp_path / "out" / "classifier.json").exists()
+
+
+def test_broken_tags_are_repaired_or_refused(trained, change, screen, tmp_path):
+    job, _ = trained
+    path = tmp_path / "broken.conll"
+    path.write_text(conll(TEXTS).replace("film X B-A\n", "film X I-A\n", 1))
+    again = change(job, do_train=False, do_predict=False, dev_file=str(path))
+    run(again, screen)
+    assert "1 tags break the scheme IOB2 (line 16)" in screen.text
+    with pytest.raises(UserError, match="line 16: I-A behind O breaks the"):
+        run(change(again, broken_tags="refuse"), screen)
+
+
+def test_the_loss_of_parts_is_that_of_the_whole():
+    """However tags are spread over the rows."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4, 5, 3)).astype(np.float32)
+    tags = np.array([[0, 1, 2, 0, 1], [1, *[-1] * 4], [-1, 2, -1, 1, -1]])
+    tags = np.concatenate([tags, tags[:1]]).astype(np.int32)
+    rows = np.full(4, 3.25, np.float32)
+    task = Tagging(("O", "B-X", "I-X"))
+
+    def loss(part):
+        outputs = {"logits": logits[part]}
+        features = {"tags": tags[part], "tags_per_row": rows[part]}
+        return float(task.loss(outputs, features))
+
+    whole = loss(slice(None))
+    assert whole == pytest.approx(loss(slice(1)) / 4 + loss(slice(1, 4)) * 0.75)
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    picked = [log_probs[r, s, tags[r, s]] for r, s in np.argwhere(tags >= 0)]
+    assert len(picked) == 13
+    assert whole == pytest.approx(-np.mean(picked), rel=1e-5)
