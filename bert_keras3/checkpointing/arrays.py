@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bert_keras3.checkpointing import names
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -58,6 +60,13 @@ class Arrays(Mapping[str, Array]):
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns the shape of an array without reading it."""
         return self.entries[name].shape
+
+    @functools.cached_property
+    def slots(self) -> frozenset[str]:
+        """The names of those that are optimizer state, and not weights."""
+        return names.slots_among(
+            {name: entry.shape for name, entry in self.entries.items()}
+        )
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """Returns the dtype of an array without reading it."""

@@ -141,7 +141,7 @@ def without_slots(arrays: Arrays) -> tuple[Arrays, int]:
     kept = {
         name: entry
         for name, entry in arrays.entries.items()
-        if not names.is_slot(name)
+        if name not in arrays.slots
     }
     dropped = sum(
         math.prod(entry.shape) * entry.dtype.itemsize
@@ -156,7 +156,7 @@ def parameters(arrays: Arrays, *, slots: bool = False) -> int:
     return sum(
         math.prod(entry.shape)
         for name, entry in arrays.entries.items()
-        if names.is_slot(name) is slots
+        if (name in arrays.slots) is slots
     )
 
 

@@ -356,7 +356,7 @@ def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
     entries = {
         name: entry
         for name, entry in checkpoint.arrays.entries.items()
-        if not names.is_slot(name)
+        if name not in checkpoint.arrays.slots
     }
     if checkpoint.family == "albert" and f"{names.MAPPING}/bias" not in entries:
         width = checkpoint.config.hidden_size

@@ -131,7 +131,7 @@ def inspect(path: Path) -> Inspection:
     )
     notes += _disagreements(sizes, config)
     notes += _about_vocabulary(sizes.get("vocab_size"), vocabulary)
-    slots = {n: e for n, e in arrays.entries.items() if names.is_slot(n)}
+    slots = {n: e for n, e in arrays.entries.items() if n in arrays.slots}
     weights = {n: e for n, e in arrays.entries.items() if n not in slots}
     return Inspection(
         path=str(location.weights),

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.safekeeping.errors import UserError
 
@@ -175,7 +174,7 @@ def compare(
     Returns:
         The report; `loaded` are the weights that can be loaded.
     """
-    slots = tuple(name for name in arrays if names.is_slot(name))
+    slots = tuple(name for name in arrays if name in arrays.slots)
     mismatches = tuple(
         Mismatch(name, arrays.shape(name), shape)
         for name, shape in shapes.items()
@@ -186,7 +185,9 @@ def compare(
         source=source,
         loaded=tuple(n for n in shapes if n in arrays and n not in wrong),
         missing=tuple(n for n in shapes if n not in arrays),
-        unused=tuple(n for n in arrays if n not in shapes and n not in slots),
+        unused=tuple(
+            n for n in arrays if n not in shapes and n not in arrays.slots
+        ),
         wrong_shape=mismatches,
         slots=slots,
     )

@@ -228,8 +228,8 @@ _OLD_NORMS = (
     ("LayerNorm.beta", "LayerNorm.bias"),
 )
 
-# State of the optimizers of the original and its relatives: moments named
-# after the variable, and counters at the root.
+# State of optimizers that is known by its name alone: moments named after the
+# variable, and counters at the root.
 _SLOT = re.compile(
     r"(.+/)?(adam_[mv]|lamb_[mv]|Adam(_1)?|AdamWeightDecayOptimizer(_1)?"
     r"|LAMBOptimizer(_1)?)"
@@ -246,8 +246,30 @@ _GROUP = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
 
 
 def is_slot(name: str) -> bool:
-    """Whether a name is optimizer state (`…/adam_m`, `global_step`)."""
+    """Whether a name is known as optimizer state (`…/adam_m`, `global_step`).
+
+    Those that optimizers of others have, `slots_among` finds.
+    """
     return _SLOT.fullmatch(name) is not None
+
+
+def slots_among(shapes: Mapping[str, tuple[int, ...]]) -> frozenset[str]:
+    """Returns the names of optimizer state among those of a checkpoint.
+
+    Whatever the optimizer is called, its moments hang below a variable and
+    have its shape, as `output_bias/BERTAdam` [C] below `output_bias` [C];
+    single numbers are counters, as no weight of a model is.
+
+    Args:
+        shapes: of all arrays, by name.
+    """
+    return frozenset(
+        name
+        for name, shape in shapes.items()
+        if shape == ()
+        or shapes.get(name.rpartition("/")[0]) == shape
+        or is_slot(name)
+    )
 
 
 def is_transposed(name: str) -> bool:

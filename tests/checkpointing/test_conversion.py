@@ -132,20 +132,32 @@ def test_a_single_keras_file(
         convert(start, tmp_path / "b.keras", Settings("google"))
 
 
-SLOTS = {
-    "bert/pooler/dense/bias/adam_m": np.full(8, 2.0, np.float32),
-    "bert/pooler/dense/bias/adam_v": np.full(8, 3.0, np.float32),
-    "global_step": np.int64(7),
-}
-
-
+@pytest.mark.parametrize(
+    ("first", "second", "counter"),
+    [
+        ("adam_m", "adam_v", "global_step"),
+        # As in BioBERT 1.0.
+        ("BERTAdam", "BERTAdam_1", "beta1_power"),
+    ],
+)
 def test_optimizer_is_left_behind_or_kept(
-    source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+    source: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    first: str,
+    second: str,
+    counter: str,
 ) -> None:
-    start = source(**SLOTS)
+    slots = {
+        "bert/encoder/layer_0/output/dense/bias/" + first: np.full(
+            8, 2.0, "f4"
+        ),
+        "bert/encoder/layer_0/output/dense/bias/" + second: np.ones(8, "f4"),
+        counter: np.float64(7),
+    }
+    start = source(**slots)
     outcome = convert(start, tmp_path / "small", Settings("google"))
     assert outcome.bytes_dropped == 2 * 8 * 4 + 8
-    assert not set(SLOTS) & set(checkpointing.read(tmp_path / "small"))
+    assert not set(slots) & set(checkpointing.read(tmp_path / "small"))
     convert(start, tmp_path / "all", Settings("google", with_optimizer=True))
     assert files(tmp_path / "all") == files(start)
     with pytest.raises(UserError, match="has no place for the optimizer"):

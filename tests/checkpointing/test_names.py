@@ -86,6 +86,26 @@ def test_optimizer_state_is_distinguished_from_weights(
     assert names.is_slot(name) is expected
 
 
+def test_slots_of_any_optimizer_hang_below_a_variable() -> None:
+    # As in BioBERT 1.0.
+    shapes = {
+        "bert/pooler/dense/kernel": (8, 8),
+        "bert/pooler/dense/kernel/BERTAdam": (8, 8),
+        "bert/pooler/dense/kernel/BERTAdam_1": (8, 8),
+        "bert/pooler/dense/kernel/other": (8,),
+        "bert/pooler/dense/bias": (8,),
+        "beta1_power": (),
+        "training/beta1_power_1": (),
+        "global_step": (),
+        "output_bias/adam_m": (3,),
+    }
+    assert {*shapes} - names.slots_among(shapes) == {
+        "bert/pooler/dense/kernel",
+        "bert/pooler/dense/kernel/other",
+        "bert/pooler/dense/bias",
+    }
+
+
 def test_shapes_are_those_of_the_model(
     config: BertConfig, model: BertModel
 ) -> None:
