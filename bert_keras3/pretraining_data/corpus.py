@@ -48,6 +48,8 @@ _STARTS_AT_BIT = 24
 _TOKEN = np.dtype(np.int32)
 _OFFSET = np.dtype(np.int64)
 # Offsets that are read at once, and how many such pages are kept: 4 MB.
+# Numbers that are counted at a time.
+_BLOCK = 1 << 16
 _PAGE = 512
 _PAGES_KEPT = 1024
 
@@ -117,6 +119,16 @@ class Corpus:
     def bounds(self, document: int) -> tuple[int, int]:
         """Returns its first sentence, and one more than its last."""
         return self._documents[document], self._documents[document + 1]
+
+    def count_single_sentences(self) -> int:
+        """Returns how many documents have one sentence."""
+        number, last = 0, np.array([], _OFFSET)
+        with open(self.folder / "documents", "rb") as file:
+            while (block := np.fromfile(file, _OFFSET, _BLOCK)).size:
+                lengths = np.diff(np.concatenate([last, block]))
+                number += int((lengths == 1).sum())
+                last = block[-1:]
+        return number
 
     def read(
         self, runs: Iterable[Sequence[int]]

@@ -54,6 +54,9 @@ from tokenization.vocab import is_sentence_pieces, require_special_tokens
 # In the folder of unfinished work: the job's identity, and Beam's results.
 _JOB = "job.json"
 _BEAM_RESULTS = "beam"
+# Above this share of documents with one sentence, empty lines are probably not
+# between documents.
+_MANY_ALONE = 0.5
 # Above this share of ideographs, a text is taken to be Chinese or Japanese.
 _IDEOGRAPHIC = 0.3
 
@@ -196,6 +199,16 @@ def _warn_of_faults(
                 "(--random_streams=original would do as the original does)"
             )
         warn(f"{happens}, as in the original.")
+    elif settings.sentence_objective == "nsp":
+        alone = text.count_single_sentences()
+        if alone > _MANY_ALONE * text.num_documents:
+            warn(
+                f"{alone} of {text.num_documents} documents are one sentence, "
+                "for which the next sentence is always a random one, so the "
+                "model has little to learn from --sentence_objective=nsp. If "
+                "there is an empty line after every sentence, leave it only "
+                "between documents; else use --sentence_objective=none."
+            )
     if (
         settings.masking.strategy in ("whole_word", "ngram")
         and text.share_of_ideographs > _IDEOGRAPHIC

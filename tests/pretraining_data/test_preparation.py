@@ -332,6 +332,34 @@ def test_one_document(text: Settings, tmp_path: pathlib.Path) -> None:
     assert not left_over(settings)
 
 
+@pytest.mark.parametrize("order", ["original", "independent"])
+def test_an_empty_line_after_every_sentence(
+    text: Settings, tmp_path: pathlib.Path, order: str
+) -> None:
+    path = tmp_path / "lines.txt"
+    settings = dataclasses.replace(
+        text, input_files=(str(path),), random_streams=order
+    )
+    path.write_text("the sun\n\nthe moon\n\nthe sea\nthe sun\n", "utf-8")
+    prepare(settings)
+    assert "2 of 3 documents are one sentence" in warnings[0]
+    assert "leave it only between documents" in warnings[0]
+    path.write_text("the sun\n\nthe moon\nthe sea\n", "utf-8")
+    prepare(settings)
+    assert not warnings
+    path.write_text("the sun\n\nthe moon\n\nthe sea\n", "utf-8")
+    prepare(settings)
+    labels = {
+        row["next_sentence_labels"][0]
+        for row in parsed(settings.output_files[0])
+    }
+    assert labels == {1}
+    assert "3 of 3 documents" in warnings[0]
+    if order == "independent":
+        prepare(settings, sentence_objective="none")
+        assert not warnings
+
+
 def test_warnings(text: Settings, tmp_path: pathlib.Path) -> None:
     chinese = tmp_path / "chinese.txt"
     chinese.write_text("日 月\n海\n\n" + "海 日 " * 40, "utf-8")
