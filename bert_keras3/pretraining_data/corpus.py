@@ -47,9 +47,9 @@ _SUMMARY = "corpus.json"
 _STARTS_AT_BIT = 24
 _TOKEN = np.dtype(np.int32)
 _OFFSET = np.dtype(np.int64)
-# Offsets that are read at once, and how many such pages are kept: 4 MB.
-# Numbers that are counted at a time.
+# Offsets that are counted at a time.
 _BLOCK = 1 << 16
+# Offsets that are read at once, and how many such pages are kept: 4 MB.
 _PAGE = 512
 _PAGES_KEPT = 1024
 

@@ -9,8 +9,8 @@
       -> out.tfrecord       instances, records  arrays, bytes
 
 The folder of unfinished work lies beside the first output. A job with the
-same settings and files resumes from it; it is removed at the end, and after a
-mistake of the user.
+same settings, and input files of the same content, resumes from it; it is
+removed at the end, and after a mistake of the user.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -268,21 +267,24 @@ def _identity(settings: Settings, order: str) -> dict[str, Any]:
     content = dataclasses.asdict(settings) | {"random_streams": order}
     for name in ("num_workers", "runner", "runner_options"):
         del content[name]
-    content["input_files"] = [
-        [path, os.stat(path).st_size, os.stat(path).st_mtime_ns]
-        for path in settings.input_files
-    ]
-    lists = (
+    read = (
+        *settings.input_files,
         settings.vocab_file,
         settings.words.word_list,
         settings.words.entity_list,
     )
-    content["contents"] = [_digest(path) for path in lists if path]
+    # Not by size and time, which an edited file may have kept.
+    content["contents"] = [_digest(path) for path in read if path]
     return json.loads(json.dumps(content))
 
 
 def _digest(path: str) -> str:
+    """Returns a checksum of a file, made at about a gigabyte a second."""
+    checksum = hashlib.blake2b(digest_size=32)
     try:
-        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                checksum.update(block)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    return checksum.hexdigest()

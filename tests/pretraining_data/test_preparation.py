@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import re
 import subprocess
@@ -204,6 +205,33 @@ def test_another_job_does_not_go_on_with_unfinished_work(
     assert left_over(text)
     prepare(text, random_streams="independent", dupe_factor=1)
     assert outputs(text) == expected
+
+
+def test_an_edited_text_is_another_job(
+    text: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pathlib.Path(text.input_files[0])
+    before = path.read_text("utf-8")
+
+    def stop(piece: independent_order.Piece) -> tuple[int, int]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(independent_order, "write_piece", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(text, random_streams="independent")
+    # Of the same size and time.
+    times = os.stat(path)
+    path.write_text(before.replace("sun", "sea"), "utf-8")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    prepare(text, random_streams="independent")
+    found = outputs(text)
+    path.touch()
+    prepare(text, random_streams="independent")
+    assert outputs(text) == found
+    path.write_text(before, "utf-8")
+    prepare(text, random_streams="independent")
+    assert outputs(text) != found
 
 
 def test_pairs(text: Settings) -> None:
