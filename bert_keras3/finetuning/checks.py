@@ -181,10 +181,6 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
         UserError: a flag does not agree, or its file cannot be read.
     """
     settings, encoder = folder.read_settings(), job.encoder
-    folder.check_flags(
-        max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
-        do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
-    )
     kind = kind_of(job.data)
     if settings.problem not in kind.problems:
         raise UserError(
@@ -192,6 +188,10 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
             f"{kind.script} cannot use; run {script_for(settings.problem)} "
             "with it, or give another --output_dir"
         )
+    folder.check_flags(
+        max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
+        do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
+    )
     kind.check_same(job.data, folder, do_eval=job.do_eval)
     if encoder.vocab_file is not None and not _same_tokens(
         read_tokens(encoder.vocab_file), read_tokens(folder.vocab_file)

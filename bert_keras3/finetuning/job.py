@@ -9,8 +9,9 @@ Mistakes in flags and files are reported before the output folder is changed.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bert_keras3 import checkpointing
@@ -52,9 +53,6 @@ from modeling import BertWithHeads
 # With --jit_compile, batches are padded to multiples of this, so that few
 # shapes are compiled.
 _LENGTH_STEP = 32
-
-# The weights of the head, which a pretrained checkpoint may lack.
-_HEAD = ("output_weights$", "output_bias$")
 
 
 def run(job: Job, screen: Screen) -> None:
@@ -247,7 +245,10 @@ class _Job:
         with self._session.making_model(training.computing.mixed_precision):
             model = new_model(checkpoint.config, task)
             if checkpoint.has_weights:
-                allowed = (*_HEAD, *self._job.encoder.allow_missing)
+                allowed = (
+                    *_head_weights(model),
+                    *self._job.encoder.allow_missing,
+                )
                 loaded = checkpoint.load_into(model, allowed).line()
         self._say(loaded)
         model.bert.encoder.remat = training.computing.remat
@@ -581,3 +582,10 @@ class _Job:
             )
             if submission is not None:
                 self._say(f"to submit: {submission}")
+
+
+def _head_weights(model: BertWithHeads) -> Iterator[str]:
+    """Yields patterns of what a pretrained checkpoint may lack."""
+    for weight in model.weights:
+        if not weight.path.startswith(f"{model.bert.name}/"):
+            yield f"{re.escape(weight.path)}$"

@@ -114,6 +114,12 @@ def screen() -> Transcript:
 
 
 @pytest.fixture(scope="session")
+def new_screen() -> type[Transcript]:
+    """A function that returns a screen, for fixtures that live longer."""
+    return Transcript
+
+
+@pytest.fixture(scope="session")
 def change():
     """A function of a job and flags that returns the job with these flags."""
 
