@@ -106,6 +106,32 @@ def token_classification_loss(
     return ops.sum(losses * has_label) / ops.sum(labels_per_row)
 
 
+def choice_loss(logits: Tensor, is_right: Tensor, example: Tensor) -> Tensor:
+    """Mean over examples of −log softmax of the right row's logit.
+
+    The softmax is over the rows of an example: with the rows 0 0 1 1 1, the
+    first two compete, and the last three.
+
+    Args:
+        logits: float [R], one for each row.
+        is_right: int [R], 1 for the one right row of each example, else 0.
+        example: int [R], the number of each row's example, from 0, rising.
+
+    Returns:
+        float32 scalar.
+    """
+    logits = ops.cast(logits, "float32")
+    is_right = ops.cast(is_right, "float32")
+    # There are no more examples than rows; XLA needs the number at once.
+    number = ops.shape(logits)[0]
+    highest = ops.segment_max(ops.stop_gradient(logits), example, number)
+    logits = logits - ops.take(highest, example)
+    totals = ops.segment_sum(ops.exp(logits), example, number)
+    # Gathered before the logarithm: unused segments are 0.
+    log_likelihood = logits - ops.log(ops.take(totals, example))
+    return -ops.sum(log_likelihood * is_right) / ops.sum(is_right)
+
+
 def multi_label_loss(
     logits: Tensor, labels: Tensor, example_weights: Tensor | None = None
 ) -> Tensor:

@@ -136,6 +136,75 @@ def pack(
     )
 
 
+def pack_choices(
+    ids_context: Sequence[int],
+    ids_question: Sequence[int],
+    ids_choices: Sequence[Sequence[int]],
+    *,
+    max_seq_length: int,
+    cls_id: int,
+    sep_id: int,
+) -> list[Packed]:
+    """Packs each choice as `[CLS] context [SEP] question choice [SEP]`.
+
+    What does not fit is cut off from the end of the context, and of the
+    question once no context is left, so that a choice stays whole as long as
+    it fits alone. Longer choices are cut at their ends; if that made different
+    ones equal, at their beginnings. (The original's longest-first order could
+    cut off all that tells a long choice from another.)
+
+    Args:
+        ids_context: ids of the context.
+        ids_question: ids of what each choice follows; may be empty.
+        ids_choices: ids of the choices.
+        max_seq_length: the most ids that a row may have.
+        cls_id: the id of [CLS].
+        sep_id: the id of [SEP].
+
+    Returns:
+        A row for each choice.
+
+    Raises:
+        UserError: `max_seq_length` leaves no room for two texts.
+        ValueError: it makes different choices equal.
+    """
+    check_max_seq_length(max_seq_length, pair=True)
+    room = max_seq_length - NUM_SPECIAL_PAIR
+    rows = []
+    for whole, choice in zip(
+        ids_choices, _within(ids_choices, room), strict=True
+    ):
+        question = ids_question[: room - len(choice)]
+        context = ids_context[: room - len(choice) - len(question)]
+        packed = pack(
+            context,
+            [*question, *choice],
+            max_seq_length=max_seq_length,
+            cls_id=cls_id,
+            sep_id=sep_id,
+        )
+        given = len(ids_context) + len(ids_question) + len(whole)
+        kept = len(context) + len(question) + len(choice)
+        rows.append(packed._replace(num_dropped=given - kept))
+    return rows
+
+
+def _within(
+    ids_choices: Sequence[Sequence[int]], room: int
+) -> Sequence[Sequence[int]]:
+    """Cuts choices to some length, so that different ones stay different."""
+    if all(len(choice) <= room for choice in ids_choices):
+        return ids_choices
+    number = len(set(map(tuple, ids_choices)))
+    for kept in (slice(room), slice(-room, None)):
+        cut = [choice[kept] for choice in ids_choices]
+        if len(set(map(tuple, cut))) == number:
+            return cut
+    raise ValueError(
+        f"different choices become equal when they are cut to {room} tokens"
+    )
+
+
 def pad(
     batch: Sequence[Packed], length: int | None = None
 ) -> dict[str, np.ndarray]:

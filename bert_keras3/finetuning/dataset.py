@@ -7,22 +7,27 @@ out for evaluation. The kinds of data sets are listed in `datasets.py`.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from bert_keras3.finetuning.task import TARGETS, Examples, Task
+from bert_keras3.inputs.examples import find_split_files
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_write
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
     from bert_keras3.finetuning.run_folder import FinetuningFolder
-    from bert_keras3.inputs.delimited import Decision
+    from bert_keras3.finetuning.settings import DataChoices
+    from bert_keras3.inputs.delimited import Decision, Dialect, Row
     from bert_keras3.training.session import Screen
 
 
@@ -150,6 +155,80 @@ class Dataset(Protocol):
 
         Some options, such as how answers are chosen, need no training.
         """
+
+
+# What a split is for, in messages.
+_PURPOSES = {
+    "train": "train on",
+    "dev": "evaluate on",
+    "test": "predict",
+}
+
+
+class OwnFiles:
+    """The user's own files, by split, found but not opened."""
+
+    def __init__(self, data: DataChoices) -> None:
+        """Takes the files that are given, and those of --data_dir."""
+        self._paths: dict[str, pathlib.Path] = {}
+        if data.data_dir is not None:
+            self._paths.update(find_split_files(data.data_dir))
+        given = {
+            "train": data.train_file,
+            "dev": data.dev_file,
+            "test": data.test_file,
+        }
+        for split, path in given.items():
+            if path:
+                self._paths[split] = pathlib.Path(path)
+
+    def has(self, split: str) -> bool:
+        """Whether there is a split "train", "dev" or "test"."""
+        return split in self._paths
+
+    def path(self, split: str) -> pathlib.Path:
+        """Returns the file of a split; a UserError if there is none."""
+        path = self._paths.get(split)
+        if path is None:
+            raise UserError(
+                f"there is no file to {_PURPOSES[split]}: give "
+                f"--{split}_file, or a --data_dir with a {split}.csv or "
+                f"{split}.tsv"
+            )
+        return path
+
+
+def write_rows(
+    path: str | os.PathLike[str],
+    dialect: Dialect,
+    rows: Iterable[Row],
+    chosen: np.ndarray,
+) -> None:
+    """Writes some rows of a file, unchanged, to a CSV file.
+
+    Args:
+        path: the new file.
+        dialect: of the file; its header is written if it has one.
+        rows: of the file, in order.
+        chosen: numbers of rows, from 0, ascending.
+    """
+    wanted = iter(chosen.tolist())
+    following = next(wanted, None)
+    with atomic_write(path, newline="") as file:
+        writer = csv.writer(file)
+        if dialect.header:
+            writer.writerow(dialect.columns)
+        for number, row in enumerate(rows):
+            if number == following:
+                writer.writerow(row.cells)
+                following = next(wanted, None)
+
+
+def as_written(header: bool) -> FileChoices:
+    """Returns how `write_rows` writes, for whoever reads it."""
+    return FileChoices(
+        delimiter="comma", quoting="double", encoding="utf-8", header=header
+    )
 
 
 def check_fraction(fraction: float) -> None:

@@ -11,6 +11,7 @@ from bert_keras3.finetuning import (
     question_data,
     tagged_data,
 )
+from bert_keras3.finetuning.choice import Choice
 from bert_keras3.finetuning.dataset import Dataset
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
@@ -46,7 +47,7 @@ DATASETS: Mapping[type, Kind] = {
         labelled_data.find_labelled_data,
         labelled_data.check_data,
         labelled_data.check_same_data,
-        (SingleLabel.name, MultiLabel.name, Regression.name),
+        (SingleLabel.name, MultiLabel.name, Regression.name, Choice.name),
         "run_classifier",
     ),
     QuestionFiles: Kind(

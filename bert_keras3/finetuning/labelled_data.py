@@ -18,7 +18,15 @@ import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.checkpointing.checkpoint import read_labels
-from bert_keras3.finetuning.dataset import Dataset, Description, Source
+from bert_keras3.finetuning import choice_data
+from bert_keras3.finetuning.dataset import (
+    Dataset,
+    Description,
+    OwnFiles,
+    Source,
+    as_written,
+    write_rows,
+)
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression, as_number
 from bert_keras3.finetuning.run_folder import (
@@ -33,11 +41,9 @@ from bert_keras3.inputs import benchmark_files, delimited
 from bert_keras3.inputs.benchmark_files import Benchmark, BenchmarkFile
 from bert_keras3.inputs.benchmarks import BENCHMARKS, find_benchmark
 from bert_keras3.inputs.columns import Columns
-from bert_keras3.inputs.examples import InputExample, find_split_files
+from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.labelled_file import LabelledFile
-from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import atomic_write
 
 # Number of labels from which the task is detected.
 _ROWS_LOOKED_AT = 1000
@@ -47,13 +53,6 @@ _MOST_NUMBERED_CLASSES = 50
 
 # {metric of a benchmark: its name here}, where they differ.
 _METRICS = {"matthews_correlation": "mcc"}
-
-# What a split is for, in messages.
-_PURPOSES = {
-    "train": "train on",
-    "dev": "evaluate on",
-    "test": "predict",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,17 +116,7 @@ class LabelledSource:
         """
         if not isinstance(self.file, LabelledFile):
             raise TypeError(f"{self.path} is not to be split")
-        wanted = iter(chosen.tolist())
-        following = next(wanted, None)
-        dialect = self.file.dialect
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            if dialect.header:
-                writer.writerow(dialect.columns)
-            for number, row in enumerate(self.file.rows()):
-                if number == following:
-                    writer.writerow(row.cells)
-                    following = next(wanted, None)
+        write_rows(path, self.file.dialect, self.file.rows(), chosen)
 
 
 def find_labelled_data(
@@ -143,6 +132,9 @@ def find_labelled_data(
         UserError: there is no such data set, or it is not that of the trained
             model.
     """
+    choices = choice_data.find_choices(data, trained)
+    if choices is not None:
+        return choices
     wanted, columns = data.task_name.lower(), None
     if trained is not None and trained.columns:
         columns = Columns.from_dict(trained.columns)
@@ -287,21 +279,11 @@ class FileDataset:
         """
         self._data = data
         self._columns = columns
-        self._files: dict[str, pathlib.Path] = {}
-        if data.data_dir is not None:
-            self._files.update(find_split_files(data.data_dir))
-        given = {
-            "train": data.train_file,
-            "dev": data.dev_file,
-            "test": data.test_file,
-        }
-        for split, path in given.items():
-            if path:
-                self._files[split] = pathlib.Path(path)
+        self._files = OwnFiles(data)
 
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
-        return split in self._files
+        return self._files.has(split)
 
     def further(self, split: str) -> tuple[str, ...]:
         """Returns nothing: there is one file for each split."""
@@ -309,13 +291,7 @@ class FileDataset:
 
     def source(self, split: str) -> Source:
         """Opens a split; the columns are detected in the first one opened."""
-        path = self._files.get(split)
-        if path is None:
-            raise UserError(
-                f"there is no file to {_PURPOSES[split]}: give "
-                f"--{split}_file, or a --data_dir with a {split}.csv or "
-                f"{split}.tsv"
-            )
+        path = self._files.path(split)
         want_label = split != "test"
         # Every row of a test file gets a prediction.
         skipped = frozenset(self._data.skip_labels if want_label else ())
@@ -354,12 +330,7 @@ class FileDataset:
         path = folder.dev_split(LabelledSource.suffix)
         if self._columns is None or not path.exists() or self.has("dev"):
             return None
-        written = FileChoices(
-            delimiter="comma",
-            quoting="double",
-            encoding="utf-8",
-            header=self._columns.header,
-        )
+        written = as_written(self._columns.header)
         return self._source(
             LabelledFile.open_like(path, self._columns, written)
         )
@@ -478,6 +449,7 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
             "classifier that is not trained; with --do_train they are those "
             "of the training data. Leave it out"
         )
+    choice_data.check_choices(data)
     if data.task_name.lower() == CSV:
         return
     own = {
@@ -488,6 +460,8 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
         "text_pair_column": data.file.text_pair,
         "label_column": data.file.label,
         "id_column": data.file.id,
+        "choice_columns": ",".join(data.choice_columns) or None,
+        "choice_labels": data.choice_labels,
         "labels_file": data.labels_file,
         "skip_labels": ",".join(data.skip_labels) or None,
     }
@@ -513,6 +487,8 @@ def check_same_data(
     Raises:
         UserError: a flag does not agree, or its file cannot be read.
     """
+    if choice_data.check_same_choices(data, folder, do_eval=do_eval):
+        return
     settings = folder.read_settings()
     folder.check_flags(
         problem_type=(data.problem_type, settings.problem),

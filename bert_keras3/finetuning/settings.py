@@ -77,8 +77,9 @@ class DataChoices(DataFiles):
         CSV,
         "Name of a benchmark whose files are in --data_dir: CoLA, SST-2, "
         "MRPC, QQP, STS-B, MNLI, QNLI, RTE or WNLI (GLUE), AX, XNLI, AFQMC, "
-        "TNEWS, IFLYTEK, CMNLI, OCNLI, CLUEWSC or CSL (CLUE); csv for files "
-        "of your own.",
+        "TNEWS, IFLYTEK, CMNLI, OCNLI, CLUEWSC or CSL (CLUE); of choices "
+        "SWAG, HellaSwag, CODAH, CosmosQA, COPA, C3, DREAM or RACE; csv for "
+        "files of your own.",
         group="Benchmarks",
         placeholder="NAME",
     )
@@ -95,10 +96,28 @@ class DataChoices(DataFiles):
     problem_type: str | None = flag(
         None,
         "Type of problem. single_label: exactly one class per example; "
-        "multi_label: any number of labels per example; regression: a number. "
-        "By default it is detected from the labels.",
+        "multi_label: any number of labels per example; regression: a number; "
+        "choice: one of several choices, which are columns of their own. By "
+        "default it is detected from the labels and the names of the columns.",
         group="Columns and labels",
-        choices=("single_label", "multi_label", "regression"),
+        choices=("single_label", "multi_label", "regression", "choice"),
+    )
+    choice_columns: tuple[str, ...] = flag(
+        (),
+        "Columns of the choices, comma-separated, given by name or by number "
+        "from 1, in their order; or one column with lists. An empty cell is "
+        "no choice. --text_column is then the context that the choices "
+        "belong to, and --text_pair_column the question that they answer. By "
+        "default they are detected by names such as ending0 or choice_a.",
+        group="Columns and labels",
+    )
+    choice_labels: str | None = flag(
+        None,
+        "How labels say which choice is right. 0 or 1: by a number, the first "
+        "choice being 0 or 1; A or a: by a letter; text: by the text of the "
+        "choice. By default it is detected from all labels of the file.",
+        group="Columns and labels",
+        choices=("0", "1", "A", "a", "text"),
     )
     label_separator: str | None = flag(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bert_keras3.finetuning.choice import Choice
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.regression import Regression
 from bert_keras3.finetuning.single_label import SingleLabel
@@ -13,5 +14,5 @@ from bert_keras3.finetuning.task import Task
 
 TASKS: Mapping[str, type[Task]] = {
     task.name: task
-    for task in (SingleLabel, MultiLabel, Regression, Span, Tagging)
+    for task in (SingleLabel, MultiLabel, Regression, Choice, Span, Tagging)
 }

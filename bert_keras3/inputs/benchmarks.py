@@ -1,5 +1,7 @@
 """The table of all benchmarks of texts and pairs, and of collections of them.
 
+Those of choices are in `choice_benchmarks`.
+
 `--task_name=mrpc` names one; `--task_name=GLUE` all of a collection that lie
 in one folder.
 """
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterator, Set
 
 from bert_keras3.inputs.benchmark_files import Benchmark
+from bert_keras3.inputs.choice_benchmarks import CHOICE_NAMES
 from bert_keras3.inputs.clue import CLUE
 from bert_keras3.inputs.glue import GLUE, OTHERS
 from bert_keras3.safekeeping.errors import UserError
@@ -60,7 +63,8 @@ def find_benchmark(name: str) -> Benchmark:
     for benchmark in BENCHMARKS:
         if benchmark.name.lower() == name.lower():
             return benchmark
-    names = ", ".join(benchmark.name for benchmark in BENCHMARKS)
+    known = (*(one.name for one in BENCHMARKS), *CHOICE_NAMES)
+    names = ", ".join(known)
     raise UserError(
         f"--task_name={name}: there is no such task; give one of {names}, "
         f"{' or '.join(one.name for one in COLLECTIONS.values())} for all of "

@@ -86,7 +86,7 @@ def read_records(path: pathlib.Path, choices: FileChoices) -> Iterator[Record]:
         for line, value in json_records(path, encoding):
             yield from _of_entry(path, value, f"line {line}")
         return
-    for place, value in _entries(path, path.read_text(encoding)):
+    for place, value in json_entries(path, path.read_text(encoding)):
         yield from _of_entry(path, value, place)
 
 
@@ -175,7 +175,7 @@ def _list(
     return found
 
 
-def _entries(path: pathlib.Path, text: str) -> Iterator[tuple[str, Any]]:
+def json_entries(path: pathlib.Path, text: str) -> Iterator[tuple[str, Any]]:
     """Yields (place, value) of the entries of a JSON text, one by one.
 
     Of `{"data": […], …}` and of `[…]` the elements of the list; of several

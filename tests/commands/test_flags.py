@@ -343,6 +343,7 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.commands.convert_checkpoint import Conversion
     from bert_keras3.finetuning.datasets import DATASETS
     from bert_keras3.finetuning.settings import DataChoices, Job
+    from bert_keras3.inputs.choices import LABEL_FORMS
     from bert_keras3.inputs.delimited import QUOTINGS
     from bert_keras3.inputs.records import COMPRESSIONS
     from bert_keras3.inputs.settings import FileChoices
@@ -361,6 +362,7 @@ def test_choices_are_the_keys_of_the_tables():
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
         (DataChoices, "problem_type", DATASETS[DataChoices].problems),
+        (DataChoices, "choice_labels", LABEL_FORMS),
         (FileChoices, "quoting", QUOTINGS),
         (Job, "distribution", DISTRIBUTIONS),
         (MaskingSettings, "strategy", [*STRATEGIES, NO_MASKS]),

@@ -1,0 +1,446 @@
+"""Data sets of multiple choice: the user's own files, or a benchmark.
+
+rows with a column a choice ─▶ ChoiceFiles ─────────────┐
+                                                        ├─▶ ChoiceSource
+files of a benchmark        ─▶ ChoiceBenchmarkDataset ──┘
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.finetuning.choice import Choice
+from bert_keras3.finetuning.dataset import (
+    Dataset,
+    Description,
+    OwnFiles,
+    Source,
+    as_written,
+    write_rows,
+)
+from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.settings import CSV, DataChoices
+from bert_keras3.finetuning.task import Task
+from bert_keras3.inputs.choice_benchmarks import (
+    ChoicePart,
+    find_choice_benchmark,
+)
+from bert_keras3.inputs.choice_columns import (
+    ChoiceFlags,
+    looks_like_choices,
+    open_choices,
+    open_choices_like,
+)
+from bert_keras3.inputs.choices import (
+    ChoiceColumns,
+    ChoiceExample,
+    ChoiceFile,
+)
+from bert_keras3.inputs.delimited import Decision
+from bert_keras3.safekeeping.errors import UserError
+
+_EXAMPLES_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceSource:
+    """A file of choices, a `dataset.Source`.
+
+    Attributes:
+        file: the examples.
+        decisions: what was detected about it.
+    """
+
+    file: ChoiceFile | ChoicePart
+    decisions: tuple[Decision, ...] = ()
+    takes_pairs: bool = True
+    label_separator: str | None = None
+    suffix = ".csv"
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file, for messages."""
+        return self.file.path
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The name of the label column; none of a benchmark."""
+        if not isinstance(self.file, ChoiceFile):
+            return ()
+        label = self.file.columns.label
+        return () if label is None else (self.file.columns.names[label],)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns as JSON values; empty for a benchmark."""
+        if not isinstance(self.file, ChoiceFile):
+            return {}
+        return dataclasses.asdict(self.file.columns)
+
+    def __iter__(self) -> Iterator[ChoiceExample]:
+        """Streams the examples."""
+        return iter(self.file)
+
+    def describe(self) -> Description | None:
+        """What was detected about the file; None for a benchmark."""
+        if not isinstance(self.file, ChoiceFile):
+            return None
+        return Description(
+            self.decisions,
+            ("id", "context", "question", "choices", "label"),
+            [
+                (
+                    one.guid,
+                    one.context or "",
+                    one.question or "",
+                    " | ".join(one.choices),
+                    one.label or "",
+                )
+                for one in itertools.islice(self, _EXAMPLES_SHOWN)
+            ],
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns nothing; the report on the file says it all."""
+        return ()
+
+    def write_rows(
+        self, chosen: np.ndarray, path: str | os.PathLike[str]
+    ) -> None:
+        """Writes some rows, unchanged, to a separate CSV file.
+
+        Args:
+            chosen: numbers of examples, from 0, ascending.
+            path: the new file.
+
+        Raises:
+            TypeError: the file is of a benchmark, which has a "dev" split.
+        """
+        if not isinstance(self.file, ChoiceFile):
+            raise TypeError(f"{self.path} is not to be split")
+        write_rows(path, self.file.dialect, self.file.rows(), chosen)
+
+
+def find_choices(
+    data: DataChoices, trained: RunSettings | None = None
+) -> Dataset | None:
+    """Returns the data set that the flags describe, if it has choices.
+
+    Args:
+        data: given by the user.
+        trained: settings of the trained model to use, if there is one.
+
+    Returns:
+        The data set; None: it is one of another kind.
+
+    Raises:
+        UserError: it is not that of the trained model, or its folder is not
+            given.
+    """
+    wanted, columns = data.task_name.lower(), None
+    if trained is not None:
+        if trained.problem != Choice.name:
+            return None
+        if trained.columns:
+            columns = columns_of(trained)
+        # The user's own files can be used with any model.
+        if wanted not in (CSV, trained.task_name):
+            raise UserError(
+                f"--task_name={data.task_name}: the classifier in "
+                f"--output_dir was trained on {trained.task_name}"
+            )
+        if data.data_dir and not (data.dev_file or data.test_file):
+            wanted = trained.task_name
+    benchmark = find_choice_benchmark(wanted)
+    if benchmark is not None:
+        if data.data_dir is None:
+            raise UserError(
+                f"--task_name={data.task_name} needs --data_dir, the folder "
+                "of its files"
+            )
+        folder = pathlib.Path(data.data_dir)
+        parts = {
+            split: ChoicePart(benchmark, split, folder)
+            for split in benchmark.files
+        }
+        return ChoiceBenchmarkDataset(benchmark.name, parts)
+    if wanted == CSV and (trained is not None or _has_choices(data)):
+        return ChoiceFiles(data, columns)
+    return None
+
+
+def columns_of(trained: RunSettings) -> ChoiceColumns:
+    """Returns the columns of the training file of a trained model."""
+    values = dict(trained.columns)
+    for name in ("choices", "names"):
+        values[name] = tuple(values[name])
+    return ChoiceColumns(**values)
+
+
+def _has_choices(data: DataChoices) -> bool:
+    """Whether flags or the header of a file say that there are choices."""
+    if data.problem_type is not None:
+        return data.problem_type == Choice.name
+    if data.choice_columns or data.choice_labels:
+        return True
+    file = data.file
+    if file.text or file.text_pair or file.label or data.label_separator:
+        return False
+    files = OwnFiles(data)
+    for split in ("train", "dev", "test"):
+        if files.has(split):
+            return looks_like_choices(files.path(split))
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceBenchmarkDataset:
+    """One of the benchmarks in `inputs/choice_benchmarks.py`."""
+
+    title: str
+    parts: dict[str, ChoicePart]
+    labels: tuple[str, ...] | None = None
+    metric: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings of the run."""
+        return self.title.lower()
+
+    def has(self, split: str) -> bool:
+        """Whether there is a split "train", "dev" or "test"."""
+        return True
+
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns nothing: there is one part for each split."""
+        return ()
+
+    def source(self, split: str) -> Source:
+        """Opens a split."""
+        part = self.parts[split]
+        _ = part.paths  # an error if there are none
+        return ChoiceSource(part)
+
+    def task(self, source: Source) -> tuple[Task, str]:
+        """Returns multiple choice."""
+        return Choice(), f"task {self.title}"
+
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
+        """Returns None: a benchmark has a "dev" split."""
+        return None
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> pathlib.Path | None:
+        """Writes nothing: `predictions.csv` is all there is."""
+        return None
+
+    def task_of(self, checkpoint: Checkpoint) -> Task:
+        """Returns multiple choice, if the checkpoint has one output."""
+        return _task_of(checkpoint)
+
+    def reopened(self, task: Task) -> Task:
+        """Returns the same task: no flag changes it."""
+        return task
+
+
+class ChoiceFiles:
+    """The user's own CSV, TSV or JSON lines files."""
+
+    name = CSV
+    labels: tuple[str, ...] | None = None
+    metric: str | None = None
+
+    def __init__(
+        self, data: DataChoices, columns: ChoiceColumns | None = None
+    ) -> None:
+        """Finds the files without opening them.
+
+        Args:
+            data: given by the user.
+            columns: of the training file of a trained model; by default they
+                are detected in the first file that is opened.
+        """
+        self._data = data
+        self._columns = columns
+        self._files = OwnFiles(data)
+
+    def has(self, split: str) -> bool:
+        """Whether there is a split "train", "dev" or "test"."""
+        return self._files.has(split)
+
+    def further(self, split: str) -> tuple[str, ...]:
+        """Returns nothing: there is one part for each split."""
+        return ()
+
+    def source(self, split: str) -> Source:
+        """Opens a split; the columns are detected in the first one opened."""
+        path, data = self._files.path(split), self._data
+        want_label = split != "test"
+        # Every row of a test file gets a prediction.
+        skipped = frozenset(data.skip_labels if want_label else ())
+        if self._columns is None:
+            file, decisions = open_choices(
+                path,
+                ChoiceFlags(data.file, data.choice_columns, data.choice_labels),
+                want_label=want_label,
+                skip_labels=skipped,
+            )
+            self._columns = file.columns
+        else:
+            file, decisions = open_choices_like(
+                path,
+                self._columns,
+                data.file,
+                want_label=want_label,
+                skip_labels=skipped,
+            )
+        return ChoiceSource(file, decisions)
+
+    def held_out(self, folder: FinetuningFolder) -> Source | None:
+        """Opens the rows that a training held out."""
+        path = folder.dev_split(ChoiceSource.suffix)
+        if self._columns is None or not path.exists() or self.has("dev"):
+            return None
+        return ChoiceSource(
+            *open_choices_like(
+                path,
+                self._columns,
+                as_written(self._columns.header),
+                want_label=True,
+            )
+        )
+
+    def task(self, source: Source) -> tuple[Task, str]:
+        """Returns multiple choice."""
+        given = self._data.problem_type is not None
+        return Choice(), "as given" if given else "there are choices"
+
+    def write_submission(
+        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
+    ) -> pathlib.Path | None:
+        """Writes nothing: `predictions.csv` is all there is."""
+        return None
+
+    def task_of(self, checkpoint: Checkpoint) -> Task:
+        """Returns multiple choice, if the checkpoint has one output."""
+        return _task_of(checkpoint)
+
+    def reopened(self, task: Task) -> Task:
+        """Returns the same task: no flag changes it."""
+        return task
+
+
+def _task_of(checkpoint: Checkpoint) -> Task:
+    """Returns multiple choice.
+
+    Raises:
+        UserError: the checkpoint has no head, or one with other outputs.
+    """
+    if checkpoint.num_labels != len(Choice.labels):
+        outputs = checkpoint.num_labels or "no"
+        raise UserError(
+            f"{checkpoint.source}: was not trained for choices: it has "
+            f"{outputs} outputs (`output_weights`) where one is needed. Train "
+            "a model with --do_train."
+        )
+    return Choice()
+
+
+# Checks of flags.
+
+
+def check_choices(data: DataChoices) -> None:
+    """Checks the flags of choices against the others.
+
+    Raises:
+        UserError: two contradict each other.
+    """
+    given = {
+        "choice_columns": ",".join(data.choice_columns),
+        "choice_labels": data.choice_labels,
+    }
+    for name, value in given.items():
+        if value and data.problem_type not in (None, Choice.name):
+            raise UserError(
+                f"--{name}={value} is for choices, and "
+                f"--problem_type={data.problem_type} is not. Leave one out"
+            )
+    if data.problem_type == Choice.name and data.label_separator is not None:
+        raise UserError(
+            f"--label_separator={data.label_separator} is for examples with "
+            "several labels; of choices one is right. Leave it out"
+        )
+    if len(data.choice_columns) != len(set(data.choice_columns)):
+        raise UserError(
+            f"--choice_columns={','.join(data.choice_columns)} names a column "
+            "twice"
+        )
+
+
+def check_same_choices(
+    data: DataChoices, folder: FinetuningFolder, *, do_eval: bool
+) -> bool:
+    """Checks that flags agree with how the data of a model was read.
+
+    Args:
+        data: given by the user.
+        folder: of the model.
+        do_eval: whether labels are read.
+
+    Returns:
+        Whether the model is one of choices.
+
+    Raises:
+        UserError: a flag does not agree.
+    """
+    settings = folder.read_settings()
+    given = {
+        "choice_columns": data.choice_columns,
+        "choice_labels": data.choice_labels and (data.choice_labels,),
+    }
+    if settings.problem != Choice.name:
+        for name, value in given.items():
+            if value:
+                flag = f"--{name}={','.join(value)}"
+                raise folder.contradiction(flag, None)
+        return False
+    folder.check_flags(problem_type=(data.problem_type, settings.problem))
+    if not settings.columns:
+        return True
+    trained = columns_of(settings)
+    file = data.file
+    roles = {
+        "choice_columns": (data.choice_columns, trained.choices),
+        "text_column": (file.text and (file.text,), trained.context),
+        "text_pair_column": (
+            file.text_pair and (file.text_pair,),
+            trained.question,
+        ),
+        "id_column": (file.id and (file.id,), trained.id),
+        # A test file needs no labels.
+        "label_column": (
+            do_eval and file.label and (file.label,),
+            trained.label,
+        ),
+    }
+    for name, (values, place) in roles.items():
+        if not values:
+            continue
+        places = place if isinstance(place, tuple) else (place,)
+        names = [trained.names[n] for n in places if n is not None] or ["none"]
+        numbers = [str(n + 1) for n in places if n is not None] or ["none"]
+        said = [value.strip().casefold() for value in values]
+        if said not in ([one.casefold() for one in names], numbers):
+            flag = f"--{name}={','.join(values)}"
+            raise folder.contradiction(flag, ", ".join(names))
+    folder.check_flags(choice_labels=(data.choice_labels, trained.form))
+    return True
