@@ -216,13 +216,14 @@ def write_vocabulary(
 
 
 def read_labels(
-    labels_file: str | os.PathLike[str], count: int
+    labels_file: str | os.PathLike[str], count: int | None = None
 ) -> tuple[str, ...]:
     """Reads the names of a classifier's labels.
 
     Args:
         labels_file: one name a line, after a header or not; UTF-8.
-        count: rows of the classifier's `output_weights`.
+        count: rows of the classifier's `output_weights`; None for one that is
+            to be trained, whose file has no header.
 
     Raises:
         UserError: the file cannot be read, or does not fit the classifier.
@@ -240,9 +241,9 @@ def read_labels(
             "not UTF-8; save the file as UTF-8"
         ) from error
     labels = [line.strip() for line in text.split("\n") if line.strip()]
-    if len(labels) == count + 1:
+    if count is not None and len(labels) == count + 1:
         del labels[0]  # a header
-    if len(labels) != count:
+    if count is not None and len(labels) != count:
         raise UserError(
             f"--labels_file={path}: has {len(labels)} lines, the "
             f"checkpoint's `output_weights` have {count} rows; name "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,8 @@ def find_labelled_data(
         if wanted == CSV and data.data_dir and not own_files:
             return BenchmarkDataset(find_benchmark(trained.task_name), data)
     if wanted == CSV:
-        return FileDataset(data, columns)
+        labels = () if trained is None else trained.labels
+        return FileDataset(data, columns, labels)
     if data.data_dir is None:
         raise UserError(
             f"--task_name={data.task_name} needs --data_dir, the folder "
@@ -264,11 +266,13 @@ class FileDataset:
     """The user's own CSV, TSV or JSON lines files."""
 
     name = CSV
-    labels: tuple[str, ...] | None = None
     metric: str | None = None
 
     def __init__(
-        self, data: DataChoices, columns: Columns | None = None
+        self,
+        data: DataChoices,
+        columns: Columns | None = None,
+        trained_labels: tuple[str, ...] = (),
     ) -> None:
         """Finds the files without opening them.
 
@@ -276,10 +280,20 @@ class FileDataset:
             data: given by the user.
             columns: of the training file of a trained model; by default they
                 are detected in the first file that is opened.
+            trained_labels: of a trained model.
         """
         self._data = data
         self._columns = columns
+        # Those that cells may be numbers of.
+        self._numbered = trained_labels if data.labels_file else ()
         self._files = OwnFiles(data)
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...] | None:
+        """Those of a classifier to train, if --labels_file names them."""
+        if self._data.labels_file is None:
+            return None
+        return read_labels(self._data.labels_file)
 
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
@@ -316,7 +330,9 @@ class FileDataset:
     def _source(self, file: LabelledFile) -> LabelledSource:
         columns = file.columns
         return LabelledSource(
-            file,
+            dataclasses.replace(
+                file, classes=self._numbered or self.labels or ()
+            ),
             label_columns=tuple(
                 columns.names[index] for index in columns.label
             ),
@@ -342,6 +358,8 @@ class FileDataset:
         """
         if self._data.problem_type is not None:
             return TASKS[self._data.problem_type](), "as given"
+        if self._data.labels_file is not None:
+            return SingleLabel(), "--labels_file names the classes"
         labels = (example.label for example in source)
         return find_task(
             delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
@@ -356,7 +374,10 @@ class FileDataset:
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task with the labels that are known of the checkpoint."""
-        return _task_of(checkpoint, self._data, None)
+        task = _task_of(checkpoint, self._data, None)
+        if self._data.labels_file is not None:
+            self._numbered = task.labels
+        return task
 
     def reopened(self, task: Task) -> Task:
         """Returns the same task: no flag changes it."""
@@ -443,12 +464,6 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
         UserError: two flags contradict each other or one would have no
             effect.
     """
-    if data.labels_file is not None and do_train:
-        raise UserError(
-            f"--labels_file={data.labels_file} names the labels of a "
-            "classifier that is not trained; with --do_train they are those "
-            "of the training data. Leave it out"
-        )
     choice_data.check_choices(data)
     if data.task_name.lower() == CSV:
         return

@@ -136,9 +136,10 @@ class DataChoices(DataFiles):
     labels_file: str | None = flag(
         None,
         "File with the class names, one per line, in the order of the model's "
-        "outputs. Only for a classifier that is given as --init_checkpoint "
-        "and used without --do_train. By default the names that were saved "
-        "with it, or else the numbers from 0.",
+        "outputs. The labels in the data are then these names or their "
+        "numbers, from 0. By default the labels of the training file, sorted; "
+        "for a classifier that is given as --init_checkpoint, the names that "
+        "were saved with it, or else the numbers from 0.",
         group="Columns and labels",
         placeholder="FILE",
     )

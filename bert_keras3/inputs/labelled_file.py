@@ -48,12 +48,15 @@ class LabelledFile:
         columns: which cell is what; with no label column, labels are None.
         skip_labels: rows with such a label are left out (OCNLI and SNLI mark
             with `-` the pairs on which their annotators did not agree).
+        classes: names that the labels may be numbers of, from 0: with
+            ("sport", "trade"), the label 1 is "trade".
     """
 
     path: pathlib.Path
     dialect: Dialect
     columns: Columns
     skip_labels: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -152,7 +155,7 @@ class LabelledFile:
                 guid=str(number) if id_ is None else row.cells[id_],
                 text_a=row.cells[text],
                 text_b=None if pair is None else row.cells[pair],
-                label=label,
+                label=self._named(label),
                 line=row.line,
             )
 
@@ -195,6 +198,17 @@ class LabelledFile:
             label = self._label(row)
             if label not in self.skip_labels:
                 yield number, row, label
+
+    def _named(self, label: Label) -> Label:
+        if (
+            self.classes
+            and isinstance(label, str)
+            and label not in self.classes
+            and label.isdecimal()
+            and int(label) < len(self.classes)
+        ):
+            return self.classes[int(label)]
+        return label
 
     def _label(self, row: Row) -> Label:
         indices = self.columns.label

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.encoding import TextEncoder
+from bert_keras3.finetuning.labelled_data import find_labelled_data
 from bert_keras3.finetuning.multi_label import MultiLabel
+from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.task import TARGETS, LabelSource
 from bert_keras3.inputs.examples import InputExample
@@ -80,3 +82,40 @@ def test_the_same_with_several_labels(read):
     assert labels == ("1", "2", "x")
     np.testing.assert_array_equal(targets, [[1, 0, 1], [1, 0, 0], [1, 1, 0]])
     assert len(notes) == 1
+
+
+def test_numbers_of_classes_that_a_file_names(tmp_path):
+    """As in THUCNews: `text<TAB>1` with the names in class.txt."""
+    (tmp_path / "train.tsv").write_text(
+        "text\tlabel\nsun\t1\nsea\t0\nmoon\t1\nsky\tsea\n"
+    )
+    (tmp_path / "class.txt").write_text("sea\nsky\nnever\n")
+    dataset = find_labelled_data(
+        DataChoices(
+            train_file=str(tmp_path / "train.tsv"),
+            labels_file=str(tmp_path / "class.txt"),
+        )
+    )
+    source = dataset.source("train")
+    assert [one.label for one in source] == ["sky", "sea", "sky", "sea"]
+    task, why = dataset.task(source)
+    assert (task.name, why) == (
+        "single_label",
+        "--labels_file names the classes",
+    )
+    # The order of the model's outputs, with a class that does not occur.
+    assert dataset.labels == ("sea", "sky", "never")
+
+
+def test_a_number_beyond_the_named_classes(tmp_path, read):
+    (tmp_path / "train.csv").write_text("text,label\nsun,1\nsea,2\n")
+    (tmp_path / "class.txt").write_text("sea\nsky\n")
+    dataset = find_labelled_data(
+        DataChoices(
+            train_file=str(tmp_path / "train.csv"),
+            labels_file=str(tmp_path / "class.txt"),
+        )
+    )
+    cells = [one.label for one in dataset.source("train")]
+    with pytest.raises(UserError, match="line 3: the label '2' is not among"):
+        read(SingleLabel(), cells, dataset.labels)

@@ -653,12 +653,6 @@ def test_flags_that_a_trained_classifier_contradicts(
     assert_in_order(message, *parts, "as it was trained. Leave the flag out")
 
 
-def test_names_of_labels_are_not_for_training(told):
-    assert_in_order(
-        told(labels_file="labels.txt"), "--labels_file=", "with --do_train"
-    )
-
-
 def test_a_checkpoint_without_a_classifier(job, change, screen):
     with pytest.raises(UserError, match="has no `output_weights`"):
         run(change(job, do_train=False), screen)
