@@ -14,6 +14,10 @@ import numpy as np
 
 Batch = Mapping[str, np.ndarray]
 
+SPAN, TAG = "span", "tag"
+LENGTHS: Mapping[str, int] = {SPAN: 384, TAG: 128}
+"""The longest row of tasks with an output per token, as in the scripts."""
+
 
 class ContenderInputs(NamedTuple):
     """Paths of everything that a contender reads or writes.
@@ -52,3 +56,14 @@ def load_batches(path: pathlib.Path) -> list[Batch]:
                 batches.append({})
             batches[int(number)][name] = arrays[key]
     return list(batches)
+
+
+def head_weights(num_outputs: int, hidden_size: int) -> np.ndarray:
+    """Returns the weights of everybody's head, float32 [C, D]."""
+    random = np.random.default_rng(2)
+    return random.normal(0, 0.02, (num_outputs, hidden_size)).astype(np.float32)
+
+
+def num_tags(batches: list[Batch]) -> int:
+    """Returns the number of tags that occur."""
+    return 1 + max(int(batch["tags"].max()) for batch in batches)

@@ -26,10 +26,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.batches import make_batches
-from benchmarks.contender_inputs import Batch, ContenderInputs, save_batches
+from benchmarks.contender_inputs import (
+    LENGTHS,
+    SPAN,
+    TAG,
+    Batch,
+    ContenderInputs,
+    save_batches,
+)
 from benchmarks.contender_process import Contender, Place, take_turns
 from benchmarks.environment import environment
 from benchmarks.exit_codes import exit_after
+from benchmarks.token_batches import make_token_batches
 from benchmarks.weights import (
     SHAPES,
     config_of,
@@ -74,6 +82,21 @@ TASKS: Mapping[str, Mapping[str, Place]] = {
         "Hugging Face": ("hugging_face", "train"),
         f"{OURS}, --remat": ("ours", "train_with_remat"),
     },
+    **{
+        f"{kind}{ending}": {
+            OURS: ("ours_tokens", f"{what}_{kind}s", at_once),
+            "Hugging Face": ("hugging_face_tokens", f"{what}_{kind}s"),
+            f"Hugging Face, padded to {LENGTHS[kind]}": (
+                "hugging_face_tokens",
+                f"{what}_{kind}s_fixed",
+            ),
+        }
+        for kind in (SPAN, TAG)
+        for ending, what, at_once in (
+            ("", "predict", suitable_concurrency()),
+            ("-train", "train", 1),
+        )
+    },
     "int8": {
         f"{OURS}, SavedModel, float32": ("ours_exported", "saved_model"),
         f"{OURS}, SavedModel, int8": ("ours_exported", "saved_model_int8"),
@@ -87,7 +110,7 @@ TASKS: Mapping[str, Mapping[str, Place]] = {
 }
 ORDERS = ("random", "sorted")
 BOTH = "both"
-IS_TRAINING = ("train", "memory")
+IS_TRAINING = ("train", "memory", f"{SPAN}-train", f"{TAG}-train")
 # Of the batches whose memory is measured: no padding, one step.
 MEMORY_LENGTH = 128
 
@@ -114,7 +137,10 @@ def figures(
     outputs = {
         contender.name: contender.ready["outputs"] for contender in contenders
     }
-    targets = [batch["targets"] for batch in batches[part]]
+    targets = [
+        batch.get("targets", np.zeros(len(batch["input_ids"])))
+        for batch in batches[part]
+    ]
     product = max(
         (
             PRODUCT_FLOPS / contender.seconds.min()
@@ -170,24 +196,37 @@ def prepare(
         cache = arguments.work_dir / arguments.model_dir.name
         weights = cache / "weights"
         config = convert_run(arguments.model_dir, weights)
-    is_memory = arguments.task == "memory"
     batches = [
-        batch
-        for order in orders
-        for batch in make_batches(
-            arguments.text_file,
-            arguments.vocab_file,
-            order=order,
-            batch_size=arguments.batch_size,
-            num_batches=1 if is_memory else arguments.batches,
-            length=MEMORY_LENGTH if is_memory else None,
-        )
+        batch for order in orders for batch in _batches(arguments, order)
     ]
     given = ContenderInputs(
         weights, cache, cache / "batches.npz", arguments.model_dir or cache
     )
     save_batches(given.batches, batches)
     return given, batches, config
+
+
+def _batches(arguments: argparse.Namespace, order: str) -> list[Batch]:
+    """Makes the batches of one order."""
+    kind = arguments.task.partition("-")[0]
+    if kind in LENGTHS:
+        return make_token_batches(
+            kind,
+            arguments.text_file,
+            arguments.vocab_file,
+            order=order,
+            batch_size=arguments.batch_size,
+            num_batches=arguments.batches,
+        )
+    is_memory = arguments.task == "memory"
+    return make_batches(
+        arguments.text_file,
+        arguments.vocab_file,
+        order=order,
+        batch_size=arguments.batch_size,
+        num_batches=1 if is_memory else arguments.batches,
+        length=MEMORY_LENGTH if is_memory else None,
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -206,7 +245,8 @@ def parse() -> argparse.Namespace:
         "--text_file",
         type=pathlib.Path,
         required=True,
-        help="one sentence a line, or SST-2's dev.tsv",
+        help="one sentence a line, or SST-2's dev.tsv; a file of questions "
+        "for --task=span, of tagged texts for --task=tag",
     )
     add("--batch_size", type=int, default=32)
     add("--batches", type=int, default=6, help="the most batches")
