@@ -60,9 +60,17 @@ def _as_tensorflow_1() -> types.ModuleType:
     return module
 
 
-def _load(folder: str) -> types.SimpleNamespace:
-    """Imports the original's modules, which would hide this project's."""
-    names = ("modeling", "optimization", "run_pretraining")
+def load_original(folder: str, script: str) -> types.SimpleNamespace:
+    """Imports the original's modules, which would hide this project's.
+
+    Args:
+        folder: a checkout of google-research/bert.
+        script: one of its scripts, such as `run_pretraining`.
+
+    Returns:
+        `modeling`, `optimization`, `tokenization`, and the script.
+    """
+    names = ("modeling", "optimization", "tokenization", script)
     hidden = {
         name: sys.modules.pop(name)
         for name in [*sys.modules]
@@ -102,7 +110,7 @@ def pretraining_step(
     Returns:
         A function that takes a step on a batch and returns its loss.
     """
-    original = _load(folder)
+    original = load_original(folder, "run_pretraining")
     batch, length = shape
     widths = {
         **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), length),
