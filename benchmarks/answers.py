@@ -8,8 +8,8 @@ and higher where training's answers are, and write the same files:
 `write_predictions` of the original's `run_squad.py`, as it is, and
 `question_answering.answers`, in version 1, since in version 2 the original
 stops at the first question whose n best are all none. Reading the questions
-and making windows is not counted. Prints a JSON line for each: questions, windows, seconds of the best
-round, and how many answers differ.
+and making windows is not counted. Prints a JSON line for each: questions,
+windows, seconds of the best round, and how many answers differ.
 """
 
 from __future__ import annotations
