@@ -374,11 +374,14 @@ def check_choices(data: DataChoices) -> None:
                 f"--{name}={value} is for choices, and "
                 f"--problem_type={data.problem_type} is not. Leave one out"
             )
-    if data.problem_type == Choice.name and data.label_separator is not None:
-        raise UserError(
-            f"--label_separator={data.label_separator} is for examples with "
-            "several labels; of choices one is right. Leave it out"
-        )
+    if data.problem_type == Choice.name:
+        for name in ("label_separator", "labels_file"):
+            value = getattr(data, name)
+            if value is not None:
+                raise UserError(
+                    f"--{name}={value} is for examples with labels; of "
+                    "choices one is right. Leave it out"
+                )
     if len(data.choice_columns) != len(set(data.choice_columns)):
         raise UserError(
             f"--choice_columns={','.join(data.choice_columns)} names a column "
