@@ -189,8 +189,8 @@ def test_the_reference_is_small_and_explained() -> None:
     sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 1_000_000
     assert sum(sizes) < 3_000_000
-    told = (folder / "README.md").read_text("utf-8")
+    page = (folder / "README.md").read_text("utf-8")
     for path in files:
         area, name, *_ = path.relative_to(folder).parts
-        assert f"`{area}/`" in told
-        assert name.split(".")[0] in told, path
+        assert f"`{area}/`" in page
+        assert name.split(".")[0] in page, path

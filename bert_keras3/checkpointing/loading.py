@@ -1,9 +1,9 @@
 """Assigns a checkpoint's arrays to a model, and reports what did not fit.
 
-The original silently leaves weights random that it does not find; here they
-are reported and, unless the caller allows it, an error. The jobs allow the
-weights of new heads (`_HEAD` in `finetuning/job.py`, `_HEADS` in
-`pretraining/job.py`) and those of `--allow_missing`.
+The original leaves weights that it does not find random, without reporting
+them; here they are reported and, unless the caller allows it, an error. The
+jobs allow the weights of new heads (`_HEAD` in `finetuning/job.py`, `_HEADS`
+in `pretraining/job.py`) and those of `--allow_missing`.
 """
 
 from __future__ import annotations

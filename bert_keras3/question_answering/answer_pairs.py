@@ -1,7 +1,7 @@
 """Logits of windows → pairs of positions, the best first.
 
 Of hundreds of windows at a time, with NumPy and without a loop over pairs;
-what the pairs are, and in which order, is told in `answers`.
+what the pairs are, and in which order, is described in `answers`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Pairs(NamedTuple):
             behind its last, int [P, 2].
         start_logit: float64 [P].
         end_logit: float64 [P].
-        null: (null score, start logit, end logit), if asked for.
+        null: (null score, start logit, end logit), if wanted.
     """
 
     number: int

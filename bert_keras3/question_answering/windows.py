@@ -79,7 +79,7 @@ class WindowSettings:
       That fails where characters are not one to one (accents written with
       two, `☺`), and then, and for Chinese at times, answers whole sentences.
     - `characters`: each token knows its characters. Better where there are
-      no spaces; `suggested_answers_by` tells from the contexts.
+      no spaces; `suggested_answers_by` detects it in the contexts.
 
     Attributes:
         max_seq_length: the most tokens of a row.
@@ -173,8 +173,9 @@ class WindowReport:
         num_split_answers: answerable ones to train on none of whose windows
             holds the whole answer.
         unaligned: {reason: ids} of questions whose answer was not found;
-            left out of training. The original leaves out, silently, those
-            whose words do not have the answer, and stops at others.
+            left out of training. The original leaves out, without a
+            message, those whose words do not have the answer, and stops at
+            others.
         without_tokens: ids of questions whose context has no token, and
             which therefore have no row.
     """

@@ -69,7 +69,7 @@ class Description:
             text = pathlib.Path(path).read_text("utf-8")
         except FileNotFoundError:
             raise UserError(
-                f"{os.fspath(path)}: is missing, which tells the labels and "
+                f"{os.fspath(path)}: is missing; it holds the labels and "
                 "how text is read; copy it from the folder that "
                 "export_saved_model.py wrote, or export again"
             ) from None

@@ -94,7 +94,7 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
     if not text:
         raise UserError(
             f"--distribution=multi_worker: the environment has no {VARIABLE}, "
-            "which tells the workers' addresses. On one machine, "
+            "which lists the workers' addresses. On one machine, "
             "`python start_workers.py --num_workers=2 …` sets it; on several, "
             f"set it for each worker, such as {_EXAMPLE}"
         )

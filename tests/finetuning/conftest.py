@@ -138,7 +138,7 @@ def change():
 def finished(tmp_path_factory, checkpoint, train_rows, write_csv):
     """A job that ran to its end undisturbed, and what it showed.
 
-    Six passes over 32 rows in batches of 8: 24 steps.
+    Six epochs of 32 rows in batches of 8: 24 steps.
     """
     folder = tmp_path_factory.mktemp("finished")
     train_file = write_csv(folder / "train.csv", train_rows)

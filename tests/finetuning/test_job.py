@@ -287,7 +287,7 @@ def test_the_report_of_the_data(finished):
     }
 
 
-def test_odd_texts_are_counted_and_told(
+def test_odd_texts_are_counted_and_reported(
     job, change, screen, tmp_path, write_csv
 ):
     """Two long, one empty, three equal of which one is contradicted.
@@ -319,7 +319,7 @@ def test_odd_texts_are_counted_and_told(
         ),
         screen,
     )
-    for told in (
+    for expected in (
         f"{train}: 8 rows, 5.2 tokens each on average; 9.52% of them unknown",
         "note: 2 rows are longer than --max_seq_length=16 and cut off there",
         "note: 1 row has an empty text (line 6)",
@@ -328,12 +328,12 @@ def test_odd_texts_are_counted_and_told(
         "labels: a, b",
         "evaluation of 3 examples",
     ):
-        assert told in screen.text
+        assert expected in screen.text
     report = json.loads(
         (job.output_dir / run_folder.DATA_REPORT).read_text("utf-8")
     )
-    told = {"truncated": 2, "empty": 1, "empty_lines": [6], "duplicates": 2}
-    assert told.items() <= report["train"].items()
+    expected = {"truncated": 2, "empty": 1, "empty_lines": [6], "duplicates": 2}
+    assert expected.items() <= report["train"].items()
     assert report["train"]["duplicates_with_another_label"] == 1
     assert report["dev"]["texts_shared_with_train"] == 1
     assert report["dev"]["labels"] == {"a": 1, "b": 2}
@@ -436,7 +436,7 @@ def test_the_order_of_labels():
         assert ordered_labels(labels) == ("10", "9", "nan")
 
 
-def test_the_problem_is_told_from_the_whole_file(tmp_path, write_csv):
+def test_the_problem_is_detected_from_the_whole_file(tmp_path, write_csv):
     """Of a file sorted by score, the first rows are all 0."""
     path = write_csv(
         tmp_path / "sorted.csv",
@@ -492,7 +492,7 @@ def test_evaluating_later_finds_the_rows_held_out(finished, screen):
     assert figures_of(job.output_dir) == first
 
 
-def test_a_vocabulary_of_another_language_is_told(
+def test_a_vocabulary_of_another_language_is_reported(
     finished, change, tmp_path, screen, train_rows, write_csv
 ):
     rows = [(one, "机器 学习", label) for one, _, label in train_rows]

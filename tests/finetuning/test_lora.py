@@ -130,13 +130,15 @@ def test_what_was_learnt_lies_beside(trained, tmp_path):
     folder = FinetuningFolder(tmp_path)
     folder.save_model(model)
     with safe_open(tmp_path / LORA, framework="numpy") as file:
-        told = json.loads(file.metadata()["lora"])
+        metadata = json.loads(file.metadata()["lora"])
         learnt = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     plain = BertWithHeads(CONFIG, ["labels"], ("no", "yes"))
     folder.load_weights(plain)
     name = "bert/encoder/layer_0/attention/self/query"
     change = learnt[f"{name}/lora_kernel_a"] @ learnt[f"{name}/lora_kernel_b"]
-    expected = before[f"{name}/kernel"] + told["alpha"] / told["rank"] * change
+    expected = (
+        before[f"{name}/kernel"] + metadata["alpha"] / metadata["rank"] * change
+    )
     merged = {one.path: one.numpy() for one in plain.weights}
     np.testing.assert_allclose(merged[f"{name}/kernel"], expected, atol=1e-6)
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""Every mistake is told in one message, and nothing was overwritten.
+"""Every mistake is reported in one message, and nothing was overwritten.
 
 Each case is tried in the folder of a finished run, and with
 `--overwrite_output_dir` where that could do harm.
@@ -39,7 +39,7 @@ def snapshot(folder: pathlib.Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture
-def told(finished, tmp_path, change, screen):
+def message_of(finished, tmp_path, change, screen):
     """A function of flags: runs the job with them, returns the message.
 
     The output folder is that of a finished run, to be started anew; it must
@@ -105,61 +105,63 @@ GOOD = "id,text,label\n1,good film,praise\n2,bad food,blame\n"
         *("too many cells", "undecodable", "one class", "empty label"),
     ],
 )
-def test_training_files(told, tmp_path, content, parts):
+def test_training_files(message_of, tmp_path, content, parts):
     path = tmp_path / "broken.csv"
     if content is not None:
         path.write_bytes(content)
-    assert_in_order(told(train_file=str(path)), path, *parts)
+    assert_in_order(message_of(train_file=str(path)), path, *parts)
 
 
-def test_a_label_in_dev_that_train_lacks(told, tmp_path, write_csv):
+def test_a_label_in_dev_that_train_lacks(message_of, tmp_path, write_csv):
     dev = write_csv(
         tmp_path / "dev.csv",
         [("d1", "good film", "praise"), ("d2", "bad food", "scorn")],
     )
     assert_in_order(
-        told(dev_file=str(dev)),
+        message_of(dev_file=str(dev)),
         *(dev, "line 3", "'scorn'", "blame, praise", "Correct the row"),
     )
 
 
-def test_a_test_file_is_looked_at_before_training(told, tmp_path, screen):
+def test_a_test_file_is_looked_at_before_training(message_of, tmp_path, screen):
     missing = tmp_path / "new.csv"
-    assert f"{missing}: there is no such file" in told(
+    assert f"{missing}: there is no such file" in message_of(
         do_predict=True, test_file=str(missing)
     )
     missing.write_text("id,text\n1,good\n2,bad,food\n", encoding="utf-8")
     assert_in_order(
-        told(do_predict=True, test_file=str(missing)),
+        message_of(do_predict=True, test_file=str(missing)),
         *(missing, "line 3", "3 cells where 2"),
     )
-    assert "there is no file to predict" in told(do_predict=True)
+    assert "there is no file to predict" in message_of(do_predict=True)
     assert "step" not in screen.text
 
 
-def test_a_column_that_is_not_there(told, finished):
+def test_a_column_that_is_not_there(message_of, finished):
     assert_in_order(
-        told(label="mood"),
+        message_of(label="mood"),
         *(finished[0].data.train_file, "--label_column=mood", "2 'text'"),
     )
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
-def test_parts_that_are_none(told, fraction):
-    assert_in_order(told(dev_fraction=fraction), "--dev_fraction=", "give a")
-
-
-def test_too_few_rows_to_hold_any_out(told, tmp_path):
-    path = tmp_path / "two.csv"
-    path.write_text(GOOD, encoding="utf-8")
+def test_parts_that_are_none(message_of, fraction):
     assert_in_order(
-        told(train_file=str(path)), "2 rows are too few", "--dev_file"
+        message_of(dev_fraction=fraction), "--dev_fraction=", "give a"
     )
 
 
-def test_no_whole_step(told):
+def test_too_few_rows_to_hold_any_out(message_of, tmp_path):
+    path = tmp_path / "two.csv"
+    path.write_text(GOOD, encoding="utf-8")
     assert_in_order(
-        told(train_batch_size=64, num_train_epochs=1.5),
+        message_of(train_file=str(path)), "2 rows are too few", "--dev_file"
+    )
+
+
+def test_no_whole_step(message_of):
+    assert_in_order(
+        message_of(train_batch_size=64, num_train_epochs=1.5),
         "32 examples in batches of --train_batch_size=64",
         "--num_train_epochs=1.5",
         "not one whole step",
@@ -167,7 +169,7 @@ def test_no_whole_step(told):
 
 
 def test_a_batch_may_be_larger_than_the_data(finished):
-    """A batch then takes rows of the following passes in, as ever."""
+    """A batch then takes rows of the following epochs in, as ever."""
     from bert_keras3.finetuning.training import steps_of
 
     choices = TrainingChoices(train_batch_size=64, num_train_epochs=4)
@@ -189,30 +191,34 @@ def rewrite_config(folder: pathlib.Path, **fields) -> None:
     path.write_text(json.dumps({**values, **fields}), encoding="utf-8")
 
 
-def test_checkpoints_that_are_none(told, copy, tmp_path, finished):
+def test_checkpoints_that_are_none(message_of, copy, tmp_path, finished):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     assert_in_order(
-        told(init_checkpoint=str(nothing)), nothing, "holds no checkpoint"
+        message_of(init_checkpoint=str(nothing)), nothing, "holds no checkpoint"
     )
     absent = tmp_path / "absent" / "bert_model.ckpt"
     assert_in_order(
-        told(init_checkpoint=str(absent)), absent, "there is no such checkpoint"
+        message_of(init_checkpoint=str(absent)),
+        absent,
+        "there is no such checkpoint",
     )
     file = finished[0].data.train_file
-    assert_in_order(told(init_checkpoint=file), file, "is not a checkpoint")
+    assert_in_order(
+        message_of(init_checkpoint=file), file, "is not a checkpoint"
+    )
     (copy / "bert_model.ckpt.index").write_bytes(b"no index at all")
     assert_in_order(
-        told(init_checkpoint=str(copy)),
+        message_of(init_checkpoint=str(copy)),
         *("bert_model.ckpt.index", "not the index of a TensorFlow checkpoint"),
     )
 
 
-def test_checkpoints_that_are_cut_short(told, copy, finished, tmp_path):
+def test_checkpoints_that_are_cut_short(message_of, copy, finished, tmp_path):
     data = copy / "bert_model.ckpt.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-100])
     assert_in_order(
-        told(init_checkpoint=str(copy)),
+        message_of(init_checkpoint=str(copy)),
         *(copy / "bert_model.ckpt", "is cut short", "fetch it again"),
     )
     keras_file = tmp_path / "model.keras"
@@ -220,13 +226,17 @@ def test_checkpoints_that_are_cut_short(told, copy, finished, tmp_path):
     keras_file.write_bytes(whole[: len(whole) // 2])
     shutil.copy(copy / "bert_config.json", tmp_path)
     shutil.copy(copy / "vocab.txt", tmp_path)
-    assert_in_order(told(init_checkpoint=str(keras_file)), keras_file, "cut")
+    assert_in_order(
+        message_of(init_checkpoint=str(keras_file)), keras_file, "cut"
+    )
 
 
-def test_checkpoints_that_do_not_fit_the_configuration(told, copy, screen):
+def test_checkpoints_that_do_not_fit_the_configuration(
+    message_of, copy, screen
+):
     rewrite_config(copy, intermediate_size=48)
     assert_in_order(
-        told(init_checkpoint=str(copy)),
+        message_of(init_checkpoint=str(copy)),
         copy,
         "bert/encoder/layer_0/intermediate/dense/kernel is [16, 32] in the "
         "checkpoint and [16, 48] in the model",
@@ -235,39 +245,44 @@ def test_checkpoints_that_do_not_fit_the_configuration(told, copy, screen):
     )
     rewrite_config(copy, intermediate_size=32, num_hidden_layers=2)
     assert_in_order(
-        told(init_checkpoint=str(copy)),
+        message_of(init_checkpoint=str(copy)),
         *(copy, "lacks 16 of the 37 weights", "bert/encoder/layer_1"),
     )
     # All that before the data was gone through.
     assert "rows" not in screen.text
 
 
-def test_configurations(told, copy):
+def test_configurations(message_of, copy):
     path = copy / "bert_config.json"
     path.write_text('{"vocab_size": 24,}', encoding="utf-8")
-    assert_in_order(told(init_checkpoint=str(copy)), f"{path}:1: is not JSON")
+    assert_in_order(
+        message_of(init_checkpoint=str(copy)), f"{path}:1: is not JSON"
+    )
     path.write_text("{}", encoding="utf-8")
-    assert_in_order(told(init_checkpoint=str(copy)), path, "vocab_size")
+    assert_in_order(message_of(init_checkpoint=str(copy)), path, "vocab_size")
     absent = copy / "other.json"
-    assert str(absent) in told(bert_config_file=str(absent))
+    assert str(absent) in message_of(bert_config_file=str(absent))
     path.unlink()
-    assert "config" in told(init_checkpoint=str(copy))
+    assert "config" in message_of(init_checkpoint=str(copy))
 
 
-def test_vocabularies(told, copy):
+def test_vocabularies(message_of, copy):
     path = copy / "vocab.txt"
     tokens = path.read_text("utf-8").split("\n")[:-1]
     path.write_text("\n".join([*tokens, "one", "more"]), encoding="utf-8")
     assert_in_order(
-        told(init_checkpoint=str(copy)),
+        message_of(init_checkpoint=str(copy)),
         *(path, "has 26 lines", "`vocab_size` 24"),
     )
     without = [token for token in tokens if token != "[CLS]"]
     path.write_text("\n".join(without), encoding="utf-8")
-    assert_in_order(told(init_checkpoint=str(copy)), path, "lacks [CLS]")
+    assert_in_order(message_of(init_checkpoint=str(copy)), path, "lacks [CLS]")
     path.unlink()
     assert_in_order(
-        told(init_checkpoint=str(copy)), copy, "no vocab.txt", "--vocab_file"
+        message_of(init_checkpoint=str(copy)),
+        copy,
+        "no vocab.txt",
+        "--vocab_file",
     )
 
 
@@ -282,33 +297,33 @@ def test_a_shorter_vocabulary_is_told_and_not_refused(checkpoint):
     )
 
 
-def test_lengths(told, tmp_path, write_csv):
+def test_lengths(message_of, tmp_path, write_csv):
     assert_in_order(
-        told(max_seq_length=33),
+        message_of(max_seq_length=33),
         *("--max_seq_length=33", "positions for 32", "at most"),
     )
-    assert "use at least 3" in told(max_seq_length=2)
+    assert "use at least 3" in message_of(max_seq_length=2)
     pairs = write_csv(
         tmp_path / "pairs.csv",
         [("good", "film", "a"), ("bad", "food", "b")] * 4,
         header=("sentence1", "sentence2", "label"),
     )
     assert_in_order(
-        told(train_file=str(pairs), max_seq_length=4),
+        message_of(train_file=str(pairs), max_seq_length=4),
         *("--max_seq_length=4", "pair of texts", "at least 5"),
     )
 
 
-def test_no_model_at_all(told):
-    assert "give an --init_checkpoint" in told(init_checkpoint=None)
+def test_no_model_at_all(message_of):
+    assert "give an --init_checkpoint" in message_of(init_checkpoint=None)
 
 
 # The output folder.
 
 
-def test_a_folder_of_another_task(told, tmp_path):
+def test_a_folder_of_another_task(message_of, tmp_path):
     """Told before any file of the task is looked for in the empty folder."""
-    message = told(
+    message = message_of(
         overwrite_output_dir=False,
         task_name="MRPC",
         train_file=None,
@@ -329,8 +344,8 @@ def test_a_folder_of_another_task(told, tmp_path):
         ({"seed": 1}, "seed was 12345 and is now 1"),
     ],
 )
-def test_a_folder_of_a_training_with_other_settings(told, flags, told_of):
-    message = told(overwrite_output_dir=False, **flags)
+def test_a_folder_of_a_training_with_other_settings(message_of, flags, told_of):
+    message = message_of(overwrite_output_dir=False, **flags)
     assert_in_order(message, "other settings", told_of, "--overwrite_output")
 
 
@@ -357,8 +372,8 @@ def test_a_folder_with_files_of_the_user(job, screen, name):
     assert snapshot(job.output_dir) == before
 
 
-def test_what_is_read_is_not_removed_first(told, tmp_path):
-    """By `--overwrite_output_dir`; `told` looks whether all is still there."""
+def test_what_is_read_is_not_removed_first(message_of, tmp_path):
+    """By `--overwrite_output_dir`; `message_of` checks that all is there."""
     folder = tmp_path / "finished"
     for flag, name in (
         ("init_checkpoint", ""),
@@ -366,15 +381,17 @@ def test_what_is_read_is_not_removed_first(told, tmp_path):
         ("vocab_file", run_folder.VOCABULARY),
         ("bert_config_file", run_folder.CONFIG),
     ):
-        message = told(**{flag: str(folder / name)})
+        message = message_of(**{flag: str(folder / name)})
         assert_in_order(message, flag, "another --output_dir")
 
 
-def test_predictions_do_not_replace_what_is_predicted(told, tmp_path, finished):
+def test_predictions_do_not_replace_what_is_predicted(
+    message_of, tmp_path, finished
+):
     path = tmp_path / "finished" / PREDICTIONS
     shutil.copytree(finished[0].output_dir, path.parent)
     path.write_text("id,text\n1,good\n", encoding="utf-8")
-    message = told(
+    message = message_of(
         do_train=False,
         do_predict=True,
         test_file=str(path),
@@ -384,10 +401,10 @@ def test_predictions_do_not_replace_what_is_predicted(told, tmp_path, finished):
     assert_in_order(message, f"--test_file={path}", "would be replaced")
 
 
-def test_a_folder_that_is_a_file(told, tmp_path):
+def test_a_folder_that_is_a_file(message_of, tmp_path):
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
-    assert f"--output_dir={file}: is a file" in told(output_dir=file)
+    assert f"--output_dir={file}: is a file" in message_of(output_dir=file)
     assert file.read_text() == "mine"
 
 
@@ -414,23 +431,25 @@ def test_predicting_without_a_model(job, change, screen):
 
 
 def test_an_unfinished_training_is_not_taken_for_a_folder_to_fill(
-    told, tmp_path
+    message_of, tmp_path
 ):
     folder = tmp_path / "unfinished"
     folder.mkdir()
     (folder / run_folder.SETTINGS).write_text("{}", encoding="utf-8")
     assert_in_order(
-        told(output_dir=folder, do_train=False, overwrite_output_dir=False),
+        message_of(
+            output_dir=folder, do_train=False, overwrite_output_dir=False
+        ),
         *(folder, "saved no model yet", "--do_train"),
     )
 
 
-def test_damaged_settings(told, tmp_path):
+def test_damaged_settings(message_of, tmp_path):
     folder = tmp_path / "damaged"
     folder.mkdir()
     (folder / run_folder.SETTINGS).write_text('{"labels": [', encoding="utf-8")
     assert_in_order(
-        told(output_dir=folder, overwrite_output_dir=False),
+        message_of(output_dir=folder, overwrite_output_dir=False),
         *(folder / run_folder.SETTINGS, "is damaged"),
     )
 
@@ -438,13 +457,13 @@ def test_damaged_settings(told, tmp_path):
 # Flags.
 
 
-def test_nothing_to_do(told):
-    assert "nothing to do" in told(do_train=False, do_eval=False)
+def test_nothing_to_do(message_of):
+    assert "nothing to do" in message_of(do_train=False, do_eval=False)
 
 
-def test_metrics_that_do_not_exist(told, tmp_path, write_csv, screen):
+def test_metrics_that_do_not_exist(message_of, tmp_path, write_csv, screen):
     assert_in_order(
-        told(best_metric="bleu"),
+        message_of(best_metric="bleu"),
         "--best_metric=bleu",
         "accuracy, f1, loss, macro_f1, mcc",
     )
@@ -454,7 +473,7 @@ def test_metrics_that_do_not_exist(told, tmp_path, write_csv, screen):
         [(str(n), "good film" + "!" * n, str(n % 3)) for n in range(30)],
     )
     assert_in_order(
-        told(train_file=str(three), best_metric="f1"),
+        message_of(train_file=str(three), best_metric="f1"),
         "with 3 labels has accuracy, loss, macro_f1, mcc",
     )
 
@@ -485,37 +504,37 @@ def test_the_metrics_named_are_those_there_are(name, num_labels, tmp_path):
     check_metric(task.default_metric, task)
 
 
-def test_class_weights_need_classes(told, tmp_path, write_csv):
+def test_class_weights_need_classes(message_of, tmp_path, write_csv):
     scores = write_csv(
         tmp_path / "scores.csv",
         [(str(n), "good film" + "!" * n, str(n / 4)) for n in range(20)],
     )
     assert_in_order(
-        told(train_file=str(scores), class_weight="balanced"),
+        message_of(train_file=str(scores), class_weight="balanced"),
         *("--class_weight=balanced", "regression", "Leave it out"),
     )
 
 
-def test_tensorboard_is_asked_for_before_training(told, monkeypatch):
+def test_tensorboard_is_asked_for_before_training(message_of, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "pip install" in told(tensorboard=True)
+    assert "pip install" in message_of(tensorboard=True)
 
 
-def test_flags_that_need_an_evaluation(told):
+def test_flags_that_need_an_evaluation(message_of):
     for flag, value in (
         ("best_metric", "mcc"),
         ("eval_steps", 5),
         ("early_stopping_patience", 2),
     ):
         assert_in_order(
-            told(do_eval=False, **{flag: value}),
+            message_of(do_eval=False, **{flag: value}),
             *(f"--{flag}={value}", "add --do_eval"),
         )
 
 
-def test_more_parts_than_examples(told):
+def test_more_parts_than_examples(message_of):
     assert_in_order(
-        told(gradient_accumulation_steps=9),
+        message_of(gradient_accumulation_steps=9),
         *("--gradient_accumulation_steps=9", "--train_batch_size=8"),
     )
 
@@ -534,37 +553,37 @@ def test_more_parts_than_examples(told):
         ("lora_rank", 0, None),
     ],
 )
-def test_numbers_out_of_range(told, name, too_small, too_large):
+def test_numbers_out_of_range(message_of, name, too_small, too_large):
     for value in (too_small, float("nan"), float("inf"), too_large):
         if value is not None:
-            assert f"--{name}={value}: give" in told(**{name: value})
+            assert f"--{name}={value}: give" in message_of(**{name: value})
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-5, float("nan"), 1.0, 5.0])
-def test_rates_that_teach_nothing(told, rate):
+def test_rates_that_teach_nothing(message_of, rate):
     assert_in_order(
-        told(learning_rate=rate),
+        message_of(learning_rate=rate),
         *(f"--learning_rate={rate}: give", "1e-5 to 1e-4"),
     )
 
 
-def test_numbers_out_of_range_of_the_job(told):
-    assert "--eval_batch_size=0: give a number of at least 1" in told(
+def test_numbers_out_of_range_of_the_job(message_of):
+    assert "--eval_batch_size=0: give a number of at least 1" in message_of(
         eval_batch_size=0
     )
 
 
-def test_flags_of_ones_own_files_with_a_known_task(told, tmp_path):
+def test_flags_of_ones_own_files_with_a_known_task(message_of, tmp_path):
     assert_in_order(
-        told(task_name="MRPC", data_dir=str(tmp_path)),
+        message_of(task_name="MRPC", data_dir=str(tmp_path)),
         *("--train_file=", "of your own", "--task_name=csv"),
     )
     assert_in_order(
-        told(task_name="CoLA", train_file=None, data_dir=None),
+        message_of(task_name="CoLA", train_file=None, data_dir=None),
         *("--task_name=CoLA", "--data_dir"),
     )
     assert_in_order(
-        told(task_name="SNLI", train_file=None, data_dir=str(tmp_path)),
+        message_of(task_name="SNLI", train_file=None, data_dir=str(tmp_path)),
         *("--task_name=SNLI", "MRPC", "csv"),
     )
 
@@ -628,7 +647,7 @@ def test_files_of_labels(
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_flags_that_a_trained_classifier_contradicts(
-    told, tmp_path, checkpoint, flags, parts
+    message_of, tmp_path, checkpoint, flags, parts
 ):
     vocab = (checkpoint / "vocab.txt").read_text("utf-8")
     (tmp_path / "vocab.txt").write_text(vocab + "more\n", "utf-8")
@@ -641,7 +660,7 @@ def test_flags_that_a_trained_classifier_contradicts(
         name: value.format(tmp=tmp_path) if isinstance(value, str) else value
         for name, value in flags.items()
     }
-    message = told(
+    message = message_of(
         **{"max_seq_length": None, **flags},
         do_train=False,
         do_eval=False,
@@ -677,9 +696,9 @@ def test_data_that_a_classifier_does_not_fit_is_told_before_it_is_copied(
 
 
 def test_a_wrong_size_of_terabytes_is_told_by_names_and_shapes_alone(
-    told, copy
+    message_of, copy
 ):
     rewrite_config(copy, vocab_size=10**11)
-    assert "bert/embeddings/word_embeddings is [24, 16]" in told(
+    assert "bert/embeddings/word_embeddings is [24, 16]" in message_of(
         init_checkpoint=str(copy)
     )

@@ -171,7 +171,7 @@ def test_a_dense_gradient_cannot_be_lazy():
 
 
 def test_a_tied_output_layer_moves_the_words_of_the_batch():
-    """A table that is read at 0 and 0 and multiplied, with 1 asked for.
+    """A table that is read at 0 and 0 and multiplied, with label 1.
 
     The loss pushes rows 2 and 3 away in every step: `only_rows` drops that,
     changes no number of the forward pass, and leaves the gradient of the

@@ -368,7 +368,7 @@ def test_lazy_updates_leave_words_alone_that_no_batch_had(
     for one in (lazy, start):
         run(one, lines)
     table = "bert/embeddings/word_embeddings"
-    # At the first step the rate is 0: the weights are those of the start.
+    # At the first step the learning rate is 0: the weights of the start.
     first = arrays_of(start.output_dir)[table]
     moved = (arrays_of(lazy.output_dir)[table] != first).any(axis=1)
     unknown = 1

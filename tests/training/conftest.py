@@ -12,7 +12,7 @@ from modeling.embeddings import EmbeddingLookup
 
 
 class Linear(keras.Model):
-    """One layer, and dropout so that there is chance to restore."""
+    """One layer, and dropout, for the state of its random numbers."""
 
     def __init__(self, rate=0.0, vocab=4):
         super().__init__()

@@ -3,8 +3,8 @@
     python run_worker.py DISTRIBUTION DEVICES FOLDER OPTION=VALUE…
 
 Trains a model of a table and a layer for eight steps and writes what came
-out to FOLDER: the losses, one a line, and the weights. Chance, if asked for,
-and the order of examples follow from the step.
+out to FOLDER: the losses, one a line, and the weights. Random numbers, if
+wanted, and the order of examples follow from the step.
 """
 
 from __future__ import annotations

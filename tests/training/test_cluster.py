@@ -1,4 +1,4 @@
-"""Who the workers are, and what is wrong with how it was told."""
+"""Who the workers are, and mistakes in TF_CONFIG."""
 
 from __future__ import annotations
 

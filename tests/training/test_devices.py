@@ -117,7 +117,7 @@ def test_two_workers_train_as_one_with_the_doubled_batch(alone, tmp_path):
 def pair(tmp_path):
     """A function that starts two workers and returns their processes.
 
-    The second is told another seed if `other` is given.
+    The second gets another seed if `other` is given.
     """
     started = []
 
@@ -159,9 +159,9 @@ def test_a_worker_is_killed_and_the_restart_ends_with_the_same_bits(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     processes[victim].send_signal(signal.SIGKILL)
-    _, told = processes[1 - victim].communicate(timeout=300)
+    _, output = processes[1 - victim].communicate(timeout=300)
     assert processes[1 - victim].returncode == 2
-    last = told.strip().splitlines()[-1]
+    last = output.strip().splitlines()[-1]
     assert last.startswith(f"error: worker {1 - victim} (localhost:")
     assert f"cannot go on: worker {victim} (localhost:" in last
     assert "start all workers with the same commands" in last
@@ -173,12 +173,12 @@ def test_a_worker_is_killed_and_the_restart_ends_with_the_same_bits(
 
 def test_a_worker_that_was_given_another_training_says_so(pair, tmp_path):
     chief, worker = pair(tmp_path / "out", other=2)
-    _, told = worker.communicate(timeout=300)
+    _, output = worker.communicate(timeout=300)
     assert worker.returncode == 2
-    assert "another training than the chief: seed was None and is now" in told
-    _, told = chief.communicate(timeout=300)
+    assert "another training than the chief: seed was None and is now" in output
+    _, output = chief.communicate(timeout=300)
     assert chief.returncode == 2
-    assert "worker 1 (localhost:" in told
+    assert "worker 1 (localhost:" in output
 
 
 def test_devices_do_not_drop_the_same(tmp_path):
