@@ -44,6 +44,7 @@ from bert_keras3.tagging.schemes import (
     entities_of,
     find_scheme,
 )
+from bert_keras3.tagging.words import tokens_covered, words_of
 
 NAME = "tags"
 """The data set's name in the settings of a run."""
@@ -112,6 +113,17 @@ class TagReading:
         found = entities_of(roles, types, np.array([0, len(tags)]))
         return tuple(Entity(a, b, names[t]) for a, b, t in found.tolist())
 
+    def notes(self) -> list[str]:
+        """Returns what was met, a line each."""
+        if not self.broken.number:
+            return []
+        note = (
+            f"note: {self.broken.number} tags break the scheme "
+            f"{self._scheme.name} ({self.broken.places()}) and are read as "
+            "evaluations usually do; --broken_tags=refuse stops there"
+        )
+        return [note]
+
     def _number(self, kind: str) -> int:
         return self._types.setdefault(kind, len(self._types))
 
@@ -154,6 +166,62 @@ class TagReading:
                     "evaluations usually do."
                 )
             self.broken.add(line)
+
+
+class TextReading:
+    """The tokens of texts, and which of them their spans cover."""
+
+    def __init__(self) -> None:
+        self.overlapping = Cases()
+        self.cut = Cases()
+        self.without = Cases()
+
+    def example(self, text: TaggedText, path: str) -> TaggedExample:
+        """Returns a text as tokens and entities.
+
+        Of spans that share a token, the longer one counts, of equal ones the
+        first. A span that begins or ends within a token has all of it.
+        """
+        raw = text.text or ""
+        words = words_of(raw)
+        entities: list[Entity] | None = None
+        if text.spans is not None:
+            entities = []
+            taken = np.zeros(len(words), bool)
+            for start, end, kind in sorted(
+                text.spans, key=lambda span: span.start - span.end
+            ):
+                first, behind, is_whole = tokens_covered(words, start, end)
+                if first == behind:
+                    self.without.add(text.line)
+                elif taken[first:behind].any():
+                    self.overlapping.add(text.line)
+                else:
+                    taken[first:behind] = True
+                    entities.append(Entity(first, behind, kind))
+                    if not is_whole:
+                        self.cut.add(text.line)
+            entities.sort()
+        return TaggedExample(
+            text.guid,
+            path,
+            text.line,
+            tuple(raw[a:b] for a, b in words.tolist()),
+            None if entities is None else tuple(entities),
+        )
+
+    def notes(self) -> list[str]:
+        """Returns what was met, a line each."""
+        said = (
+            (self.overlapping, "share a token with a longer one, and are lost"),
+            (self.cut, "begin or end within a word, and are widened to it"),
+            (self.without, "are of white space alone, and are left out"),
+        )
+        return [
+            f"note: {cases.number} spans {what} ({cases.places()})"
+            for cases, what in said
+            if cases.number
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +278,10 @@ class TaggedSource:
         scheme = written or SCHEMES["IOB2"]
         types: set[str] = set()
         decisions = [*file.decisions]
-        if want_labels:
+        if want_labels and file.is_text:
+            for text in file:
+                types.update(span.type for span in text.spans or ())
+        elif want_labels:
             pairs: collections.Counter[Any] = collections.Counter()
             for text in file:
                 tags = text.tags or ()
@@ -258,26 +329,20 @@ class TaggedSource:
         Raises:
             UserError: a tag is none, or breaks the scheme and none may.
         """
-        reading = TagReading(self.path, self.scheme, self.refuse)
+        path = str(self.path)
+        of_tags = TagReading(self.path, self.scheme, self.refuse)
+        of_texts = TextReading()
         for text in self.file:
+            if self.file.is_text:
+                yield of_texts.example(text, path)
+                continue
             entities = None
-            if text.tags is not None and self.tag_types:
-                entities = reading.entities(text)
+            if text.tags is not None:
+                entities = of_tags.entities(text)
             yield TaggedExample(
-                text.guid,
-                str(self.path),
-                text.line,
-                text.tokens,
-                entities,
-                text.lines,
+                text.guid, path, text.line, text.tokens, entities, text.lines
             )
-        self._notes.clear()
-        if reading.broken.number:
-            self._notes.append(
-                f"note: {reading.broken.number} tags break the scheme "
-                f"{self.scheme.name} ({reading.broken.places()}) and are read "
-                "as evaluations usually do; --broken_tags=refuse stops there"
-            )
+        self._notes[:] = [*of_tags.notes(), *of_texts.notes()]
 
     def describe(self) -> Description:
         """What was detected, and the first texts."""
@@ -316,13 +381,27 @@ class TaggedSource:
         Returns:
             The path of the file.
         """
+        convert = self._in_text if self.file.is_text else self._tags
+        return self.file.write_found(convert(found), folder)
 
-        def tags() -> Iterator[list[str]]:
-            for text, entities in zip(self.file, found, strict=True):
-                plain = [Entity(*one[:3]) for one in entities]
-                yield self.written.tags(plain, len(text.tokens))
+    def _tags(
+        self, found: Iterable[Sequence[Found]]
+    ) -> Iterator[Sequence[str] | Sequence[Found]]:
+        """Returns the tags of each text's tokens."""
+        for text, entities in zip(self.file, found, strict=True):
+            plain = [Entity(*one[:3]) for one in entities]
+            yield self.written.tags(plain, len(text.tokens))
 
-        return self.file.write_found(tags(), folder)
+    def _in_text(
+        self, found: Iterable[Sequence[Found]]
+    ) -> Iterator[Sequence[str] | Sequence[Found]]:
+        """Returns the same entities by characters."""
+        for text, entities in zip(self.file, found, strict=True):
+            words = words_of(text.text or "").tolist()
+            yield [
+                Found(words[a][0], words[b - 1][1], kind, score)
+                for a, b, kind, score in entities
+            ]
 
 
 def _scheme_of(columns: dict[str, Any] | None) -> Scheme | None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.inputs.tagged_columns import FORM, ColumnFile
+from bert_keras3.inputs import tagged_columns, tagged_json, tagged_rows
+from bert_keras3.inputs.encodings import decoded_lines, find_encoding
+from bert_keras3.inputs.tagged_columns import ColumnFile
+from bert_keras3.inputs.tagged_json import JsonFile
 from bert_keras3.inputs.tagged_text import TaggedChoices, TaggedFile
 from bert_keras3.safekeeping.errors import UserError
 
-SUFFIXES: Mapping[str, str] = {FORM: ".txt"}
+SUFFIXES: Mapping[str, str] = {
+    tagged_columns.FORM: ".txt",
+    tagged_json.FORM: ".jsonl",
+    tagged_rows.SPANS_FORM: ".csv",
+    tagged_rows.JOINED_FORM: ".csv",
+}
 """{form: ending of the name of a file with some texts of another}."""
+
+# A longer first line is no header.
+_LONGEST_HEADER = 1000
 
 
 def suffix_of(layout: Mapping[str, Any]) -> str:
@@ -43,4 +55,31 @@ def open_tagged_file(
         raise UserError(f"{path}: there is no such file")
     if not path.stat().st_size:
         raise UserError(f"{path} is empty: it holds no text")
+    encoding, _ = find_encoding(path, choices.encoding)
+    lines = (line.strip() for line in decoded_lines(path, encoding))
+    first = "".join(itertools.islice(filter(None, lines), 1))
+    start = "".join(first[:20].split())
+    if start.startswith(('{"', "{}")):
+        return JsonFile.open(path, choices, like, want_labels=want_labels)
+    if start.startswith("[{") or start in ("{", "["):
+        raise UserError(
+            f"{path}: is one JSON value of several lines or a list; write one "
+            "object a line (jq -c '.[]' does)"
+        )
+    if len(first) <= _LONGEST_HEADER and _may_be_rows(first, like):
+        rows = tagged_rows.open_rows(
+            path, choices, like, want_labels=want_labels
+        )
+        if rows is not None:
+            return rows
     return ColumnFile.open(path, choices, like, want_tags=want_labels)
+
+
+def _may_be_rows(first: str, like: Mapping[str, Any] | None) -> bool:
+    """Whether a file's first line may be a header or a row of joined cells."""
+    if like and like["form"] in (
+        tagged_rows.SPANS_FORM,
+        tagged_rows.JOINED_FORM,
+    ):
+        return True
+    return tagged_rows.may_be_header(first)

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bert_keras3.inputs.delimited import Decision
+from bert_keras3.inputs.encodings import excerpt
+from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
 
 
@@ -27,6 +29,43 @@ class Span(NamedTuple):
     end: int
     """The number of the one behind the last."""
     type: str
+
+
+def checked_span(
+    where: str,
+    text: str,
+    start: int,
+    end: int,
+    kind: str,
+    surface: str | None = None,
+) -> Span:
+    """Returns a span that is in its text.
+
+    Args:
+        where: file and line, for messages.
+        text: of the record.
+        start: number of its first character.
+        end: the one behind its last.
+        kind: its type.
+        surface: its own text, if the file says it.
+
+    Raises:
+        UserError: it is empty or reaches out of the text, or another text
+            stands there.
+    """
+    if not 0 <= start < end <= len(text):
+        raise UserError(
+            f"{where}: the span from {start} to before {end} ({kind}) is not "
+            f"within its text, which has {len(text)} characters. Correct it; "
+            "or say with --span_end whether ends are exclusive or inclusive."
+        )
+    if surface is not None and surface.strip() != text[start:end].strip():
+        raise UserError(
+            f"{where}: the file says that {excerpt(surface)} ({kind}) stands "
+            f"from {start} to before {end}, and there stands "
+            f"{excerpt(text[start:end])}. Correct the span, or its text."
+        )
+    return Span(start, end, kind)
 
 
 class Found(NamedTuple):

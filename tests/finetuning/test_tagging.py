@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -198,3 +199,75 @@ def test_the_loss_of_parts_is_that_of_the_whole():
     picked = [log_probs[r, s, tags[r, s]] for r, s in np.argwhere(tags >= 0)]
     assert len(picked) == 13
     assert whole == pytest.approx(-np.mean(picked), rel=1e-5)
+
+
+def spans_of(text):
+    """(start, end, type) of the entities, in characters."""
+    words, place, spans = text.split(), 0, []
+    for word, tag in zip(words, tagged(words), strict=True):
+        if tag.startswith("B"):
+            spans.append([place, place + len(word), tag[2:]])
+        elif tag != "O":
+            spans[-1][1] = place + len(word)
+        place += len(word) + 1
+    return spans
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_texts_with_spans(trained, change, screen, tmp_path, form):
+    """Trained on, held out of, evaluated, predicted: all in their own form."""
+    job, _ = trained
+
+    def write(name, texts, labelled):
+        path = tmp_path / f"{name}.{form}"
+        if form == "jsonl":
+            lines = [
+                json.dumps(
+                    {"id": n, "text": text, "label": spans_of(text)}
+                    if labelled
+                    else {"id": n, "text": text}
+                )
+                for n, text in enumerate(texts)
+            ]
+        else:
+            lines = ["id,text,start,end,label" if labelled else "id,text"]
+            for n, text in enumerate(texts):
+                row = f'{n},"{text}"'
+                spans = spans_of(text) or [["", "", ""]]
+                lines += (
+                    [f"{row},{a},{b},{kind}" for a, b, kind in spans]
+                    if labelled
+                    else [row]
+                )
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return str(path)
+
+    own = change(
+        job,
+        output_dir=tmp_path / "out",
+        train_file=write("train", TEXTS * 8, True),
+        dev_file=None,
+        dev_fraction=0.25,
+        test_file=write("test", ["", *TEXTS], False),
+    )
+    run(own, screen)
+    held_out = own.output_dir / f"dev_split.{form}"
+    assert held_out.exists()
+    values = json.loads((own.output_dir / "eval_results.json").read_text())
+    assert values["examples"] == 12
+    assert values["f1"] == 1.0
+    written = (own.output_dir / f"predictions.{form}").read_text("utf-8")
+    if form == "jsonl":
+        records = [json.loads(line) for line in written.splitlines()]
+        found = [one["label"] for one in records]
+    else:
+        rows = list(csv.DictReader(written.splitlines()))
+        found = [[] for _ in range(len(TEXTS) + 1)]
+        for row in rows:
+            if row["start"]:
+                span = [int(row["start"]), int(row["end"]), row["label"]]
+                found[int(row["id"])].append(span)
+    assert found == [[], *map(spans_of, TEXTS)]
+    run(change(own, do_train=False, do_predict=False), screen)
+    again = json.loads((own.output_dir / "eval_results.json").read_text())
+    assert again["loss"] == pytest.approx(values["loss"])

@@ -1,0 +1,128 @@
+"""CSV files of spans, and rows of joined tokens and tags."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from bert_keras3.inputs.tagged_columns import ColumnFile
+from bert_keras3.inputs.tagged_files import open_tagged_file
+from bert_keras3.inputs.tagged_rows import JoinedRows, SpanRows
+from bert_keras3.inputs.tagged_text import Found, Span, TaggedChoices
+from bert_keras3.safekeeping.errors import UserError
+
+SPANS = (
+    "id,text,start,end,label,entity\n"
+    'a,"Smith, W., sang in Berlin",0,5,PER,Smith\n'
+    'a,"Smith, W., sang in Berlin",19,25,LOC,Berlin\n'
+    "b,Nobody sang,,,,\n"
+    "c,In Rome,3,7,LOC,Rome\n"
+)
+JOINED = (
+    "text_a\tlabel\n在\x02柏\x02林\tO\x02B-LOC\x02I-LOC\n史\x02唱\tB-PER\x02O\n"
+)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A function of a text that writes and opens a file."""
+
+    def write_and_open(text, like=None, want_labels=True, name="file.csv"):
+        path = tmp_path / name
+        path.write_text(text, "utf-8")
+        return open_tagged_file(
+            path, TaggedChoices(), like, want_labels=want_labels
+        )
+
+    return write_and_open
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_spans(opened):
+    file = opened(SPANS)
+    assert isinstance(file, SpanRows)
+    assert [(one.guid, one.line, one.spans) for one in file] == [
+        ("a", 2, (Span(0, 5, "PER"), Span(19, 25, "LOC"))),
+        ("b", 4, ()),
+        ("c", 5, (Span(3, 7, "LOC"),)),
+    ]
+
+
+def test_without_ids_equal_texts_are_one(opened):
+    """And ends are inclusive here, as the texts tell."""
+    file = opened("text;begin;end;type\nA Bo;0;0;X\nA Bo;2;3;Y\nCy;0;1;X\n")
+    assert [one.spans for one in file] == [
+        (Span(0, 1, "X"), Span(2, 4, "Y")),
+        (Span(0, 2, "X"),),
+    ]
+
+
+def test_a_row_for_each_entity_is_written(opened, tmp_path):
+    like = opened(SPANS).layout
+    file = opened("id,text\n1,Smith sang\n2,No\n", like, want_labels=False)
+    found = [[Found(0, 5, "PER", 0.5), Found(6, 10, "X", 1.0)], []]
+    path = file.write_found(iter(found), tmp_path)
+    assert table(path) == [
+        ["id", "text", "start", "end", "label", "entity", "score"],
+        ["1", "Smith sang", "0", "5", "PER", "Smith", "0.500000"],
+        ["1", "Smith sang", "6", "10", "X", "sang", "1.000000"],
+        ["2", "No", "", "", "", "", ""],
+    ]
+    again = opened(path.read_text("utf-8"))
+    assert [len(one.spans) for one in again] == [2, 0]
+
+
+def test_joined_tokens_and_tags(opened, tmp_path):
+    file = opened(JOINED, name="file.tsv")
+    assert isinstance(file, JoinedRows)
+    assert [(one.tokens, one.tags) for one in file] == [
+        (("在", "柏", "林"), ("O", "B-LOC", "I-LOC")),
+        (("史", "唱"), ("B-PER", "O")),
+    ]
+    test = opened("text_a\n在\x02家\n", file.layout, want_labels=False)
+    path = test.write_found([["O", "B-X"]], tmp_path)
+    assert table(path) == [["text_a", "predicted"], ["在\x02家", "O\x02B-X"]]
+    spaced = opened("text,tags\nSmith sang,B-PER O\nNo,O\n")
+    assert [one.tokens for one in spaced] == [("Smith", "sang"), ("No",)]
+
+
+@pytest.mark.parametrize("content", [SPANS, JOINED])
+def test_some_texts_are_written_with_all_their_rows(opened, tmp_path, content):
+    file = opened(content)
+    texts = list(file)
+    file.write_rows(np.array([0]), tmp_path / "rows.csv")
+    again = opened((tmp_path / "rows.csv").read_text("utf-8"))
+    assert list(again) == texts[:1]
+
+
+def test_a_token_a_line_is_not_taken_for_rows(opened):
+    """Although the first two tokens are the names of columns."""
+    file = opened("text,B-X\nlabel,O\nstart,O\n", name="file.txt")
+    assert isinstance(file, ColumnFile)
+    assert len(next(iter(file)).tokens) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c,In Rome,0,2,X,In\n", None),
+        ("a,In Rome,0,2,X,In\n", "line 6: the id 'a' is that of line 2, too"),
+        ("c,In Roma,0,2,X,In\n", "line 6: the id 'c' has another text than"),
+        ("d,In Rome,0,,X,In\n", "line 6: the span '0,,X' is incomplete"),
+        ("d,In Rome,0,two,X,In\n", "line 6: start '0' and end 'two' must be"),
+        ("d,In Rome,3,8,X,Rome\n", "line 6: the span from 3 to before 8"),
+        ("d,In Rome,0,2,X,Rome\n", "line 6: the file says that 'Rome'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(opened, row, message):
+    if message is None:
+        assert len(list(opened(SPANS + row))[2].spans) == 2
+        return
+    with pytest.raises(UserError, match=message):
+        list(opened(SPANS + row))
