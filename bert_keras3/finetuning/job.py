@@ -39,7 +39,11 @@ from bert_keras3.finetuning.task import (
     Task,
     options_of,
 )
-from bert_keras3.finetuning.training import TrainingRun, steps_of
+from bert_keras3.finetuning.training import (
+    TrainingRun,
+    epoch_size,
+    steps_of,
+)
 from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
@@ -217,7 +221,7 @@ class _Job:
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
         train, dev = self._split(file, sources, encoder)
-        steps_of(len(train), training)  # an error if there are none
+        steps_of(epoch_size(file.task, train), training)  # at least one
         others = {
             split: self._encode(
                 split, one, encoder, file.task, file.task.labels

@@ -72,6 +72,7 @@ class MultiLabel:
     targets: ClassVar[tuple[str, ...]] = (TARGETS,)
     per_token: ClassVar[tuple[str, ...]] = ()
     reads_padding: ClassVar[bool] = False
+    epochs_of_rows: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     own_rows: ClassVar[bool] = False

@@ -99,6 +99,7 @@ class Span:
     targets: ClassVar[tuple[str, ...]] = (START_POSITION, END_POSITION)
     per_token: ClassVar[tuple[str, ...]] = (START, END)
     reads_padding: ClassVar[bool] = True
+    epochs_of_rows: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, N_BEST, NULL_ODDS)
     own_rows: ClassVar[bool] = True

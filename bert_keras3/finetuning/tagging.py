@@ -96,6 +96,7 @@ class Tagging:
     )
     own_rows: ClassVar[bool] = True
     reads_padding: ClassVar[bool] = False
+    epochs_of_rows: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()
     decode: str = "viterbi"

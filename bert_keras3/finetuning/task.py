@@ -222,6 +222,9 @@ class Task(Protocol):
     reads_padding: ClassVar[bool]
     """Whether the loss and the answers depend on outputs of padding, as in
     the original, if those are computed (`--nounpad`)."""
+    epochs_of_rows: ClassVar[bool]
+    """Whether an epoch has a batch for each `train_batch_size` rows, and not
+    examples, as in the original: an example may be a document of many."""
     grouped: ClassVar[bool]
     """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]

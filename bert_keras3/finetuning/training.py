@@ -93,7 +93,9 @@ class TrainingRun:
             examples = with_class_weights(
                 examples, len(self.task.labels), training.class_weight
             )
-        num_steps, epoch_ends = steps_of(len(examples), training)
+        num_steps, epoch_ends = steps_of(
+            epoch_size(self.task, examples), training
+        )
         session.train(
             Plan(
                 model=self.model,
@@ -140,6 +142,11 @@ class TrainingRun:
         self, model: BertWithHeads, features: Tensors, training: bool
     ) -> Tensor:
         return self.task.loss(model(features, training=training), features)
+
+
+def epoch_size(task: Task, examples: Examples) -> int:
+    """Returns the number of examples or rows that an epoch has."""
+    return len(examples.rows) if task.epochs_of_rows else len(examples)
 
 
 def steps_of(

@@ -37,6 +37,7 @@ class Tags:
     targets: ClassVar = ("tags",)
     per_token: ClassVar = ("logits",)
     reads_padding: ClassVar = False
+    epochs_of_rows: ClassVar = False
     grouped: ClassVar = False
     result_files: ClassVar = ("tags.txt",)
     own_rows: ClassVar = True
@@ -128,6 +129,7 @@ class Choices:
     targets: ClassVar = (TARGETS,)
     per_token: ClassVar = ()
     reads_padding: ClassVar = False
+    epochs_of_rows: ClassVar = False
     grouped: ClassVar = True
     result_files: ClassVar = ("choices.txt",)
     own_rows: ClassVar = True

@@ -98,6 +98,28 @@ def test_trained_evaluated_predicted(trained):
     assert written == conll(TEXTS)
 
 
+def test_one_long_text_is_trained_on(trained, change, screen, tmp_path):
+    """Its windows make the batches: 75 words, 12 windows, one epoch."""
+    job, _ = trained
+    path = tmp_path / "train.conll"
+    path.write_text(conll([" ".join(TEXTS * 3)]), "utf-8")
+    own = change(
+        job,
+        output_dir=tmp_path / "out",
+        train_file=str(path),
+        do_eval=False,
+        do_predict=False,
+        dev_file=None,
+        test_file=None,
+        train_batch_size=4,
+        num_train_epochs=1,
+        window_overlap=8,
+    )
+    run(own, screen)
+    log = (own.output_dir / "training_log.jsonl").read_text("utf-8")
+    assert json.loads(log.splitlines()[-1])["step"] == 3
+
+
 def test_a_model_is_used_again_on_long_sentences(
     trained, change, screen, tmp_path
 ):
@@ -127,6 +149,7 @@ def test_a_model_is_used_again_on_long_sentences(
     assert np.mean(right) > 0.9
 
 
+@pytest.mark.slow
 def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
     job, _ = trained
     own = change(
@@ -213,7 +236,9 @@ def spans_of(text):
     return spans
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize(
+    "form", ["jsonl", pytest.param("csv", marks=pytest.mark.slow)]
+)
 def test_texts_with_spans(trained, change, screen, tmp_path, form):
     """Trained on, held out of, evaluated, predicted: all in their own form."""
     job, _ = trained
