@@ -16,14 +16,35 @@ from __future__ import annotations
 from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags, LabelledJob
+from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import TpuFlags
 
 COMMAND = flags.Command(__doc__, LabelledJob, ExportFlags, TpuFlags)
 
 
 def main() -> None:
-    """Runs the job of the flags."""
-    run_job(COMMAND, LabelledJob)
+    """Runs the job of the flags, or one for each task of a collection."""
+    from bert_keras3.inputs.benchmarks import COLLECTIONS
+
+    if COMMAND.values.task_name.lower() in COLLECTIONS:
+        _run_collection()
+    else:
+        run_job(COMMAND, LabelledJob)
+
+
+def _run_collection() -> None:
+    job = COMMAND.read(LabelledJob)
+    if COMMAND.values.do_export:
+        raise UserError(
+            f"--do_export and --task_name={job.data.task_name}: export the "
+            "model of each task by itself, with export_saved_model "
+            "--model_dir and its folder in --output_dir"
+        )
+    job = entry.with_device_defaults(job, COMMAND)
+    from bert_keras3.commands.screen import Screen
+    from bert_keras3.finetuning.collection import run_collection
+
+    run_collection(job, Screen())
 
 
 def command() -> None:

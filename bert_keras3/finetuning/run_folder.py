@@ -48,6 +48,8 @@ DEV_SPLIT = "dev_split"
 DEV_SUFFIXES = (".csv", ".jsonl", ".txt")
 CONFUSION = "confusion_matrix.csv"
 SCRATCH = ".encoded"
+FINISHED = "finished.json"
+"""In the folders of a collection: what a finished run depends on."""
 
 RESULT_FILES = tuple(
     dict.fromkeys(name for task in TASKS.values() for name in task.result_files)
@@ -65,10 +67,9 @@ _OF_BENCHMARKS = tuple(
                 for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
             ),
             *(
-                split.submission.file
+                name
                 for benchmark in BENCHMARKS
-                for split in (benchmark.test, *benchmark.further.values())
-                if split is not None and split.submission is not None
+                for name in benchmark.submissions
             ),
         ]
     )
@@ -84,6 +85,7 @@ FILES = RunFiles(
         DATA_REPORT,
         *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
         CONFUSION,
+        FINISHED,
         *RESULT_FILES,
         *_OF_BENCHMARKS,
     ),

@@ -154,6 +154,15 @@ class Benchmark:
         main = {"train": self.train, "dev": self.dev, "test": self.test}
         return {**main, **self.further}.get(part)
 
+    @property
+    def submissions(self) -> tuple[str, ...]:
+        """Names of the files for the server, that of the test part first."""
+        return tuple(
+            split.submission.file
+            for split in (self.test, *self.further.values())
+            if split is not None and split.submission is not None
+        )
+
     def find(
         self, part: str, data_dir: pathlib.Path
     ) -> tuple[pathlib.Path, Split] | None:

@@ -41,6 +41,10 @@ class Collection:
     name: str
     benchmarks: tuple[Benchmark, ...]
 
+    def find(self, name: str) -> Benchmark:
+        """Returns the benchmark of a name as its authors spell it."""
+        return next(one for one in self.benchmarks if one.name == name)
+
 
 COLLECTIONS = {
     collection.name.lower(): collection

@@ -117,6 +117,7 @@ def test_mnli(mnli, change, screen, tmp_path):
     assert not (out / "test_ax" / "predictions.csv").exists()
 
 
+@pytest.mark.slow
 def test_sts_b(job, change, screen, tmp_path):
     """A regression: metrics as SciPy has them, predictions from 0 to 5."""
     header = ("index", "sentence1", "sentence2", "score")
@@ -154,6 +155,7 @@ def test_sts_b(job, change, screen, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_tnews(job, change, screen, tmp_path):
     """Labels are codes, those of the training file where nothing says more."""
 
@@ -187,6 +189,7 @@ def test_tnews(job, change, screen, tmp_path):
         run(change(wanted, output_dir=tmp_path / "other"), screen)
 
 
+@pytest.mark.slow
 def test_official_metrics_are_scikit_learns(mnli, change, screen, tmp_path):
     """CoLA's MCC, MRPC's F1 of label 1, on labels that no model can learn."""
     folder = tmp_path / "CoLA"
