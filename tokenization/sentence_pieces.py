@@ -102,6 +102,14 @@ class SentencePieceTokenizer:
         """Returns the ids of `tokenize(text)`."""
         return self.convert_tokens_to_ids(self.tokenize(text))
 
+    def unknown_parts(self, text: str | bytes) -> list[str]:
+        """Returns the pieces of a text that the vocabulary lacks."""
+        return [
+            piece.lstrip("▁")
+            for piece in self.tokenize(text)
+            if piece not in self.vocab
+        ]
+
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Looks pieces up; a missing one has the unknown token's id."""
         return [self.vocab.get(token, self._unknown_id) for token in tokens]

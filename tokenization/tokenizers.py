@@ -272,6 +272,24 @@ class FullTokenizer:
         """Looks ids up; an id that is not there is a KeyError."""
         return vocab.convert_by_vocab(self.inv_vocab, ids)
 
+    def unknown_parts(self, text: str | bytes) -> list[str]:
+        """Returns what of a text the vocabulary lacks.
+
+        Of a word that becomes [UNK], those are its characters that no token
+        has, or the whole word where each of them is one.
+        """
+        parts = []
+        for word in self.basic_tokenizer.tokenize(text):
+            if UNKNOWN in self.wordpiece_tokenizer.tokenize(word):
+                missing = [
+                    char
+                    for char in word
+                    if char not in self.vocab
+                    and CONTINUATION + char not in self.vocab
+                ]
+                parts += missing or [word]
+        return parts
+
     def _tokens_of_word(self, word: str) -> list[str]:
         tokens = []
         for token in self.basic_tokenizer.tokenize(word):
@@ -307,6 +325,9 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str | bytes) -> list[int]:
         """Returns the ids of a text's tokens."""
+
+    def unknown_parts(self, text: str | bytes) -> list[str]:
+        """Returns what of a text the vocabulary lacks."""
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Looks tokens up."""

@@ -23,6 +23,8 @@ from tokenization.packing import check_max_seq_length, pack
 from tokenization.tokenizers import Tokenizer
 from tokenization.vocab import require_special_tokens
 
+# With a larger fraction of unknown tokens, the commonest are named.
+_SOME_UNKNOWN = 0.001
 # With a larger fraction of unknown tokens, the vocabulary fits badly.
 _MANY_UNKNOWN = 0.2
 
@@ -95,11 +97,13 @@ class TextEncoder:
             sep_id=vocab["[SEP]"],
         )
         unknown = vocab[self.tokenizer.special_tokens[0]]
+        num_unknown = ids_a.count(unknown) + ids_b.count(unknown)
         self.survey.add_tokens(
-            len(ids_a) + len(ids_b),
-            ids_a.count(unknown) + ids_b.count(unknown),
-            packed.num_dropped > 0,
+            len(ids_a) + len(ids_b), num_unknown, packed.num_dropped > 0
         )
+        if num_unknown and self.survey.wants_unknown:
+            for text in example.texts:
+                self.survey.add_unknown(self.tokenizer.unknown_parts(text))
         return {
             "input_ids": packed.input_ids,
             "segment_ids": packed.segment_ids,
@@ -149,6 +153,15 @@ class EncodedFile:
                 "vocabulary of another language, or the encoding a wrong "
                 "guess?"
             )
+        if report.unknown_rate > _SOME_UNKNOWN and report.unknown_parts:
+            named = ", ".join(
+                f"{part} ({number})" for part, number in report.unknown_parts
+            )
+            lines.append(
+                f"note: most often unknown are {named}. Replace them in the "
+                "data by what the vocabulary has, or add them to the model "
+                "with convert_checkpoint.py --add_tokens"
+            )
         if report.num_truncated:
             lines.append(
                 f"note: {_rows(report.num_truncated, 'are')} longer than "
@@ -190,6 +203,7 @@ class EncodedFile:
             "rows": report.num_rows,
             "tokens": report.num_tokens,
             "unknown_rate": report.unknown_rate,
+            "unknown_parts": dict(report.unknown_parts),
             "truncated": report.num_truncated,
             "empty": report.num_empty,
             "empty_lines": list(report.empty_lines),

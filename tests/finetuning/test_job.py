@@ -321,6 +321,7 @@ def test_odd_texts_are_counted_and_reported(
     )
     for expected in (
         f"{train}: 8 rows, 5.2 tokens each on average; 9.52% of them unknown",
+        "note: most often unknown are z (4)",
         "note: 2 rows are longer than --max_seq_length=16 and cut off there",
         "note: 1 row has an empty text (line 6)",
         "note: 2 rows repeat an earlier text, 1 of them with another label",

@@ -99,5 +99,14 @@ def test_tokens_are_counted_by_the_caller() -> None:
     assert report.unknown_rate == 0.25
 
 
+def test_what_is_unknown_is_named_by_frequency() -> None:
+    counter = Survey()
+    for _ in range(1000):
+        assert counter.wants_unknown
+        counter.add_unknown(["“", "…", "“"])
+    assert not counter.wants_unknown
+    assert counter.report().unknown_parts == (("“", 2000), ("…", 1000))
+
+
 def test_lone_surrogates_from_json_are_no_obstacle() -> None:
     assert survey([InputExample("1", "\ud800", None, "x")]).num_rows == 1

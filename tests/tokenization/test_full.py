@@ -54,6 +54,17 @@ def test_worked_example(tmp_path):
     assert tokenizer.inv_vocab[7] == "un"
 
 
+def test_what_a_vocabulary_lacks():
+    tokenizer = FullTokenizer.from_vocab(
+        {"[UNK]": 0, "good": 1, ",": 2, "a": 3, "b": 4, "##c": 5}
+    )
+    assert tokenizer.tokenize("good, GOOD") == ["good", ",", "good"]
+    assert tokenizer.unknown_parts("good, GOOD") == []
+    # Characters that no token has; a word where each of them is one.
+    found = tokenizer.unknown_parts("“good” a… cab 好")
+    assert found == ["“", "”", "…", "cab", "好"]
+
+
 def test_special_tokens_in_the_text_are_text():
     tokenizer = FullTokenizer.from_vocab(VOCAB)
     assert tokenizer.tokenize("[CLS] low") == ["[UNK]"] * 3 + ["low"]

@@ -45,6 +45,10 @@ def test_equals_the_original(
     )
 
 
+def test_what_a_vocabulary_lacks(tokenizer: SentencePieceTokenizer) -> None:
+    assert tokenizer.unknown_parts("the ☃ and the 好") == ["☃", "好"]
+
+
 def test_numbers_with_a_comma_are_cut(
     tokenizer: SentencePieceTokenizer,
 ) -> None:
