@@ -11,7 +11,7 @@ import csv
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -229,6 +229,25 @@ def as_written(header: bool) -> FileChoices:
     return FileChoices(
         delimiter="comma", quoting="double", encoding="utf-8", header=header
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """The functions for one kind of data set, whose settings are a class.
+
+    Attributes:
+        find: (settings, settings of the trained model or None) → data set.
+        check: checks the settings before a file is opened.
+        check_same: checks the settings against those of a trained model.
+        problems: names of the tasks that such data can be for.
+        script: that has such settings.
+    """
+
+    find: Callable[..., Dataset]
+    check: Callable[..., None]
+    check_same: Callable[..., None]
+    problems: tuple[str, ...]
+    script: str
 
 
 def check_fraction(fraction: float) -> None:

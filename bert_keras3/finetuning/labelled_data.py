@@ -23,13 +23,12 @@ from bert_keras3.finetuning import choice_data
 from bert_keras3.finetuning.dataset import (
     Dataset,
     Description,
+    Kind,
     OwnFiles,
     Source,
     as_written,
     write_rows,
 )
-from bert_keras3.finetuning.multi_label import MultiLabel
-from bert_keras3.finetuning.regression import Regression, as_number
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
@@ -42,7 +41,7 @@ from bert_keras3.inputs import benchmark_files, delimited
 from bert_keras3.inputs.benchmark_files import Benchmark, BenchmarkFile
 from bert_keras3.inputs.benchmarks import BENCHMARKS, find_benchmark
 from bert_keras3.inputs.columns import Columns
-from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.examples import InputExample, as_number
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.safekeeping.errors import UserError
 
@@ -398,16 +397,16 @@ def find_task(
         The task, still without labels, and the reason in words.
     """
     if any(isinstance(cell, tuple) for cell in cells):
-        return MultiLabel(), "there are several label columns"
+        return TASKS["multi_label"](), "there are several label columns"
     if separator is not None:
-        return MultiLabel(), f"labels are separated by {separator!r}"
+        return TASKS["multi_label"](), f"labels are separated by {separator!r}"
     numbers = [as_number(str(cell)) for cell in cells]
     known = [number for number in numbers if number is not None]
     if known and len(known) == len(numbers):
         if any(number != int(number) for number in known):
-            return Regression(), "labels are numbers with fractions"
+            return TASKS["regression"](), "labels are numbers with fractions"
         if len(set(known)) > _MOST_NUMBERED_CLASSES:
-            return Regression(), "labels are many different numbers"
+            return TASKS["regression"](), "labels are many different numbers"
     return (
         SingleLabel(),
         f"{len(set(cells))} different labels in {len(cells)} rows looked at",
@@ -542,3 +541,12 @@ def _check_same_columns(
         indices = found if role == "label" else (found,)
         before = ", ".join(names.get(index, "none") for index in indices)
         raise folder.contradiction(f"--{role}_column={value}", before or "none")
+
+
+KIND = Kind(
+    find_labelled_data,
+    check_data,
+    check_same_data,
+    problems=("single_label", "multi_label", "regression", "choice"),
+    script="run_classifier",
+)

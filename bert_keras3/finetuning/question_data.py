@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.finetuning.dataset import Description, Source
+from bert_keras3.finetuning.dataset import Description, Kind, Source
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.span import CMRC, SQUAD, Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
@@ -279,3 +279,12 @@ def _excerpt(text: str) -> str:
     if len(text) <= _SHOWN_CHARACTERS:
         return text
     return text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+KIND = Kind(
+    find_questions,
+    check_questions,
+    check_same_questions,
+    problems=(Span.name,),
+    script="run_squad",
+)

@@ -30,6 +30,7 @@ from bert_keras3.finetuning.texts import (
     TextReader,
     write_text_predictions,
 )
+from bert_keras3.inputs.examples import as_number
 from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,15 +138,6 @@ class Regression:
     def predictions(self, scores: np.ndarray) -> list[ValuePrediction]:
         """Values [N] → N predictions."""
         return [ValuePrediction(value) for value in scores.tolist()]
-
-
-def as_number(cell: str) -> float | None:
-    """Returns the finite number in a cell, or None."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 class _Targets:

@@ -51,10 +51,13 @@ SCRATCH = ".encoded"
 FINISHED = "finished.json"
 """In the folders of a collection: what a finished run depends on."""
 
-RESULT_FILES = tuple(
-    dict.fromkeys(name for task in TASKS.values() for name in task.result_files)
+RESULT_FILES = (
+    *("predictions.csv", "test_results.tsv"),
+    *("predictions.json", "nbest_predictions.json", "null_odds.json"),
+    *("predictions.conll", "predictions.jsonl"),
 )
-"""The files of predictions, of all tasks."""
+"""The files of predictions, `Task.result_files` of all tasks: written out, so
+that a job loads its own task alone."""
 
 # Results for the further splits of benchmarks, and files for their servers.
 _OF_BENCHMARKS = tuple(

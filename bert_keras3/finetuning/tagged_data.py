@@ -18,7 +18,12 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.finetuning.dataset import Dataset, Description, Source
+from bert_keras3.finetuning.dataset import (
+    Dataset,
+    Description,
+    Kind,
+    Source,
+)
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
@@ -550,3 +555,12 @@ def check_same_data(
     data: TaggedFiles, folder: FinetuningFolder, *, do_eval: bool
 ) -> None:
     """Checks nothing: all flags of the data apply to a trained model, too."""
+
+
+KIND = Kind(
+    find_tagged_data,
+    check_data,
+    check_same_data,
+    problems=(Tagging.name,),
+    script="run_tagger",
+)

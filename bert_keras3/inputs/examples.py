@@ -7,6 +7,7 @@ that of columns (`columns`), which must agree.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 import re
@@ -182,3 +183,12 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def as_number(cell: str) -> float | None:
+    """Returns the finite number in a cell, or None."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -341,7 +341,7 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.checkpointing.formats import FORMATS
     from bert_keras3.checkpointing.inspection import TASKS as USES
     from bert_keras3.commands.convert_checkpoint import Conversion
-    from bert_keras3.finetuning.datasets import DATASETS
+    from bert_keras3.finetuning.datasets import kind_of
     from bert_keras3.finetuning.settings import DataChoices, Job
     from bert_keras3.inputs.choices import LABEL_FORMS
     from bert_keras3.inputs.delimited import QUOTINGS
@@ -361,7 +361,7 @@ def test_choices_are_the_keys_of_the_tables():
         (Conversion, "task", USES),
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
-        (DataChoices, "problem_type", DATASETS[DataChoices].problems),
+        (DataChoices, "problem_type", kind_of(DataChoices()).problems),
         (DataChoices, "choice_labels", LABEL_FORMS),
         (FileChoices, "quoting", QUOTINGS),
         (Job, "distribution", DISTRIBUTIONS),

@@ -15,7 +15,7 @@ import pytest
 
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.checks import check_metric
-from bert_keras3.finetuning.datasets import DATASETS
+from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.settings import DataChoices, Job, TrainingChoices
@@ -482,7 +482,7 @@ def test_metrics_that_do_not_exist(message_of, tmp_path, write_csv, screen):
     "name",
     [
         name
-        for name in DATASETS[DataChoices].problems
+        for name in kind_of(DataChoices()).problems
         if not TASKS[name].own_rows
     ],
 )

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning import tasks
+from bert_keras3.finetuning import labelled_data, tasks
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.task import TARGETS, Evaluation
 from bert_keras3.finetuning.texts import MODEL_INPUTS
@@ -205,6 +205,8 @@ def with_both(monkeypatch):
     table = {**tasks.TASKS, Tags.name: Tags, Choices.name: Choices}
     monkeypatch.setattr("bert_keras3.finetuning.labelled_data.TASKS", table)
     monkeypatch.setattr("bert_keras3.finetuning.run_folder.TASKS", table)
+    kind = dataclasses.replace(labelled_data.KIND, problems=tuple(table))
+    monkeypatch.setattr(labelled_data, "KIND", kind)
     monkeypatch.setattr(
         "bert_keras3.finetuning.checks.check_ranges", lambda settings: None
     )
