@@ -220,62 +220,56 @@ class _Collection:
 
     # The results of all.
 
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Returns the headers and rows; figures are percentages."""
-        columns = dict.fromkeys(
-            (part, metric)
-            for part in ("dev", *self._further_parts())
-            for one in self._collection.benchmarks
-            for metric in metrics_of(one)
-            if part == "dev" or part in one.further
-        )
-        headers = (
-            "task",
-            *(
-                metric if part == "dev" else f"{metric}, {part[len('dev_') :]}"
-                for part, metric in columns
-            ),
-            "score",
-            "note",
-        )
-        rows = []
-        for name, result in self._results.items():
-            cells = [
-                _percent(result.values.get(part, {}).get(metric))
-                for part, metric in columns
-            ]
-            rows.append((name, *cells, _percent(result.score), result.note))
+    def _average(self) -> tuple[str, str]:
+        """Returns the average, and of how many tasks it is."""
         scores = [
             result.score
             for result in self._results.values()
             if result.score is not None
         ]
         average = _percent(float(np.mean(scores)) if scores else None)
-        note = f"of {len(scores)} of {len(self._results)} tasks"
-        rows.append(("average", *[""] * len(columns), average, note))
-        return headers, rows
+        return average, f"of {len(scores)} of {len(self._results)} tasks"
 
-    def _further_parts(self) -> list[str]:
-        return [
-            part
+    def _write_table(self) -> None:
+        """Writes the results with a column for each metric of each part."""
+        columns = dict.fromkeys(
+            (part, metric)
+            for further in (False, True)
             for one in self._collection.benchmarks
-            for part in one.further
-            if part.startswith("dev")
-        ]
+            for part in ("dev", *one.further)
+            for metric in metrics_of(one)
+            if part.startswith("dev") and (part != "dev") == further
+        )
+        names = (f"{metric}{_suffix(part)}" for part, metric in columns)
+        rows = [("task", *names, "score", "note")]
+        for name, result in self._results.items():
+            cells = (
+                _percent(result.values.get(part, {}).get(metric))
+                for part, metric in columns
+            )
+            rows.append((name, *cells, _percent(result.score), result.note))
+        rows.append(("average", *[""] * len(columns), *self._average()))
+        with atomic_write(self._results_file, newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    def _print_table(self) -> None:
+        """Prints the results with all metrics of a task in one column."""
+        rows = []
+        for name, result in self._results.items():
+            figures = ", ".join(
+                f"{_suffix(part).strip() or metric} {_percent(value)}"
+                for part, values in result.values.items()
+                for metric, value in values.items()
+            )
+            rows.append((name, figures, _percent(result.score), result.note))
+        rows.append(("average", "", *self._average()))
+        headers = ("task", "metrics", "score", "note")
+        self._screen.table(headers, rows, f"{self._collection.name}, percent")
+        self._screen.say(f"written: {self._results_file}")
 
     @property
     def _results_file(self) -> pathlib.Path:
         return self._output_dir / f"{self._collection.name.lower()}_results.csv"
-
-    def _write_table(self) -> None:
-        headers, rows = self._table()
-        with atomic_write(self._results_file, newline="") as file:
-            csv.writer(file).writerows([headers, *rows])
-
-    def _print_table(self) -> None:
-        headers, rows = self._table()
-        self._screen.table(headers, rows, f"{self._collection.name}, percent")
-        self._screen.say(f"written: {self._results_file}")
 
     def _collect_submissions(self) -> None:
         """Copies the files for the server into one folder."""
@@ -295,6 +289,11 @@ class _Collection:
             self._screen.say(
                 f"to submit: {self._output_dir / SUBMISSION}{lacking}"
             )
+
+
+def _suffix(part: str) -> str:
+    """Returns what a metric's name ends in: nothing, or " mismatched"."""
+    return part[len("dev") :].replace("_", " ")
 
 
 def _percent(value: float | None) -> str:

@@ -114,7 +114,10 @@ def test_glue(glue, change, screen, data, tmp_path):
         f"{100 * (cola['mcc'] + of_sts_b) / 2:.2f}"
     )
     assert found["average"]["note"] == "of 2 of 9 tasks"
-    assert str(tuple(found["average"].values())) in screen.lines
+    average, note = found["average"]["score"], found["average"]["note"]
+    assert str(("average", "", average, note)) in screen.lines
+    row = ("CoLA", f"mcc {found['CoLA']['mcc']}", found["CoLA"]["mcc"], "")
+    assert str(row) in screen.lines
 
     # Put right, the same command trains what is missing, and nothing else.
     write_pairs(data / "rte", ("label",), ("entailment", "not_entailment"))
