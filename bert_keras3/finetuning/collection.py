@@ -11,24 +11,26 @@ an earlier one ended.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
+import logging
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from bert_keras3.finetuning import checks
+from bert_keras3.finetuning.benchmark_data import metrics_of
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.labelled_data import metrics_of
 from bert_keras3.finetuning.run_folder import FINISHED, MODEL, FinetuningFolder
 from bert_keras3.finetuning.settings import LabelledJob
 from bert_keras3.finetuning.texts import PREDICTIONS
-from bert_keras3.inputs.benchmark_files import Benchmark
+from bert_keras3.inputs.benchmark import Benchmark
 from bert_keras3.inputs.benchmarks import (
     COLLECTIONS,
     Collection,
@@ -75,8 +77,26 @@ def run_collection(job: LabelledJob, screen: Screen) -> None:
             "--distribution=mirrored for the devices of this machine"
         )
     folders = find_folders(collection, job.data.data_dir)
-    with own_folder(job.output_dir, "output_dir") as output_dir:
+    with (
+        own_folder(job.output_dir, "output_dir") as output_dir,
+        _without_warnings(),
+    ):
         _Collection(job, screen, collection, folders, output_dir).run()
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silences TensorFlow's warnings of functions that are traced often.
+
+    It counts those of all jobs together.
+    """
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def score(values: Sequence[Sequence[float]]) -> float:
@@ -275,14 +295,15 @@ class _Collection:
         """Copies the files for the server into one folder."""
         copied, missing = [], []
         for benchmark in self._collection.benchmarks:
-            for name in benchmark.submissions:
+            for submission in benchmark.submissions:
+                name = submission.file
                 source = self._folder_of(benchmark) / name
                 if source.exists():
                     target = self._output_dir / SUBMISSION / name
                     with atomic_path(target) as temporary:
                         shutil.copyfile(source, temporary)
                     copied.append(name)
-                else:
+                elif not submission.is_optional:
                     missing.append(name)
         if copied:
             lacking = f"; not there: {', '.join(missing)}" if missing else ""
@@ -321,7 +342,7 @@ def _identity(
     if job.do_eval:
         written.append(EVAL_JSON)
     if job.do_predict:
-        written += [PREDICTIONS, *benchmark.submissions[:1]]
+        written += [PREDICTIONS, benchmark.submissions[0].file]
     identity = {"settings": settings, "files": files, "written": written}
     loaded: dict[str, Any] = json.loads(json.dumps(identity, default=str))
     return loaded

@@ -1,13 +1,11 @@
 """Data sets of texts with labels: the user's own files, or a benchmark.
 
-CSV, TSV, JSON lines  ─▶ FileDataset ──────┐
-                                           ├─▶ LabelledSource
-files of a benchmark  ─▶ BenchmarkDataset ─┘
+CSV, TSV, JSON lines  ─▶ FileDataset ─▶ LabelledSource
+files of a benchmark  ─▶ benchmark_data.BenchmarkDataset
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import os
@@ -20,6 +18,7 @@ import numpy as np
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.checkpointing.checkpoint import read_labels
 from bert_keras3.finetuning import choice_data
+from bert_keras3.finetuning.benchmark_data import BenchmarkDataset, is_model_of
 from bert_keras3.finetuning.dataset import (
     Dataset,
     Description,
@@ -37,9 +36,9 @@ from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
-from bert_keras3.inputs import benchmark_files, delimited
-from bert_keras3.inputs.benchmark_files import Benchmark, BenchmarkFile
-from bert_keras3.inputs.benchmarks import BENCHMARKS, find_benchmark
+from bert_keras3.finetuning.trained_task import task_of_classifier
+from bert_keras3.inputs import delimited
+from bert_keras3.inputs.benchmarks import find_benchmark
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, as_number
 from bert_keras3.inputs.labelled_file import LabelledFile
@@ -51,9 +50,6 @@ _ROWS_LOOKED_AT = 1000
 # More different whole numbers than these are quantities, not classes.
 _MOST_NUMBERED_CLASSES = 50
 
-# {metric of a benchmark: its name here}, where they differ.
-_METRICS = {"matthews_correlation": "mcc"}
-
 
 @dataclasses.dataclass(frozen=True)
 class LabelledSource:
@@ -63,7 +59,7 @@ class LabelledSource:
         file: the examples.
     """
 
-    file: LabelledFile | BenchmarkFile
+    file: LabelledFile
     label_columns: tuple[str, ...]
     columns: dict[str, Any]
     takes_pairs: bool
@@ -80,9 +76,7 @@ class LabelledSource:
         return iter(self.file)
 
     def describe(self) -> Description | None:
-        """What was detected about the file; None for a benchmark."""
-        if not isinstance(self.file, LabelledFile):
-            return None
+        """What was detected about the file."""
         found = self.file.describe()
         return Description(
             found.decisions,
@@ -95,12 +89,7 @@ class LabelledSource:
 
     def notes(self) -> tuple[str, ...]:
         """Returns what was left out, or taken for a header."""
-        if isinstance(self.file, LabelledFile):
-            return self.file.notes()
-        return tuple(
-            f"note: left out {number} row{'s' * (number != 1)}: {why}"
-            for why, number in self.file.left_out.items()
-        )
+        return self.file.notes()
 
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
@@ -110,12 +99,7 @@ class LabelledSource:
         Args:
             chosen: numbers of examples, from 0, ascending.
             path: the new file.
-
-        Raises:
-            TypeError: the file is of a benchmark, which has a "dev" split.
         """
-        if not isinstance(self.file, LabelledFile):
-            raise TypeError(f"{self.path} is not to be split")
         write_rows(path, self.file.dialect, self.file.rows(), chosen)
 
 
@@ -140,7 +124,7 @@ def find_labelled_data(
         columns = Columns.from_dict(trained.columns)
     if trained is not None and wanted != trained.task_name:
         # The user's own files can be used with any model.
-        if wanted != CSV and not _is_model_of(trained.task_name, wanted):
+        if wanted != CSV and not is_model_of(trained.task_name, wanted):
             raise UserError(
                 f"--task_name={data.task_name}: the classifier in "
                 f"--output_dir was trained on {trained.task_name}"
@@ -157,108 +141,6 @@ def find_labelled_data(
             "of its files"
         )
     return BenchmarkDataset(find_benchmark(data.task_name), data)
-
-
-def _is_model_of(trained: str, wanted: str) -> bool:
-    """Whether a benchmark is predicted with the model of another one."""
-    return any(
-        benchmark.name.lower() == wanted
-        and benchmark.model_of.lower() == trained
-        for benchmark in BENCHMARKS
-    )
-
-
-def metrics_of(benchmark: Benchmark) -> tuple[str, ...]:
-    """Returns the official metrics by their names in an evaluation."""
-    return tuple(_METRICS.get(name, name) for name in benchmark.metrics)
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkDataset:
-    """One of the benchmarks in `inputs/benchmarks.py`."""
-
-    benchmark: Benchmark
-    data: DataChoices
-
-    @property
-    def name(self) -> str:
-        """Its name in the settings of the run."""
-        return self.benchmark.name.lower()
-
-    @property
-    def labels(self) -> tuple[str, ...] | None:
-        """The labels, in the order that the benchmark defines, if it does."""
-        return self.benchmark.known_labels(self._folder)
-
-    @property
-    def metric(self) -> str | None:
-        """The metric for the best weights."""
-        return metrics_of(self.benchmark)[0]
-
-    @property
-    def _folder(self) -> pathlib.Path:
-        assert self.data.data_dir is not None
-        return pathlib.Path(self.data.data_dir)
-
-    def has(self, split: str) -> bool:
-        """Whether there is a split "train", "dev" or "test"."""
-        return self.benchmark.split(split) is not None
-
-    def further(self, split: str) -> tuple[str, ...]:
-        """Returns the further parts whose files are there."""
-        return tuple(
-            part
-            for part in self.benchmark.further
-            if part.startswith(split)
-            and self.benchmark.find(part, self._folder) is not None
-        )
-
-    def source(self, split: str) -> Source:
-        """Opens a split."""
-        file = self._file(split)
-        return LabelledSource(
-            file,
-            label_columns=(),
-            columns={},
-            takes_pairs=file.split.text_b is not None,
-        )
-
-    def _file(self, split: str) -> BenchmarkFile:
-        return benchmark_files.open_split(self.benchmark, split, self._folder)
-
-    def task(self, source: Source) -> tuple[Task, str]:
-        """Returns the task that the benchmark's labels need."""
-        return TASKS[self.benchmark.task](), f"task {self.benchmark.name}"
-
-    def write_submission(
-        self, split: str, predictions: pathlib.Path, folder: pathlib.Path
-    ) -> pathlib.Path | None:
-        """Writes the labels in `predictions.csv` under the test file's ids."""
-        file = self._file(split)
-        submission = file.split.submission
-        if submission is None:
-            return None
-        with open(predictions, encoding="utf-8", newline="") as lines:
-            labels = (row["label"] for row in csv.DictReader(lines))
-            benchmark_files.write_submission(
-                folder / submission.file,
-                submission,
-                zip(file.ids(), labels, strict=True),
-                self.benchmark.score_range,
-            )
-        return folder / submission.file
-
-    def held_out(self, folder: FinetuningFolder) -> Source | None:
-        """Returns None: a benchmark has a "dev" split."""
-        return None
-
-    def task_of(self, checkpoint: Checkpoint) -> Task:
-        """Returns the benchmark's task with its labels."""
-        return _task_of(checkpoint, self.data, self.labels, self.benchmark.task)
-
-    def reopened(self, task: Task) -> Task:
-        """Returns the same task: no flag changes it."""
-        return task
 
 
 class FileDataset:
@@ -373,7 +255,7 @@ class FileDataset:
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns the task with the labels that are known of the checkpoint."""
-        task = _task_of(checkpoint, self._data, None)
+        task = task_of_classifier(checkpoint, self._data, None)
         if self._data.labels_file is not None:
             self._numbered = task.labels
         return task
@@ -411,46 +293,6 @@ def find_task(
         SingleLabel(),
         f"{len(set(cells))} different labels in {len(cells)} rows looked at",
     )
-
-
-def _task_of(
-    checkpoint: Checkpoint,
-    data: DataChoices,
-    labels: tuple[str, ...] | None,
-    name: str = SingleLabel.name,
-) -> Task:
-    """Returns the task of a trained classifier.
-
-    Args:
-        checkpoint: of the classifier.
-        data: given by the user.
-        labels: the labels, if the data set defines them. Else they are those
-            of --labels_file, or those in the run folder of the weights, or the
-            numbers from 0.
-        name: of the task, if --problem_type does not give it.
-
-    Raises:
-        UserError: the checkpoint has no classifier, or --labels_file does not
-            fit it.
-    """
-    task = TASKS[data.problem_type or name]
-    if labels is not None:
-        return task(labels)
-    count = checkpoint.num_labels
-    if not count:
-        raise UserError(
-            f"{checkpoint.source}: has no `output_weights`, so it is no "
-            "trained classifier. Train one with --do_train."
-        )
-    if data.labels_file is not None:
-        return task(read_labels(data.labels_file, count))
-    if checkpoint.weights_file is not None:
-        beside = FinetuningFolder(checkpoint.weights_file.parent)
-        if beside.holds_a_model:
-            recorded = beside.read_settings().labels
-            if len(recorded) == count:
-                return task(recorded)
-    return task(tuple(map(str, range(count))))
 
 
 # Checks of flags.

@@ -70,9 +70,9 @@ _OF_BENCHMARKS = tuple(
                 for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
             ),
             *(
-                name
+                submission.file
                 for benchmark in BENCHMARKS
-                for name in benchmark.submissions
+                for submission in benchmark.submissions
             ),
         ]
     )

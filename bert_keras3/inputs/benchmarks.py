@@ -14,7 +14,7 @@ import pathlib
 import re
 from collections.abc import Iterator, Set
 
-from bert_keras3.inputs.benchmark_files import Benchmark
+from bert_keras3.inputs.benchmark import Benchmark
 from bert_keras3.inputs.choice_benchmarks import CHOICE_NAMES
 from bert_keras3.inputs.clue import CLUE
 from bert_keras3.inputs.glue import GLUE, OTHERS

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.inputs.benchmark_files import Benchmark, Split, Submission
+from bert_keras3.inputs.benchmark import Benchmark, Split, Submission
 
 _NLI = ("contradiction", "entailment", "neutral")
 _NO_MAJORITY = {"-": "the label is -: the annotators did not agree"}
@@ -60,13 +60,15 @@ def _test(
     text_b: str | None,
     submission: str,
     guid: tuple[str, ...] = ("id", "idx"),
+    *,
+    is_optional: bool = False,
 ) -> Split:
     return Split(
         files,
         text_a,
         text_b,
         guid=guid,
-        submission=Submission(submission, ("id", "label")),
+        submission=Submission(submission, ("id", "label"), is_optional),
     )
 
 
@@ -132,7 +134,11 @@ CLUE = (
         **_parts("sentence", None, "tnews11_predict.json"),
         further={
             "test_1.0": _test(
-                ("test1.0.json",), "sentence", None, "tnews10_predict.json"
+                ("test1.0.json",),
+                "sentence",
+                None,
+                "tnews10_predict.json",
+                is_optional=True,
             )
         },
         labels_file="labels.json",
@@ -140,10 +146,9 @@ CLUE = (
     ),
     Benchmark(
         name="IFLYTEK",
-        labels=None,
+        labels=tuple(map(str, range(119))),
         metrics=("accuracy",),
         **_parts("sentence", None, "iflytek_predict.json"),
-        labels_file="labels.json",
         folders=("iflytekpublic",),
     ),
     Benchmark(
@@ -173,6 +178,7 @@ CLUE = (
                 "hypothesis",
                 "diagnostics_predict.json",
                 guid=("index",),
+                is_optional=True,
             )
         },
         skip_labels=_NO_MAJORITY,
@@ -185,7 +191,11 @@ CLUE = (
         **_parts(marked_spans, None, "cluewsc11_predict.json"),
         further={
             "test_1.0": _test(
-                ("test1.0.json",), marked_spans, None, "cluewsc10_predict.json"
+                ("test1.0.json",),
+                marked_spans,
+                None,
+                "cluewsc10_predict.json",
+                is_optional=True,
             )
         },
         folders=("cluewsc2020", "cluewsc2020public", "cluewscpublic"),

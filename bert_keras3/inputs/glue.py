@@ -7,7 +7,7 @@ index is read so here, whatever the header says.
 
 from __future__ import annotations
 
-from bert_keras3.inputs.benchmark_files import Benchmark, Split, Submission
+from bert_keras3.inputs.benchmark import Benchmark, Split, Submission
 
 _ENTAILMENT = ("entailment", "not_entailment")
 _NLI = ("contradiction", "entailment", "neutral")
