@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import decimal
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bert_keras3.finetuning.task import TARGETS, Examples, LabelSource, Task
+from bert_keras3.inputs.examples import plain_number
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
 PREDICTIONS = "predictions.csv"
 TEST_TSV = "test_results.tsv"
-
-# Without leading zeros, which make a number an identifier.
-_PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 
 # Maximum number of labels listed in a message.
 _MOST_LISTED = 20
@@ -130,7 +127,7 @@ class LabelIds:
         self._ids = {name: number for number, name in enumerate(self.names)}
         self._by_value: dict[decimal.Decimal, int] = {}
         for number, name in enumerate(self.names):
-            value = _plain_number(name)
+            value = plain_number(name)
             if value is not None:
                 self._by_value.setdefault(value, number)
         self._other_spellings: dict[int, list[str]] = {}
@@ -146,7 +143,7 @@ class LabelIds:
 
     def _new(self, example: InputExample, label: str) -> int:
         """Returns the number of a spelling that did not occur before."""
-        value = _plain_number(label)
+        value = plain_number(label)
         number = None if value is None else self._by_value.get(value)
         if number is None:
             if self._source.labels is not None:
@@ -173,10 +170,6 @@ class LabelIds:
             f"{', '.join(others)}; being equal numbers, they are one class"
             for number, others in self._other_spellings.items()
         )
-
-
-def _plain_number(label: str) -> decimal.Decimal | None:
-    return decimal.Decimal(label) if _PLAIN_NUMBER.fullmatch(label) else None
 
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:

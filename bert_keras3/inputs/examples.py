@@ -7,6 +7,7 @@ that of columns (`columns`), which must agree.
 from __future__ import annotations
 
 import dataclasses
+import decimal
 import math
 import os
 import pathlib
@@ -104,6 +105,7 @@ _SPLIT_STEMS = {
 }
 _SPLIT_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json")
 
+_PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -170,6 +172,14 @@ def find_split_files(
             "--train_file, --dev_file and --test_file."
         )
     return found
+
+
+def plain_number(label: str) -> decimal.Decimal | None:
+    """The value of a label such as 1, 1.0 or -0.50; None for any other.
+
+    With leading zeros it is an identifier; 1e3 and +1 are no numbers either.
+    """
+    return decimal.Decimal(label) if _PLAIN_NUMBER.fullmatch(label) else None
 
 
 def is_number(cell: str) -> bool:

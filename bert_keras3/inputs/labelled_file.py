@@ -21,7 +21,7 @@ from bert_keras3.inputs.columns import (
     same_name,
 )
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
-from bert_keras3.inputs.examples import InputExample, is_text_name
+from bert_keras3.inputs.examples import InputExample, is_text_name, plain_number
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -200,15 +200,12 @@ class LabelledFile:
                 yield number, row, label
 
     def _named(self, label: Label) -> Label:
-        if (
-            self.classes
-            and isinstance(label, str)
-            and label not in self.classes
-            and label.isdecimal()
-            and int(label) < len(self.classes)
-        ):
-            return self.classes[int(label)]
-        return label
+        if not isinstance(label, str) or label in self.classes:
+            return label
+        value = plain_number(label) if self.classes else None
+        if value is None or value not in range(len(self.classes)):
+            return label
+        return self.classes[int(value)]
 
     def _label(self, row: Row) -> Label:
         indices = self.columns.label

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from bert_keras3.inputs.examples import plain_number
+
 _LINES_KEPT = 10
 # Texts with unknown tokens in which these are looked for, which takes about a
 # millisecond each, and how many of them a report names.
@@ -104,6 +106,12 @@ class Survey:
             labels = ()
         elif isinstance(labels, str):
             labels = (labels,)
+        # Equal numbers are one label, however they are written.
+        values = map(plain_number, labels)
+        labels = tuple(
+            label if value is None else str(value.normalize())
+            for label, value in zip(labels, values, strict=True)
+        )
 
         length = sum(map(len, texts))
         self._characters += length

@@ -87,7 +87,7 @@ def test_the_same_with_several_labels(read):
 def test_numbers_of_classes_that_a_file_names(tmp_path):
     """As in THUCNews: `text<TAB>1` with the names in class.txt."""
     (tmp_path / "train.tsv").write_text(
-        "text\tlabel\nsun\t1\nsea\t0\nmoon\t1\nsky\tsea\n"
+        "text\tlabel\nsun\t1\nsea\t0.0\nmoon\t1\nsky\tsea\n"
     )
     (tmp_path / "class.txt").write_text("sea\nsky\nnever\n")
     dataset = find_labelled_data(

@@ -58,6 +58,13 @@ def test_pairs_are_one_text_each() -> None:
     assert report.empty_lines == (9,)
 
 
+def test_equal_numbers_are_one_label() -> None:
+    labels = ["1", "1.0", "01"]
+    rows = [InputExample(label, "good", None, label) for label in labels]
+    assert survey(rows[:2]).num_conflicts == 0
+    assert survey(rows).num_conflicts == 1
+
+
 def test_only_the_first_empty_lines_are_named() -> None:
     report = survey([InputExample("", "", line=n) for n in range(1, 100)])
     assert report.num_empty == 99
