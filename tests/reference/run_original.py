@@ -11,105 +11,23 @@ README.md says what the files are.
 from __future__ import annotations
 
 import contextlib
-import importlib
+import gzip
 import json
 import pathlib
 import random
 import sys
 import tempfile
-import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow
+from stand_ins import MODES, load_original, tf  # type: ignore[import-not-found]
 
 HERE = pathlib.Path(__file__).resolve().parent
 SMALL = HERE / "small_bert"
-tf = tensorflow.compat.v1
+ANSWER_FILES = ("predictions", "nbest_predictions", "null_odds")
 
 Arrays = Mapping[str, np.ndarray]
-
-
-def dense(inputs, units, activation=None, kernel_initializer=None, name=None):
-    """What the original uses of `tf.layers.dense`."""
-    with tf.variable_scope(name, default_name="dense"):
-        kernel = tf.get_variable(
-            "kernel",
-            [inputs.shape[-1], units],
-            initializer=kernel_initializer,
-        )
-        bias = tf.get_variable(
-            "bias", [units], initializer=tf.zeros_initializer()
-        )
-        outputs = tf.matmul(inputs, kernel) + bias
-    return activation(outputs) if activation else outputs
-
-
-def layer_norm(inputs, begin_norm_axis, begin_params_axis, scope):
-    """What the original uses of `tf.contrib.layers.layer_norm`."""
-    assert begin_norm_axis == begin_params_axis == -1
-    size = [inputs.shape[-1]]
-    with tf.variable_scope(scope, default_name="LayerNorm"):
-        beta = tf.get_variable("beta", size, initializer=tf.zeros_initializer())
-        gamma = tf.get_variable(
-            "gamma", size, initializer=tf.ones_initializer()
-        )
-    mean, variance = tf.nn.moments(inputs, [-1], keep_dims=True)
-    return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, 1e-12)
-
-
-class Flags(types.SimpleNamespace):
-    """Flags that are their defaults until they are set."""
-
-    def __init__(self):
-        super().__init__(FLAGS=types.SimpleNamespace())
-        for kind in ("string", "integer", "float", "bool", "enum"):
-            setattr(self, f"DEFINE_{kind}", self.define)
-
-    def define(self, name, default, *_):
-        setattr(self.FLAGS, name, default)
-
-
-def load_original(clone: str, *names: str) -> types.SimpleNamespace:
-    """Imports modules of a clone, and says where their flags are."""
-    stand_in: Any = types.ModuleType("tensorflow")
-    stand_in.__getattr__ = lambda name: getattr(tf, name)
-    stand_in.layers = types.SimpleNamespace(dense=dense)
-    stand_in.flags = Flags()
-    stand_in.compat = types.SimpleNamespace(v1=stand_in)
-    layers = types.SimpleNamespace(layer_norm=layer_norm)
-    stand_in.contrib = types.SimpleNamespace(
-        layers=layers, tpu=None, cluster_resolver=None
-    )
-    stand_in.estimator = None
-    package: Any = types.ModuleType("albert")
-    package.__path__ = [clone]
-    replaced = {
-        "tensorflow": stand_in,
-        "tensorflow.compat.v1": stand_in,
-        "tensorflow.contrib": stand_in.contrib,
-        "albert": package,
-    }
-    before = dict(sys.modules)
-    sys.modules.update(replaced)
-    sys.path.insert(0, clone)
-    try:
-        modules = {
-            name.removeprefix("albert."): importlib.import_module(name)
-            for name in names
-        }
-    finally:
-        sys.path.remove(clone)
-        # The next clone has modules of the same names.
-        for name in set(sys.modules) - set(before):
-            file = getattr(sys.modules[name], "__file__", None)
-            if name in replaced or (file or "").startswith(clone):
-                del sys.modules[name]
-        sys.modules.update(
-            {name: before[name] for name in replaced if name in before}
-        )
-    return types.SimpleNamespace(flags=stand_in.flags.FLAGS, **modules)
 
 
 class Report:
@@ -257,54 +175,78 @@ def recorded_rate(original):
     return rates
 
 
+def training_of(original, kind: str, kept: Arrays):
+    """Builds a loss and the step of its training, as the original does."""
+    config = small_config(original)
+    rate, num_steps, num_warmup_steps = kept["hyper"]
+    if kind == "span":
+        model_fn = original.run_squad.model_fn_builder(
+            config,
+            None,
+            rate,
+            int(num_steps),
+            int(num_warmup_steps),
+            use_tpu=False,
+            use_one_hot_embeddings=False,
+        )
+        names = (
+            *("input_ids", "input_mask", "segment_ids"),
+            *("start_positions", "end_positions"),
+        )
+        features = {name: tf.constant(kept[name]) for name in names}
+        features["unique_ids"] = tf.range(len(kept["input_ids"]))
+        spec = model_fn(features, None, MODES.TRAIN, {})
+        return spec.loss, spec.train_op
+    if kind == "pretraining":
+        model = encoder(original, config, kept, True)
+        loss = pretraining_outputs(original, config, model, kept)["total_loss"]
+    else:
+        loss, *_ = original.run_classifier.create_model(
+            config,
+            False,  # or it would drop out some of the pooled vector
+            tf.constant(kept["input_ids"]),
+            tf.constant(kept["input_mask"]),
+            tf.constant(kept["segment_ids"]),
+            tf.constant(kept["labels"]),
+            3,
+            False,
+        )
+    return loss, original.optimization.create_optimizer(
+        loss, rate, int(num_steps), int(num_warmup_steps), False
+    )
+
+
+def train(original, kind: str, kept: Arrays, rates: Sequence[Any]):
+    """Trains; returns the curves and the final variables by name."""
+    num_steps = int(kept["hyper"][1])
+    with tf.Graph().as_default(), tf.Session() as session:
+        loss, step = training_of(original, kind, kept)
+        norm = tf.global_norm(tf.gradients(loss, tf.trainable_variables()))
+        started(session, kept)
+        curves = []
+        for number in range(num_steps + 1):
+            curves.append(session.run([loss, rates[-1], norm]))
+            if number < num_steps:
+                # The original reads the step and adds to it in any
+                # order; here the learning rate is read first.
+                session.run(step, {rates[-1]: curves[-1][1]})
+        finals = session.run({v.op.name: v for v in tf.global_variables()})
+    names = ("loss", "lr", "global_norm")
+    return dict(zip(names, np.transpose(curves), strict=True)), finals
+
+
 def run_twenty_steps(original, report: Report) -> None:
     rates = recorded_rate(original)
-    for kind in ("classification", "pretraining"):
+    for kind in ("classification", "pretraining", "span"):
         file = f"twenty_steps_{kind}.npz"
         kept = read(SMALL / file)
-        with tf.Graph().as_default(), tf.Session() as session:
-            config = small_config(original)
-            if kind == "pretraining":
-                model = encoder(original, config, kept, True)
-                loss = pretraining_outputs(original, config, model, kept)
-                loss = loss["total_loss"]
-            else:
-                loss, *_ = original.run_classifier.create_model(
-                    config,
-                    False,  # or it would drop out some of the pooled vector
-                    tf.constant(kept["input_ids"]),
-                    tf.constant(kept["input_mask"]),
-                    tf.constant(kept["segment_ids"]),
-                    tf.constant(kept["labels"]),
-                    3,
-                    False,
-                )
-            norm = tf.global_norm(tf.gradients(loss, tf.trainable_variables()))
-            rate, num_steps, num_warmup_steps = kept["hyper"]
-            train = original.optimization.create_optimizer(
-                loss, rate, int(num_steps), int(num_warmup_steps), False
-            )
-            started(session, kept)
-            curves = []
-            for step in range(len(kept["loss"])):
-                curves.append(session.run([loss, rates[-1], norm]))
-                if step < num_steps:
-                    # The original reads the step and adds to it in any
-                    # order; here the learning rate is read first.
-                    session.run(train, {rates[-1]: curves[-1][1]})
-            finals = session.run({v.op.name: v for v in tf.global_variables()})
-        losses, learning_rates, norms = np.transpose(curves)
-        found = {
-            "loss": losses,
-            "lr": learning_rates,
-            "global_norm": norms,
-        }
+        curves, finals = train(original, kind, kept, rates)
         report.add(
             f"{file} curves",
-            difference(found, {name: kept[name] for name in found}),
+            difference(curves, {name: kept[name] for name in curves}),
             1e-5,
         )
-        kept = {n[6:]: a for n, a in kept.items() if n.startswith("final/")}
+        kept = below(kept, "final")
         found = {
             name: finals[name]
             if finals[name].shape == array.shape
@@ -312,6 +254,109 @@ def run_twenty_steps(original, report: Report) -> None:
             for name, array in kept.items()
         }
         report.add(f"{file} variables", difference(found, kept), 5e-6)
+
+
+def span_logits(original, given: Arrays) -> dict[str, np.ndarray]:
+    """Logits before the first step."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits = original.run_squad.create_model(
+            small_config(original),
+            False,
+            tf.constant(given["input_ids"]),
+            tf.constant(given["input_mask"]),
+            tf.constant(given["segment_ids"]),
+            False,
+        )
+        started(session, given)
+        names = ("start_logits", "end_logits")
+        return dict(zip(names, session.run(logits), strict=True))
+
+
+def run_span_logits(original, report: Report) -> None:
+    file = "twenty_steps_span.npz"
+    kept = read(SMALL / file)
+    found = span_logits(original, kept)
+    kept = {name: kept[name] for name in found}
+    report.add(f"{file} logits", difference(found, kept), 1e-5)
+
+
+def write_span_model(folder: str) -> str:
+    """Writes the small model with the head that it is kept with."""
+    arrays = below(read(SMALL / "twenty_steps_span.npz"), "initial")
+    reader = tf.train.load_checkpoint(str(SMALL / "bert_model.ckpt"))
+    for name in reader.get_variable_to_shape_map():
+        if name.startswith("bert/"):
+            arrays[name] = reader.get_tensor(name)
+    path = f"{folder}/bert_model.ckpt"
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, array in arrays.items():
+            tf.get_variable(name, initializer=array)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, path, write_meta_graph=False)
+    return path
+
+
+def answer(original, run: Mapping[str, Any], vocabulary: Sequence[str]):
+    """Runs the whole of the original's script: {name of a file: content}."""
+    with tempfile.TemporaryDirectory() as out:
+        folder = pathlib.Path(out)
+        vocab_file = folder / "vocab.txt"
+        vocab_file.write_text(
+            "".join(f"{token}\n" for token in vocabulary), "utf-8"
+        )
+        predict_file = folder / "questions.json"
+        predict_file.write_text(json.dumps(run["file"]), "utf-8")
+        flags = {
+            **run["settings"],
+            "bert_config_file": str(SMALL / "bert_config.json"),
+            "vocab_file": str(vocab_file),
+            "init_checkpoint": write_span_model(out),
+            "output_dir": out,
+            "predict_file": str(predict_file),
+            "do_train": False,
+            "do_predict": True,
+        }
+        for name, value in flags.items():
+            setattr(original.flags, name, value)
+        original.run_squad.main(None)
+        return {
+            name: json.loads((folder / f"{name}.json").read_text("utf-8"))
+            for name in ANSWER_FILES
+            if (folder / f"{name}.json").exists()
+        }
+
+
+def run_questions(original, report: Report) -> None:
+    file = HERE / "squad" / "end_to_end.json.gz"
+    content = json.loads(gzip.decompress(file.read_bytes()))
+    for name, run in content["runs"].items():
+        found = answer(original, run, content["vocabulary"])
+        kept = run["answers"]
+        (texts, numbers), (kept_texts, kept_numbers) = (
+            texts_and_numbers(files) for files in (found, kept)
+        )
+        report.add(f"{file.name} {name}, texts", texts != kept_texts, 0)
+        report.add(
+            f"{file.name} {name}, numbers",
+            difference({"": numbers}, {"": kept_numbers}),
+            1e-5,
+        )
+
+
+def texts_and_numbers(value: Any) -> tuple[list[str], list[float]]:
+    """Returns what is in a JSON value, keys too, in its order."""
+    if isinstance(value, str):
+        return [value], []
+    if isinstance(value, float):
+        return [], [value]
+    parts: list[Any] = list(value)
+    if isinstance(value, dict):
+        parts = [part for item in value.items() for part in item]
+    found = [texts_and_numbers(part) for part in parts]
+    return (
+        [text for texts, _ in found for text in texts],
+        [number for _, numbers in found for number in numbers],
+    )
 
 
 def write_vocabulary(abridged: Mapping[str, Any], folder: str) -> str:
@@ -507,12 +552,14 @@ def main(bert: str, albert: str = "", albert_zh: str = "") -> int:
     original = load_original(
         bert,
         *("modeling", "optimization", "tokenization", "run_classifier"),
-        *("run_pretraining", "create_pretraining_data"),
+        *("run_pretraining", "create_pretraining_data", "run_squad"),
     )
     run_tokenization(original, report)
     run_pretraining_data(original, report)
     run_forward(original, report)
     run_twenty_steps(original, report)
+    run_span_logits(original, report)
+    run_questions(original, report)
     if albert:
         original = load_original(
             albert, "albert.modeling", "albert.run_pretraining"
