@@ -17,7 +17,7 @@ import pathlib
 import random
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -338,25 +338,27 @@ def run_questions(original, report: Report) -> None:
         report.add(f"{file.name} {name}, texts", texts != kept_texts, 0)
         report.add(
             f"{file.name} {name}, numbers",
-            difference({"": numbers}, {"": kept_numbers}),
+            difference({name: numbers}, {name: kept_numbers}),
             1e-5,
         )
 
 
-def texts_and_numbers(value: Any) -> tuple[list[str], list[float]]:
-    """Returns what is in a JSON value, keys too, in its order."""
-    if isinstance(value, str):
-        return [value], []
-    if isinstance(value, float):
-        return [], [value]
-    parts: list[Any] = list(value)
+def leaves(value: Any) -> Iterator[str | float]:
+    """Yields what is in a JSON value, keys too, in its order."""
+    if isinstance(value, (str, float)):
+        yield value
+        return
     if isinstance(value, dict):
-        parts = [part for item in value.items() for part in item]
-    found = [texts_and_numbers(part) for part in parts]
-    return (
-        [text for texts, _ in found for text in texts],
-        [number for _, numbers in found for number in numbers],
-    )
+        value = (part for item in value.items() for part in item)
+    for part in value:
+        yield from leaves(part)
+
+
+def texts_and_numbers(value: Any) -> tuple[list[str], np.ndarray]:
+    found = list(leaves(value))
+    texts = [leaf for leaf in found if isinstance(leaf, str)]
+    numbers = [leaf for leaf in found if isinstance(leaf, float)]
+    return texts, np.array(numbers)
 
 
 def write_vocabulary(abridged: Mapping[str, Any], folder: str) -> str:
