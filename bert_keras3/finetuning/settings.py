@@ -164,7 +164,8 @@ class EncoderChoices(ModelChoices):
     max_seq_length: int | None = flag(
         None,
         "Maximum sequence length: number of tokens per input, special tokens "
-        "included. Longer texts are truncated. At most the number of "
+        "included. Longer texts are truncated; run_tagger cuts them into "
+        "windows. At most the number of "
         "positions of the model, which is 512 for those that Google "
         "published. By default 128, or the value that the model in "
         "--output_dir was trained with.",
@@ -247,7 +248,8 @@ class Job(JobSettings):
     do_predict: bool = flag(
         False,
         "Write predictions for the examples in --test_file to predictions.csv "
-        "in --output_dir.",
+        "in --output_dir; those of a tagger have the form of the test file "
+        "(predictions.conll, .jsonl or .csv).",
         group="What to do",
     )
     data: DataFiles

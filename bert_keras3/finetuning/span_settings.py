@@ -35,6 +35,7 @@ class QuestionFiles(DataFiles):
         "or TSV file with the columns context, question and answer.",
         group="Data",
         placeholder="FILE",
+        needs=("do_train",),
     )
     dev_file: str | None = flag(
         None,
@@ -43,6 +44,7 @@ class QuestionFiles(DataFiles):
         "questions is held out, as large as --dev_fraction says.",
         group="Data",
         placeholder="FILE",
+        needs=("do_eval",),
     )
     test_file: str | None = flag(
         None,
@@ -50,6 +52,7 @@ class QuestionFiles(DataFiles):
         group="Data",
         placeholder="FILE",
         name="predict_file",
+        needs=("do_predict", "do_eval"),
         aliases=("test_file",),
     )
     version_2_with_negative: bool | None = flag(
@@ -127,6 +130,7 @@ class QuestionFiles(DataFiles):
         "contexts are written without spaces, otherwise squad.",
         group="Evaluation and prediction",
         choices=("squad", "cmrc"),
+        needs=("do_eval",),
     )
     delimiter: str | None = flag(
         None,

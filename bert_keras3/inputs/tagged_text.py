@@ -189,12 +189,14 @@ class TaggedChoices:
         "tab, comma, semicolon, pipe and blanks (any number of spaces and "
         "tabs). By default it is detected.",
         group="Columns and labels",
+        placeholder="CHARACTER",
     )
     encoding: str | None = flag(
         None,
         "Character encoding of the input files, by its Python name, such as "
         "utf-8 or gb18030. By default it is detected for each file.",
         group="Columns and labels",
+        placeholder="ENCODING",
     )
     span_end: str | None = flag(
         None,

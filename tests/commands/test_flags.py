@@ -293,6 +293,8 @@ def test_placeholders_and_conditions(script):
             if definition.kind is str and name.endswith(f"_{ending}"):
                 wanted = {"dir": "FOLDER"}.get(ending, ending.upper())
                 assert about.placeholder.startswith(wanted), name
+        assert name != "encoding" or about.placeholder == "ENCODING"
+        assert name != "delimiter" or about.placeholder == "CHARACTER"
         for one in (*about.needs, *about.unless):
             flag_name, _, value = one.partition("=")
             if flag_name in defined:
