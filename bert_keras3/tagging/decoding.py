@@ -5,9 +5,11 @@
     token 0       2.0  1.9  0.0       O           B-X
     token 1       0.0  0.0  5.0       I-X         I-X
 
-Where argmax breaks nothing, it is the best sequence there is, so the
-algorithm of Viterbi runs for the other sentences alone: all of them at once,
-token by token.
+What is best without a rule, and keeps it, is best with it. So each token has
+its best tag at first; where two must not follow one another, their stretches
+become one, whose best sequence the algorithm of Viterbi finds; until none is
+left. Stretches are short, however long the text, and all of a round are
+computed at once.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from bert_keras3.tagging.schemes import TagSet
 DECODERS = ("viterbi", "argmax")
 # The most numbers of back pointers held at once.
 _ROOM = 1 << 24
+# After so many rounds, sentences that are still broken are taken as a whole.
+_ROUNDS = 20
 
 
 def decode(
@@ -41,60 +45,87 @@ def decode(
     Returns:
         int64 [T], numbers of tags.
     """
+    if decoder == "argmax" or not len(logits):
+        return logits.argmax(-1)
+    # What must not begin or end a sentence is never the best there.
+    logits = logits.astype(np.float64)
+    has_tokens = np.flatnonzero(np.diff(offsets))
+    penalty = np.where(tags.allowed, 0.0, -np.inf)
+    first = offsets[has_tokens]
+    logits[first] += penalty[-1, :-1]
+    logits[offsets[has_tokens + 1] - 1] += penalty[:-1, -1]
+    between = penalty[:-1, :-1]
+
     best = logits.argmax(-1)
-    if decoder == "argmax":
-        return best
-    broken = np.unique(_sentences_broken(best, offsets, tags.allowed))
-    # In the order of length, so that those of a group end together.
-    lengths = np.diff(offsets)
-    broken = broken[np.argsort(-lengths[broken], kind="stable")]
-    size = max(1, logits.shape[1])
-    while len(broken):
-        count = max(1, _ROOM // (size * int(lengths[broken[0]])))
-        group, broken = broken[:count], broken[count:]
-        tokens = ranges(offsets[group], lengths[group])
-        best[tokens] = _viterbi(logits[tokens], lengths[group], tags.allowed)
+    # Where a stretch starts; at first, everywhere.
+    is_start = np.ones(len(best), bool)
+    is_first = np.zeros(len(best), bool)
+    is_first[first] = True
+    for number in range(_ROUNDS + 1):
+        is_broken = np.append(False, between[best[:-1], best[1:]] < 0)
+        broken = np.flatnonzero(is_broken & ~is_first)
+        if not len(broken):
+            break
+        if number == _ROUNDS:
+            sentences = np.unique(np.searchsorted(offsets, broken, "right") - 1)
+            lengths = offsets[sentences + 1] - offsets[sentences]
+            is_start[ranges(offsets[sentences], lengths)] = False
+            is_start |= is_first
+        is_start[broken] = False
+        starts = np.flatnonzero(is_start)
+        changed = np.unique(np.searchsorted(starts, broken, "right") - 1)
+        ends = np.append(starts[1:], len(best))
+        _solve(logits, best, starts[changed], ends[changed], between)
     return best
 
 
-def _sentences_broken(
-    ids: np.ndarray, offsets: np.ndarray, allowed: np.ndarray
-) -> np.ndarray:
-    """Returns the numbers of sentences with a tag that must not follow."""
-    edge = len(allowed) - 1
-    lengths = np.diff(offsets)
-    has_tokens = np.flatnonzero(lengths)
-    before = np.full(len(ids), edge)
-    before[1:] = ids[:-1]
-    before[offsets[has_tokens]] = edge
-    wrong = np.flatnonzero(~allowed[before, ids])
-    last = ids[offsets[has_tokens + 1] - 1]
-    open_ended = has_tokens[~allowed[last, edge]]
-    inside = np.searchsorted(offsets, wrong, "right") - 1
-    return np.concatenate([inside, open_ended])
+def _solve(
+    logits: np.ndarray,
+    best: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    between: np.ndarray,
+) -> None:
+    """Sets the best tags of some stretches, as many at once as there is room.
+
+    Args:
+        logits: float64 [T, C].
+        best: int64 [T]; changed.
+        starts: int [N], first token of each stretch.
+        ends: int [N], the one behind its last.
+        between: float64 [C, C], 0 where a tag may follow a tag, else −∞.
+    """
+    lengths = ends - starts
+    # In the order of length, so that those of a group end together.
+    order = np.argsort(-lengths, kind="stable")
+    starts, lengths = starts[order], lengths[order]
+    while len(starts):
+        size = logits.shape[1] ** 2 + logits.shape[1] * int(lengths[0])
+        count = max(1, _ROOM // size)
+        tokens = ranges(starts[:count], lengths[:count])
+        best[tokens] = _viterbi(logits[tokens], lengths[:count], between)
+        starts, lengths = starts[count:], lengths[count:]
 
 
 def _viterbi(
-    logits: np.ndarray, lengths: np.ndarray, allowed: np.ndarray
+    logits: np.ndarray, lengths: np.ndarray, between: np.ndarray
 ) -> np.ndarray:
-    """Returns the best allowed tags of some sentences.
+    """Returns the best tags of some stretches.
 
     Args:
-        logits: float [T, C] of their tokens.
+        logits: float64 [T, C] of their tokens.
         lengths: int [N], not rising; each at least 1.
-        allowed: bool [C + 1, C + 1], see `TagSet.allowed`.
+        between: float64 [C, C], see `_solve`.
 
     Returns:
         int64 [T].
     """
-    penalty = np.where(allowed, 0.0, -np.inf)
-    begin, end, between = penalty[-1, :-1], penalty[:-1, -1], penalty[:-1, :-1]
     first = np.cumsum(lengths) - lengths
     longest = int(lengths[0])
-    # How many sentences have a token at each place.
+    # How many stretches have a token at each place.
     active = np.searchsorted(-lengths, -np.arange(longest), "left")
     # [N, C]
-    scores = logits[first].astype(np.float64) + begin
+    scores = logits[first]
     back = []
     for place in range(1, longest):
         n = active[place]
@@ -102,10 +133,10 @@ def _viterbi(
         reached = scores[:n, :, None] + between
         pointers = reached.argmax(1)
         back.append(pointers.astype(np.int16))
-        best = np.take_along_axis(reached, pointers[:, None], 1)[:, 0]
-        scores[:n] = best + logits[first[:n] + place]
+        reached_best = np.take_along_axis(reached, pointers[:, None], 1)[:, 0]
+        scores[:n] = reached_best + logits[first[:n] + place]
     ids = np.empty(len(logits), np.int64)
-    current = (scores + end).argmax(1)
+    current = scores.argmax(1)
     for place in range(longest - 1, 0, -1):
         n = active[place]
         ids[first[:n] + place] = current[:n]

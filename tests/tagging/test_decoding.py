@@ -32,7 +32,7 @@ def best_of_all(logits, allowed):
 def test_viterbi_is_the_best_of_all_sequences(has_ends):
     tags = TagSet.of(["X"] if has_ends else ["X", "Y"], has_ends=has_ends)
     rng = np.random.default_rng(0)
-    lengths = np.array([1, 4, 0, 2, 5, 1, 3, 0])
+    lengths = np.array([1, 4, 0, 2, 5, 1, 3, 0, *[5] * 30])
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     logits = rng.normal(size=(offsets[-1], len(tags.names)))
     found = decode(logits, offsets, tags)
@@ -49,12 +49,15 @@ def test_argmax_takes_each_token_by_itself():
     assert decode(logits, offsets, tags).tolist() == [1, 2]
 
 
-def test_groups_are_decoded_as_one(monkeypatch):
-    """However many sentences fit in memory at once."""
+@pytest.mark.parametrize(("name", "value"), [("_ROOM", 1), ("_ROUNDS", 1)])
+def test_however_many_at_once_and_in_however_many_rounds(
+    monkeypatch, name, value
+):
+    """One round: then whole sentences are decoded, with the same result."""
     tags = TagSet.of(["X", "Y"], has_ends=True)
     rng = np.random.default_rng(1)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(0, 9, 50))])
     logits = rng.normal(size=(offsets[-1], len(tags.names)))
     whole = decode(logits, offsets, tags)
-    monkeypatch.setattr("bert_keras3.tagging.decoding._ROOM", 1)
+    monkeypatch.setattr(f"bert_keras3.tagging.decoding.{name}", value)
     assert (decode(logits, offsets, tags) == whole).all()
