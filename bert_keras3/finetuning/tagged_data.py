@@ -49,11 +49,18 @@ from bert_keras3.tagging.schemes import (
     entities_of,
     find_scheme,
 )
-from bert_keras3.tagging.words import tokens_covered, words_of
+from bert_keras3.tagging.words import (
+    WORDS,
+    split_like,
+    tokens_covered,
+    words_of,
+)
 
 NAME = "tags"
 """The data set's name in the settings of a run."""
 _SHOWN = 3
+# Texts by which it is told how others are split.
+_LOOKED_AT = 1000
 _LINES_KEPT = 10
 
 # What a split is for, in messages.
@@ -176,7 +183,9 @@ class TagReading:
 class TextReading:
     """The tokens of texts, and which of them their spans cover."""
 
-    def __init__(self) -> None:
+    def __init__(self, split: str) -> None:
+        """Makes one; `split` says how, see `words.words_of`."""
+        self._split = split
         self.overlapping = Cases()
         self.cut = Cases()
         self.without = Cases()
@@ -188,7 +197,7 @@ class TextReading:
         first. A span that begins or ends within a token has all of it.
         """
         raw = text.text or ""
-        words = words_of(raw)
+        words = words_of(raw, self._split)
         entities: list[Entity] | None = None
         if text.spans is not None:
             entities = []
@@ -238,6 +247,7 @@ class TaggedSource:
         scheme: of its tags.
         written: the scheme of predicted tags.
         tag_types: types of its entities, sorted.
+        split: how texts are split into tokens, see `words.words_of`.
         refuse: whether broken tags are an error.
         decisions: what was detected about it.
     """
@@ -246,6 +256,7 @@ class TaggedSource:
     scheme: Scheme
     written: Scheme
     tag_types: tuple[str, ...]
+    split: str
     refuse: bool
     decisions: tuple[Decision, ...]
     _notes: list[str] = dataclasses.field(default_factory=list)
@@ -295,11 +306,16 @@ class TaggedSource:
             decisions.append(Decision("scheme", scheme.name, how))
             parsed = (scheme.parse(tag) for tag, _ in pairs if tag)
             types = {one.type for one in parsed if one and one.type}
+        split = like["split"] if like else WORDS
+        if not (like or file.is_text):
+            texts = itertools.islice(file, _LOOKED_AT)
+            split = split_like(word for text in texts for word in text.tokens)
         return cls(
             file,
             scheme,
             written or scheme,
             tuple(sorted(types)),
+            split,
             data.broken_tags == REFUSE,
             tuple(decisions),
         )
@@ -311,12 +327,13 @@ class TaggedSource:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The layout of the file and the scheme of its tags."""
-        scheme = {
+        """The layout of the file, the scheme of its tags, and `split`."""
+        return {
+            **self.file.layout,
             "scheme": self.written.name,
-            "separator": self.written.separator,
+            "tag_separator": self.written.separator,
+            "split": self.split,
         }
-        return {**self.file.layout, **scheme}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -336,7 +353,7 @@ class TaggedSource:
         """
         path = str(self.path)
         of_tags = TagReading(self.path, self.scheme, self.refuse)
-        of_texts = TextReading()
+        of_texts = TextReading(self.split)
         for text in self.file:
             if self.file.is_text:
                 yield of_texts.example(text, path)
@@ -402,7 +419,7 @@ class TaggedSource:
     ) -> Iterator[Sequence[str] | Sequence[Found]]:
         """Returns the same entities by characters."""
         for text, entities in zip(self.file, found, strict=True):
-            words = words_of(text.text or "").tolist()
+            words = words_of(text.text or "", self.split).tolist()
             yield [
                 Found(words[a][0], words[b - 1][1], kind, score)
                 for a, b, kind, score in entities
@@ -414,7 +431,7 @@ def _scheme_of(columns: dict[str, Any] | None) -> Scheme | None:
     if not columns:
         return None
     scheme = SCHEMES[columns["scheme"]]
-    return dataclasses.replace(scheme, separator=columns["separator"])
+    return dataclasses.replace(scheme, separator=columns["tag_separator"])
 
 
 class TaggedDataset:
@@ -496,7 +513,9 @@ class TaggedDataset:
 
     def task(self, source: Source) -> tuple[Task, str]:
         """Returns tagging with the options of this job."""
-        return self.reopened(Tagging()), "the files have tags"
+        assert isinstance(source, TaggedSource)
+        task = Tagging(split=source.split)
+        return self.reopened(task), "the files have tags"
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns tagging with the tags that the checkpoint names.

@@ -13,7 +13,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import itertools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,9 +28,10 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.finetuning.texts import MODEL_INPUTS
-from bert_keras3.inputs.feature_store import Column, FeatureStore, ranges
-from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS, Found
+from bert_keras3.inputs.feature_store import Column, FeatureStore
+from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.tagging.answering import Tagger, found_entities
 from bert_keras3.tagging.decoding import decode
 from bert_keras3.tagging.examples import TaggedExample
 from bert_keras3.tagging.metrics import (
@@ -48,13 +48,14 @@ from bert_keras3.tagging.schemes import (
     strict_entities_of,
 )
 from bert_keras3.tagging.windows import (
-    IS_TRUSTED,
     NO_TAG,
     TAG_COLUMN,
     TAGS,
     WINDOW_COLUMNS,
+    TrustedPieces,
     WindowMaker,
 )
+from bert_keras3.tagging.words import WORDS
 
 if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
@@ -80,6 +81,7 @@ class Tagging:
         decode: how tags are chosen, one of `decoding.DECODERS`.
         window_overlap: how many pieces two windows of a long text share;
             None: a quarter of a window.
+        split: how texts are split into tokens, see `tagging.words`.
     """
 
     name: ClassVar[str] = "tagging"
@@ -95,12 +97,15 @@ class Tagging:
         f"{PREDICTIONS}{ending}" for ending in ENDINGS
     )
     own_rows: ClassVar[bool] = True
+    text_inputs: ClassVar[tuple[str, ...]] = ("text",)
+    exported: ClassVar[tuple[str, ...]] = ("logits",)
     reads_padding: ClassVar[bool] = False
     epochs_of_rows: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()
     decode: str = "viterbi"
     window_overlap: int | None = None
+    split: str = WORDS
 
     @functools.cached_property
     def tags(self) -> TagSet:
@@ -162,7 +167,9 @@ class Tagging:
         import scipy.special
 
         tags = self.tags
-        tokens = _Tokens.of(examples)
+        tokens = TrustedPieces.of(
+            examples.store, examples.rows, examples.numbers
+        )
         logits = outputs["logits"][tokens.places]
         true_ids = examples.store.arrays[TAGS][tokens.in_store]
         found_ids = decode(logits, tokens.offsets, tags, self.decode)
@@ -220,49 +227,19 @@ class Tagging:
         self, folder: pathlib.Path, outputs: Outputs, examples: Examples
     ) -> pathlib.Path:
         """Writes the file again, in its own form, with what was found."""
-        tokens = _Tokens.of(examples)
-        found = self.found(outputs["logits"][tokens.places], tokens.offsets)
+        tokens = TrustedPieces.of(
+            examples.store, examples.rows, examples.numbers
+        )
+        logits = outputs["logits"][tokens.places]
+        found = found_entities(logits, tokens.offsets, self.tags, self.decode)
         source: Any = examples.source  # a `tagged_data.TaggedSource`
         path: pathlib.Path = source.write_found(found, folder)
         return path
 
-    def found(
-        self, logits: np.ndarray, offsets: np.ndarray
-    ) -> Iterator[list[Found]]:
-        """Yields the entities of each text, by tokens.
-
-        The score of an entity is the mean probability of its tokens' tags.
-
-        Args:
-            logits: float [T, C] of the tokens of all texts.
-            offsets: int [N + 1], where each text's tokens begin.
-        """
-        tags = self.tags
-        ids = decode(logits, offsets, tags, self.decode)
-        # Of a million tokens only the probability of one tag is kept.
-        chosen = np.take_along_axis(logits, ids[:, None], 1)[:, 0]
-        greatest = logits.max(1)
-        total = np.exp(logits - greatest[:, None]).sum(1)
-        sums = np.zeros(len(ids) + 1)
-        np.cumsum(np.exp(chosen - greatest) / total, out=sums[1:])
-        entities = entities_of(tags.roles[ids], tags.type_ids[ids], offsets)
-        first, behind, types = entities.T
-        scores = (sums[behind] - sums[first]) / np.maximum(behind - first, 1)
-        bounds = np.searchsorted(first, offsets)
-        rows = zip(
-            first.tolist(),
-            behind.tolist(),
-            types.tolist(),
-            np.minimum(scores, 1.0).tolist(),
-            strict=True,
-        )
-        for start, number in zip(
-            offsets[:-1].tolist(), np.diff(bounds).tolist(), strict=True
-        ):
-            yield [
-                Found(a - start, b - start, tags.types[kind], score)
-                for a, b, kind, score in itertools.islice(rows, number)
-            ]
+    def answering(self, tokenizer: Tokenizer, max_seq_length: int) -> Tagger:
+        """See `RowTask`."""
+        windows = self.windows(tokenizer, max_seq_length)
+        return Tagger(windows, self.tags, self.decode, self.split)
 
 
 class TagReader:
@@ -346,36 +323,14 @@ class TagReader:
         return (f"{long} texts are longer than a row; {rows} windows of them",)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tokens:
-    """Where the tokens of some examples are.
-
-    Attributes:
-        places: int [T], among the pieces of the examples' rows.
-        in_store: int [T], among all pieces of the store.
-        offsets: int [E + 1], where each example's tokens begin.
-    """
-
-    places: np.ndarray
-    in_store: np.ndarray
-    offsets: np.ndarray
-
-    @classmethod
-    def of(cls, examples: Examples) -> _Tokens:
-        store, rows = examples.store, examples.rows
-        lengths = store.lengths[rows]
-        pieces = ranges(store.offsets[rows], lengths)
-        places = np.flatnonzero(store.arrays[IS_TRUSTED][pieces])
-        of_token = np.repeat(store.examples[rows], lengths)[places]
-        starts = np.searchsorted(of_token, examples.numbers)
-        offsets = np.append(starts, len(of_token))
-        return cls(places, pieces[places], offsets)
+def _pieces_of(examples: Examples) -> TrustedPieces:
+    return TrustedPieces.of(examples.store, examples.rows, examples.numbers)
 
 
 def _mistakes(
     true: np.ndarray,
     found: np.ndarray,
-    tokens: _Tokens,
+    tokens: TrustedPieces,
     examples: Examples,
     tags: TagSet,
 ) -> list[dict[str, Any]]:

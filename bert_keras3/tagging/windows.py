@@ -20,7 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
+from bert_keras3.inputs.feature_store import (
+    INPUT_COLUMNS,
+    Column,
+    FeatureStore,
+    ranges,
+)
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.packing import NUM_SPECIAL_SINGLE
 from tokenization.tokenizers import Tokenizer
@@ -123,6 +128,40 @@ class WindowMaker:
                 row[TAGS] = np.full(len(input_ids), NO_TAG, np.int32)
                 row[TAGS][places] = tags[tokens]
             yield row
+
+
+@dataclasses.dataclass(frozen=True)
+class TrustedPieces:
+    """The pieces that decide the tags of some examples' tokens.
+
+    Attributes:
+        places: int [T], among the pieces of the examples' rows.
+        in_store: int [T], among all pieces of the store.
+        offsets: int [E + 1], where each example's tokens begin.
+    """
+
+    places: np.ndarray
+    in_store: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(
+        cls, store: FeatureStore, rows: np.ndarray, numbers: np.ndarray
+    ) -> TrustedPieces:
+        """Finds them.
+
+        Args:
+            store: of rows with the column `IS_TRUSTED`.
+            rows: int [R], those of the examples, in order.
+            numbers: int [E], of the examples.
+        """
+        lengths = store.lengths[rows]
+        pieces = ranges(store.offsets[rows], lengths)
+        places = np.flatnonzero(store.arrays[IS_TRUSTED][pieces])
+        of_token = np.repeat(store.examples[rows], lengths)[places]
+        starts = np.searchsorted(of_token, numbers)
+        offsets = np.append(starts, len(of_token))
+        return cls(places, pieces[places], offsets)
 
 
 def window_bounds(num_pieces: int, room: int, overlap: int) -> np.ndarray:

@@ -13,6 +13,9 @@ from bert_keras3.finetuning.settings import EncoderChoices, TrainingChoices
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import TaggedFiles, TaggerJob
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.exporter import export
+from bert_keras3.serving.formats import FORMATS, SAVED_MODEL
+from bert_keras3.serving.predictor import Predictor
 
 TEXTS = (
     *("the good film was fine", "bad food , good food", "the film"),
@@ -46,7 +49,7 @@ def conll(texts, tag=True):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, checkpoint):
+def trained(tmp_path_factory, checkpoint, new_screen):
     """A job that has trained, evaluated and predicted, and its files."""
     folder = tmp_path_factory.mktemp("tags")
     (folder / "train.conll").write_text(conll(TEXTS * 8), "utf-8")
@@ -69,17 +72,9 @@ def trained(tmp_path_factory, checkpoint):
         do_eval=True,
         do_predict=True,
     )
-    screen = []
-
-    class Screen:
-        def say(self, line):
-            screen.append(line)
-
-        def table(self, headers, rows, title=None):
-            screen.extend([title or "", *(str(tuple(row)) for row in rows)])
-
-    run(job, Screen())
-    return job, "\n".join(screen)
+    screen = new_screen()
+    run(job, screen)
+    return job, screen.text
 
 
 def test_trained_evaluated_predicted(trained):
@@ -147,6 +142,57 @@ def test_a_model_is_used_again_on_long_sentences(
     tags = [line.rpartition(" ")[2] for line in wanted]
     right = [line.endswith(tag) for line, tag in zip(found, tags, strict=True)]
     assert np.mean(right) > 0.9
+
+
+@pytest.fixture(scope="module")
+def script_finds(trained, tmp_path_factory, change, new_screen):
+    """Texts, and what the script says of them in JSON lines."""
+    job, _ = trained
+    folder = tmp_path_factory.mktemp("texts")
+    long = " ".join(TEXTS * 500)
+    texts = ["", *TEXTS, "bad food  , good food", "", long]
+    lines = (json.dumps({"text": text}) for text in texts)
+    (folder / "test.jsonl").write_text("\n".join(lines), "utf-8")
+    again = change(
+        job,
+        do_train=False,
+        do_eval=False,
+        test_file=str(folder / "test.jsonl"),
+    )
+    run(again, new_screen())
+    written = (job.output_dir / "predictions.jsonl").read_text("utf-8")
+    found = [json.loads(line) for line in written.splitlines()]
+    assert [one["text"] for one in found] == texts
+    return texts, [one["entities"] for one in found]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_finds_what_the_script_finds(
+    trained, script_finds, tmp_path, form
+):
+    """By characters, in texts of any length, and in none."""
+    if form != SAVED_MODEL:
+        runtime = {"onnx": "onnxruntime", "litert": "ai_edge_litert"}[form]
+        pytest.importorskip(runtime, reason=f"needs the extra `{form}`")
+    job, _ = trained
+    export(job.output_dir, tmp_path / "exported", format_name=form)
+    predictor = Predictor(tmp_path / "exported")
+    texts, wanted = script_finds
+    found = predictor.predict(texts)
+    for text, one, entities in zip(texts, found, wanted, strict=True):
+        assert [[e.start, e.end, e.type, e.text] for e in one] == [
+            [e["start"], e["end"], e["label"], e["text"]] for e in entities
+        ]
+        assert all(e.text == text[e.start : e.end] for e in one)
+        scores = [e["score"] for e in entities]
+        assert [e.score for e in one] == pytest.approx(scores, abs=1e-4)
+    assert [[e.start, e.end, e.type] for e in found[1]] == spans_of(TEXTS[0])
+    assert [(e.start, e.end) for e in found[-3]] == [(4, 8), (17, 21)]
+    assert found[0] == found[-2] == ()
+    assert found[-1][-1].end == len(texts[-1])
+    with pytest.raises(UserError, match=r"number 0 .* must be a string"):
+        predictor.predict([("a", "b")])
+    assert predictor.predict([b"good food"])[0][0].text == "food"
 
 
 @pytest.mark.slow

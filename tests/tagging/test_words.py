@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_keras3.tagging.words import tokens_covered, words_of
+from bert_keras3.tagging.words import split_like, tokens_covered, words_of
 from tokenization import BasicTokenizer
 
 TEXT = "Steve (born 1950) 在柏林."
@@ -27,6 +27,22 @@ def test_they_are_the_words_of_the_basic_tokenizer(text):
     words = [tokenizer.tokenize(text[a:b]) for a, b in words_of(text)]
     assert all(len(one) <= 1 for one in words)
     assert [word for one in words for word in one] == tokenizer.tokenize(text)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "split", "wanted"),
+    [
+        (["U.S.", "beat", "Japan", "6-2"], "joined", "U.S . won 6-2 , 好 人"),
+        (["U", ".", "S", "."] * 9, "characters", "U . S . w o n 6 - 2 , 好 人"),
+        (["U", ".", "won", "好"], "words", "U . S . won 6 - 2 , 好 人"),
+        ([], "words", "U . S . won 6 - 2 , 好 人"),
+    ],
+)
+def test_texts_are_split_like_the_tokens_of_training(tokens, split, wanted):
+    assert split_like(tokens) == split
+    text = "U.S. won 6-2,好人"
+    words = [text[a:b] for a, b in words_of(text, split)]
+    assert " ".join(words) == wanted
 
 
 @pytest.mark.parametrize(
