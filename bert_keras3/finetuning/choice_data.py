@@ -1,12 +1,13 @@
 """Data sets of multiple choice: the user's own files, or a benchmark.
 
-rows with a column a choice ─▶ ChoiceFiles ─────────────┐
+rows, or nested JSON        ─▶ ChoiceFiles ─────────────┐
                                                         ├─▶ ChoiceSource
 files of a benchmark        ─▶ ChoiceBenchmarkDataset ──┘
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import os
@@ -30,8 +31,10 @@ from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.choice_benchmarks import (
+    ChoiceBenchmark,
     ChoicePart,
     find_choice_benchmark,
+    write_choice_submission,
 )
 from bert_keras3.inputs.choice_columns import (
     ChoiceFlags,
@@ -39,6 +42,7 @@ from bert_keras3.inputs.choice_columns import (
     open_choices,
     open_choices_like,
 )
+from bert_keras3.inputs.choice_documents import NestedFile, find_reader
 from bert_keras3.inputs.choices import (
     ChoiceColumns,
     ChoiceExample,
@@ -59,7 +63,7 @@ class ChoiceSource:
         decisions: what was detected about it.
     """
 
-    file: ChoiceFile | ChoicePart
+    file: ChoiceFile | NestedFile | ChoicePart
     decisions: tuple[Decision, ...] = ()
     takes_pairs: bool = True
     label_separator: str | None = None
@@ -80,10 +84,14 @@ class ChoiceSource:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns as JSON values; empty for a benchmark."""
-        if not isinstance(self.file, ChoiceFile):
+        """The columns as JSON values; empty for a benchmark.
+
+        Those of nested JSON are those that `write_rows` gives it.
+        """
+        if isinstance(self.file, ChoicePart):
             return {}
-        return dataclasses.asdict(self.file.columns)
+        columns = self.file.columns
+        return dataclasses.asdict(columns)
 
     def __iter__(self) -> Iterator[ChoiceExample]:
         """Streams the examples."""
@@ -91,7 +99,7 @@ class ChoiceSource:
 
     def describe(self) -> Description | None:
         """What was detected about the file; None for a benchmark."""
-        if not isinstance(self.file, ChoiceFile):
+        if isinstance(self.file, ChoicePart):
             return None
         return Description(
             self.decisions,
@@ -115,7 +123,7 @@ class ChoiceSource:
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
-        """Writes some rows, unchanged, to a separate CSV file.
+        """Writes some examples to a separate CSV file: rows, unchanged.
 
         Args:
             chosen: numbers of examples, from 0, ascending.
@@ -124,7 +132,7 @@ class ChoiceSource:
         Raises:
             TypeError: the file is of a benchmark, which has a "dev" split.
         """
-        if not isinstance(self.file, ChoiceFile):
+        if isinstance(self.file, ChoicePart):
             raise TypeError(f"{self.path} is not to be split")
         write_rows(path, self.file.dialect, self.file.rows(), chosen)
 
@@ -167,11 +175,7 @@ def find_choices(
                 "of its files"
             )
         folder = pathlib.Path(data.data_dir)
-        parts = {
-            split: ChoicePart(benchmark, split, folder)
-            for split in benchmark.files
-        }
-        return ChoiceBenchmarkDataset(benchmark.name, parts)
+        return ChoiceBenchmarkDataset(benchmark, folder)
     if wanted == CSV and (trained is not None or _has_choices(data)):
         return ChoiceFiles(data, columns)
     return None
@@ -205,33 +209,43 @@ def _has_choices(data: DataChoices) -> bool:
 class ChoiceBenchmarkDataset:
     """One of the benchmarks in `inputs/choice_benchmarks.py`."""
 
-    title: str
-    parts: dict[str, ChoicePart]
+    benchmark: ChoiceBenchmark
+    folder: pathlib.Path
     labels: tuple[str, ...] | None = None
     metric: str | None = None
 
     @property
     def name(self) -> str:
         """Its name in the settings of the run."""
-        return self.title.lower()
+        return self.benchmark.name.lower()
 
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
         return True
 
     def further(self, split: str) -> tuple[str, ...]:
-        """Returns nothing: there is one part for each split."""
-        return ()
+        """Returns the further parts whose files are there."""
+        main = self._part(split).paths
+        return tuple(
+            name
+            for name in self.benchmark.further
+            if name.startswith(split)
+            and (part := self._part(name)).exists
+            and part.paths != main
+        )
 
     def source(self, split: str) -> Source:
         """Opens a split."""
-        part = self.parts[split]
+        part = self._part(split)
         _ = part.paths  # an error if there are none
         return ChoiceSource(part)
 
+    def _part(self, split: str) -> ChoicePart:
+        return ChoicePart(self.benchmark, split, self.folder)
+
     def task(self, source: Source) -> tuple[Task, str]:
         """Returns multiple choice."""
-        return Choice(), f"task {self.title}"
+        return Choice(), f"task {self.benchmark.name}"
 
     def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Returns None: a benchmark has a "dev" split."""
@@ -240,8 +254,22 @@ class ChoiceBenchmarkDataset:
     def write_submission(
         self, split: str, predictions: pathlib.Path, folder: pathlib.Path
     ) -> pathlib.Path | None:
-        """Writes nothing: `predictions.csv` is all there is."""
-        return None
+        """Writes the labels in `predictions.csv` as numbers from 0."""
+        part = self._part(split)
+        submission = self.benchmark.submissions.get(part.path.name)
+        if submission is None:
+            return None
+        with open(predictions, encoding="utf-8", newline="") as lines:
+            labels = (row["label"] for row in csv.DictReader(lines))
+            write_choice_submission(
+                folder / submission.file,
+                submission,
+                (
+                    (example.guid, example.place_of(label))
+                    for example, label in zip(part, labels, strict=True)
+                ),
+            )
+        return folder / submission.file
 
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns multiple choice, if the checkpoint has one output."""
@@ -287,6 +315,17 @@ class ChoiceFiles:
         want_label = split != "test"
         # Every row of a test file gets a prediction.
         skipped = frozenset(data.skip_labels if want_label else ())
+        read = find_reader(path, data.file.encoding)
+        if read is not None:
+            nested = NestedFile(path, read, data.file.encoding, want_label)
+            if skipped:
+                raise UserError(
+                    f"--skip_labels={','.join(data.skip_labels)}: {path} is "
+                    "nested JSON, all of whose questions are read. Leave the "
+                    "flag out, or write a file of rows"
+                )
+            self._columns = self._columns or nested.columns
+            return ChoiceSource(nested, nested.decisions)
         if self._columns is None:
             file, decisions = open_choices(
                 path,
@@ -327,7 +366,7 @@ class ChoiceFiles:
     def write_submission(
         self, split: str, predictions: pathlib.Path, folder: pathlib.Path
     ) -> pathlib.Path | None:
-        """Writes nothing: `predictions.csv` is all there is."""
+        """Writes nothing: these are not files of a benchmark."""
         return None
 
     def task_of(self, checkpoint: Checkpoint) -> Task:

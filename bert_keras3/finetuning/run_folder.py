@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bert_keras3.finetuning.task import Evaluation, Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.benchmarks import BENCHMARKS
+from bert_keras3.inputs.choice_benchmarks import CHOICE_BENCHMARKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from bert_keras3.training.run_folder import (
@@ -65,14 +67,21 @@ _OF_BENCHMARKS = tuple(
         [
             *(
                 f"{part}/{name}"
-                for benchmark in BENCHMARKS
-                for part in benchmark.further
+                for part in itertools.chain(
+                    *(one.further for one in BENCHMARKS),
+                    *(one.further for one in CHOICE_BENCHMARKS),
+                )
                 for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
             ),
             *(
                 submission.file
                 for benchmark in BENCHMARKS
                 for submission in benchmark.submissions
+            ),
+            *(
+                submission.file
+                for benchmark in CHOICE_BENCHMARKS
+                for submission in benchmark.submissions.values()
             ),
         ]
     )

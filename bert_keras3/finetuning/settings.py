@@ -78,9 +78,10 @@ class DataChoices(DataFiles):
         "Name of a benchmark whose files are in --data_dir: CoLA, SST-2, "
         "MRPC, QQP, STS-B, MNLI, QNLI, RTE or WNLI (GLUE), AX, XNLI, AFQMC, "
         "TNEWS, IFLYTEK, CMNLI, OCNLI, CLUEWSC or CSL (CLUE); of choices "
-        "SWAG, HellaSwag, CODAH, CosmosQA, COPA, C3, DREAM or RACE. GLUE or "
-        "CLUE for all of their tasks that have a folder in --data_dir, each in "
-        "a folder of its own in --output_dir. csv for files of your own.",
+        "SWAG, HellaSwag, CODAH, CosmosQA, COPA, C3, DREAM, RACE, ARC-Easy, "
+        "ARC-Challenge or CommonsenseQA. GLUE or CLUE for all of their tasks "
+        "that have a folder in --data_dir, each in a folder of its own in "
+        "--output_dir. csv for files of your own.",
         group="Benchmarks",
         placeholder="NAME",
     )

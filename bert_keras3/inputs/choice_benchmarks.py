@@ -8,31 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
 
 from bert_keras3.inputs import dialect_search
+from bert_keras3.inputs.choice_documents import (
+    Read,
+    read_articles,
+    read_documents,
+    read_stems,
+)
 from bert_keras3.inputs.choices import (
     ChoiceColumns,
     ChoiceExample,
     ChoiceFile,
     Ids,
-    read_articles,
-    read_documents,
 )
 from bert_keras3.inputs.columns import same_name
 from bert_keras3.safekeeping.errors import UserError
-
-
-class Read(Protocol):
-    """Streams the examples of one file."""
-
-    def __call__(
-        self, path: pathlib.Path, encoding: str | None, *, want_label: bool
-    ) -> Iterator[ChoiceExample]:
-        """See `choices.read_documents`."""
+from bert_keras3.safekeeping.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +97,20 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
+class Submission:
+    """The file of predictions that a benchmark's server takes.
+
+    Attributes:
+        file: its name.
+        names: keys of the id and of the choice, which is a number from 0, in
+            an object a line; None: a line has the number alone.
+    """
+
+    file: str
+    names: tuple[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ChoiceBenchmark:
     """One benchmark.
 
@@ -111,12 +121,21 @@ class ChoiceBenchmark:
             first group of which any exist are read, one after the other.
         ids_repeat: whether the files of one split may have the same ids, so
             that the name of the file becomes a part of them.
+        submissions: {name of a file to predict: file for the server}.
     """
 
     name: str
     read: Read
     files: Mapping[str, tuple[tuple[str, ...], ...]]
     ids_repeat: bool = False
+    submissions: Mapping[str, Submission] = dataclasses.field(
+        default_factory=dict
+    )
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The splits beside "train", "dev" and "test"."""
+        return tuple(split for split in self.files if "_" in split)
 
 
 def _numbered(stem: str, first: int, number: int) -> tuple[str, ...]:
@@ -166,6 +185,9 @@ CHOICE_BENCHMARKS = (
             dev=("valid.csv", "valid.jsonl", "dev.csv"),
             test=("test.jsonl", "test.csv"),
         ),
+        submissions=dict.fromkeys(
+            ("test.jsonl", "test.csv"), Submission("predictions.lst")
+        ),
     ),
     ChoiceBenchmark(
         "COPA",
@@ -175,6 +197,28 @@ CHOICE_BENCHMARKS = (
             dev=("val.jsonl",),
             test=("test.jsonl",),
         ),
+        submissions={"test.jsonl": Submission("COPA.jsonl", ("idx", "label"))},
+    ),
+    ChoiceBenchmark(
+        "CommonsenseQA",
+        read_stems,
+        _one_each(
+            train=("train_rand_split.jsonl",),
+            dev=("dev_rand_split.jsonl",),
+            test=("test_rand_split_no_answers.jsonl",),
+        ),
+    ),
+    *(
+        ChoiceBenchmark(
+            name,
+            read_stems,
+            _one_each(
+                train=(f"{name}-Train.jsonl",),
+                dev=(f"{name}-Dev.jsonl",),
+                test=(f"{name}-Test.jsonl",),
+            ),
+        )
+        for name in ("ARC-Easy", "ARC-Challenge")
     ),
     ChoiceBenchmark(
         "C3",
@@ -194,8 +238,15 @@ CHOICE_BENCHMARKS = (
                 ("test1.1.json",),
                 ("test1.0.json",),
             ),
+            "test_1.0": (("test1.0.json",),),
         },
         ids_repeat=True,
+        submissions={
+            f"test1.{n}.json": Submission(
+                f"c31{n}_predict.json", ("id", "label")
+            )
+            for n in (0, 1)
+        },
     ),
     ChoiceBenchmark(
         "DREAM",
@@ -234,13 +285,22 @@ class ChoicePart:
 
     Attributes:
         benchmark: a row of `CHOICE_BENCHMARKS`.
-        split: "train", "dev" or "test"; answers of "test" are not read.
+        split: a key of its `files`; answers of "test" and "test_…" are not
+            read.
         data_dir: the folder that holds the benchmark's files.
     """
 
     benchmark: ChoiceBenchmark
     split: str
     data_dir: pathlib.Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file to read."""
+        try:
+            return bool(self.paths)
+        except UserError:
+            return False
 
     @functools.cached_property
     def paths(self) -> tuple[pathlib.Path, ...]:
@@ -277,11 +337,11 @@ class ChoicePart:
         """Streams the examples of all files.
 
         Raises:
-            UserError: see `choices.read_documents` and `ChoiceFile`; an id
+            UserError: see `choice_documents` and `ChoiceFile`; an id
                 occurs twice.
         """
         ids = Ids()
-        want_label = self.split != "test"
+        want_label = not self.split.startswith("test")
         for path in self.paths:
             for example in self.benchmark.read(
                 path, None, want_label=want_label
@@ -291,6 +351,31 @@ class ChoicePart:
                     example = dataclasses.replace(example, guid=guid)
                 ids.add(example.where, example.guid, "Correct one of them")
                 yield example
+
+
+def write_choice_submission(
+    path: pathlib.Path,
+    submission: Submission,
+    chosen: Iterable[tuple[str, int]],
+) -> None:
+    """Writes predictions in the form that a benchmark's server takes.
+
+    Args:
+        path: the new file.
+        submission: its form.
+        chosen: (id, number of the choice from 0) of all test examples.
+    """
+    with atomic_write(path, newline="\n") as file:
+        for guid, place in chosen:
+            line = str(place)
+            if submission.names is not None:
+                number = int(guid) if guid.isdecimal() else guid
+                values = (number, place)
+                line = json.dumps(
+                    dict(zip(submission.names, values, strict=True)),
+                    ensure_ascii=False,
+                )
+            file.write(f"{line}\n")
 
 
 def _in_order(path: pathlib.Path) -> tuple[int, str]:

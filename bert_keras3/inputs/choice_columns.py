@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bert_keras3.inputs import delimited, dialect_search
+from bert_keras3.inputs.choice_documents import find_reader
 from bert_keras3.inputs.choices import (
     LABEL_FORMS,
     ChoiceColumns,
@@ -33,8 +34,8 @@ _CHOICE_STEMS = (
     *("hypothesis", "hyp", "solution", "sol", "选项", "候选", ""),
 )
 _COUNTS = ("01234567890", "123456789", "abcdefghijklmnopqrstuvwxyz")
-# One letter alone is no name of a choice; three in order are.
-_FEWEST_CHOICES = {"": 3}
+# Columns A and B may be anything; A, B and C are choices.
+_FEWEST_LETTERS = 3
 _LIST_NAMES = ("endings", "choices", "options", "choice", "候选项", "选项")
 _PAIRS = (("sent1", "sent2"), ("ctxa", "ctxb"))
 """Columns of a context, and of the beginning of each choice."""
@@ -83,7 +84,9 @@ class ChoiceFlags:
     form: str | None = None
 
 
-def choices_in(names: Sequence[str]) -> tuple[int, ...]:
+def choices_in(
+    names: Sequence[str], fewest_letters: int = _FEWEST_LETTERS
+) -> tuple[int, ...]:
     """Returns the columns of choices, if their names leave no doubt.
 
     These are consecutive names, as ending0, ending1, … or A, B, C, …, or a
@@ -91,13 +94,15 @@ def choices_in(names: Sequence[str]) -> tuple[int, ...]:
 
     Args:
         names: of all columns.
+        fewest_letters: as many names of a letter alone are choices.
     """
     plain = [plain_name(name) for name in names]
     runs = [
         run
         for stem in _CHOICE_STEMS
         for count in _COUNTS
-        if len(run := _run(plain, stem, count)) >= _FEWEST_CHOICES.get(stem, 2)
+        if len(run := _run(plain, stem, count))
+        >= (2 if stem else fewest_letters)
     ]
     if runs:
         return max(runs, key=len)
@@ -116,10 +121,15 @@ def _run(plain: Sequence[str], stem: str, count: Iterable[str]) -> tuple:
 
 
 def looks_like_choices(path: str | os.PathLike[str]) -> bool:
-    """Whether the header of a file has choices and a label, beyond doubt."""
+    """Whether a file has choices and a label, beyond doubt.
+
+    Nested JSON has, if its form is known; rows, if their header says so.
+    """
     try:
+        if find_reader(pathlib.Path(path)) is not None:
+            return True
         dialect = dialect_search.sniff(path)
-    except UserError:  # whoever reads the file says it
+    except (OSError, UserError):  # whoever reads the file says it
         return False
     plain = [plain_name(name) for name in dialect.columns]
     places = choices_in(dialect.columns)
@@ -345,7 +355,8 @@ class _Search:
                 places = [] if none else [self._place(flag, name)]
                 self._set(role, places, "as given")
         if "choices" not in self._found:
-            self._set("choices", choices_in(self.dialect.columns), "the names")
+            names = self.dialect.columns
+            self._set("choices", choices_in(names, 2), "the names")
         if not self._found["choices"]:
             raise self._error(
                 "no columns look like choices; name them with "

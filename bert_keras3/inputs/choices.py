@@ -10,8 +10,9 @@ and the question of a nested JSON file (C3, DREAM)
     [[["It rains."], [{"question": "What is wet?",
         "choice": ["the sun", "the street"], "answer": "the street"}], "1"]]
 
-are the same example with two choices. The columns of rows are found by
-`choice_columns`; files of benchmarks are listed in `choice_benchmarks`.
+are the same example with two choices. This file reads rows, whose columns are
+found by `choice_columns`; `choice_documents` reads nested JSON. The files of
+benchmarks are listed in `choice_benchmarks`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,10 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.delimited import Dialect, Row
-from bert_keras3.inputs.encodings import excerpt, find_encoding
-from bert_keras3.inputs.question_records import json_entries
+from bert_keras3.inputs.encodings import excerpt
 from bert_keras3.safekeeping.errors import UserError
 
 LABEL_FORMS = ("0", "1", "A", "a", "text")
@@ -48,6 +47,7 @@ class ChoiceExample:
         places: the number of each choice among those of the file, from 0;
             smaller numbers may be missing, for cells that are empty.
         form: how the file spells labels, one of `LABEL_FORMS`.
+        names: the label of each choice, if the file lists them.
         answer: index of the right choice; None in a file without labels.
         label: the label as the file spells it.
         line: the line of the file where it starts; 0 in nested JSON.
@@ -61,6 +61,7 @@ class ChoiceExample:
     choices: tuple[str, ...]
     places: tuple[int, ...]
     form: str
+    names: tuple[str, ...] = ()
     answer: int | None = None
     label: str | None = None
     line: int = 0
@@ -82,6 +83,8 @@ class ChoiceExample:
 
     def spelled(self, index: int) -> str:
         """Returns the label that names a choice, as the file would."""
+        if self.names:
+            return self.names[index]
         if self.form == "text":
             return self.choices[index]
         place = self.places[index]
@@ -89,6 +92,11 @@ class ChoiceExample:
             return str(place + int(self.form))
         letter = _LETTERS[place]
         return letter if self.form == "A" else letter.lower()
+
+    def place_of(self, label: str) -> int:
+        """Returns the place of the first choice of a label."""
+        spelled = map(self.spelled, range(len(self.choices)))
+        return self.places[[*spelled].index(label)]
 
 
 def index_of(
@@ -230,11 +238,11 @@ class ChoiceFile:
                 choices,
                 places,
                 columns.form,
-                answer,
-                label,
-                row.line,
-                str(self.path),
-                where,
+                answer=answer,
+                label=label,
+                line=row.line,
+                path=str(self.path),
+                place=where,
             )
 
     def rows(self) -> Iterator[Row]:
@@ -314,6 +322,7 @@ def no_such_choice(
     form: str,
     choices: Sequence[str],
     places: Sequence[int],
+    names: Sequence[str] = (),
 ) -> UserError:
     """Returns the error for a label that names no choice of its row."""
     if not label:
@@ -321,219 +330,9 @@ def no_such_choice(
             f"{where}: the label is empty; fill it in or delete the row"
         )
     example = ChoiceExample("", None, None, tuple(choices), tuple(places), form)
-    names = [example.spelled(index) for index in range(len(choices))]
+    names = names or [example.spelled(n) for n in range(len(choices))]
     return UserError(
         f"{where}: the label {label!r} is none of its {len(choices)} choices, "
         f"which are {', '.join(map(excerpt, names))}; correct it, or say with "
         "--choice_labels how labels are spelled"
     )
-
-
-def read_documents(
-    path: pathlib.Path, encoding: str | None, *, want_label: bool
-) -> Iterator[ChoiceExample]:
-    """Streams the questions of nested JSON, as C3 and DREAM have it.
-
-    A file is a list of `[[line, …], [{"question", "choice", "answer"}, …],
-    id]`; the answer is the text of a choice. A question may have an id of its
-    own, as in CLUE's test file.
-
-    Args:
-        path: the file.
-        encoding: a Python codec; None: it is detected.
-        want_label: whether the answers are read.
-
-    Raises:
-        UserError: no such file, JSON that is cut off or of another form, a
-            document without text, an answer that is no choice.
-    """
-    number = 0
-    for place, value in _json_values(path, encoding):
-        lines, questions, *rest = _document(path, place, value)
-        context = "\n".join(lines)
-        if not context.strip():
-            raise UserError(
-                f"{path}, {place}: the document has no text; fill it in, or "
-                "delete it with its questions"
-            )
-        for index, question in enumerate(questions):
-            number += 1
-            where = f"{place}[1][{index}]"
-            text = _text(path, where, question, "question")
-            choices = _texts(path, where, question, "choice")
-            label = None
-            if want_label:
-                label = _text(path, where, question, "answer").strip()
-            # Numbers of several files would be alike.
-            name = f"{path.stem}-{number}"
-            if rest:
-                name = f"{rest[0]}-{index + 1}"
-            guid = question.get("id", name)
-            yield _with_answer(
-                path, str(guid), where, context, text, choices, "text", label
-            )
-
-
-def read_articles(
-    path: pathlib.Path, encoding: str | None, *, want_label: bool
-) -> Iterator[ChoiceExample]:
-    """Streams the questions of RACE's files.
-
-    A file has one or more objects with `article`, `questions`, `options` (a
-    list for each question), `answers` (a letter for each) and perhaps `id`.
-
-    Args:
-        path: the file.
-        encoding: a Python codec; None: it is detected.
-        want_label: whether the answers are read.
-
-    Raises:
-        UserError: no such file, JSON that is cut off or of another form, an
-            article without text, an answer that is no choice.
-    """
-    for place, value in _json_values(path, encoding):
-        if not isinstance(value, dict):
-            raise UserError(
-                f"{path}, {place}: expected an object with 'article', "
-                f"'questions' and 'options', found {excerpt(json.dumps(value))}"
-            )
-        article = _text(path, place, value, "article")
-        if not article.strip():
-            raise UserError(
-                f"{path}, {place}: the article has no text; fill it in, or "
-                "delete it with its questions"
-            )
-        questions = _texts(path, place, value, "questions")
-        options = value.get("options")
-        answers = (
-            _texts(path, place, value, "answers")
-            if want_label
-            else [None] * len(questions)
-        )
-        if not isinstance(options, list) or not len(questions) == len(
-            options
-        ) == len(answers):
-            raise UserError(
-                f"{path}, {place}: 'questions', 'options' and 'answers' must "
-                "be equally long lists"
-            )
-        name = str(value.get("id", path.stem))
-        for index, (question, label) in enumerate(
-            zip(questions, answers, strict=True)
-        ):
-            where = f"{place}, options[{index}]"
-            yield _with_answer(
-                path,
-                f"{name}-{index + 1}",
-                where,
-                article,
-                question,
-                _texts(path, where, {"options": options[index]}, "options"),
-                "A",
-                label,
-            )
-
-
-def _with_answer(
-    path: pathlib.Path,
-    guid: str,
-    place: str,
-    context: str,
-    question: str,
-    choices: Sequence[str],
-    form: str,
-    label: str | None,
-) -> ChoiceExample:
-    """Returns an example of nested JSON, checked."""
-    found = [
-        (text, number)
-        for number, choice in enumerate(choices)
-        if (text := choice.strip())
-    ]
-    where = f"{path}, {place}, id {guid!r}"
-    if len(found) < 2:
-        raise UserError(
-            f"{where}: there "
-            f"{'is 1 choice' if found else 'are no choices'}, where two are "
-            "needed at least; fill in more, or delete the question"
-        )
-    texts, places = zip(*found, strict=True)
-    answer = None
-    if label is not None:
-        answer = index_of(label, form, texts, places)
-        if answer is None:
-            raise no_such_choice(where, label, form, texts, places)
-    return ChoiceExample(
-        guid,
-        context,
-        question,
-        texts,
-        places,
-        form,
-        answer,
-        label,
-        path=str(path),
-        place=f"{place}, id {guid!r}",
-    )
-
-
-def _json_values(
-    path: pathlib.Path, encoding: str | None
-) -> Iterator[tuple[str, Any]]:
-    """Yields (place, value) of the values of a JSON file."""
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
-    if not path.stat().st_size:
-        raise UserError(f"{path} is empty: it holds no question")
-    encoding, _ = find_encoding(path, encoding)
-    yield from json_entries(path, path.read_text(encoding))
-
-
-def _document(path: pathlib.Path, place: str, value: Any) -> tuple[Any, ...]:
-    """Returns the lines, the questions and perhaps the id of a document."""
-    if (
-        isinstance(value, list)
-        and len(value) in (2, 3)
-        and isinstance(value[0], list)
-        and all(isinstance(line, str) for line in value[0])
-        and isinstance(value[1], list)
-        and all(isinstance(question, dict) for question in value[1])
-    ):
-        return tuple(value)
-    raise UserError(
-        f'{path}, {place}: expected a document, [[line, …], [{{"question", '
-        f'"choice", "answer"}}, …], id], and found '
-        f"{excerpt(json.dumps(value, ensure_ascii=False))}"
-    )
-
-
-def _text(path: object, place: str, values: dict[str, Any], key: str) -> str:
-    value = values.get(key)
-    if not isinstance(value, str):
-        raise UserError(
-            f"{path}, {place}: {key!r} "
-            + (
-                f"must be a text, and is {excerpt(json.dumps(value))}"
-                if key in values
-                else f"is missing (there are {', '.join(values) or 'none'})"
-            )
-        )
-    return value
-
-
-def _texts(
-    path: object, place: str, values: dict[str, Any], key: str
-) -> list[str]:
-    value = values.get(key)
-    if not isinstance(value, list) or not all(
-        isinstance(text, str) for text in value
-    ):
-        raise UserError(
-            f"{path}, {place}: {key!r} must be a list of texts, and "
-            + (
-                f"is {excerpt(json.dumps(value, ensure_ascii=False))}"
-                if key in values
-                else f"is missing (there are {', '.join(values) or 'none'})"
-            )
-        )
-    return value

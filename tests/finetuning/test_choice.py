@@ -139,10 +139,11 @@ def trained(tmp_path_factory, finished, change, write_csv):
         test_file=file,
         dev_fraction=0.25,
         do_predict=True,
-        num_train_epochs=20,
+        num_train_epochs=12,
         train_batch_size=6,
         concurrency=2,
         best_metric="loss",
+        save_checkpoints_steps=9,
     )
     screen = Transcript()
     run(job, screen)
@@ -251,7 +252,8 @@ def test_swag(job, change, screen, tmp_path, write_csv):
         data_dir=str(folder),
         do_predict=True,
         train_batch_size=4,
-        num_train_epochs=20,
+        num_train_epochs=16,
+        save_checkpoints_steps=8,
     )
     run(job, screen)
     assert "problem: choice (task SWAG)" in screen.text
@@ -276,6 +278,74 @@ def test_swag(job, change, screen, tmp_path, write_csv):
         run(change(job, do_train=False, task_name="CODAH"), screen)
     with pytest.raises(UserError, match="--choice_labels=0 is for files of"):
         run(change(job, choice_labels="0"), screen)
+
+
+def document(number, choices, answer=None):
+    question = {"question": "电 影 ?", "choice": choices, "id": number}
+    if answer is not None:
+        question["answer"] = answer
+    return [["the film ."], [question]]
+
+
+def test_c3(job, change, screen, tmp_path):
+    """Two files to train on; two test parts, each with a submission."""
+    documents = [
+        document(n, ["good", "bad"][:: 1 - 2 * (n % 2)], "good")
+        for n in range(4)
+    ]
+    unlabelled = [document(9, ["bad", "poor", "good"])]
+    for name, content in {
+        "m-train": documents[:2],
+        "d-train": documents[2:],
+        "d-dev": documents,
+        "test1.1": unlabelled,
+        "test1.0": unlabelled,
+    }.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    job = change(
+        job,
+        train_file=None,
+        task_name="c3",
+        data_dir=str(tmp_path),
+        do_predict=True,
+        train_batch_size=4,
+        num_train_epochs=2,
+    )
+    run(job, screen)
+    (row,) = predicted(job.output_dir)
+    assert [row] == predicted(job.output_dir / "test_1.0")
+    number = ["bad", "poor", "good"].index(row["label"])
+    for name in ("c311_predict.json", "c310_predict.json"):
+        text = (job.output_dir / name).read_text("utf-8")
+        assert text == f'{{"id": 9, "label": {number}}}\n'
+
+
+def test_nested_json_of_ones_own(job, change, screen, tmp_path):
+    """The questions held out are kept as rows."""
+    file = tmp_path / "exam.json"
+    documents = [document(n, ["good", "bad"], "good") for n in range(6)]
+    file.write_text(json.dumps(documents), "utf-8")
+    job = change(
+        job,
+        train_file=str(file),
+        train_batch_size=4,
+        num_train_epochs=1,
+        dev_fraction=0.4,
+    )
+    run(job, screen)
+    assert "problem: choice (there are choices)" in screen.text
+    first = results_in(job.output_dir)
+    lines = (job.output_dir / "dev_split.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "id,context,question,label,choice0,choice1"
+    assert len(lines) == 3
+    run(change(job, do_train=False, train_file=None), screen)
+    assert results_in(job.output_dir)["loss"] == pytest.approx(first["loss"])
+    with pytest.raises(UserError, match=r"--skip_labels=-: .* is nested JSON"):
+        run(
+            change(job, skip_labels=("-",), output_dir=tmp_path / "other"),
+            screen,
+        )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,13 @@ from bert_keras3.inputs.choice_columns import (
     open_choices,
     open_choices_like,
 )
-from bert_keras3.inputs.choices import index_of, read_articles, read_documents
+from bert_keras3.inputs.choice_documents import (
+    find_reader,
+    read_articles,
+    read_documents,
+    read_stems,
+)
+from bert_keras3.inputs.choices import index_of
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -209,6 +215,13 @@ def test_ids_twice(write):
         list(opened(path, id="id")[0])
 
 
+def test_two_columns_of_a_letter(write):
+    """Choices if the user says that there are choices."""
+    path = write("question,A,B,label\nWhich?,x,y,A\n")
+    assert not looks_like_choices(path)
+    assert opened(path)[0].columns.choices == (1, 2)
+
+
 def test_missing_columns(write):
     for header, message in (
         ("id,text,label", "no columns look like choices"),
@@ -309,6 +322,59 @@ def test_articles_of_race(write):
         list(read_articles(path, None, want_label=True))
 
 
+STEM = {
+    "id": "q1",
+    "question": {
+        "stem": "What is wet?",
+        "choices": [
+            {"label": "1", "text": "sun"},
+            {"label": "2", "text": "rain"},
+        ],
+    },
+    "answerKey": "2",
+}
+
+
+def test_stems_of_arc_and_commonsense_qa(write):
+    """Labels are letters in most rows and numbers in some."""
+    flat = {
+        "id": "q2",
+        "question": "Who?",
+        "choices": {"label": ["A", "B"], "text": ["he", "she"]},
+        "answerKey": "A",
+    }
+    path = write("\n".join(map(json.dumps, (STEM, flat))), "a.jsonl")
+    first, second = read_stems(path, None, want_label=True)
+    assert (first.guid, first.context, first.question) == (
+        *("q1", None, "What is wet?"),
+    )
+    assert (first.choices, first.answer) == (("sun", "rain"), 1)
+    assert (first.spelled(0), second.spelled(0)) == ("1", "A")
+    path = write(json.dumps({**STEM, "answerKey": "B"}), "a.jsonl")
+    with pytest.raises(UserError, match=r"'B' is none of its 2 .* '1', '2'"):
+        list(read_stems(path, None, want_label=True))
+    path = write(json.dumps({**STEM, "question": "Who?"}), "a.jsonl")
+    with pytest.raises(UserError, match="line 1: 'choices' must be objects"):
+        list(read_stems(path, None, want_label=True))
+
+
+def test_which_files_are_nested(write):
+    article = {"article": "Rain.", "questions": [], "options": []}
+    rows = {"question": "Who?", "choices": ["he", "she"], "label": 0}
+    for content, name, wanted in (
+        (DOCUMENTS, "a.json", read_documents),
+        (article, "a.json", read_articles),
+        (json.dumps(STEM), "a.jsonl", read_stems),
+        (json.dumps(rows), "a.jsonl", None),
+        (json.dumps(DOCUMENTS), "a.csv", None),
+        ("[[", "a.json", read_documents),
+        ("{", "a.json", None),
+        ("", "a.json", None),
+    ):
+        assert find_reader(write(content, name)) is wanted
+    assert find_reader(pathlib.Path("missing.json")) is None
+
+
 def test_parts_of_benchmarks(write, tmp_path):
     """C3 has two files for a split, whose ids may be the same."""
     write(DOCUMENTS[:1], "c3-m-dev.json")
@@ -366,12 +432,7 @@ def test_names_of_benchmarks_are_in_the_help():
     from bert_keras3.finetuning.settings import DataChoices
     from bert_keras3.safekeeping.settings import flag_of
 
-    (field,) = (
-        one
-        for one in DataChoices.__dataclass_fields__.values()
-        if one.name == "task_name"
-    )
-    about = flag_of(field)
+    about = flag_of(DataChoices.__dataclass_fields__["task_name"])
     for benchmark in CHOICE_BENCHMARKS:
         assert benchmark.name in about.help
 
