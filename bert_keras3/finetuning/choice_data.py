@@ -38,7 +38,6 @@ from bert_keras3.inputs.choice_benchmarks import (
 )
 from bert_keras3.inputs.choice_columns import (
     ChoiceFlags,
-    looks_like_choices,
     open_choices,
     open_choices_like,
 )
@@ -139,15 +138,12 @@ class ChoiceSource:
 
 def find_choices(
     data: DataChoices, trained: RunSettings | None = None
-) -> Dataset | None:
-    """Returns the data set that the flags describe, if it has choices.
+) -> Dataset:
+    """Returns the data set with choices that the flags describe.
 
     Args:
         data: given by the user.
         trained: settings of the trained model to use, if there is one.
-
-    Returns:
-        The data set; None: it is one of another kind.
 
     Raises:
         UserError: it is not that of the trained model, or its folder is not
@@ -155,8 +151,6 @@ def find_choices(
     """
     wanted, columns = data.task_name.lower(), None
     if trained is not None:
-        if trained.problem != Choice.name:
-            return None
         if trained.columns:
             columns = columns_of(trained)
         # The user's own files can be used with any model.
@@ -176,9 +170,7 @@ def find_choices(
             )
         folder = pathlib.Path(data.data_dir)
         return ChoiceBenchmarkDataset(benchmark, folder)
-    if wanted == CSV and (trained is not None or _has_choices(data)):
-        return ChoiceFiles(data, columns)
-    return None
+    return ChoiceFiles(data, columns)
 
 
 def columns_of(trained: RunSettings) -> ChoiceColumns:
@@ -187,22 +179,6 @@ def columns_of(trained: RunSettings) -> ChoiceColumns:
     for name in ("choices", "names"):
         values[name] = tuple(values[name])
     return ChoiceColumns(**values)
-
-
-def _has_choices(data: DataChoices) -> bool:
-    """Whether flags or the header of a file say that there are choices."""
-    if data.problem_type is not None:
-        return data.problem_type == Choice.name
-    if data.choice_columns or data.choice_labels:
-        return True
-    file = data.file
-    if file.text or file.text_pair or file.label or data.label_separator:
-        return False
-    files = OwnFiles(data)
-    for split in ("train", "dev", "test"):
-        if files.has(split):
-            return looks_like_choices(files.path(split))
-    return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -430,34 +406,21 @@ def check_choices(data: DataChoices) -> None:
 
 def check_same_choices(
     data: DataChoices, folder: FinetuningFolder, *, do_eval: bool
-) -> bool:
+) -> None:
     """Checks that flags agree with how the data of a model was read.
 
     Args:
         data: given by the user.
-        folder: of the model.
+        folder: of a model that was trained on choices.
         do_eval: whether labels are read.
-
-    Returns:
-        Whether the model is one of choices.
 
     Raises:
         UserError: a flag does not agree.
     """
     settings = folder.read_settings()
-    given = {
-        "choice_columns": data.choice_columns,
-        "choice_labels": data.choice_labels and (data.choice_labels,),
-    }
-    if settings.problem != Choice.name:
-        for name, value in given.items():
-            if value:
-                flag = f"--{name}={','.join(value)}"
-                raise folder.contradiction(flag, None)
-        return False
     folder.check_flags(problem_type=(data.problem_type, settings.problem))
     if not settings.columns:
-        return True
+        return
     trained = columns_of(settings)
     file = data.file
     roles = {
@@ -485,4 +448,3 @@ def check_same_choices(
             flag = f"--{name}={','.join(values)}"
             raise folder.contradiction(flag, ", ".join(names))
     folder.check_flags(choice_labels=(data.choice_labels, trained.form))
-    return True

@@ -17,7 +17,6 @@ import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.checkpointing.checkpoint import read_labels
-from bert_keras3.finetuning import choice_data
 from bert_keras3.finetuning.benchmark_data import BenchmarkDataset, is_model_of
 from bert_keras3.finetuning.dataset import (
     Dataset,
@@ -39,10 +38,14 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.trained_task import task_of_classifier
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.benchmarks import find_benchmark
+from bert_keras3.inputs.choice_names import CHOICE_NAMES, looks_like_choices
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, as_number
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.safekeeping.errors import UserError
+
+# The task of `choice_data`, which is loaded for it alone.
+_CHOICE = "choice"
 
 # Number of labels from which the task is detected.
 _ROWS_LOOKED_AT = 1000
@@ -116,9 +119,10 @@ def find_labelled_data(
         UserError: there is no such data set, or it is not that of the trained
             model.
     """
-    choices = choice_data.find_choices(data, trained)
-    if choices is not None:
-        return choices
+    if _has_choices(data, trained):
+        from bert_keras3.finetuning import choice_data
+
+        return choice_data.find_choices(data, trained)
     wanted, columns = data.task_name.lower(), None
     if trained is not None and trained.columns:
         columns = Columns.from_dict(trained.columns)
@@ -141,6 +145,27 @@ def find_labelled_data(
             "of its files"
         )
     return BenchmarkDataset(find_benchmark(data.task_name), data)
+
+
+def _has_choices(data: DataChoices, trained: RunSettings | None) -> bool:
+    """Whether the model, flags or the header of a file say so."""
+    if trained is not None:
+        return trained.problem == _CHOICE
+    if data.task_name.lower() != CSV:
+        return data.task_name.lower() in map(str.lower, CHOICE_NAMES)
+    if data.problem_type is not None:
+        return data.problem_type == _CHOICE
+    if data.choice_columns or data.choice_labels:
+        return True
+    file = data.file
+    of_labels = data.label_separator or data.labels_file
+    if file.text or file.text_pair or file.label or of_labels:
+        return False
+    files = OwnFiles(data)
+    for split in ("train", "dev", "test"):
+        if files.has(split):
+            return looks_like_choices(files.path(split), file)
+    return False
 
 
 class FileDataset:
@@ -305,7 +330,11 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
         UserError: two flags contradict each other or one would have no
             effect.
     """
-    choice_data.check_choices(data)
+    is_given = data.problem_type == _CHOICE
+    if is_given or data.choice_columns or data.choice_labels:
+        from bert_keras3.finetuning import choice_data
+
+        choice_data.check_choices(data)
     if data.task_name.lower() == CSV:
         return
     own = {
@@ -343,9 +372,15 @@ def check_same_data(
     Raises:
         UserError: a flag does not agree, or its file cannot be read.
     """
-    if choice_data.check_same_choices(data, folder, do_eval=do_eval):
-        return
     settings = folder.read_settings()
+    if settings.problem == _CHOICE:
+        from bert_keras3.finetuning import choice_data
+
+        choice_data.check_same_choices(data, folder, do_eval=do_eval)
+        return
+    for name in ("choice_columns", "choice_labels"):
+        if getattr(data, name):
+            raise folder.contradiction(f"--{name}={getattr(data, name)}", None)
     folder.check_flags(
         problem_type=(data.problem_type, settings.problem),
         label_separator=(data.label_separator, settings.label_separator),

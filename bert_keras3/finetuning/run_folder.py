@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bert_keras3.finetuning.task import Evaluation, Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.benchmarks import BENCHMARKS
-from bert_keras3.inputs.choice_benchmarks import CHOICE_BENCHMARKS
+from bert_keras3.inputs.choice_names import FURTHER_PARTS, SUBMITTED_FILES
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from bert_keras3.training.run_folder import (
@@ -68,8 +68,7 @@ _OF_BENCHMARKS = tuple(
             *(
                 f"{part}/{name}"
                 for part in itertools.chain(
-                    *(one.further for one in BENCHMARKS),
-                    *(one.further for one in CHOICE_BENCHMARKS),
+                    *(one.further for one in BENCHMARKS), FURTHER_PARTS
                 )
                 for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
             ),
@@ -78,11 +77,7 @@ _OF_BENCHMARKS = tuple(
                 for benchmark in BENCHMARKS
                 for submission in benchmark.submissions
             ),
-            *(
-                submission.file
-                for benchmark in CHOICE_BENCHMARKS
-                for submission in benchmark.submissions.values()
-            ),
+            *SUBMITTED_FILES,
         ]
     )
 )

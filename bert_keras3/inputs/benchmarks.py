@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Set
 
 from bert_keras3.inputs.benchmark import Benchmark
-from bert_keras3.inputs.choice_benchmarks import CHOICE_NAMES
+from bert_keras3.inputs.choice_names import CHOICE_NAMES
 from bert_keras3.inputs.clue import CLUE
 from bert_keras3.inputs.glue import GLUE, OTHERS
 from bert_keras3.safekeeping.errors import UserError

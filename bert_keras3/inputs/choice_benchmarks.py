@@ -268,8 +268,6 @@ CHOICE_BENCHMARKS = (
     ),
 )
 
-CHOICE_NAMES = tuple(benchmark.name for benchmark in CHOICE_BENCHMARKS)
-
 
 def find_choice_benchmark(name: str) -> ChoiceBenchmark | None:
     """Returns the benchmark of a name, in any case; None: there is none."""

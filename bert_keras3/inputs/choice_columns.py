@@ -10,11 +10,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_keras3.inputs import delimited, dialect_search
-from bert_keras3.inputs.choice_documents import find_reader
+from bert_keras3.inputs.choice_names import (
+    CONTEXT_NAMES,
+    LABEL_RANKS,
+    PAIRS,
+    QUESTION_NAMES,
+    choices_in,
+)
 from bert_keras3.inputs.choices import (
     LABEL_FORMS,
     ChoiceColumns,
@@ -24,47 +30,10 @@ from bert_keras3.inputs.choices import (
 )
 from bert_keras3.inputs.columns import NO_COLUMN, same_name
 from bert_keras3.inputs.delimited import Decision, Dialect
-from bert_keras3.inputs.examples import ID_NAMES, LABEL_NAMES, plain_name
+from bert_keras3.inputs.examples import ID_NAMES, plain_name
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
-# Names of columns, spelt as `plain_name` leaves them.
-_CHOICE_STEMS = (
-    *("ending", "choice", "option", "answer", "candidate", "alternative"),
-    *("hypothesis", "hyp", "solution", "sol", "选项", "候选", ""),
-)
-_COUNTS = ("01234567890", "123456789", "abcdefghijklmnopqrstuvwxyz")
-# Columns A and B may be anything; A, B and C are choices.
-_FEWEST_LETTERS = 3
-_LIST_NAMES = ("endings", "choices", "options", "choice", "候选项", "选项")
-_PAIRS = (("sent1", "sent2"), ("ctxa", "ctxb"))
-"""Columns of a context, and of the beginning of each choice."""
-_CONTEXT_NAMES = (
-    *("context", "passage", "article", "document", "paragraph", "premise"),
-    *(
-        "story",
-        "text",
-        "ctx",
-        "ctxa",
-        "sent1",
-        "文章",
-        "上下文",
-        "段落",
-        "背景",
-        "材料",
-    ),
-)
-_QUESTION_NAMES = (
-    *("question", "stem", "query", "prompt", "goal", "sentence", "ask"),
-    *("问题", "题目", "题干"),
-)
-_LABEL_RANKS = (
-    LABEL_NAMES[0],
-    (
-        *("answer", "answerkey", "correctanswer", "rightanswer", "correct"),
-        *("gold", "goldanswer", "target", "答案", "正确答案"),
-    ),
-)
 _NAMES_LISTED = 20
 
 
@@ -82,66 +51,6 @@ class ChoiceFlags:
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
     columns: tuple[str, ...] = ()
     form: str | None = None
-
-
-def choices_in(
-    names: Sequence[str], fewest_letters: int = _FEWEST_LETTERS
-) -> tuple[int, ...]:
-    """Returns the columns of choices, if their names leave no doubt.
-
-    These are consecutive names, as ending0, ending1, … or A, B, C, …, or a
-    column with lists.
-
-    Args:
-        names: of all columns.
-        fewest_letters: as many names of a letter alone are choices.
-    """
-    plain = [plain_name(name) for name in names]
-    runs = [
-        run
-        for stem in _CHOICE_STEMS
-        for count in _COUNTS
-        if len(run := _run(plain, stem, count))
-        >= (2 if stem else fewest_letters)
-    ]
-    if runs:
-        return max(runs, key=len)
-    lists = [plain.index(name) for name in _LIST_NAMES if name in plain]
-    return tuple(lists[:1])
-
-
-def _run(plain: Sequence[str], stem: str, count: Iterable[str]) -> tuple:
-    """Returns the columns named stem + count, from the first on."""
-    found: list[int] = []
-    for sign in count:
-        if plain.count(stem + sign) != 1:
-            break
-        found.append(plain.index(stem + sign))
-    return tuple(found)
-
-
-def looks_like_choices(path: str | os.PathLike[str]) -> bool:
-    """Whether a file has choices and a label, beyond doubt.
-
-    Nested JSON has, if its form is known; rows, if their header says so.
-    """
-    try:
-        if find_reader(pathlib.Path(path)) is not None:
-            return True
-        dialect = dialect_search.sniff(path)
-    except (OSError, UserError):  # whoever reads the file says it
-        return False
-    plain = [plain_name(name) for name in dialect.columns]
-    places = choices_in(dialect.columns)
-    labels = {name for rank in _LABEL_RANKS for name in rank}
-    texts = {*_CONTEXT_NAMES, *_QUESTION_NAMES}
-    texts.update(name for pair in _PAIRS for name in pair)
-    return (
-        dialect.header
-        and bool(places)
-        and not labels.isdisjoint(plain)
-        and not texts.isdisjoint(plain)
-    )
 
 
 def open_choices(
@@ -363,16 +272,16 @@ class _Search:
                 "--choice_columns, such as --choice_columns=a,b,c"
             )
         if "label" not in self._found:
-            for rank in _LABEL_RANKS:
+            for rank in LABEL_RANKS:
                 self._find("label", rank)
         if "context" not in self._found and "question" not in self._found:
-            for pair in _PAIRS:
+            for pair in PAIRS:
                 if set(pair) <= set(self._plain):
                     self._find("context", pair[:1])
                     self._find("question", pair[1:])
         for role, names in (
-            ("context", _CONTEXT_NAMES),
-            ("question", _QUESTION_NAMES),
+            ("context", CONTEXT_NAMES),
+            ("question", QUESTION_NAMES),
             ("id", (*ID_NAMES, "qid", "questionid", "ind")),
         ):
             self._find(role, names)

@@ -14,8 +14,6 @@ from bert_keras3.inputs.choice_benchmarks import (
 )
 from bert_keras3.inputs.choice_columns import (
     ChoiceFlags,
-    choices_in,
-    looks_like_choices,
     open_choices,
     open_choices_like,
 )
@@ -24,6 +22,13 @@ from bert_keras3.inputs.choice_documents import (
     read_articles,
     read_documents,
     read_stems,
+)
+from bert_keras3.inputs.choice_names import (
+    CHOICE_NAMES,
+    FURTHER_PARTS,
+    SUBMITTED_FILES,
+    choices_in,
+    looks_like_choices,
 )
 from bert_keras3.inputs.choices import index_of
 from bert_keras3.inputs.settings import FileChoices
@@ -426,6 +431,17 @@ def test_labels_and_places():
     assert index_of("٣", "0", "wxyz", (0, 1, 2, 3)) is None  # a digit, too
     assert index_of("", "A", "xyz", (0, 1, 2)) is None
     assert index_of("AB", "A", "xyz", (0, 1, 2)) is None
+
+
+def test_names_that_are_listed_before_the_benchmarks_are_loaded():
+    files = [
+        submission.file
+        for one in CHOICE_BENCHMARKS
+        for submission in one.submissions.values()
+    ]
+    assert {one.name for one in CHOICE_BENCHMARKS} == {*CHOICE_NAMES}
+    assert {*files} == {*SUBMITTED_FILES}
+    assert sum((o.further for o in CHOICE_BENCHMARKS), ()) == FURTHER_PARTS
 
 
 def test_names_of_benchmarks_are_in_the_help():
