@@ -7,6 +7,7 @@ the capitals in its vocabulary.
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import os
@@ -256,15 +257,28 @@ def _read(path: pathlib.Path) -> str:
         ) from error
 
 
+def read_object(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the object in a JSON file; an empty one if it holds another.
+
+    Raises:
+        UserError: the file cannot be read, or is not JSON.
+    """
+    return _parse(path, _read(path))
+
+
 def _parse(path: pathlib.Path, text: str) -> dict[str, Any]:
-    """Returns the object in a JSON file; an empty one if it holds another."""
+    """As `read_object`, of the text of a file."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: not valid JSON at line {error.lineno}, column "
-            f"{error.colno} ({error.msg}); download the file again"
-        ) from error
+        try:
+            # A published one is written as Python does, with single quotes.
+            content = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise UserError(
+                f"{path}: not valid JSON at line {error.lineno}, column "
+                f"{error.colno} ({error.msg}); download the file again"
+            ) from error
     return content if isinstance(content, dict) else {}
 
 
@@ -294,13 +308,13 @@ def _vocab_of_json(
 def _case_of_files(folder: pathlib.Path) -> tuple[bool, str] | None:
     config_file = folder / "tokenizer_config.json"
     if config_file.is_file():
-        config = _parse(config_file, _read(config_file))
+        config = read_object(config_file)
         answer = config.get("do_lower_case")
         if isinstance(answer, bool):
             return answer, f"do_lower_case in {config_file}"
     tokenizer_file = folder / "tokenizer.json"
     if tokenizer_file.is_file():
-        tokenizer = _parse(tokenizer_file, _read(tokenizer_file))
+        tokenizer = read_object(tokenizer_file)
         answer = _lowercase_of_normalizer(tokenizer.get("normalizer") or {})
         if answer is not None:
             return answer, f"the normalizer in {tokenizer_file}"

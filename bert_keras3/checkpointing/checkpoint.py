@@ -48,6 +48,8 @@ class Checkpoint:
         weights_file: the prefix or file of the weights, if it was opened.
         vocab_file: file that the vocabulary was read from, if any.
         why_lower_case: the reason for `do_lower_case`, in words.
+        other_options: those of its tokenizer, `name: value`, that Google's
+            tokenizers do not have, so that tokens would differ.
     """
 
     arrays: Arrays
@@ -59,6 +61,7 @@ class Checkpoint:
     weights_file: pathlib.Path | None = None
     vocab_file: pathlib.Path | None = None
     why_lower_case: str = ""
+    other_options: tuple[str, ...] = ()
 
     @property
     def has_weights(self) -> bool:
@@ -69,7 +72,8 @@ class Checkpoint:
         """Makes the tokenizer of the vocabulary.
 
         Raises:
-            UserError: there is no vocabulary.
+            UserError: there is no vocabulary, or it is of a tokenizer that
+                would give other tokens.
         """
         if self.vocab_file is None:
             where = "give an --init_checkpoint with one beside it, or "
@@ -79,6 +83,14 @@ class Checkpoint:
                     "SentencePiece model; name one with "
                 )
             raise UserError(f"there is no vocabulary: {where}--vocab_file")
+        if self.other_options:
+            raise UserError(
+                f"{self.vocab_file.parent}: its tokenizer has "
+                f"{', '.join(self.other_options)}, which Google's tokenizers "
+                "do not have, so the model would be given other tokens than "
+                "it was trained with. A copy of the vocabulary in another "
+                "folder, as --vocab_file, is read as theirs all the same"
+            )
         return open_tokenizer(self.vocab_file, self.do_lower_case)
 
     def load_into(

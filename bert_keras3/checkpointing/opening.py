@@ -24,6 +24,7 @@ from bert_keras3.checkpointing.loading import Report, assign
 from bert_keras3.checkpointing.sources import Path, local_path
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
+from tokenization.tokenizer_options import options_that_differ
 from tokenization.vocab import (
     find_vocab_file,
     guess_do_lower_case,
@@ -383,9 +384,13 @@ def _with_vocabulary(
             checkpoint.weights_file,
             {token: number for number, token in enumerate(vocabulary)},
         )
+    other_options: tuple[str, ...] = ()
+    if file is not None and checkpoint.has_weights:
+        other_options = options_that_differ(file.parent, do_lower_case)
     return dataclasses.replace(
         checkpoint,
         vocabulary=None if file is None else vocabulary,
+        other_options=other_options,
         do_lower_case=do_lower_case,
         sentence_pieces=sentence_pieces,
         vocab_file=file,

@@ -10,6 +10,7 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import google, opening
+from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 from modeling.config import BertConfig
 
@@ -48,6 +49,73 @@ def test_a_path_is_looked_up_once_and_an_index_parsed_once(
     checkpoint.load_into(model, ())
     assert checkpoint.config.to_dict() == config.to_dict()
     assert counted == ["locate", "_parse"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reported"),
+    [
+        (
+            "tokenizer_config.json",
+            '{"do_lower_case": true, "strip_accents": false}',
+            "strip_accents: False beside do_lower_case: True",
+        ),
+        # As one that was published, in Python's notation.
+        (
+            "tokenizer_config.json",
+            "{'do_lower_case': False, 'tokenize_chinese_chars': False}",
+            "tokenize_chinese_chars: False",
+        ),
+        (
+            "tokenizer_config.json",
+            (
+                '{"tokenizer_class": "BertJapaneseTokenizer", '
+                '"word_tokenizer_type": "mecab", "do_lower_case": false}'
+            ),
+            "tokenizer_class: BertJapaneseTokenizer, word_tokenizer_type: mec",
+        ),
+        (
+            "tokenizer.json",
+            (
+                '{"normalizer": {"type": "BertNormalizer", "lowercase": true, '
+                '"strip_accents": false, "handle_chinese_chars": false}}'
+            ),
+            "handle_chinese_chars: False, strip_accents: False beside",
+        ),
+        (
+            "tokenizer_config.json",
+            (
+                '{"do_lower_case": true, "strip_accents": null, '
+                '"tokenize_chinese_chars": true, "tokenizer_class": '
+                '"BertTokenizer", "do_basic_tokenize": true}'
+            ),
+            None,
+        ),
+        ("tokenizer_config.json", '{"strip_accents": true}', None),
+    ],
+)
+def test_a_tokenizer_with_other_options_is_refused_by_their_names(
+    encoder_arrays: Arrays,
+    google_folder: Writer,
+    tmp_path: pathlib.Path,
+    file: str,
+    content: str,
+    reported: str | None,
+) -> None:
+    folder = google_folder(encoder_arrays)
+    vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nword\n"
+    (folder / "vocab.txt").write_text(vocab, "utf-8")
+    (folder / file).write_text(content, "utf-8")
+    checkpoint = checkpointing.open(folder)
+    if reported is None:
+        assert checkpoint.tokenizer().tokenize("word") == ["word"]
+        return
+    with pytest.raises(UserError, match=f"its tokenizer has {reported}"):
+        checkpoint.tokenizer()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "vocab.txt").write_text(vocab, "utf-8")
+    given = checkpointing.open(folder, vocab_file=elsewhere / "vocab.txt")
+    assert given.tokenizer().tokenize("word") == ["word"]
 
 
 def test_random_weights_are_opened_as_well(
