@@ -129,12 +129,7 @@ class BenchmarkDataset:
 
     def further(self, split: str) -> tuple[str, ...]:
         """Returns the further parts whose files are there."""
-        return tuple(
-            part
-            for part in self.benchmark.further
-            if part.startswith(split)
-            and self.benchmark.find(part, self._folder) is not None
-        )
+        return self.benchmark.further_parts(split, self._folder)
 
     def source(self, split: str) -> Source:
         """Opens a split."""

@@ -18,7 +18,7 @@ import json
 import logging
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -31,6 +31,7 @@ from bert_keras3.finetuning.run_folder import FINISHED, MODEL, FinetuningFolder
 from bert_keras3.finetuning.settings import LabelledJob
 from bert_keras3.finetuning.texts import PREDICTIONS
 from bert_keras3.inputs.benchmark import Benchmark
+from bert_keras3.inputs.benchmark_files import open_split
 from bert_keras3.inputs.benchmarks import (
     COLLECTIONS,
     Collection,
@@ -156,28 +157,31 @@ class _Collection:
 
     def run(self) -> None:
         """Runs all jobs, and writes and prints the table."""
-        say, failures = self._screen.say, {}
+        say, number = self._screen.say, len(self._folders)
+        failures = self._check_files()
         fault: Exception | None = None
-        for number, (name, folder) in enumerate(self._folders.items(), 1):
-            say(f"\n{name}, {number} of {len(self._folders)}: {folder}")
+        for count, (name, folder) in enumerate(self._folders.items(), 1):
+            if name in failures:
+                self._results[name] = _Result(note="failed")
+                continue
+            say(f"\n{name}, {count} of {number}: {folder}")
             benchmark = self._collection.find(name)
             try:
-                note = self._run_one(benchmark, folder)
+                note = self._run_one(benchmark)
                 self._results[name] = _Result(self._values(benchmark), note)
-            except UserError as error:
-                failures[name] = str(error)
-                self._results[name] = _Result(note="failed")
-                say(f"error: {error}")
             except Exception as error:  # noqa: BLE001
-                # A fault of the program, shown when the others are done.
-                fault = error
-                failures[name] = f"{type(error).__name__}: {error}"
+                failures[name] = str(error)
+                if not isinstance(error, UserError):
+                    # A fault of the program, shown when the others are done.
+                    fault = error
+                    failures[name] = f"{type(error).__name__}: {error}"
                 self._results[name] = _Result(note="failed")
                 say(f"error: {failures[name]}")
             self._write_table()
         say("")
+        self._write_table()
         self._print_table()
-        self._collect_submissions()
+        self._collect_submissions(failures)
         if fault is not None:
             raise fault
         if failures:
@@ -185,39 +189,108 @@ class _Collection:
                 f"\n{name}: {why}" for name, why in failures.items()
             )
             raise UserError(
-                f"{len(failures)} of {len(self._folders)} tasks failed; the "
-                "others are finished and will not be run again. Put this right "
-                f"and give the same command:{listed}"
+                f"{len(failures)} of {number} tasks failed; what the others "
+                "did is kept and will not be done again. Put this right and "
+                f"give the same command:{listed}"
             )
+
+    def _check_files(self) -> dict[str, str]:
+        """Reads all files, since the last may be used after hours.
+
+        Returns:
+            {name of a task: what is wrong with its files}.
+        """
+        failures = {}
+        for name, folder in self._folders.items():
+            benchmark = self._collection.find(name)
+            if self._is_finished(benchmark):
+                continue
+            try:
+                for part in self._parts(benchmark):
+                    for _ in open_split(benchmark, part, folder):
+                        pass
+            except UserError as error:
+                failures[name] = str(error)
+                self._screen.say(f"{name} is left out, error: {error}")
+        return failures
+
+    def _parts(self, benchmark: Benchmark) -> list[str]:
+        """Returns the parts that the job reads."""
+        folder, job = self._folders[benchmark.name], self._job
+        parts = []
+        for part, is_read in (
+            ("train", job.do_train),
+            ("dev", job.do_eval),
+            ("test", job.do_predict),
+        ):
+            if is_read:
+                parts.append(part)
+                parts += benchmark.further_parts(part, folder)
+        return parts
 
     # One benchmark.
 
     def _folder_of(self, benchmark: Benchmark) -> FinetuningFolder:
         return FinetuningFolder(self._output_dir / benchmark.name)
 
-    def _run_one(self, benchmark: Benchmark, data_dir: pathlib.Path) -> str:
-        """Runs a job unless it is finished; returns a note on that."""
-        folder = self._folder_of(benchmark)
-        job = dataclasses.replace(
+    def _job_of(self, benchmark: Benchmark) -> LabelledJob:
+        data_dir = str(self._folders[benchmark.name])
+        return dataclasses.replace(
             self._job,
-            output_dir=folder.path,
+            output_dir=self._folder_of(benchmark).path,
             data=dataclasses.replace(
-                self._job.data,
-                task_name=benchmark.name,
-                data_dir=str(data_dir),
+                self._job.data, task_name=benchmark.name, data_dir=data_dir
             ),
         )
-        identity = _identity(job, benchmark, data_dir)
-        if (
-            not job.overwrite_output_dir
+
+    def _identity(self, benchmark: Benchmark) -> dict[str, Any]:
+        """Returns what a finished run depends on, as JSON values.
+
+        These are the flags, size and time of each file of the benchmark, and
+        the names of the results.
+        """
+        job, folder = self._job_of(benchmark), self._folders[benchmark.name]
+        settings = dataclasses.asdict(job)
+        for name in _WITHOUT_EFFECT:
+            del settings[name]
+        found = (
+            benchmark.find(part, folder) for part in self._parts(benchmark)
+        )
+        paths = [one[0] for one in found if one is not None]
+        if benchmark.labels_file:
+            paths.append(folder / benchmark.labels_file)
+        files = {
+            path.name: [path.stat().st_size, path.stat().st_mtime_ns]
+            for path in paths
+            if path.exists()
+        }
+        written = [MODEL]
+        if job.do_eval:
+            written.append(EVAL_JSON)
+        if job.do_predict:
+            written += [PREDICTIONS, benchmark.submissions[0].file]
+        identity = {"settings": settings, "files": files, "written": written}
+        loaded: dict[str, Any] = json.loads(json.dumps(identity, default=str))
+        return loaded
+
+    def _is_finished(self, benchmark: Benchmark) -> bool:
+        folder, identity = self._folder_of(benchmark), self._identity(benchmark)
+        return (
+            not self._job.overwrite_output_dir
             and folder.run.read_json(FINISHED) == identity
             and all((folder / name).exists() for name in identity["written"])
-        ):
+        )
+
+    def _run_one(self, benchmark: Benchmark) -> str:
+        """Runs a job unless it is finished; returns a note on that."""
+        folder = self._folder_of(benchmark)
+        if self._is_finished(benchmark):
             self._screen.say(f"{folder.path}: was finished before")
             return "finished before"
+        identity = self._identity(benchmark)
         (folder / FINISHED).unlink(missing_ok=True)
         try:
-            run(job, self._screen)
+            run(self._job_of(benchmark), self._screen)
         finally:
             # Neither the model nor the names of its variables stay.
             keras.backend.clear_session()
@@ -291,19 +364,26 @@ class _Collection:
     def _results_file(self) -> pathlib.Path:
         return self._output_dir / f"{self._collection.name.lower()}_results.csv"
 
-    def _collect_submissions(self) -> None:
-        """Copies the files for the server into one folder."""
+    def _collect_submissions(self, failures: Container[str]) -> None:
+        """Copies the files for the server into one folder.
+
+        Args:
+            failures: names of the tasks whose files, if there are any, are
+                those of an earlier command.
+        """
         copied, missing = [], []
         for benchmark in self._collection.benchmarks:
             for submission in benchmark.submissions:
                 name = submission.file
                 source = self._folder_of(benchmark) / name
-                if source.exists():
-                    target = self._output_dir / SUBMISSION / name
+                target = self._output_dir / SUBMISSION / name
+                if source.exists() and benchmark.name not in failures:
                     with atomic_path(target) as temporary:
                         shutil.copyfile(source, temporary)
                     copied.append(name)
-                elif not submission.is_optional:
+                    continue
+                target.unlink(missing_ok=True)
+                if not submission.is_optional:
                     missing.append(name)
         if copied:
             lacking = f"; not there: {', '.join(missing)}" if missing else ""
@@ -319,30 +399,3 @@ def _suffix(part: str) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
-
-
-def _identity(
-    job: LabelledJob, benchmark: Benchmark, data_dir: pathlib.Path
-) -> dict[str, Any]:
-    """Returns what a finished run depends on, as JSON values.
-
-    These are the flags, size and time of each file of the benchmark, and the
-    names of the results.
-    """
-    settings = dataclasses.asdict(job)
-    for name in _WITHOUT_EFFECT:
-        settings.pop(name, None)
-    files = {}
-    for part in ("train", "dev", "test", *benchmark.further):
-        found = benchmark.find(part, data_dir)
-        if found is not None:
-            status = found[0].stat()
-            files[part] = [status.st_size, status.st_mtime_ns]
-    written = [MODEL]
-    if job.do_eval:
-        written.append(EVAL_JSON)
-    if job.do_predict:
-        written += [PREDICTIONS, benchmark.submissions[0].file]
-    identity = {"settings": settings, "files": files, "written": written}
-    loaded: dict[str, Any] = json.loads(json.dumps(identity, default=str))
-    return loaded

@@ -171,6 +171,21 @@ class Benchmark:
                     return data_dir / name, alternative
         return None
 
+    def further_parts(
+        self, kind: str, data_dir: pathlib.Path
+    ) -> tuple[str, ...]:
+        """Returns the further parts whose files are there.
+
+        Args:
+            kind: "dev" for those to evaluate on, "test" for those to predict.
+            data_dir: the folder that holds the benchmark's files.
+        """
+        return tuple(
+            part
+            for part in self.further
+            if part.startswith(kind) and self.find(part, data_dir) is not None
+        )
+
     def names_of(self, part: str) -> list[str]:
         """Returns how the file of a part may be called."""
         split = self.split(part)

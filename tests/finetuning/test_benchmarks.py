@@ -11,6 +11,8 @@ import scipy.stats
 from sklearn import metrics
 
 from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.labelled_data import find_labelled_data
+from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.safekeeping.errors import UserError
 
 NLI = ("contradiction", "entailment", "neutral")
@@ -215,3 +217,19 @@ def test_official_metrics_are_scikit_learns(mnli, change, screen, tmp_path):
         metrics.f1_score(truth, predicted, pos_label="1", zero_division=0)
     )
     assert found["accuracy"] == metrics.accuracy_score(truth, predicted)
+
+
+def test_rows_that_are_left_out_are_noted(tmp_path):
+    rows = [
+        {"sentence1": "一", "sentence2": "二", "label": label}
+        for label in ("neutral", "-", "-")
+    ]
+    (tmp_path / "train.json").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
+    )
+    data = DataChoices(task_name="OCNLI", data_dir=str(tmp_path))
+    source = find_labelled_data(data).source("train")
+    assert len(list(source)) == 1
+    assert source.notes() == (
+        "note: left out 2 rows: the label is -: the annotators did not agree",
+    )

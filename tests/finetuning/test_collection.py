@@ -97,11 +97,13 @@ def test_glue(glue, change, screen, data, tmp_path):
     with pytest.raises(UserError) as caught:
         run_collection(glue, screen)
     message = str(caught.value)
-    assert message.startswith("1 of 3 tasks failed; the others are finished")
+    assert message.startswith("1 of 3 tasks failed; what the others did is")
     assert (
         f"RTE: {data / 'rte' / 'train.tsv'}, line 3: RTE has no label 'none', "
         "only entailment, not_entailment." in message
     )
+    # It was found out before the others were trained.
+    assert screen.lines[0].startswith("RTE is left out, error: ")
     found = results(out)
     assert found["RTE"]["note"] == "failed"
     assert found["QQP"]["note"] == "not in --data_dir"
@@ -153,7 +155,8 @@ def test_glue(glue, change, screen, data, tmp_path):
         ).read_text()
 
 
-def test_a_stopped_collection_goes_on(glue, change, screen, monkeypatch):
+def test_a_stopped_collection_goes_on(glue, change, screen, data, monkeypatch):
+    write_pairs(data / "rte", ("label",), ("entailment", "not_entailment"))
     started, stops = [], [True]
 
     def finish(job, screen):
@@ -183,7 +186,7 @@ def test_a_stopped_collection_goes_on(glue, change, screen, monkeypatch):
     assert started == [(name, 1e-4) for name in ("CoLA", "STS-B", "RTE")]
     started.clear()
     wanted = change(wanted, learning_rate=1e-4)
-    path = pathlib.Path(wanted.data.data_dir, "CoLA", "train.tsv")
+    path = data / "CoLA" / "train.tsv"
     path.write_text(path.read_text()[:-1])
     (wanted.output_dir / "RTE" / "eval_results.json").unlink()
     run_collection(wanted, screen)
@@ -192,7 +195,8 @@ def test_a_stopped_collection_goes_on(glue, change, screen, monkeypatch):
     assert len(started) == 5
 
 
-def test_a_fault_of_the_program_comes_last(glue, screen, monkeypatch):
+def test_a_fault_of_the_program_comes_last(glue, screen, data, monkeypatch):
+    write_pairs(data / "rte", ("label",), ("entailment", "not_entailment"))
     started = []
 
     def broken(job, screen):
