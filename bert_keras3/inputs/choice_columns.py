@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bert_keras3.inputs import delimited, dialect_search
@@ -87,7 +87,7 @@ def open_choices(
     form, how = flags.form, "as given"
     if form is None:
         form, how = _find_form(file)
-    decisions.append(Decision("labels", _FORMS_IN_WORDS[form], how))
+    decisions.append(Decision("labels", LABEL_FORMS[form], how))
     columns = dataclasses.replace(file.columns, form=form)
     return dataclasses.replace(file, columns=columns), tuple(decisions)
 
@@ -379,15 +379,6 @@ class _Search:
         )
 
 
-_FORMS_IN_WORDS: Mapping[str, str] = {
-    "0": "numbers from 0",
-    "1": "numbers from 1",
-    "A": "letters from A",
-    "a": "letters from a",
-    "text": "texts of choices",
-}
-
-
 def _find_form(file: ChoiceFile) -> tuple[str, str]:
     """Finds how labels are spelled, from all of them.
 
@@ -436,8 +427,8 @@ def _find_form(file: ChoiceFile) -> tuple[str, str]:
         if {one, other} <= set(suiting):
             raise UserError(
                 f"{file.path}: its labels could be "
-                f"{_FORMS_IN_WORDS[min(one, other)]} or "
-                f"{_FORMS_IN_WORDS[max(one, other)]}; say which with "
+                f"{LABEL_FORMS[min(one, other)]} or "
+                f"{LABEL_FORMS[max(one, other)]}; say which with "
                 f"--choice_labels={min(one, other)} or "
                 f"--choice_labels={max(one, other)}"
             )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from bert_keras3.inputs.choices import (
+    LABEL_FORMS,
     ChoiceColumns,
     ChoiceExample,
     Ids,
@@ -110,9 +111,10 @@ class NestedFile:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What was detected."""
+        words = LABEL_FORMS[self.columns.form]
         return (
             Decision("form", "nested JSON", "how the file begins"),
-            Decision("labels", self.columns.form, "as in files of this form"),
+            Decision("labels", words, "as in files of this form"),
         )
 
     # As rows.

@@ -127,6 +127,7 @@ def looks_like_choices(
             delimiter=choices.delimiter,
             quoting=choices.quoting,
             encoding=choices.encoding,
+            header=True,
         )
     except UserError:  # whoever reads the file says it
         return False
@@ -135,8 +136,7 @@ def looks_like_choices(
     texts = {*CONTEXT_NAMES, *QUESTION_NAMES}
     texts.update(name for pair in PAIRS for name in pair)
     return (
-        dialect.header
-        and bool(choices_in(dialect.columns))
+        bool(choices_in(dialect.columns))
         and not labels.isdisjoint(plain)
         and not texts.isdisjoint(plain)
     )

@@ -20,16 +20,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bert_keras3.inputs import delimited
-from bert_keras3.inputs.delimited import Dialect, Row
+from bert_keras3.inputs.delimited import Dialect, Row, as_cell
 from bert_keras3.inputs.encodings import excerpt
 from bert_keras3.safekeeping.errors import UserError
 
-LABEL_FORMS = ("0", "1", "A", "a", "text")
-"""How a file says which choice is right: by the number or letter that the
-first choice has here, or by the text of the choice."""
+LABEL_FORMS: Mapping[str, str] = {
+    "0": "numbers from 0",
+    "1": "numbers from 1",
+    "A": "letters from A",
+    "a": "letters from a",
+    "text": "texts of choices",
+}
+"""How a file says which choice is right; the values are for display."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -290,8 +295,8 @@ class ChoiceFile:
             value = json.loads(cell)
         except json.JSONDecodeError:
             value = None
-        if not isinstance(value, list) or not all(
-            isinstance(text, str) for text in value
+        if not isinstance(value, list) or any(
+            isinstance(text, (list, dict)) for text in value
         ):
             raise UserError(
                 f"{self.path}, line {row.line}: "
@@ -300,7 +305,7 @@ class ChoiceFile:
                 "the columns of the choices with --choice_columns, if each "
                 "has a column."
             )
-        return value
+        return list(map(as_cell, value))
 
     def _names(self, *indices: int | None) -> str:
         """Returns the names of columns, for a message."""

@@ -1,8 +1,9 @@
-"""A task is one file and one row: two that the program does not have.
+"""A task is one file and one row: one that the program does not have.
 
-`Tags` has a label for each token, `Choices` several rows for one example. Both
-go through the job as the program's own tasks do: trained, evaluated,
-predicted, and opened again from the run folder.
+`Tags` has a label for each token of a text in a CSV file. It goes through the
+job as the program's own tasks do: trained, evaluated, predicted, and opened
+again from the run folder. A task with several rows for one example is the
+program's own `choice`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import pytest
 
 from bert_keras3.finetuning import labelled_data, tasks
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.task import TARGETS, Evaluation
+from bert_keras3.finetuning.task import Evaluation
 from bert_keras3.finetuning.texts import MODEL_INPUTS
-from bert_keras3.inputs.batches import EXAMPLE
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 
 NO_TAG = -1
@@ -116,93 +116,10 @@ class TagReader:
         return ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Choices:
-    """The second text has choices with `|` between, the label their number."""
-
-    name: ClassVar = "choices"
-    default_metric: ClassVar = "accuracy"
-    has_classes: ClassVar = False
-    repeats_labels: ClassVar = True
-    heads: ClassVar = ("labels",)
-    inputs: ClassVar = MODEL_INPUTS
-    targets: ClassVar = (TARGETS,)
-    per_token: ClassVar = ()
-    reads_padding: ClassVar = False
-    epochs_of_rows: ClassVar = False
-    grouped: ClassVar = True
-    result_files: ClassVar = ("choices.txt",)
-    own_rows: ClassVar = True
-
-    labels: tuple[str, ...] = ("choice",)
-
-    def reader(self, encoder, labels):
-        return ChoiceReader(encoder, labels is not None)
-
-    @property
-    def metrics(self):
-        return ("loss", "accuracy")
-
-    def loss(self, outputs, features):
-        """Mean over examples of −log softmax of the right row's logit."""
-        import tensorflow as tf
-
-        logits, example = outputs["logits"][:, 0], features[EXAMPLE]
-        total = tf.math.segment_sum(tf.exp(logits), example)
-        log_probs = logits - tf.gather(tf.math.log(total), example)
-        is_right = tf.cast(features[TARGETS], tf.float32)
-        return -tf.reduce_sum(log_probs * is_right) / tf.reduce_sum(is_right)
-
-    def count(self, examples):
-        return {}
-
-    def evaluate(self, outputs, examples):
-        chosen = self.chosen(outputs, examples)
-        right = [
-            int(one.label) == number
-            for one, number in zip(examples.source, chosen, strict=True)
-        ]
-        return Evaluation({"loss": 0.0, "accuracy": float(np.mean(right))})
-
-    def write_predictions(self, folder, outputs, examples):
-        lines = map(str, self.chosen(outputs, examples))
-        (folder / "choices.txt").write_text("\n".join(lines), "utf-8")
-        return folder / "choices.txt"
-
-    def chosen(self, outputs, examples):
-        """The number of the row with the greatest logit, for each example."""
-        of_rows = examples.store.examples[examples.rows]
-        return [
-            int(outputs["logits"][of_rows == number, 0].argmax())
-            for number in examples.numbers
-        ]
-
-
-class ChoiceReader:
-    """Makes a row of each choice."""
-
-    columns: ClassVar = {**INPUT_COLUMNS, TARGETS: Column("int32")}
-
-    def __init__(self, encoder, is_labelled):
-        self._encoder, self._is_labelled = encoder, is_labelled
-
-    def rows(self, example):
-        for number, choice in enumerate(example.text_b.split("|")):
-            one = dataclasses.replace(example, text_b=choice)
-            is_right = self._is_labelled and int(example.label) == number
-            yield {**self._encoder.pack(one), TARGETS: is_right}
-
-    def finish(self, store):
-        return Choices(), store
-
-    def notes(self):
-        return ()
-
-
 @pytest.fixture
-def with_both(monkeypatch):
-    """The two rows, and their names for `--problem_type`."""
-    table = {**tasks.TASKS, Tags.name: Tags, Choices.name: Choices}
+def with_tags(monkeypatch):
+    """The row, and its name for `--problem_type`."""
+    table = {**tasks.TASKS, Tags.name: Tags}
     monkeypatch.setattr("bert_keras3.finetuning.labelled_data.TASKS", table)
     monkeypatch.setattr("bert_keras3.finetuning.run_folder.TASKS", table)
     kind = dataclasses.replace(labelled_data.KIND, problems=tuple(table))
@@ -212,7 +129,7 @@ def with_both(monkeypatch):
     )
 
 
-def test_tags(with_both, job, change, screen, tmp_path, write_csv):
+def test_tags(with_tags, job, change, screen, tmp_path, write_csv):
     """Adjectives are A, "very" and "not" are M, all other tokens O."""
     tag_of = {"good": "A", "bad": "A", "fine": "A", "very": "M", "not": "M"}
     texts = (
@@ -241,34 +158,3 @@ def test_tags(with_both, job, change, screen, tmp_path, write_csv):
     written.unlink()
     run(change(wanted, do_train=False, do_eval=False), screen)
     assert written.read_text("utf-8").split("\n") == [tags for *_, tags in rows]
-
-
-@pytest.mark.parametrize("concurrency", [1, 2])
-def test_choices(
-    with_both, job, change, screen, tmp_path, write_csv, concurrency
-):
-    """What is good is right, among two or three choices."""
-    choices = ("good|bad", "bad|good", "not|poor|good", "good film|food|the")
-    rows = [
-        (number, "the film was", cell, cell.split("|").index(right))
-        for number, cell in enumerate(choices * 7)
-        for right in cell.split("|")
-        if right.startswith("good")
-    ]
-    header = ("id", "text", "text_b", "label")
-    file = str(write_csv(tmp_path / "choices.csv", rows, header))
-    wanted = change(
-        job,
-        train_file=file,
-        dev_file=file,
-        test_file=file,
-        problem_type=Choices.name,
-        text="text",
-        text_pair="text_b",
-        do_predict=True,
-        num_train_epochs=20,
-        concurrency=concurrency,
-    )
-    run(wanted, screen)
-    written = (wanted.output_dir / "choices.txt").read_text("utf-8")
-    assert written.split("\n") == [str(label) for *_, label in rows]

@@ -133,6 +133,38 @@ def test_neither_from_0_nor_from_1(write):
     assert [one.answer for one in opened(path, form="1")[0]] == [0, 1]
 
 
+def test_the_example_of_the_documentation(write, root):
+    text = (root / "docs" / "choices.md").read_text("utf-8")
+    start = text.index("id,context,question")
+    path = write(text[start : text.index("```", start)])
+    assert looks_like_choices(path)
+    first, second = opened(path)[0]
+    assert first.choices == ("the sun", "the street", "the moon")
+    assert first.choices[first.answer] == "the street"
+    assert (second.choices, second.answer) == (("black", "white"), 1)
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
+def test_chinese_in_other_encodings(tmp_path, encoding):
+    path = tmp_path / "choices.csv"
+    text = "题目,选项A,选项B,答案\n雨湿吗？,湿,不湿,A\n雪黑吗？,黑,白,B\n"
+    path.write_text(text, encoding)
+    assert looks_like_choices(path)
+    first, second = opened(path)[0]
+    assert (first.choices, first.answer) == (("湿", "不湿"), 0)
+    assert second.question == "雪黑吗？"
+
+
+def test_labels_that_are_skipped(write):
+    path = write("question,A,B,C,label\nWho?,x,y,z,-\nWho?,x,y,z,C\n")
+    file, _ = open_choices(
+        path, ChoiceFlags(), want_label=True, skip_labels=frozenset("-")
+    )
+    assert file.columns.form == "A"
+    assert [(one.guid, one.answer) for one in file] == [("2", 2)]
+    assert [row.cells[-1] for row in file.rows()] == ["C"]
+
+
 def test_an_empty_cell_is_no_choice(write):
     path = write("question,A,B,C,label\nWhich?,x,,z,C\nWhich?,x,y,,B\n")
     first, second = opened(path)[0]
