@@ -6,13 +6,14 @@ This much is loaded by jobs without choices, too, to know that they have none.
 from __future__ import annotations
 
 import codecs
+import itertools
 import os
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
 
 from bert_keras3.inputs import dialect_search
-from bert_keras3.inputs.delimited import JSON_SUFFIXES
+from bert_keras3.inputs.delimited import JSON_SUFFIXES, Row, rows
 from bert_keras3.inputs.examples import LABEL_NAMES, plain_name
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
@@ -60,6 +61,7 @@ _FEWEST_LETTERS = 3
 
 _DELIMITERS = re.compile(r"[,;|\t]")
 _LONGEST_HEADER = 1 << 16
+_ROWS_LOOKED_AT = 100
 
 
 def choices_in(
@@ -105,7 +107,8 @@ def looks_like_choices(
 ) -> bool:
     """Whether a file has choices and a label, beyond doubt.
 
-    Nested JSON has, if its form is known; rows, if their header says so.
+    Nested JSON has, if its form is known; rows, if their header says so and
+    their first labels do not say otherwise.
 
     Args:
         path: of the file, which need not exist.
@@ -129,17 +132,53 @@ def looks_like_choices(
             encoding=choices.encoding,
             header=True,
         )
+        plain = [plain_name(name) for name in dialect.columns]
+        labels = [
+            plain.index(name)
+            for rank in LABEL_RANKS
+            for name in rank
+            if name in plain
+        ]
+        texts = {*CONTEXT_NAMES, *QUESTION_NAMES}
+        texts.update(name for pair in PAIRS for name in pair)
+        places = choices_in(dialect.columns)
+        if not places or not labels or texts.isdisjoint(plain):
+            return False
+        return len(places) == 1 or _name_choices(
+            itertools.islice(rows(path, dialect), _ROWS_LOOKED_AT),
+            labels[0],
+            places,
+        )
     except UserError:  # whoever reads the file says it
         return False
-    plain = [plain_name(name) for name in dialect.columns]
-    labels = {name for rank in LABEL_RANKS for name in rank}
-    texts = {*CONTEXT_NAMES, *QUESTION_NAMES}
-    texts.update(name for pair in PAIRS for name in pair)
-    return (
-        bool(choices_in(dialect.columns))
-        and not labels.isdisjoint(plain)
-        and not texts.isdisjoint(plain)
-    )
+
+
+def _name_choices(
+    sample: Iterable[Row], label: int, places: Sequence[int]
+) -> bool:
+    """Whether half of the labels, at least, could name a choice.
+
+    Args:
+        sample: some rows.
+        label: column of the label.
+        places: columns of the choices.
+    """
+    from bert_keras3.inputs.choices import LABEL_FORMS, index_of
+
+    fitting = [
+        any(
+            index_of(
+                row.cells[label].strip(),
+                form,
+                [row.cells[place].strip() for place in places],
+                range(len(places)),
+            )
+            is not None
+            for form in LABEL_FORMS
+        )
+        for row in sample
+    ]
+    return 2 * sum(fitting) >= len(fitting)
 
 
 def _first_line(path: pathlib.Path) -> str:

@@ -98,7 +98,8 @@ class Predictor:
 
         Args:
             texts: N strings, or N (text_a, text_b) for a model of pairs, or
-                N (question, context) for one of answers; N may be 0.
+                N (question, context) for one of answers, N (context, choices)
+                or (context, question, choices) for one of choices; N may be 0.
 
         Returns:
             N predictions in the order of the texts: `Prediction`,

@@ -207,6 +207,11 @@ def test_what_looks_like_choices(write):
     assert not looks_like_choices(write("text,label\ngood,1\nbad,0\n"))
     assert not looks_like_choices(write("text,A,B,C\ngood,1,1,1\nbad,0,0,0\n"))
     assert not looks_like_choices(write("", "empty.csv"))
+    # Two answers to compare, of which none is right.
+    same = "question,answer1,answer2,label\nWho?,he,she,yes\nWho?,he,he,no\n"
+    assert not looks_like_choices(write(same))
+    # Among rows that are right there may be one that is not.
+    assert looks_like_choices(write(same.replace("yes", "2")))
 
 
 def test_another_file_has_the_columns_of_the_training_file(write):
