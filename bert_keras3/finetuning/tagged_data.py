@@ -30,7 +30,11 @@ from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
 from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.encodings import excerpt
-from bert_keras3.inputs.tagged_files import open_tagged_file, suffix_of
+from bert_keras3.inputs.tagged_files import (
+    choices_of_part,
+    open_tagged_file,
+    suffix_of,
+)
 from bert_keras3.inputs.tagged_text import (
     Found,
     TaggedChoices,
@@ -508,7 +512,7 @@ class TaggedDataset:
             self._data,
             self._columns,
             want_labels=True,
-            choices=TaggedChoices(encoding="utf-8"),
+            choices=choices_of_part(self._columns),
         )
 
     def task(self, source: Source) -> tuple[Task, str]:

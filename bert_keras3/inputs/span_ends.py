@@ -48,17 +48,27 @@ class EndVotes:
             self.of_words[0] += exclusive and not inclusive
             self.of_words[1] += inclusive and not exclusive
 
-    def decide(self) -> tuple[bool, str]:
-        """Returns whether ends are inclusive, and why in words."""
-        for (exclusive, inclusive), why in (
+    def decide(self, trained: bool | None = None) -> tuple[bool, str]:
+        """Returns whether ends are inclusive, and why in words.
+
+        Args:
+            trained: whether they are in the training file, which counts more
+                than what the ends of words say.
+        """
+        witnesses = [
             (self.of_texts, "the spans' own texts"),
             (self.of_bounds, "the first and the last character of texts"),
             (self.of_words, "the ends of words"),
-        ):
+        ]
+        if trained is not None:
+            del witnesses[2]
+        for (exclusive, inclusive), why in witnesses:
             if exclusive != inclusive:
                 both = sorted((exclusive, inclusive))
                 how = f"{why}: {both[1]} for it, {both[0]} against"
                 return inclusive > exclusive, how
+        if trained is not None:
+            return trained, "as in the training file"
         return False, "usual; nothing in the texts tells"
 
 

@@ -5,13 +5,15 @@
     Steve NNP B-PER
     sang  VBD O
 
-A blank line ends a sentence. The separator, the column of the tokens and that
-of the tags are detected; lines of comments begin with "#".
+A blank line ends a sentence, or another value in a column of sentence numbers
+does. The separator, a header, the column of the tokens and that of the tags are
+detected; lines of comments begin with "#".
 """
 
 from __future__ import annotations
 
 import collections
+import csv
 import dataclasses
 import itertools
 import os
@@ -55,6 +57,13 @@ _MOST = 0.98
 _MOST_TYPES = 500
 
 _TAG = re.compile(r"O|[BIMELSUW][-_].+")
+# Words in the header of a file with a token a line.
+_HEADER_WORDS = frozenset(
+    (
+        *("word", "words", "token", "tokens", "text", "pos", "chunk"),
+        *("tag", "tags", "ner", "label", "labels"),
+    )
+)
 _WITH_PLACE = re.compile(r"[^\x00-\x7f]\d|.\d", re.DOTALL)
 
 
@@ -70,6 +79,9 @@ class Layout:
         are_prefixed: whether every tag is O or a letter and a type.
         has_places: whether each token is a character and a digit, its place
             in its word, which is no part of the text.
+        has_header: whether the first line names the columns.
+        sentence: a column whose cell says which sentence the token is of,
+            empty if it is that of the token before; None: there is none.
     """
 
     separator: str
@@ -78,6 +90,8 @@ class Layout:
     tag: int | None
     are_prefixed: bool = False
     has_places: bool = False
+    has_header: bool = False
+    sentence: int | None = None
 
     def cells(self, line: str) -> list[str]:
         """Cuts a line; "," in the first column of ",,O" is a token."""
@@ -86,8 +100,13 @@ class Layout:
         if self.separator == BLANKS:
             return _BLANKS.split(line.strip(" \t"))
         cells = line.split(self.separator)
+        if self.separator in "\t ":
+            return cells
+        quoted = _quoted(line, self.separator) if '"' in line else None
+        if quoted is not None and len(quoted) == self.width:
+            return quoted
         more = len(cells) - self.width
-        if more > 0 and self.separator not in "\t ":
+        if more > 0:
             at = self.token
             token = self.separator.join(cells[at : at + more + 1])
             cells[at : at + more + 1] = [token]
@@ -97,6 +116,14 @@ class Layout:
     def glue(self) -> str:
         """What stands before one more column."""
         return " " if self.separator == BLANKS else self.separator or "\t"
+
+
+def _quoted(line: str, separator: str) -> list[str] | None:
+    """Cuts a line of CSV with quotes; None if they are not closed."""
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error:
+        return None
 
 
 class _Line(NamedTuple):
@@ -115,12 +142,14 @@ class ColumnFile:
         path: the file.
         encoding: a Python codec.
         columns: which column is what.
+        has_labels: whether there are tags, and they are read.
         decisions: what was detected.
     """
 
     path: pathlib.Path
     encoding: str
     columns: Layout
+    has_labels: bool
     decisions: tuple[Decision, ...] = ()
 
     is_text = False
@@ -160,12 +189,22 @@ class ColumnFile:
                 _name(separator),
                 "as given"
                 if choices.delimiter
-                else f"lines have {width} column{'s' * (width > 1)}",
+                else f"lines have {_columns(width)}",
             ),
         ]
         token, tag, found = table.columns(choices, like, want_tags)
-        columns = Layout(separator, width, token, tag, table.are_tags(tag))
+        columns = Layout(
+            separator,
+            width,
+            token,
+            tag,
+            table.are_tags(tag),
+            has_header=table.has_header,
+            sentence=table.sentence_column(token, tag),
+        )
         decisions += found
+        if table.has_header:
+            decisions.append(Decision("header", "yes", "its words"))
         tokens = [cells[token] for cells in table.rows]
         places = sum(_WITH_PLACE.fullmatch(one) is not None for one in tokens)
         beyond = sum(not one[:1].isascii() for one in tokens)
@@ -178,18 +217,15 @@ class ColumnFile:
                     "each is a character and its place in its word",
                 )
             )
-        return cls(path, encoding, columns, tuple(decisions))
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether there is a column of tags."""
-        return self.columns.tag is not None
+        reads_tags = want_tags and tag is not None
+        return cls(path, encoding, columns, reads_tags, tuple(decisions))
 
     @property
     def layout(self) -> Mapping[str, Any]:
         """The columns, as JSON values."""
         return {
             "form": FORM,
+            "delimiter": self.columns.separator or "\t",
             "width": self.columns.width,
             "token": self.columns.token,
             "tag": self.columns.tag,
@@ -201,7 +237,7 @@ class ColumnFile:
         Raises:
             UserError: a line has too few or too many columns, or no token.
         """
-        tag, number = self.columns.tag, 0
+        tag, number = self.columns.tag if self.has_labels else None, 0
         for sentence in self._sentences():
             rows = [one for one in sentence if one.cells is not None]
             if not rows:
@@ -270,18 +306,20 @@ class ColumnFile:
         for one in sentence:
             if one.cells is not None:
                 file.write(f"{one.text}{glue}{next(new)}\n")
-            elif self._is_whole_document_line(one.text):
-                file.write(f"{one.text}{glue}O\n")
+            elif self._has_all_columns(one.text):
+                is_document = one.text.startswith(DOCUMENT_START)
+                new_cell = "O" if is_document else "predicted"
+                file.write(f"{one.text}{glue}{new_cell}\n")
             else:
                 file.write(f"{one.text}\n")
         if next(new, None) is not None:
             raise ValueError(f"{self.path}: more tags than tokens")
 
-    def _is_whole_document_line(self, text: str) -> bool:
+    def _has_all_columns(self, text: str) -> bool:
+        """Whether a line without a token gets a cell more: no comment does."""
         return (
-            text.startswith(DOCUMENT_START)
-            and len(self.columns.cells(text)) == self.columns.width
-        )
+            text.startswith(DOCUMENT_START) or not text.startswith("#")
+        ) and len(self.columns.cells(text)) == self.columns.width
 
     def _token(self, cells: Sequence[str]) -> str:
         token = cells[self.columns.token]
@@ -302,9 +340,11 @@ class ColumnFile:
     def _lines(self) -> Iterator[_Line | None]:
         """Yields each line, and None at the end of a sentence without one.
 
-        That is behind a document's line, and at the end of the file.
+        That is around a document's line or a header, at the end of the file,
+        and where a column says that another sentence begins.
         """
-        number = 0
+        header, column = self.columns.has_header, self.columns.sentence
+        sentence = ""
         try:
             for number, line in enumerate(
                 decoded_lines(self.path, self.encoding), 1
@@ -312,12 +352,18 @@ class ColumnFile:
                 text = line.rstrip("\r\n")
                 if not text.strip():
                     yield _Line(number, text, None)
-                elif text.startswith(DOCUMENT_START):
+                elif header or text.startswith(DOCUMENT_START):
+                    header = False
                     yield None
                     yield _Line(number, text, None)
                     yield None
                 else:
-                    yield _Line(number, text, self._cells(number, text))
+                    cells = self._cells(number, text)
+                    if column is not None and cells and cells[column]:
+                        if cells[column] != sentence:
+                            yield None
+                        sentence = cells[column]
+                    yield _Line(number, text, cells)
         except UnicodeDecodeError as error:
             fault = first_fault(self.path, self.encoding)
             if fault is None:
@@ -337,7 +383,7 @@ class ColumnFile:
             return None
         if len(cells) != columns.width:
             raise UserError(
-                f"{self.path}, line {number}: {len(cells)} columns where "
+                f"{self.path}, line {number}: {_columns(len(cells))} where "
                 f"{columns.width} are expected, in {excerpt(text)}. Each line "
                 "has a token and its tag, and a blank line ends a sentence; "
                 f"correct it, or set --delimiter (taken: "
@@ -349,10 +395,11 @@ class ColumnFile:
                 f"{columns.token + 1}, in {excerpt(text)}. Fill it in, or "
                 "delete the line."
             )
-        if columns.tag is not None and not cells[columns.tag].strip():
+        tag_column = columns.tag if self.has_labels else None
+        if tag_column is not None and not cells[tag_column].strip():
             raise UserError(
                 f"{self.path}, line {number}: there is no tag in column "
-                f"{columns.tag + 1}, in {excerpt(text)}. Write O for a token "
+                f"{tag_column + 1}, in {excerpt(text)}. Write O for a token "
                 "outside of all entities."
             )
         return cells
@@ -448,11 +495,27 @@ class _Table:
             self.rows.append(cells)
             self._places.append(place)
             place += 1
+        self.header: list[str] = []
+        if _is_header(self.rows):
+            self.header = self.rows.pop(0)
+            self._places.pop(0)
         if not self.rows:
             raise UserError(
                 f"{path}: no line has a token and a tag; is it a file with a "
                 "token a line?"
             )
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first line names the columns."""
+        return bool(self.header)
+
+    def sentence_column(self, token: int, tag: int | None) -> int | None:
+        """Returns a column that the header says is of sentences, if any."""
+        for number, name in enumerate(self.header):
+            if name.lower().startswith("sent") and number not in (token, tag):
+                return number
+        return None
 
     def columns(
         self,
@@ -471,7 +534,7 @@ class _Table:
             first = ", ".join(map(excerpt, self.rows[0]))
             raise UserError(
                 f"{self._path}: no column of tags is found; the first line "
-                f"has {self._width} column{'s' * (self._width > 1)}: {first}. "
+                f"has {_columns(self._width)}: {first}. "
                 "Tags are O or such as B-PER; name their column with "
                 "--tag_column, or set --delimiter."
             )
@@ -485,7 +548,7 @@ class _Table:
         if number > self._width:
             raise UserError(
                 f"--{flag}={number}: lines of {self._path} have "
-                f"{self._width} column{'s' * (self._width > 1)}; give at most "
+                f"{_columns(self._width)}; give at most "
                 "that, or set --delimiter"
             )
         return number - 1
@@ -533,7 +596,11 @@ class _Table:
             return trained["token"], "as in the training file"
         others = [one for one in range(self._width) if one != tag]
         for number in others:
-            if len(others) == 1 or not self._are_numbers(number):
+            if len(others) == 1 or not (
+                self._are_numbers(number)
+                or self._is_mostly_empty(number)
+                or number == self.sentence_column(-1, tag)
+            ):
                 why = "the first" if number == 0 else "the first that is text"
                 return number, why
         return others[0], "the first"
@@ -551,6 +618,10 @@ class _Table:
         counts = collections.Counter(cells[number] for cells in self.rows)
         return "O" in counts and 1 < len(counts) <= _MOST_TYPES
 
+    def _is_mostly_empty(self, number: int) -> bool:
+        empty = sum(not cells[number] for cells in self.rows)
+        return empty > len(self.rows) / 2
+
     def _are_numbers(self, number: int) -> bool:
         """Whether a column counts the tokens of each sentence."""
         return any(
@@ -561,6 +632,20 @@ class _Table:
             >= _MOST * len(self.rows)
             for first in (0, 1)
         )
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row has names of columns, and no tag."""
+    if len(rows) < 2 or len(rows[0]) < 2:
+        return False
+    names = [cell.strip().lower() for cell in rows[0]]
+    return sum(name in _HEADER_WORDS for name in names) > 1 and not any(
+        map(_TAG.fullmatch, rows[0])
+    )
+
+
+def _columns(number: int) -> str:
+    return "1 column" if number == 1 else f"{number} columns"
 
 
 def _name(separator: str) -> str:

@@ -32,6 +32,24 @@ def suffix_of(layout: Mapping[str, Any]) -> str:
     return SUFFIXES[layout["form"]]
 
 
+def choices_of_part(layout: Mapping[str, Any]) -> TaggedChoices:
+    """Returns how a file is read that `write_rows` wrote.
+
+    Args:
+        layout: of the file that its texts are of.
+    """
+    delimiter = layout.get("delimiter")
+    if layout["form"] in (tagged_rows.SPANS_FORM, tagged_rows.JOINED_FORM):
+        delimiter = "comma"
+    inclusive = layout.get("inclusive", layout.get("keys", {}).get("inclusive"))
+    ends = {True: "inclusive", False: "exclusive"}
+    return TaggedChoices(
+        delimiter=delimiter,
+        encoding="utf-8",
+        span_end=ends.get(inclusive),
+    )
+
+
 def open_tagged_file(
     path: str | os.PathLike[str],
     choices: TaggedChoices,

@@ -134,17 +134,20 @@ class JsonFile:
             )
         file = cls(path, encoding, keys, keys)
         if keys.labels is not None and keys.kind != TAGS:
-            inclusive, why = file._ends(choices.span_end, want_labels)
+            trained = None
+            if like and like.get("form") == FORM:
+                trained = bool(like["keys"]["inclusive"])
+            inclusive, why = file._ends(choices.span_end, trained, want_labels)
             keys = dataclasses.replace(keys, inclusive=inclusive)
             name = "inclusive" if inclusive else "exclusive"
             decisions.append(Decision("ends of spans", name, why))
         written = keys
         if keys.labels is None and like and like.get("form") == FORM:
-            trained = JsonLayout(
+            like_it = JsonLayout(
                 **{**like["keys"], "names": tuple(like["keys"]["names"])}
             )
-            if (trained.kind == TAGS) == (keys.kind == TAGS):
-                written = dataclasses.replace(trained, text=keys.text)
+            if (like_it.kind == TAGS) == (keys.kind == TAGS):
+                written = dataclasses.replace(like_it, text=keys.text)
         if not want_labels:
             keys = unlabelled
         return cls(path, encoding, keys, written, tuple(decisions))
@@ -279,7 +282,9 @@ class JsonFile:
             )
         return TaggedText(guid, line, text=value, spans=spans)
 
-    def _ends(self, given: str | None, is_strict: bool) -> tuple[bool, str]:
+    def _ends(
+        self, given: str | None, trained: bool | None, is_strict: bool
+    ) -> tuple[bool, str]:
         """Returns whether ends are inclusive, and why."""
         if given is not None:
             return given == "inclusive", "as given"
@@ -297,7 +302,7 @@ class JsonFile:
             except UserError:
                 if is_strict:
                     raise
-        return votes.decide()
+        return votes.decide(trained)
 
 
 def spans_in(

@@ -158,10 +158,13 @@ class SpanRows:
             *dialect.decisions,
             Decision("text", dialect.columns[columns.text], "its name"),
         ]
-        inclusive = bool(like and like.get("inclusive"))
+        trained = None
+        if like and like.get("form") == SPANS_FORM:
+            trained = bool(like["inclusive"])
+        inclusive = bool(trained)
         file = cls(path, dialect, columns, want_labels, inclusive)
         if want_labels:
-            inclusive, why = file._ends(choices.span_end)
+            inclusive, why = file._ends(choices.span_end, trained)
             columns = dataclasses.replace(columns, inclusive=inclusive)
             name = "inclusive" if inclusive else "exclusive"
             decisions.append(Decision("ends of spans", name, why))
@@ -335,7 +338,9 @@ class SpanRows:
         where = f"{self.path}, line {row.line}"
         return checked_span(where, text, start, end, kind, surface)
 
-    def _ends(self, given: str | None) -> tuple[bool, str]:
+    def _ends(
+        self, given: str | None, trained: bool | None
+    ) -> tuple[bool, str]:
         if given is not None:
             return given == "inclusive", "as given"
         votes = EndVotes()
@@ -346,7 +351,7 @@ class SpanRows:
                 if found is not None:
                     start, end, _, surface = found
                     votes.add(text, start, end, surface)
-        return votes.decide()
+        return votes.decide(trained)
 
 
 @dataclasses.dataclass(frozen=True)

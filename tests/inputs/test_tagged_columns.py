@@ -25,6 +25,10 @@ COMMENTED = (
     "# id 7 domain=en\nSteve _ _ B-PER\nsang _ _ O\n. _ _ O\n\n"
     "# id 8\nBerlin _ _ B-LOC\n"
 )
+KAGGLE = (
+    "Sentence #,Word,POS,Tag\nSentence: 1,Steve,NNP,B-PER\n,sang,VBD,O\n"
+    ",.,.,O\nSentence: 2,Berlin,NNP,B-LOC\n"
+)
 # name: (text, column of tokens, of tags)
 FORMS = {
     "conll": (CONLL, 0, 2),
@@ -41,6 +45,12 @@ FORMS = {
     ),
     "tag first": ("B-PER\tSteve\nO\tsang\nO\t.\n\nB-LOC\tBerlin\n", 1, 0),
     "semicolons": ("Steve;B-PER\nsang;O\n.;O\n\nBerlin;B-LOC\n", 0, 1),
+    "header and sentence numbers": (KAGGLE, 1, 3),
+    "header": (
+        "token\ttag\n" + "Steve\tB-PER\nsang\tO\n.\tO\n\nBerlin\tB-LOC",
+        0,
+        1,
+    ),
     "comments": (COMMENTED, 0, 3),
 }
 
@@ -70,10 +80,13 @@ def test_each_layout(opened, tmp_path, name):
     path = file.write_found([("X", "Y", "Z"), ("W",)], tmp_path)
     old, new = text.splitlines(), path.read_text("utf-8").splitlines()
     assert len(old) == len(new)
-    added = [b[len(a) :].strip(" \t;") for a, b in zip(old, new, strict=True)]
+    added = [b[len(a) :].strip(" \t;,") for a, b in zip(old, new, strict=True)]
     assert all(b.startswith(a) for a, b in zip(old, new, strict=True))
-    assert [one for one in added if one not in ("", "O")] == [*"XYZW"]
+    assert [one for one in added if one not in ("", "O", "predicted")] == [
+        *"XYZW"
+    ]
     again = opened(path.read_bytes())
+    assert again.columns.has_header == ("predicted" in added)
     assert again.columns.width == file.columns.width + 1
     assert [one.tokens for one in again] == [one for one, _ in SENTENCES]
 
@@ -112,6 +125,8 @@ def test_hash_signs_and_delimiters_that_are_tokens(opened):
     assert one.tokens == ("#", "#Berlin", "#")
     (one,) = opened("a,O\n,,O\nb,B-X\n;,O\n")
     assert one.tokens == ("a", ",", "b", ";")
+    (one,) = opened('a,O\n",",O\n"""",O\n",B-X\n')
+    assert one.tokens == ("a", ",", '"', '"')
 
 
 def test_types_without_letters(opened):
@@ -138,6 +153,12 @@ def test_a_file_to_predict(opened, tmp_path):
         assert [one.tags for one in again] == [("B-X", "O"), ("B-X",)]
 
 
+def test_tags_of_a_file_to_predict_are_not_read(opened):
+    like = opened("a\tO\nb\tB-X\n").layout
+    (one,) = opened("a\t\nb\t?\n", like, want_tags=False)
+    assert (one.tokens, one.tags) == (("a", "b"), None)
+
+
 def test_some_sentences_are_written_as_they_stand(opened, tmp_path):
     opened(GERMEVAL).write_rows(np.array([1]), tmp_path / "rows.txt")
     text = (tmp_path / "rows.txt").read_text("utf-8")
@@ -147,7 +168,7 @@ def test_some_sentences_are_written_as_they_stand(opened, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a O\nb\nc O\n" + "d O\n" * 9, "line 2: 1 columns where 2 are"),
+        ("a O\nb\nc O\n" + "d O\n" * 9, "line 2: 1 column where 2 are"),
         ("a O\nb O O\nc O\n" + "d O\n" * 9, "line 2: 3 columns where 2 are"),
         ("a\tO\n\tB-X\n" + "d\tO\n" * 9, "line 2: there is no token in col"),
         ("a\tO\nb\t\n" + "d\tO\n" * 90, "line 2: there is no tag in column 2"),

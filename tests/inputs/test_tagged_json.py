@@ -133,6 +133,16 @@ def test_ends_are_told_from_the_texts(opened, labels, inclusive, why):
     assert why in file.decisions[-1].how
 
 
+def test_ends_are_those_of_the_training_file_if_nothing_says_otherwise(opened):
+    like = opened(KINDS["inclusive lists"]).layout
+    cases = (
+        ({"text": TEXT, "label": [[0, 5, "X"]]}, True),
+        ({"text": TEXT, "label": [[0, 20, "X"]]}, False),
+    )
+    for record, inclusive in cases:
+        assert opened(record, like=like).keys.inclusive == inclusive
+
+
 def test_ends_as_given(opened):
     file = opened(
         {"text": "好人", "label": [[0, 1, "X"]]}, span_end="inclusive"
