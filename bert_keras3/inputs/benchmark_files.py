@@ -29,6 +29,8 @@ _ROLES = ("text_a", "text_b", "label", "guid", "language")
 
 # Labels listed in a message.
 _MOST_LISTED = 20
+# Characters of a column's name there.
+_LONGEST_NAME = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +155,7 @@ class BenchmarkFile:
                 return self._leave_out(split.short_rows)
             raise UserError(
                 f"{path}, line {row.line}: {len(row.cells)} cells where "
-                f"{width} are expected ({', '.join(dialect.columns)}), with "
+                f"{width} are expected ({_listed(dialect.columns)}), with "
                 f"{delimited.delimiter_name(dialect.delimiter)}s between. Is "
                 f"the file whole? Correct the row, or take the official file "
                 f"of {self.benchmark.name}."
@@ -201,7 +203,7 @@ class BenchmarkFile:
             return None
         raise UserError(
             f"{path}, line 1: there is no column {' or '.join(names)} among "
-            f"{', '.join(columns)}; the {self.part} part of "
+            f"{_listed(columns)}; the {self.part} part of "
             f"{self.benchmark.name} has it, with {split.delimiter}s between. "
             "Take the official file, or --task_name=csv for a file of your own."
         )
@@ -305,6 +307,14 @@ class BenchmarkFile:
                 f"{cell!r}, only {', '.join(self.labels[:_MOST_LISTED])}{more}."
             )
         return label
+
+
+def _listed(columns: Iterable[str]) -> str:
+    """Returns names for a message; what is no name may be a whole text."""
+    return ", ".join(
+        name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+        for name in columns
+    )
 
 
 def open_split(

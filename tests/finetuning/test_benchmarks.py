@@ -12,6 +12,7 @@ from sklearn import metrics
 
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.labelled_data import find_labelled_data
+from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -114,7 +115,7 @@ def test_mnli(mnli, change, screen, tmp_path):
     with pytest.raises(UserError, match="AX has no dev part"):
         run(change(alone, do_eval=True), screen)
     # Another training removes what is of this one.
-    run(change(mnli, overwrite_output_dir=True, do_predict=False), screen)
+    FinetuningFolder(out).run.clear()
     assert not (out / "MNLI-mm.tsv").exists()
     assert not (out / "test_ax" / "predictions.csv").exists()
 

@@ -298,6 +298,12 @@ def test_rows_of_qqp_that_are_cut_off(tmp_path: pathlib.Path) -> None:
             "line 1: there is no column sentence among text, label;",
         ),
         (
+            # A file of CoLA, which has no header.
+            "SST-2",
+            "gj04\t1\t\tThis is a sentence, and a name of no column.\n" * 2,
+            "line 1: there is no column sentence among gj04, 1, column 3, This",
+        ),
+        (
             "RTE",
             "index\tsentence1\tsentence2\n0\tA\tB\n",
             "line 1: there is no column label among index, sentence1, sent",
