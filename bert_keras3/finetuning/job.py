@@ -341,7 +341,8 @@ class _Job:
         return trained
 
     def _say_labels(self, task: Task) -> None:
-        if task.labels:
+        # A single one is the name of a number, such as a score.
+        if len(task.labels) > 1:
             self._say(f"labels: {', '.join(task.labels)}")
 
     def _open_checkpoint(self) -> Checkpoint:

@@ -1,36 +1,50 @@
-"""Exports trained classifiers, and predicts with an exported model.
+"""Exports trained models, and predicts with an exported model.
 
 `export` converts a run folder to SavedModel, LiteRT or ONNX; `Predictor` loads
-any of these in Python, and imports TensorFlow only for a SavedModel.
+any of these in Python, and imports TensorFlow only for a SavedModel. What it
+predicts has a class for each task.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from bert_keras3.finetuning.multi_label import LabelSetPrediction
-from bert_keras3.finetuning.regression import ValuePrediction
-from bert_keras3.finetuning.single_label import Prediction
 from bert_keras3.serving.formats import FORMATS
 from bert_keras3.serving.predictor import Predictor
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.choice import ChoicePrediction
+    from bert_keras3.finetuning.multi_label import LabelSetPrediction
+    from bert_keras3.finetuning.regression import ValuePrediction
+    from bert_keras3.finetuning.single_label import Prediction
+    from bert_keras3.finetuning.span import SpanPrediction
     from bert_keras3.serving.exporter import export
 
 __all__ = [
     "FORMATS",
+    "ChoicePrediction",
     "LabelSetPrediction",
     "Prediction",
     "Predictor",
+    "SpanPrediction",
     "ValuePrediction",
     "export",
 ]
 
+# Imported on first access: the exporter with TensorFlow, tasks one by one.
+_FILES = {
+    "ChoicePrediction": "finetuning.choice",
+    "LabelSetPrediction": "finetuning.multi_label",
+    "Prediction": "finetuning.single_label",
+    "SpanPrediction": "finetuning.span",
+    "ValuePrediction": "finetuning.regression",
+    "export": "serving.exporter",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Imports `export`, and TensorFlow with it, on first access."""
-    if name != "export":
+    if name not in _FILES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bert_keras3.serving.exporter import export
-
-    return export
+    module = importlib.import_module(f"bert_keras3.{_FILES[name]}")
+    return getattr(module, name)
