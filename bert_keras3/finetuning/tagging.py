@@ -262,6 +262,7 @@ class TagReader:
         special = encoder.tokenizer.special_tokens[0]
         self._unknown = encoder.tokenizer.vocab[special]
         self._num_long = self._num_rows = 0
+        self._path = ""
         if labels is not None:
             self._task = dataclasses.replace(task, labels=labels.labels or ())
 
@@ -278,6 +279,7 @@ class TagReader:
         Raises:
             UserError: an entity has a type that the training data has not.
         """
+        self._path = example.path
         ids, first = self._windows.pieces(example.tokens)
         self._survey.add_tokens(len(ids), ids.count(self._unknown), False)
         tags = None
@@ -306,7 +308,16 @@ class TagReader:
             ) from None
 
     def finish(self, store: FeatureStore) -> tuple[Tagging, FeatureStore]:
-        """Returns the task, and the store with what the loss needs."""
+        """Returns the task, and the store with what the loss needs.
+
+        Raises:
+            UserError: no text has a token.
+        """
+        if not len(store):
+            raise UserError(
+                f"{self._path}: no text of it has a token; is it the right "
+                "file, and the right column of tokens?"
+            )
         if self._labels is None:
             return self._task, store
         tags = store.arrays[TAGS]

@@ -190,6 +190,8 @@ def test_an_export_finds_what_the_script_finds(
     assert [(e.start, e.end) for e in found[-3]] == [(4, 8), (17, 21)]
     assert found[0] == found[-2] == ()
     assert found[-1][-1].end == len(texts[-1])
+    assert predictor.predict([]) == []
+    assert predictor.predict(["", "\n"]) == [(), ()]
     with pytest.raises(UserError, match=r"number 0 .* must be a string"):
         predictor.predict([("a", "b")])
     assert predictor.predict([b"good food"])[0][0].text == "food"
@@ -223,6 +225,8 @@ def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
         ("dev_file", "a B-X\nb O\n", "line 1: the type 'X' is not among th"),
         ("train_file", "a O\nb O\n", "has no entity at all"),
         ("train_file", "a b\nb c\n", "no column of tags is found"),
+        ("test_file", '{"text": " "}', "no text of it has a token"),
+        ("dev_file", "a O\nb\n" + "a B-A\n" * 9, "line 2: 1 column where 2"),
     ],
 )
 def test_mistakes_change_nothing(
