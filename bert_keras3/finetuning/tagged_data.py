@@ -1,9 +1,4 @@
-"""Data sets of tagged texts: what is read from files, with its entities.
-
-tokens with tags  ─▶ their scheme  ─┐
-                                    ├─▶ TaggedExample
-text with spans   ─▶ its tokens    ─┘
-"""
+"""Data sets of tagged texts: files, their schemes, and what is written."""
 
 from __future__ import annotations
 
@@ -29,7 +24,6 @@ from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
 from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.delimited import Decision
-from bert_keras3.inputs.encodings import excerpt
 from bert_keras3.inputs.tagged_files import (
     choices_of_part,
     open_tagged_file,
@@ -39,207 +33,32 @@ from bert_keras3.inputs.tagged_text import (
     Found,
     TaggedChoices,
     TaggedFile,
-    TaggedText,
 )
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.tagging.examples import TaggedExample
+from bert_keras3.tagging.reading import (
+    TagReading,
+    TextReading,
+    suggested_split,
+)
 from bert_keras3.tagging.schemes import (
     SCHEMES,
     Entity,
     Scheme,
-    Tag,
     TagSet,
-    entities_of,
     find_scheme,
 )
-from bert_keras3.tagging.words import (
-    WORDS,
-    split_like,
-    tokens_covered,
-    words_of,
-)
+from bert_keras3.tagging.words import WORDS, split_like, words_of
 
 NAME = "tags"
 """The data set's name in the settings of a run."""
 _SHOWN = 3
 # Texts by which it is told how others are split.
 _LOOKED_AT = 1000
-_LINES_KEPT = 10
 
 # What a split is for, in messages.
 _PURPOSES = {"train": "train on", "dev": "evaluate on", "test": "predict"}
-
-
-@dataclasses.dataclass
-class Cases:
-    """How often something was met, and the first lines of it."""
-
-    number: int = 0
-    lines: list[int] = dataclasses.field(default_factory=list)
-
-    def add(self, line: int) -> None:
-        """Counts one."""
-        self.number += 1
-        if len(self.lines) < _LINES_KEPT:
-            self.lines.append(line)
-
-    def places(self) -> str:
-        """Returns "lines 3, 7 …"."""
-        more = " …" if self.number > len(self.lines) else ""
-        listed = ", ".join(map(str, self.lines))
-        return f"line{'s' * (self.number > 1)} {listed}{more}"
-
-
-class TagReading:
-    """The entities that the tags of a file mean."""
-
-    def __init__(self, path: pathlib.Path, scheme: Scheme, refuse: bool):
-        """Makes one.
-
-        Args:
-            path: the file, for messages.
-            scheme: of its tags.
-            refuse: whether broken tags are an error.
-        """
-        self._path, self._scheme, self._refuse = path, scheme, refuse
-        self._parsed: dict[str, Tag] = {}
-        self._types: dict[str, int] = {}
-        # {(tag, tag behind it): whether that breaks the scheme}.
-        self._pairs: dict[tuple[Tag | None, Tag | None], bool] = {}
-        self.broken = Cases()
-
-    def entities(self, text: TaggedText) -> tuple[Entity, ...]:
-        """Returns the entities of a sentence, by tokens.
-
-        Raises:
-            UserError: a tag is none, or breaks the scheme and none may.
-        """
-        tags = text.tags or ()
-        if tags.count("O") == len(tags):
-            return ()
-        parsed = [
-            self._parsed.get(tag) or self._parse(text, number)
-            for number, tag in enumerate(tags)
-        ]
-        self._check(text, parsed)
-        roles = np.array([one.role for one in parsed])
-        types = np.array([self._number(one.type) for one in parsed])
-        names = list(self._types)
-        found = entities_of(roles, types, np.array([0, len(tags)]))
-        return tuple(Entity(a, b, names[t]) for a, b, t in found.tolist())
-
-    def notes(self) -> list[str]:
-        """Returns what was met, a line each."""
-        if not self.broken.number:
-            return []
-        note = (
-            f"note: {self.broken.number} tags break the scheme "
-            f"{self._scheme.name} ({self.broken.places()}) and are read as "
-            "evaluations usually do; --broken_tags=refuse stops there"
-        )
-        return [note]
-
-    def _number(self, kind: str) -> int:
-        return self._types.setdefault(kind, len(self._types))
-
-    def _parse(self, text: TaggedText, number: int) -> Tag:
-        tag = (text.tags or ())[number]
-        found = self._scheme.parse(tag)
-        if found is None:
-            separator, letters = self._scheme.separator, self._scheme.letters
-            raise UserError(
-                f"{self._path}, line {text.lines[number]}: the tag "
-                f"{excerpt(tag)} is neither O nor a type behind one of "
-                f"{', '.join(dict.fromkeys(letters))} and {separator!r}, as "
-                f"the others are ({self._scheme.name}). Correct it, or name "
-                "the column of the tags with --tag_column."
-            )
-        self._parsed[tag] = found
-        return found
-
-    def _check(self, text: TaggedText, parsed: Sequence[Tag]) -> None:
-        """Counts the places that break the scheme."""
-        for number, pair in enumerate(
-            itertools.pairwise((None, *parsed, None))
-        ):
-            is_broken = self._pairs.get(pair)
-            if is_broken is None:
-                is_broken = self._scheme.is_broken(*pair)
-                self._pairs[pair] = is_broken
-            if not is_broken:
-                continue
-            before, tag = pair
-            line = text.lines[min(number, len(parsed) - 1)]
-            if self._refuse:
-                tags = text.tags or ()
-                here = tags[number] if tag else "the end of the sentence"
-                behind = tags[number - 1] if before else "its beginning"
-                raise UserError(
-                    f"{self._path}, line {line}: {here} behind {behind} "
-                    f"breaks the scheme {self._scheme.name}. Correct the "
-                    "tags, or give --broken_tags=repair to read them as "
-                    "evaluations usually do."
-                )
-            self.broken.add(line)
-
-
-class TextReading:
-    """The tokens of texts, and which of them their spans cover."""
-
-    def __init__(self, split: str) -> None:
-        """Makes one; `split` says how, see `words.words_of`."""
-        self._split = split
-        self.overlapping = Cases()
-        self.cut = Cases()
-        self.without = Cases()
-
-    def example(self, text: TaggedText, path: str) -> TaggedExample:
-        """Returns a text as tokens and entities.
-
-        Of spans that share a token, the longer one counts, of equal ones the
-        first. A span that begins or ends within a token has all of it.
-        """
-        raw = text.text or ""
-        words = words_of(raw, self._split)
-        entities: list[Entity] | None = None
-        if text.spans is not None:
-            entities = []
-            taken = np.zeros(len(words), bool)
-            for start, end, kind in sorted(
-                text.spans, key=lambda span: span.start - span.end
-            ):
-                first, behind, is_whole = tokens_covered(words, start, end)
-                if first == behind:
-                    self.without.add(text.line)
-                elif taken[first:behind].any():
-                    self.overlapping.add(text.line)
-                else:
-                    taken[first:behind] = True
-                    entities.append(Entity(first, behind, kind))
-                    if not is_whole:
-                        self.cut.add(text.line)
-            entities.sort()
-        return TaggedExample(
-            text.guid,
-            path,
-            text.line,
-            tuple(raw[a:b] for a, b in words.tolist()),
-            None if entities is None else tuple(entities),
-        )
-
-    def notes(self) -> list[str]:
-        """Returns what was met, a line each."""
-        said = (
-            (self.overlapping, "share a token with a longer one, and are lost"),
-            (self.cut, "begin or end within a word, and are widened to it"),
-            (self.without, "are of white space alone, and are left out"),
-        )
-        return [
-            f"note: {cases.number} spans {what} ({cases.places()})"
-            for cases, what in said
-            if cases.number
-        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,9 +117,13 @@ class TaggedSource:
         scheme = written or SCHEMES["IOB2"]
         types: set[str] = set()
         decisions = [*file.decisions]
+        split = like["split"] if like else WORDS
         if want_labels and file.is_text:
             for text in file:
                 types.update(span.type for span in text.spans or ())
+            if not like:
+                split, how = suggested_split(file)
+                decisions.append(Decision("tokens", split, how))
         elif want_labels:
             pairs: collections.Counter[Any] = collections.Counter()
             for text in file:
@@ -310,7 +133,6 @@ class TaggedSource:
             decisions.append(Decision("scheme", scheme.name, how))
             parsed = (scheme.parse(tag) for tag, _ in pairs if tag)
             types = {one.type for one in parsed if one and one.type}
-        split = like["split"] if like else WORDS
         if not (like or file.is_text):
             texts = itertools.islice(file, _LOOKED_AT)
             split = split_like(word for text in texts for word in text.tokens)

@@ -331,7 +331,7 @@ class TagReader:
         if not self._num_long:
             return ()
         long, rows = self._num_long, self._num_rows
-        return (f"{long} texts are longer than a row; {rows} windows of them",)
+        return (f"texts longer than a row: {long}, read in {rows} windows",)
 
 
 def _pieces_of(examples: Examples) -> TrustedPieces:

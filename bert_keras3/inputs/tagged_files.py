@@ -5,21 +5,30 @@ from __future__ import annotations
 import itertools
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from bert_keras3.inputs import tagged_columns, tagged_json, tagged_rows
+from bert_keras3.inputs import (
+    column_layout,
+    dialect_search,
+    joined_rows,
+    span_rows,
+    tagged_json,
+)
 from bert_keras3.inputs.encodings import decoded_lines, find_encoding
+from bert_keras3.inputs.joined_rows import JoinedRows
+from bert_keras3.inputs.span_rows import SpanColumns, SpanRows
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_json import JsonFile
 from bert_keras3.inputs.tagged_text import TaggedChoices, TaggedFile
 from bert_keras3.safekeeping.errors import UserError
 
 SUFFIXES: Mapping[str, str] = {
-    tagged_columns.FORM: ".txt",
+    column_layout.FORM: ".txt",
     tagged_json.FORM: ".jsonl",
-    tagged_rows.SPANS_FORM: ".csv",
-    tagged_rows.JOINED_FORM: ".csv",
+    span_rows.FORM: ".csv",
+    joined_rows.FORM: ".csv",
 }
 """{form: ending of the name of a file with some texts of another}."""
 
@@ -39,7 +48,7 @@ def choices_of_part(layout: Mapping[str, Any]) -> TaggedChoices:
         layout: of the file that its texts are of.
     """
     delimiter = layout.get("delimiter")
-    if layout["form"] in (tagged_rows.SPANS_FORM, tagged_rows.JOINED_FORM):
+    if layout["form"] in (span_rows.FORM, joined_rows.FORM):
         delimiter = "comma"
     inclusive = layout.get("inclusive", layout.get("keys", {}).get("inclusive"))
     ends = {True: "inclusive", False: "exclusive"}
@@ -84,20 +93,62 @@ def open_tagged_file(
             f"{path}: is one JSON value of several lines or a list; write one "
             "object a line (jq -c '.[]' does)"
         )
-    if len(first) <= _LONGEST_HEADER and _may_be_rows(first, like):
-        rows = tagged_rows.open_rows(
-            path, choices, like, want_labels=want_labels
-        )
+    if len(first) <= _LONGEST_HEADER and _may_be_rows(first, choices, like):
+        rows = _open_rows(path, choices, like, want_labels=want_labels)
         if rows is not None:
             return rows
     return ColumnFile.open(path, choices, like, want_tags=want_labels)
 
 
-def _may_be_rows(first: str, like: Mapping[str, Any] | None) -> bool:
-    """Whether a file's first line may be a header or a row of joined cells."""
-    if like and like["form"] in (
-        tagged_rows.SPANS_FORM,
-        tagged_rows.JOINED_FORM,
-    ):
+def _may_be_rows(
+    first: str, choices: TaggedChoices, like: Mapping[str, Any] | None
+) -> bool:
+    """Whether a file's first line may be a header or a row of joined cells.
+
+    A token a line seldom has the names of both, text and label.
+    """
+    if choices.delimiter == column_layout.BLANKS:
+        return False
+    if like and like["form"] in (span_rows.FORM, joined_rows.FORM):
         return True
-    return tagged_rows.may_be_header(first)
+    names = re.split(r"[,;|\t]", first.replace('"', ""))
+    find = span_rows.column_named
+    if len(names) > 1 and find(names, span_rows.TEXT) is not None:
+        others = (*span_rows.LABEL, *span_rows.START)
+        return find(names, others) is not None
+    return any(one in first for one in joined_rows.SEPARATORS if one < " ")
+
+
+def _open_rows(
+    path: pathlib.Path,
+    choices: TaggedChoices,
+    like: Mapping[str, Any] | None,
+    *,
+    want_labels: bool,
+) -> SpanRows | JoinedRows | None:
+    """Opens a file of rows; None if it is neither of spans nor joined.
+
+    Raises:
+        UserError: as for the classes.
+    """
+    first = dialect_search.sniff(
+        path, delimiter=choices.delimiter, encoding=choices.encoding
+    )
+    joined = JoinedRows.find(path, first, like, want_tags=want_labels)
+    if joined is not None:
+        return joined
+    dialect = first
+    if not first.header:
+        dialect = dialect_search.sniff(
+            path,
+            delimiter=choices.delimiter,
+            encoding=choices.encoding,
+            header=True,
+        )
+    columns = SpanColumns.of(dialect.columns)
+    was_spans = like is not None and like.get("form") == span_rows.FORM
+    if columns is None or not (
+        columns.has_spans or (was_spans and not want_labels)
+    ):
+        return None
+    return SpanRows.open(path, dialect, choices, like, want_labels=want_labels)

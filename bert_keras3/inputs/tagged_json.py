@@ -20,7 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from bert_keras3.inputs.delimited import Decision, json_records
+from bert_keras3.inputs.delimited import (
+    Decision,
+    json_records,
+)
 from bert_keras3.inputs.encodings import (
     decoded_lines,
     excerpt,
@@ -29,6 +32,16 @@ from bert_keras3.inputs.encodings import (
     undecodable,
 )
 from bert_keras3.inputs.span_ends import EndVotes
+from bert_keras3.inputs.span_records import (
+    LISTS,
+    NESTED,
+    TAGS,
+    JsonLayout,
+    find_layout,
+    listed_keys,
+    spans_in,
+    texts_in,
+)
 from bert_keras3.inputs.tagged_text import (
     ENDINGS,
     PREDICTIONS,
@@ -42,43 +55,8 @@ from bert_keras3.safekeeping.files import atomic_write
 
 FORM = "json"
 
-TEXT_KEYS = ("text", "data", "sentence", "content")
-TOKEN_KEYS = ("tokens", "words")
-SPAN_KEYS = ("entities", "label", "labels", "spans", "annotations")
-TAG_KEYS = ("ner_tags", "tags", "labels", "label")
-ID_KEYS = ("id", "guid", "uid", "doc_id")
-START_KEYS = ("start_offset", "start", "begin", "start_idx")
-END_KEYS = ("end_offset", "end", "end_idx")
-TYPE_KEYS = ("label", "type", "entity_type", "entity_group", "tag")
-SURFACE_KEYS = ("text", "word", "entity", "mention")
-
-LISTS, OBJECTS, NESTED, TAGS = "lists", "objects", "nested", "tags"
-"""How labels are written: [[0, 5, "PER"]], [{"start": 0, …}], {"PER": {…}},
-or a tag for each token."""
-
 # Records by which the form is detected.
 _LOOKED_AT = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class JsonLayout:
-    """Which key of a record is what.
-
-    Attributes:
-        text: of the text, or of the list of tokens.
-        labels: of spans or tags; None: there are none.
-        id: of the id; None: there is none.
-        kind: how labels are written.
-        names: of an object's start, end and type.
-        inclusive: whether a span's end is its last character.
-    """
-
-    text: str
-    labels: str | None
-    id: str | None
-    kind: str = OBJECTS
-    names: tuple[str, str, str] = ("start", "end", "label")
-    inclusive: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +103,7 @@ class JsonFile:
             Decision("encoding", encoding, how),
         ]
         first = _first_records(path, encoding)
-        keys = _layout(path, first, want_labels)
+        keys = find_layout(path, first, want_labels)
         unlabelled = dataclasses.replace(keys, labels=None)
         decisions.append(Decision("text", keys.text, "its name"))
         if keys.labels is not None:
@@ -244,8 +222,8 @@ class JsonFile:
         if keys.text not in record:
             raise UserError(
                 f"{where}: {keys.text!r} is missing, which the records before "
-                f"have (there are {_listed(record)}). Add it, or delete the "
-                "line."
+                f"have (there are {listed_keys(record)}). Add it, or delete "
+                "the line."
             )
         value = record[keys.text]
         labels = None
@@ -257,10 +235,10 @@ class JsonFile:
                 )
             labels = record[keys.labels]
         if keys.kind == TAGS:
-            tokens = _texts(where, keys.text, value)
+            tokens = texts_in(where, keys.text, value)
             tags = None
             if keys.labels is not None:
-                tags = _texts(where, keys.labels, labels)
+                tags = texts_in(where, keys.labels, labels)
                 if len(tags) != len(tokens):
                     raise UserError(
                         f"{where}: {len(tokens)} {keys.text!r} and {len(tags)} "
@@ -305,88 +283,6 @@ class JsonFile:
         return votes.decide(trained)
 
 
-def spans_in(
-    where: str, labels: Any
-) -> Iterator[tuple[int, int, str, str | None]]:
-    """Yields (start, end, type, text or None) of labels of any kind.
-
-    Args:
-        where: file and line, for messages.
-        labels: the value in a record; null is as good as none.
-
-    Raises:
-        UserError: it is not of one of the kinds.
-    """
-    if labels is None:
-        return
-    if isinstance(labels, dict):
-        for kind, surfaces in labels.items():
-            if not isinstance(surfaces, dict):
-                raise _no_spans(where, surfaces)
-            for surface, places in surfaces.items():
-                if not isinstance(places, list):
-                    raise _no_spans(where, places)
-                for place in places:
-                    if not _are_places(place, 2):
-                        raise _no_spans(where, place)
-                    yield place[0], place[1], kind, surface
-        return
-    if not isinstance(labels, list):
-        raise _no_spans(where, labels)
-    for one in labels:
-        if isinstance(one, dict):
-            start, end, kind, surface = (
-                _value(one, keys)
-                for keys in (START_KEYS, END_KEYS, TYPE_KEYS, SURFACE_KEYS)
-            )
-            if not _are_places([start, end, kind], 3) or not isinstance(
-                kind, str
-            ):
-                raise _no_spans(where, one)
-            text = surface if isinstance(surface, str) else None
-            yield start, end, kind, text
-        elif _are_places(one, 3) and isinstance(one[2], str):
-            yield one[0], one[1], one[2], None
-        else:
-            raise _no_spans(where, one)
-
-
-def _value(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    return next((record[key] for key in keys if key in record), None)
-
-
-def _are_places(value: Any, length: int) -> bool:
-    """Whether a list has this length and begins with two whole numbers."""
-    return (
-        isinstance(value, list)
-        and len(value) == length
-        # true and false are no numbers.
-        and all(type(one) is int for one in value[:2])
-    )
-
-
-def _no_spans(where: str, value: Any) -> UserError:
-    return UserError(
-        f"{where}: {excerpt(json.dumps(value, ensure_ascii=False))} is no "
-        'span; give [start, end, "TYPE"], or {"start": …, "end": …, '
-        '"label": "TYPE"}, with whole numbers that count characters from 0'
-    )
-
-
-def _texts(where: str, key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(
-        isinstance(one, str) for one in value
-    ):
-        hint = ""
-        if isinstance(value, list) and all(type(one) is int for one in value):
-            hint = "; write the names of tags, such as B-PER, not their numbers"
-        raise UserError(
-            f"{where}: {key!r} must be a list of texts, and is "
-            f"{excerpt(json.dumps(value, ensure_ascii=False))}{hint}"
-        )
-    return tuple(value)
-
-
 def _first(
     records: Iterator[tuple[int, dict[str, Any]]],
 ) -> list[tuple[int, dict[str, Any]]]:
@@ -400,57 +296,6 @@ def _first_records(
     if not found:
         raise UserError(f"{path}: holds no record")
     return found
-
-
-def _layout(
-    path: pathlib.Path,
-    first: Sequence[tuple[int, Mapping[str, Any]]],
-    want_labels: bool,
-) -> JsonLayout:
-    """Finds the keys by their names, and the kind of the labels."""
-    line, record = first[0]
-    where = f"{path}, line {line}"
-    has_tokens = any(isinstance(record.get(one), list) for one in TOKEN_KEYS)
-    text_keys = TOKEN_KEYS if has_tokens else TEXT_KEYS
-    text = next((one for one in text_keys if one in record), None)
-    if text is None:
-        raise UserError(
-            f"{where}: there is no text; it is sought under "
-            f"{', '.join(map(repr, (*TEXT_KEYS, *TOKEN_KEYS)))}, and there are "
-            f"{_listed(record)}. Rename its key."
-        )
-    guid = next((one for one in ID_KEYS if one in record), None)
-    kind = TAGS if has_tokens else OBJECTS
-    for key in TAG_KEYS if has_tokens else SPAN_KEYS:
-        values = [one[key] for _, one in first if key in one]
-        full = [one for one in values if one]
-        if not values:
-            continue
-        if not has_tokens and not all(
-            isinstance(one, (list, dict)) for one in full
-        ):
-            continue
-        names = ("start", "end", "label")
-        if full and isinstance(full[0], dict):
-            kind = NESTED
-        elif full and not has_tokens:
-            one = full[0][0]
-            kind = OBJECTS if isinstance(one, dict) else LISTS
-            if kind == OBJECTS:
-                names = (
-                    next((k for k in START_KEYS if k in one), names[0]),
-                    next((k for k in END_KEYS if k in one), names[1]),
-                    next((k for k in TYPE_KEYS if k in one), names[2]),
-                )
-        return JsonLayout(text, key, guid, kind, names)
-    if want_labels:
-        sought = TAG_KEYS if has_tokens else SPAN_KEYS
-        raise UserError(
-            f"{where}: there are no spans or tags; they are sought under "
-            f"{', '.join(map(repr, sought))}, and there are {_listed(record)}. "
-            "Rename their key."
-        )
-    return JsonLayout(text, None, guid, kind)
 
 
 def _found(entities: Sequence[str] | Sequence[Found]) -> list[Found]:
@@ -486,7 +331,3 @@ def _written(
         }
         for a, b, kind, score in found
     ]
-
-
-def _listed(record: Mapping[str, Any]) -> str:
-    return ", ".join(map(repr, list(record)[:12])) or "none"

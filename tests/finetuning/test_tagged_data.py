@@ -21,18 +21,18 @@ DATA = (
     ("wnut17/emerging.test.annotated", 1287, 23394, 1079, 6, "IOB2", ""),
     (
         *("weibo_ner/weiboNER_2nd_conll.train", 1350, 73778, 1895, 8, "IOB2"),
-        "10 tags break the scheme IOB2 (lines 1266, 22000,",
+        "tags that break the scheme IOB2: 10 (lines 1266, 22000,",
     ),
     (
         *("resume_ner/train.char.bmes", 3821, 124099, 13440, 8, "BMES"),
-        "4 tags break the scheme BMES (lines 62390, 62392, 64412, 64414)",
+        "tags that break the scheme BMES: 4 (lines 62390, 62392, 64412,",
     ),
     ("msra_ner/msra_test_bio.txt", 3442, 172601, 6190, 3, "IOB2", ""),
     ("msra_ner/ernie_format_dev.tsv", 2318, 109870, 3819, 3, "IOB2", ""),
     ("germeval2014/NER-de-test.tsv", 5100, 96499, 6178, 12, "IOB2", ""),
     (
         *("cluener/train.json", 10748, 380305, 23966, 10, "IOB2"),
-        "64 spans begin or end within a word",
+        "spans widened to whole words: 64 (lines 86, 109, 143",
     ),
 )
 

@@ -134,7 +134,7 @@ def test_a_model_is_used_again_on_long_sentences(
         window_overlap=8,
     )
     run(again, screen)
-    assert "1 texts are longer than a row" in screen.text
+    assert "texts longer than a row: 1, read in 7 windows" in screen.text
     written = (job.output_dir / "predictions.conll").read_text("utf-8")
     wanted = conll([text, *TEXTS]).splitlines()
     found = written.splitlines()
@@ -247,7 +247,7 @@ def test_broken_tags_are_repaired_or_refused(trained, change, screen, tmp_path):
     path.write_text(conll(TEXTS).replace("film X B-A\n", "film X I-A\n", 1))
     again = change(job, do_train=False, do_predict=False, dev_file=str(path))
     run(again, screen)
-    assert "1 tags break the scheme IOB2 (line 16)" in screen.text
+    assert "tags that break the scheme IOB2: 1 (line 16)" in screen.text
     with pytest.raises(UserError, match="line 16: I-A behind O breaks the"):
         run(change(again, broken_tags="refuse"), screen)
 

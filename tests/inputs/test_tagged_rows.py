@@ -7,9 +7,10 @@ import csv
 import numpy as np
 import pytest
 
+from bert_keras3.inputs.joined_rows import JoinedRows
+from bert_keras3.inputs.span_rows import SpanRows
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_files import open_tagged_file
-from bert_keras3.inputs.tagged_rows import JoinedRows, SpanRows
 from bert_keras3.inputs.tagged_text import Found, Span, TaggedChoices
 from bert_keras3.safekeeping.errors import UserError
 

@@ -1,11 +1,8 @@
-"""CSV files of spans, and rows of joined tokens and tags.
+"""CSV files of spans.
 
 id,text,start,end,label        a row for each span; a text without any has
 1,Smith sang in Berlin,0,5,PER one row with empty cells
 1,Smith sang in Berlin,14,20,LOC
-
-text_a<tab>label               a row for each text; tokens and tags are
-Smith sang<tab>B-PER O         joined by a space or another separator
 """
 
 from __future__ import annotations
@@ -15,15 +12,20 @@ import dataclasses
 import itertools
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bert_keras3.inputs import delimited, dialect_search
-from bert_keras3.inputs.delimited import Decision, Dialect, Row
-from bert_keras3.inputs.encodings import excerpt
+from bert_keras3.inputs import delimited
+from bert_keras3.inputs.delimited import (
+    Decision,
+    Dialect,
+    Row,
+)
+from bert_keras3.inputs.encodings import (
+    excerpt,
+)
 from bert_keras3.inputs.examples import (
     ID_NAMES,
     LABEL_NAMES,
@@ -43,27 +45,20 @@ from bert_keras3.inputs.tagged_text import (
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
-SPANS_FORM = "spans"
-JOINED_FORM = "joined"
+FORM = "spans"
 
-_TEXT = tuple(itertools.chain.from_iterable(TEXT_NAMES))
-_LABEL = (
+TEXT = tuple(itertools.chain.from_iterable(TEXT_NAMES))
+LABEL = (
     *itertools.chain.from_iterable(LABEL_NAMES),
     *("type", "entitytype", "tag", "tags", "nertags", "predicted"),
 )
 # Names of columns, spelt as `plain_name` leaves them.
-_START = ("start", "startoffset", "begin", "startidx", "startchar", "开始")
+START = ("start", "startoffset", "begin", "startidx", "startchar", "开始")
 _END = ("end", "endoffset", "stop", "endidx", "endchar", "结束")
 _SURFACE = ("entity", "mention", "span", "surface", "word", "entitytext")
 
-_TAG = re.compile(r"O|[BIMELSUW][-_].+")
-SEPARATORS = ("\x02", " ", "|", "\x01", "\x03")
-"""What tokens and tags of a cell may be joined by."""
-_LOOKED_AT = 200
-_MOST = 0.98
 
-
-def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+def column_named(names: Sequence[str], wanted: Sequence[str]) -> int | None:
     """Returns the number of the first column with one of the names."""
     plain = [plain_name(name) for name in names]
     return next((plain.index(one) for one in wanted if one in plain), None)
@@ -84,16 +79,16 @@ class SpanColumns:
     @classmethod
     def of(cls, names: Sequence[str]) -> SpanColumns | None:
         """Finds columns by their names; None without one of texts."""
-        text = _column(names, _TEXT)
+        text = column_named(names, TEXT)
         if text is None:
             return None
         return cls(
             text,
-            _column(names, ID_NAMES),
-            _column(names, _START),
-            _column(names, _END),
-            _column(names, _LABEL),
-            _column(names, _SURFACE),
+            column_named(names, ID_NAMES),
+            column_named(names, START),
+            column_named(names, _END),
+            column_named(names, LABEL),
+            column_named(names, _SURFACE),
         )
 
     @property
@@ -159,7 +154,7 @@ class SpanRows:
             Decision("text", dialect.columns[columns.text], "its name"),
         ]
         trained = None
-        if like and like.get("form") == SPANS_FORM:
+        if like and like.get("form") == FORM:
             trained = bool(like["inclusive"])
         inclusive = bool(trained)
         file = cls(path, dialect, columns, want_labels, inclusive)
@@ -175,7 +170,7 @@ class SpanRows:
     @property
     def layout(self) -> Mapping[str, Any]:
         """The form, as JSON values."""
-        return {"form": SPANS_FORM, "inclusive": self.inclusive}
+        return {"form": FORM, "inclusive": self.inclusive}
 
     def __iter__(self) -> Iterator[TaggedText]:
         """Streams the texts, each with the spans of all its rows.
@@ -352,203 +347,3 @@ class SpanRows:
                     start, end, _, surface = found
                     votes.add(text, start, end, surface)
         return votes.decide(trained)
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinedRows:
-    """A file whose cells are joined tokens and tags.
-
-    Attributes:
-        path: the file.
-        dialect: how its bytes become rows.
-        tokens: the column of tokens, from 0.
-        tags: that of tags; None: there is none, or it is not read.
-        separator: between tokens, and between tags.
-        decisions: what was detected.
-    """
-
-    path: pathlib.Path
-    dialect: Dialect
-    tokens: int
-    tags: int | None
-    separator: str
-    decisions: tuple[Decision, ...] = ()
-
-    is_text = False
-
-    @classmethod
-    def find(
-        cls,
-        path: pathlib.Path,
-        dialect: Dialect,
-        like: Mapping[str, Any] | None = None,
-        *,
-        want_tags: bool = True,
-    ) -> JoinedRows | None:
-        """Opens a file if it is of this form; else returns None.
-
-        Args:
-            path: the file.
-            dialect: of the file.
-            like: `layout` of the training file.
-            want_tags: False for a file to predict.
-        """
-        rows = [
-            row.cells
-            for row in itertools.islice(
-                delimited.rows(path, dialect), _LOOKED_AT
-            )
-        ]
-        width = len(dialect.columns)
-        trained = like if like and like.get("form") == JOINED_FORM else None
-        for tags, tokens, separator in itertools.product(
-            range(width), range(width), SEPARATORS
-        ):
-            if tags == tokens or not _are_joined(rows, tokens, tags, separator):
-                continue
-            decisions = (
-                Decision("form", "a row for each text", "joined tags"),
-                *dialect.decisions,
-                Decision("tokens", dialect.columns[tokens], "as many as tags"),
-                Decision("tags", dialect.columns[tags], "O, or such as B-PER"),
-                Decision("joined by", repr(separator), "the tags"),
-            )
-            column = tags if want_tags else None
-            return cls(path, dialect, tokens, column, separator, decisions)
-        if trained is None or want_tags:
-            return None
-        tokens = trained["tokens"] if width > trained["tokens"] else 0
-        return cls(path, dialect, tokens, None, trained["separator"])
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether tags are read."""
-        return self.tags is not None
-
-    @property
-    def layout(self) -> Mapping[str, Any]:
-        """The columns, as JSON values."""
-        return {
-            "form": JOINED_FORM,
-            "tokens": self.tokens,
-            "separator": self.separator,
-        }
-
-    def __iter__(self) -> Iterator[TaggedText]:
-        """Streams the texts.
-
-        Raises:
-            UserError: a row has another number of tags than tokens.
-        """
-        rows = delimited.rows(self.path, self.dialect)
-        for number, row in enumerate(rows, 1):
-            cell = row.cells[self.tokens]
-            tokens = tuple(cell.split(self.separator)) if cell else ()
-            tags = None
-            if self.tags is not None:
-                cell = row.cells[self.tags]
-                tags = tuple(cell.split(self.separator)) if cell else ()
-                if len(tags) != len(tokens):
-                    raise UserError(
-                        f"{self.path}, line {row.line}: {len(tokens)} tokens "
-                        f"and {len(tags)} tags, joined by "
-                        f"{self.separator!r}; each token needs one tag"
-                    )
-            lines = [row.line] * len(tokens)
-            yield TaggedText(str(number), row.line, tokens, tags, lines)
-
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes some rows to a CSV file; see `TaggedFile`."""
-        wanted = set(chosen.tolist())
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            if self.dialect.header:
-                writer.writerow(self.dialect.columns)
-            for number, row in enumerate(
-                delimited.rows(self.path, self.dialect)
-            ):
-                if number in wanted:
-                    writer.writerow(row.cells)
-
-    def write_found(
-        self,
-        found: Iterable[Sequence[str] | Sequence[Found]],
-        folder: pathlib.Path,
-    ) -> pathlib.Path:
-        """Writes every row again, with a column `predicted` of joined tags."""
-        path = folder / f"{PREDICTIONS}{ENDINGS[2]}"
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            if self.dialect.header:
-                writer.writerow([*self.dialect.columns, "predicted"])
-            rows = delimited.rows(self.path, self.dialect)
-            for row, tags in zip(rows, found, strict=True):
-                joined = self.separator.join(map(str, tags))
-                writer.writerow([*row.cells, joined])
-        return path
-
-
-def _are_joined(
-    rows: Sequence[Sequence[str]], tokens: int, tags: int, separator: str
-) -> bool:
-    """Whether a column has a tag for each token of another."""
-    cut = [
-        (row[tokens].split(separator), row[tags].split(separator))
-        for row in rows
-    ]
-    # One tag a row would be a label for each text.
-    if not any(len(two) > 1 for _, two in cut):
-        return False
-    fits = sum(
-        len(one) == len(two) and all(map(_TAG.fullmatch, two))
-        for one, two in cut
-    )
-    return fits >= _MOST * len(rows)
-
-
-def may_be_header(line: str) -> bool:
-    """Whether a line names a column of texts, or has joined cells.
-
-    A token a line seldom has the names of both, text and label.
-    """
-    names = re.split(r"[,;|\t]", line.replace('"', ""))
-    if len(names) > 1 and _column(names, _TEXT) is not None:
-        return _column(names, (*_LABEL, *_START)) is not None
-    return any(one in line for one in SEPARATORS if one < " ")
-
-
-def open_rows(
-    path: pathlib.Path,
-    choices: TaggedChoices,
-    like: Mapping[str, Any] | None,
-    *,
-    want_labels: bool,
-) -> SpanRows | JoinedRows | None:
-    """Opens a file of rows; None if it is neither of spans nor joined.
-
-    Raises:
-        UserError: as for the classes.
-    """
-    first = dialect_search.sniff(
-        path, delimiter=choices.delimiter, encoding=choices.encoding
-    )
-    joined = JoinedRows.find(path, first, like, want_tags=want_labels)
-    if joined is not None:
-        return joined
-    dialect = first
-    if not first.header:
-        dialect = dialect_search.sniff(
-            path,
-            delimiter=choices.delimiter,
-            encoding=choices.encoding,
-            header=True,
-        )
-    columns = SpanColumns.of(dialect.columns)
-    was_spans = like is not None and like.get("form") == SPANS_FORM
-    if columns is None or not (
-        columns.has_spans or (was_spans and not want_labels)
-    ):
-        return None
-    return SpanRows.open(path, dialect, choices, like, want_labels=want_labels)
