@@ -332,10 +332,14 @@ def json_records(
         try:
             record = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
+            is_cut = "Unterminated" in error.msg or error.pos >= len(
+                line.rstrip()
+            )
+            remedy = " The line is cut off; write the file again." * is_cut
             raise UserError(
                 f"{path}, line {number}, column {error.colno}: {error.msg}; "
                 f"each line must be one JSON object, this one starts "
-                f"{excerpt(line.rstrip())}."
+                f"{excerpt(line.rstrip())}.{remedy}"
             ) from None
         if not isinstance(record, dict):
             raise UserError(

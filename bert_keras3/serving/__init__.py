@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.single_label import Prediction
     from bert_keras3.finetuning.span import SpanPrediction
     from bert_keras3.serving.exporter import export
+    from bert_keras3.tagging.answering import EntityPrediction
 
 __all__ = [
     "FORMATS",
     "ChoicePrediction",
+    "EntityPrediction",
     "LabelSetPrediction",
     "Prediction",
     "Predictor",
@@ -35,6 +37,7 @@ __all__ = [
 # Imported on first access: the exporter with TensorFlow, tasks one by one.
 _FILES = {
     "ChoicePrediction": "finetuning.choice",
+    "EntityPrediction": "tagging.answering",
     "LabelSetPrediction": "finetuning.multi_label",
     "Prediction": "finetuning.single_label",
     "SpanPrediction": "finetuning.span",

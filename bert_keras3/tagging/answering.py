@@ -22,7 +22,7 @@ from bert_keras3.tagging.words import words_of
 
 
 @dataclasses.dataclass(frozen=True)
-class TextEntity:
+class EntityPrediction:
     """An entity in a text.
 
     Attributes:
@@ -124,7 +124,7 @@ class Tagger:
         items: Sequence[str],
         store: FeatureStore,
         outputs: Mapping[str, np.ndarray],
-    ) -> list[tuple[TextEntity, ...]]:
+    ) -> list[tuple[EntityPrediction, ...]]:
         """Returns the entities of each text, in order."""
         pieces = TrustedPieces.of(
             store, np.arange(len(store)), np.arange(len(items))
@@ -140,7 +140,7 @@ class Tagger:
             words = words_of(text, self._split).tolist()
             answers.append(
                 tuple(
-                    TextEntity(
+                    EntityPrediction(
                         text[words[a][0] : words[b - 1][1]],
                         words[a][0],
                         words[b - 1][1],

@@ -13,6 +13,7 @@ from bert_keras3.finetuning.settings import EncoderChoices, TrainingChoices
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import TaggedFiles, TaggerJob
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving import EntityPrediction
 from bert_keras3.serving.exporter import export
 from bert_keras3.serving.formats import FORMATS, SAVED_MODEL
 from bert_keras3.serving.predictor import Predictor
@@ -194,7 +195,9 @@ def test_an_export_finds_what_the_script_finds(
     assert predictor.predict(["", "\n"]) == [(), ()]
     with pytest.raises(UserError, match=r"number 0 .* must be a string"):
         predictor.predict([("a", "b")])
-    assert predictor.predict([b"good food"])[0][0].text == "food"
+    ((entity,),) = predictor.predict([b"good food"])
+    assert isinstance(entity, EntityPrediction)
+    assert (entity.text, entity.type) == ("food", "F")
 
 
 @pytest.mark.slow

@@ -163,7 +163,9 @@ GOOD = {"id": 1, "text": TEXT, "label": []}
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ('{"id": 2, "text": "Smith sa', "line 2, column 19: Unterminated str"),
+        ('{"id": 2, "text": "Smith sa', "line 2, column 19: .* is cut off"),
+        ('{"id": 2, "text": "Smith"', "line 2, column 26: .* is cut off"),
+        ('{"id": 2 "text": "Smith"}', "line 2, column 10: .* delimiter"),
         ({"id": 2, "text": TEXT}, "line 2: 'label' is missing"),
         ({"id": 2, "label": []}, "line 2: 'text' is missing"),
         ({"id": 1, "text": "", "label": []}, "line 2: the id '1' is that of l"),
