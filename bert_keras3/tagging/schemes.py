@@ -228,7 +228,7 @@ def entities_of(
     starts = is_inside & (
         (roles == BEGIN)
         | (roles == SINGLE)
-        | np.isin(before_role, (OUTSIDE, END, SINGLE))
+        | ((before_role != BEGIN) & (before_role != INSIDE))
         | (types != before_type)
     )
     return _runs(starts, is_inside, types)

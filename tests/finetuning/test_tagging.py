@@ -218,6 +218,10 @@ def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
     assert held_out.count("\n\n") == 12
     run(change(own, do_train=False, train_file=None), screen)
     again = json.loads((own.output_dir / "eval_results.json").read_text())
+    assert again["mistakes"] == values["mistakes"]
+    assert values["mistakes"][0].keys() == {
+        *("entity", "true", "predicted", "times"),
+    }
     for name in ("f1", "loss", "token_accuracy", "examples"):
         assert again[name] == pytest.approx(values[name])
 
