@@ -216,7 +216,8 @@ class TrainingChoices(TrainingSettings):
         "Metric by which the best weights are chosen among the evaluations "
         "during training, such as accuracy, macro_f1, mcc or loss; needs "
         "--do_eval. By default accuracy for single_label, micro_f1 for "
-        "multi_label, pearson for regression, and a benchmark's own metric.",
+        "multi_label, pearson for regression, f1 for answers and tags, and a "
+        "benchmark's own metric.",
         group="Evaluation and prediction",
         placeholder="NAME",
         needs=("do_train",),

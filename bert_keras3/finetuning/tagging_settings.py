@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bert_keras3.finetuning.settings import DataFiles, Job
+from bert_keras3.finetuning.settings import DataFiles, EncoderChoices, Job
 from bert_keras3.inputs.tagged_text import TaggedChoices
 from bert_keras3.safekeeping.settings import flag
 
@@ -58,8 +58,30 @@ class TaggedFiles(DataFiles):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class TaggerEncoder(EncoderChoices):
+    """The pretrained model and its inputs."""
+
+    max_seq_length: int | None = flag(
+        None,
+        "Maximum sequence length: number of tokens per window, special tokens "
+        "included. Longer texts become several windows, so that none of their "
+        "tokens is lost. At most the number of positions of the model, which "
+        "is 512 for those that Google published. By default 128, or the value "
+        "that the model in --output_dir was trained with.",
+        group="Model inputs",
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaggerJob(Job):
     """A job on tagged texts."""
 
+    do_predict: bool = flag(
+        False,
+        "Write --test_file again with what is found in it, in its own form, "
+        "to predictions.conll, .jsonl or .csv in --output_dir.",
+        group="What to do",
+    )
     data: TaggedFiles
+    encoder: TaggerEncoder

@@ -84,7 +84,7 @@ def sniff(
         raise UserError(
             f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
         )
-    _check_file(path)
+    check_is_text(path)
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
     if path.suffix.lower() in JSON_SUFFIXES:
@@ -141,12 +141,17 @@ def _given_delimiter(value: str | None) -> str | None:
     return delimiter
 
 
-def _check_file(path: pathlib.Path) -> None:
+def check_is_text(path: pathlib.Path) -> None:
+    """Checks that a file is there, not empty, and no known binary format.
+
+    Raises:
+        UserError: it is not.
+    """
     if not path.exists():
         raise UserError(f"{path}: there is no such file.")
     if not path.is_file():
         raise UserError(
-            f"{path} is not a regular file; give the path of a CSV or TSV file."
+            f"{path} is not a regular file; give the path of a text file."
         )
     with open(path, "rb") as file:
         start = file.read(32)

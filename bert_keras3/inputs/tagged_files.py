@@ -78,10 +78,7 @@ def open_tagged_file(
         UserError: no such file, undecodable bytes, no text, no tags.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
-    if not path.stat().st_size:
-        raise UserError(f"{path} is empty: it holds no text")
+    dialect_search.check_is_text(path)
     encoding, _ = find_encoding(path, choices.encoding)
     lines = (line.strip() for line in decoded_lines(path, encoding))
     first = "".join(itertools.islice(filter(None, lines), 1))

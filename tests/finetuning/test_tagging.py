@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.settings import EncoderChoices, TrainingChoices
+from bert_keras3.finetuning.settings import TrainingChoices
 from bert_keras3.finetuning.tagging import Tagging
-from bert_keras3.finetuning.tagging_settings import TaggedFiles, TaggerJob
+from bert_keras3.finetuning.tagging_settings import (
+    TaggedFiles,
+    TaggerEncoder,
+    TaggerJob,
+)
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving import EntityPrediction
 from bert_keras3.serving.exporter import export
@@ -63,7 +67,7 @@ def trained(tmp_path_factory, checkpoint, new_screen):
             dev_file=str(folder / "dev.conll"),
             test_file=str(folder / "test.conll"),
         ),
-        encoder=EncoderChoices(
+        encoder=TaggerEncoder(
             init_checkpoint=str(checkpoint), max_seq_length=16
         ),
         training=TrainingChoices(
@@ -232,6 +236,8 @@ def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
         ("dev_file", "a B-X\nb O\n", "line 1: the type 'X' is not among th"),
         ("train_file", "a O\nb O\n", "has no entity at all"),
         ("train_file", "a b\nb c\n", "no column of tags is found"),
+        ("train_file", "\x1f\x8b", "compressed with gzip"),
+        ("train_file", "", "is empty: it holds no row"),
         ("test_file", '{"text": " "}', "no text of it has a token"),
         ("dev_file", "a O\nb\n" + "a B-A\n" * 9, "line 2: 1 column where 2"),
     ],
@@ -241,7 +247,7 @@ def test_mistakes_change_nothing(
 ):
     job, _ = trained
     path = tmp_path / "wrong.conll"
-    path.write_text(text, "utf-8")
+    path.write_text(text, "latin-1")
     wrong = change(job, output_dir=tmp_path / "out", **{file: str(path)})
     with pytest.raises(UserError, match=message):
         run(wrong, screen)
