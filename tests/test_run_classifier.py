@@ -267,7 +267,7 @@ def test_flags_of_tpus(script, tmp_path):
     with pytest.raises(UserError, match=r"--distribution=tpu: .* finds no TPU"):
         script("--do_train", "--use_tpu=true", "--tpu_name=a", out)
     # Command lines for the original have it without training, too.
-    with pytest.raises(UserError, match="has no trained classifier"):
+    with pytest.raises(UserError, match="has no trained model"):
         script("--do_predict", "--use_tpu=true", "--test_file=a.csv", out)
     # Without --use_tpu the others say nothing, so the next mistake is told.
     with pytest.raises(UserError, match="--output_dir is missing"):

@@ -80,10 +80,10 @@ def check_folder(job: Job, folder: FinetuningFolder) -> None:
     if not folder.holds_a_model:
         unfinished = folder.run.holds_a_run
         raise UserError(
-            f"{folder.path}: has no trained classifier"
+            f"{folder.path}: has no trained model"
             + (" yet; finish its training" if unfinished else ". Train one")
-            + " with --do_train, or give a checkpoint that has "
-            "`output_weights` as --init_checkpoint"
+            + " with --do_train, or give one that was trained elsewhere as "
+            "--init_checkpoint"
         )
 
 

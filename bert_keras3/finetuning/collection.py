@@ -188,10 +188,14 @@ class _Collection:
             listed = "".join(
                 f"\n{name}: {why}" for name, why in failures.items()
             )
+            kept = (
+                "; what the others did is kept and will not be done again"
+                if len(failures) < number
+                else ""
+            )
             raise UserError(
-                f"{len(failures)} of {number} tasks failed; what the others "
-                "did is kept and will not be done again. Put this right and "
-                f"give the same command:{listed}"
+                f"{len(failures)} of {number} tasks failed{kept}. Put this "
+                f"right and give the same command:{listed}"
             )
 
     def _check_files(self) -> dict[str, str]:

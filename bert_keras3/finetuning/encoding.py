@@ -143,7 +143,8 @@ class EncodedFile:
         report = self.report
         mean_length = report.num_tokens / max(1, report.num_rows)
         summary = (
-            f"{self.source.path}: {report.num_rows} rows, {mean_length:.1f} "
+            f"{self.source.path}: {report.num_rows} "
+            f"row{'s' * (report.num_rows != 1)}, {mean_length:.1f} "
             f"tokens each on average; {report.unknown_rate:.2%} of them unknown"
         )
         lines = [summary, *self.notes]
@@ -201,6 +202,7 @@ class EncodedFile:
         values: dict[str, Any] = {
             "file": str(self.source.path),
             "rows": report.num_rows,
+            "notes": list(self.notes),
             "tokens": report.num_tokens,
             "unknown_rate": report.unknown_rate,
             "unknown_parts": dict(report.unknown_parts),

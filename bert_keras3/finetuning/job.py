@@ -221,7 +221,13 @@ class _Job:
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
         train, dev = self._split(file, sources, encoder)
-        steps_of(epoch_size(file.task, train), training)  # at least one
+        size = epoch_size(file.task, train)
+        if not (size and len(train.rows)):
+            raise UserError(
+                f"{source.path}: none of its {file.report.num_rows} examples "
+                f"can be learnt from ({'; '.join(file.notes)})"
+            )
+        steps_of(size, training)  # at least one
         others = {
             split: self._encode(
                 split, one, encoder, file.task, file.task.labels
@@ -581,7 +587,8 @@ class _Job:
             folder = self._folder_of(split).path
             folder.mkdir(exist_ok=True)
             path = trained.task.write_predictions(folder, outputs, examples)
-            self._say(f"predicted {len(examples)} rows: {path}")
+            number = len(examples)
+            self._say(f"predicted {number} row{'s' * (number != 1)}: {path}")
             submission = trained.dataset.write_submission(
                 split, path, self._folder.path
             )

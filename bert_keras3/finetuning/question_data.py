@@ -18,6 +18,7 @@ from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.span import CMRC, SQUAD, Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
 from bert_keras3.finetuning.task import Task
+from bert_keras3.inputs.question_records import describe_records
 from bert_keras3.inputs.questions import (
     MISTAKES,
     QuestionExample,
@@ -93,7 +94,9 @@ class QuestionSource:
             )
             for one in self.first(_SHOWN)
         ]
-        return Description((), ("id", "question", "context", "answer"), first)
+        decisions = describe_records(self.path, self._choices)
+        headers = ("id", "question", "context", "answer")
+        return Description(decisions, headers, first)
 
     def first(self, number: int) -> list[QuestionExample]:
         """Returns the first questions."""

@@ -27,7 +27,11 @@ from bert_keras3.inputs.delimited import (
     Row,
     json_records,
 )
-from bert_keras3.inputs.encodings import excerpt, find_encoding
+from bert_keras3.inputs.encodings import (
+    check_text_file,
+    excerpt,
+    find_encoding,
+)
 from bert_keras3.inputs.question_records import json_entries
 from bert_keras3.safekeeping.errors import UserError
 
@@ -367,10 +371,7 @@ def _json_values(
     path: pathlib.Path, encoding: str | None
 ) -> Iterator[tuple[str, Any]]:
     """Yields (place, value) of the values of a JSON file."""
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
-    if not path.stat().st_size:
-        raise UserError(f"{path} is empty: it holds no question")
+    check_text_file(path, "question")
     encoding, _ = find_encoding(path, encoding)
     if path.suffix.lower() in _JSON_LINES:
         for line, value in json_records(path, encoding):

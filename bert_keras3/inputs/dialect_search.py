@@ -16,7 +16,7 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bert_keras3.inputs import examples
@@ -32,21 +32,18 @@ from bert_keras3.inputs.delimited import (
     reader,
     rows,
 )
-from bert_keras3.inputs.encodings import decoded_lines, excerpt, find_encoding
+from bert_keras3.inputs.encodings import (
+    check_text_file,
+    decoded_lines,
+    excerpt,
+    find_encoding,
+)
 from bert_keras3.safekeeping.errors import UserError
 
 _HEAD_LINES = 1000
 _HEAD_CHARACTERS = 1 << 20
-
-_NOT_TEXT = (
-    (b"PK\x03\x04", "a spreadsheet or ZIP archive"),
-    (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"PAR1", "a Parquet file"),
-    (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
-    (b"<!DOCTYPE html", "a web page"),
-    (b"<html", "a web page"),
-)
+# Characters of a header in a message.
+_MOST_LISTED = 200
 
 
 def sniff(
@@ -84,7 +81,7 @@ def sniff(
         raise UserError(
             f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
         )
-    check_is_text(path)
+    check_text_file(path, "row")
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
     if path.suffix.lower() in JSON_SUFFIXES:
@@ -123,9 +120,17 @@ def sniff(
     )
     if next(rows(path, dialect), None) is None:
         raise UserError(
-            f"{path} has only a header ({', '.join(columns)}) and no row."
+            f"{path} has only a header ({_shown(columns)}) and no row."
         )
     return dialect
+
+
+def _shown(columns: Sequence[str]) -> str:
+    """Lists names, cut short where they are none, as in JSON named .csv."""
+    listed = ", ".join(columns)
+    if len(listed) <= _MOST_LISTED:
+        return listed
+    return f"{listed[:_MOST_LISTED]}…"
 
 
 def _given_delimiter(value: str | None) -> str | None:
@@ -139,30 +144,6 @@ def _given_delimiter(value: str | None) -> str | None:
             f"{', '.join(DELIMITERS)}, none."
         )
     return delimiter
-
-
-def check_is_text(path: pathlib.Path) -> None:
-    """Checks that a file is there, not empty, and no known binary format.
-
-    Raises:
-        UserError: it is not.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file.")
-    if not path.is_file():
-        raise UserError(
-            f"{path} is not a regular file; give the path of a text file."
-        )
-    with open(path, "rb") as file:
-        start = file.read(32)
-    if not start:
-        raise UserError(f"{path} is empty: it holds no row.")
-    for magic, kind in _NOT_TEXT:
-        if start.startswith(magic):
-            raise UserError(
-                f"{path} is {kind}, not text; save it as CSV (UTF-8) and give "
-                "that file."
-            )
 
 
 def _head(path: pathlib.Path, encoding: str) -> list[str]:

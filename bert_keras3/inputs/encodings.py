@@ -30,6 +30,20 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_NOT_TEXT = (
+    (b"PK\x03\x04", "a spreadsheet or ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"PAR1", "a Parquet file"),
+    (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+# Control characters: all but white space, ESC, and NUL, which is dropped. Some
+# texts have one or two of them as separators; none has nearly all 25.
+_CONTROLS = {*range(1, 32)} - {*range(9, 14), 27}
+_MOST_CONTROLS = 20
+
 # What is not UTF-8 may be one of these; the commoner wins a tie. GB18030
 # includes GBK and GB2312, each cp… its ISO or national relative.
 _ENCODINGS = (
@@ -53,6 +67,41 @@ class Fault(NamedTuple):
 
     offset: int
     line: int
+
+
+def check_text_file(path: pathlib.Path, what: str) -> None:
+    """Checks that there is a file, and that it begins like one of text.
+
+    Args:
+        path: the file.
+        what: what it is to hold, in the singular, for the message.
+
+    Raises:
+        UserError: it does not exist, is no regular file, is empty, or is an
+            archive, a spreadsheet, a web page or other bytes.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise UserError(
+            f"{path} is a folder or a device; give the path of a file."
+        )
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    if not start:
+        raise UserError(f"{path} is empty: it holds no {what}.")
+    kinds = (kind for magic, kind in _NOT_TEXT if start.startswith(magic))
+    kind = next(kinds, None)
+    marked = any(start.startswith(bom) for bom, _ in _BOMS)
+    is_wide = marked or _utf_16_without_mark(start) is not None
+    controls = _CONTROLS.intersection(start)
+    if kind is None and not is_wide and len(controls) > _MOST_CONTROLS:
+        kind = f"binary (it begins with the bytes {start[:4].hex(' ')})"
+    if kind is not None:
+        raise UserError(
+            f"{path} is {kind}, not text; save it as text, such as CSV, in "
+            "UTF-8 and give that file."
+        )
 
 
 def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:

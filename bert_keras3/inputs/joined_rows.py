@@ -39,7 +39,9 @@ _TAG = re.compile(r"O|[BIMELSUW][-_].+")
 SEPARATORS = ("\x02", " ", "|", "\x01", "\x03")
 """What tokens and tags of a cell may be joined by."""
 _LOOKED_AT = 200
-_MOST = 0.98
+# Shares of rows with as many tags as tokens. If no two columns have the first,
+# those with the second are taken, and the other rows are mistakes.
+_MOST, _HALF = 0.98, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +91,12 @@ class JoinedRows:
         ]
         width = len(dialect.columns)
         trained = like if like and like.get("form") == FORM else None
-        for tags, tokens, separator in itertools.product(
-            range(width), range(width), SEPARATORS
+        for share, tags, tokens, separator in itertools.product(
+            (_MOST, _HALF), range(width), range(width), SEPARATORS
         ):
-            if tags == tokens or not _are_joined(rows, tokens, tags, separator):
+            if tags == tokens or not _are_joined(
+                rows, tokens, tags, separator, share
+            ):
                 continue
             decisions = (
                 Decision("form", "a row for each text", "joined tags"),
@@ -179,9 +183,13 @@ class JoinedRows:
 
 
 def _are_joined(
-    rows: Sequence[Sequence[str]], tokens: int, tags: int, separator: str
+    rows: Sequence[Sequence[str]],
+    tokens: int,
+    tags: int,
+    separator: str,
+    share: float,
 ) -> bool:
-    """Whether a column has a tag for each token of another."""
+    """Whether a column has a tag for each token of another in most rows."""
     cut = [
         (row[tokens].split(separator), row[tags].split(separator))
         for row in rows
@@ -193,4 +201,4 @@ def _are_joined(
         len(one) == len(two) and all(map(_TAG.fullmatch, two))
         for one, two in cut
     )
-    return fits >= _MOST * len(rows)
+    return fits >= share * len(rows)

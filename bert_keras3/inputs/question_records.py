@@ -20,8 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bert_keras3.inputs import delimited, dialect_search
-from bert_keras3.inputs.delimited import Dialect, json_records
-from bert_keras3.inputs.encodings import excerpt, find_encoding
+from bert_keras3.inputs.delimited import Decision, Dialect, json_records
+from bert_keras3.inputs.encodings import (
+    check_text_file,
+    excerpt,
+    find_encoding,
+)
 from bert_keras3.inputs.examples import plain_name
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
@@ -73,11 +77,8 @@ def read_records(path: pathlib.Path, choices: FileChoices) -> Iterator[Record]:
         UserError: no such file, undecodable bytes, JSON that is cut off or
             not of one of the forms, a missing key or column.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
+    check_text_file(path, "question")
     suffix = path.suffix.lower()
-    if not path.stat().st_size:
-        raise UserError(f"{path} is empty: it holds no question")
     if suffix in _ROWS:
         yield from _of_rows(path, choices)
         return
@@ -88,6 +89,37 @@ def read_records(path: pathlib.Path, choices: FileChoices) -> Iterator[Record]:
         return
     for place, value in json_entries(path, path.read_text(encoding)):
         yield from _of_entry(path, value, place)
+
+
+def describe_records(
+    path: pathlib.Path, choices: FileChoices
+) -> tuple[Decision, ...]:
+    """Says how `read_records` reads a file.
+
+    Raises:
+        UserError: as `read_records`, for the beginning of the file.
+    """
+    first = next(read_records(path, choices), None)
+    if path.suffix.lower() in _ROWS:
+        dialect, columns = _columns(path, choices)
+        return (
+            Decision("form", "a row for each question", "the file's name"),
+            *dialect.decisions,
+            *(
+                Decision(what.replace("_", " "), dialect.columns[n], "its name")
+                for what, n in columns.items()
+            ),
+        )
+    nested = first is not None and "qas[" in first.place
+    form = (
+        ("paragraphs with questions", "its key 'qas'")
+        if nested
+        else ("a record for each question", "there is no key 'qas'")
+    )
+    return (
+        Decision("form", *form),
+        Decision("encoding", *find_encoding(path, choices.encoding)),
+    )
 
 
 def value_of(

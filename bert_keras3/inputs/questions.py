@@ -18,6 +18,7 @@ The forms are listed in `question_records`.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Collection, Iterator, Sequence
@@ -115,6 +116,7 @@ class QuestionReport:
 
     Attributes:
         num_questions: all.
+        num_answered: those with an answer, be it right or not.
         num_impossible: those that the file says have no answer.
         num_found: answers whose start the file does not say, found.
         several: questions with such an answer that occurs more than once in
@@ -130,6 +132,7 @@ class QuestionReport:
     """
 
     num_questions: int = 0
+    num_answered: int = 0
     num_impossible: int = 0
     num_found: int = 0
     several: Cases = dataclasses.field(default_factory=Cases)
@@ -143,27 +146,39 @@ class QuestionReport:
     def lines(self) -> list[str]:
         """Returns what a person should know, a line each."""
         what = (
-            (self.several, "have an answer that occurs more than once"),
-            (self.outside, "have an answer behind the end of their context"),
-            (self.misplaced, "have an answer that is not where the file says"),
-            (self.absent, "have an answer that is not in the context"),
-            (self.repeated, "repeat an id; the last one's answer counts"),
-            (self.empty_contexts, "have an empty context"),
-            (self.empty_questions, "are empty"),
+            (self.several, "with an answer that occurs more than once"),
+            (self.outside, "with an answer behind the end of the context"),
+            (self.misplaced, "with an answer that is not where the file says"),
+            (self.absent, "with an answer that is not in the context"),
+            (
+                self.repeated,
+                "with the id of an earlier one, which is not predicted",
+            ),
+            (self.empty_contexts, "with an empty context"),
+            (self.empty_questions, "without a text"),
         )
-        impossible = f"{self.num_impossible} of them without an answer"
-        lines = [f"{self.num_questions} questions, {impossible}"]
+        said = (
+            f"{self.num_impossible} of them without an answer"
+            if self.num_answered or self.num_impossible
+            else "and the file says no answers"
+        )
+        lines = [f"{questions(self.num_questions)}, {said}"]
         if self.num_found:
             lines.append(
                 f"note: the starts of {self.num_found} answers were not given "
                 "and were found in their contexts, at the first occurrence"
             )
         return lines + [
-            f"note: {cases.number} questions {said} ({', '.join(cases.ids)}"
+            f"note: {questions(cases.number)} {said} ({', '.join(cases.ids)}"
             f"{' …' if cases.number > len(cases.ids) else ''})"
             for cases, said in what
             if cases.number
         ]
+
+
+def questions(number: int) -> str:
+    """Returns "1 question" or "2 questions"."""
+    return f"{number} question{'s' * (number != 1)}"
 
 
 def read_questions(
@@ -224,6 +239,11 @@ class _Reader:
             number = values.get("id") or str(report.num_questions)
         else:
             number = value_of(path, place, values, ID_KEYS)
+            if isinstance(number, bool) or not isinstance(number, int | str):
+                raise UserError(
+                    f"{path}, {place}: {ID_KEYS[0]!r} must be a text or a "
+                    f"whole number, and is {json.dumps(number)[:60]}"
+                )
         question = QuestionExample(
             str(number),
             text_of(path, place, values, QUESTION_KEYS),
@@ -242,6 +262,7 @@ class _Reader:
             )
         if record.is_row:
             is_impossible = "answer" in values and not answers
+        report.num_answered += bool(answers)
         report.num_impossible += is_impossible
         return dataclasses.replace(
             question, answers=answers, is_impossible=is_impossible
@@ -307,7 +328,14 @@ class _Reader:
         elif text and start >= 0 and context.startswith(text, start):
             return text, start
         said = excerpt(text)
-        if start is not None and start >= max(1, len(context)):
+        if not context and start is not None:
+            self._count(
+                question,
+                "outside",
+                f"it has the answer {said}, and its context is empty; fill it "
+                "in or delete the question",
+            )
+        elif start is not None and start >= max(1, len(context)):
             self._count(
                 question,
                 "outside",

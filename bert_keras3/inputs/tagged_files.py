@@ -16,7 +16,11 @@ from bert_keras3.inputs import (
     span_rows,
     tagged_json,
 )
-from bert_keras3.inputs.encodings import decoded_lines, find_encoding
+from bert_keras3.inputs.encodings import (
+    check_text_file,
+    decoded_lines,
+    find_encoding,
+)
 from bert_keras3.inputs.joined_rows import JoinedRows
 from bert_keras3.inputs.span_rows import SpanColumns, SpanRows
 from bert_keras3.inputs.tagged_columns import ColumnFile
@@ -78,7 +82,7 @@ def open_tagged_file(
         UserError: no such file, undecodable bytes, no text, no tags.
     """
     path = pathlib.Path(path)
-    dialect_search.check_is_text(path)
+    check_text_file(path, "text")
     encoding, _ = find_encoding(path, choices.encoding)
     lines = (line.strip() for line in decoded_lines(path, encoding))
     first = "".join(itertools.islice(filter(None, lines), 1))

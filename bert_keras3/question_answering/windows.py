@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
-from bert_keras3.inputs.questions import QuestionExample
+from bert_keras3.inputs.questions import QuestionExample, questions
 from bert_keras3.question_answering.context_tokens import (
     ContextTokens,
     words_of,
@@ -195,29 +195,32 @@ class WindowReport:
 
     def lines(self) -> list[str]:
         """Returns what a person should know, a line each."""
-        lines = [f"{self.num_questions} questions in {self.num_windows} rows"]
+        windows = f"{self.num_windows} window{'s' * (self.num_windows != 1)}"
+        lines = [f"{questions(self.num_questions)} in {windows}"]
         cases = [
             *(
-                (f"cannot be learnt from: {reason}", ids)
+                (f"not to be learnt from: {reason}", ids)
                 for reason, ids in self.unaligned.items()
             ),
-            ("have a context without any token", self.without_tokens),
+            ("with a context without any token", self.without_tokens),
         ]
         lines += [
-            f"note: {len(ids)} questions {what} ({_listed(ids)})"
+            f"note: {questions(len(ids))} {what} ({_listed(ids)})"
             for what, ids in cases
             if ids
         ]
         counts = (
-            (self.num_cut_questions, "are cut at max_query_length"),
+            (self.num_cut_questions, "cut at --max_query_length"),
             (
                 self.num_several_answers,
-                "have several answers, one counts",
+                "with several answers, the first of which counts",
             ),
-            (self.num_split_answers, "have an answer that fits in no window"),
+            (self.num_split_answers, "with an answer that fits in no window"),
         )
         lines += [
-            f"note: {count} questions {what}" for count, what in counts if count
+            f"note: {questions(count)} {what}"
+            for count, what in counts
+            if count
         ]
         return lines
 

@@ -292,8 +292,17 @@ def train(
     def save_weights() -> None:
         plan.save_weights(optimizer)
 
+    def say_resumed(logs: Mapping[str, Any]) -> None:
+        if logs["step"]:
+            session.screen.say(f"resumed after step {logs['step']}")
+
     callbacks: list[keras.callbacks.Callback]
-    callbacks = [ProgressBar(), TrainingLog(folder / LOG)]
+    callbacks = [
+        # Before the first step: the lines above are those of a new model.
+        keras.callbacks.LambdaCallback(on_train_begin=say_resumed),
+        ProgressBar(),
+        TrainingLog(folder / LOG),
+    ]
     if plan.save_weights_steps is not None:
         callbacks.append(SaveEvery(plan.save_weights_steps, save_weights))
     if settings.tensorboard:
@@ -342,8 +351,6 @@ def _report(
             "were done before, so no more were. --overwrite_output_dir "
             "starts anew."
         )
-    elif result.resumed_from:
-        screen.say(f"resumed after step {result.resumed_from}")
     if result.stopped_early:
         screen.say(f"stopped early after step {result.step}")
     if result.best_step is not None and best_metric is not None:

@@ -426,7 +426,7 @@ def test_predicting_without_a_model(job, change, screen):
         run(lonely, screen)
     assert_in_order(
         str(caught.value),
-        *(job.output_dir, "no trained classifier", "--do_train"),
+        *(job.output_dir, "no trained model", "--do_train"),
     )
 
 

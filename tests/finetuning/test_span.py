@@ -183,6 +183,10 @@ MISTAKES = (
         {"rows": [("1", "film", "a?", ""), ("1", "food", "b?", "")]},
         "line 3, question '1': the id occurred before; give each",
     ),
+    (
+        {"train_rows": [("1", "The film.", "a?", "food")]},
+        r"none of its 1 examples can be learnt from.*not in the context \(1\)",
+    ),
     ({"max_seq_length": 4}, r"max_seq_length|leave no room"),
     ({"n_best_size": 0}, "--n_best_size=0: give a number of at least 1"),
 )

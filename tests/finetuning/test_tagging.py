@@ -237,7 +237,7 @@ def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
         ("train_file", "a O\nb O\n", "has no entity at all"),
         ("train_file", "a b\nb c\n", "no column of tags is found"),
         ("train_file", "\x1f\x8b", "compressed with gzip"),
-        ("train_file", "", "is empty: it holds no row"),
+        ("train_file", "", "is empty: it holds no text"),
         ("test_file", '{"text": " "}', "no text of it has a token"),
         ("dev_file", "a O\nb\n" + "a B-A\n" * 9, "line 2: 1 column where 2"),
     ],

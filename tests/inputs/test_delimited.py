@@ -592,10 +592,12 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
         (b"\n \n\r\n", "is empty"),
         (codecs.BOM_UTF8, "is empty"),
         (b"text,label\n", "has only a header (text, label)"),
+        (b"text," + b"x" * 300, f"has only a header (text, {'x' * 194}…)"),
         (b"PK\x03\x04\x14", "is a spreadsheet or ZIP archive, not text"),
         (b"\x1f\x8b\x08", "is compressed with gzip, not text"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS"),
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "is a web page, not text"),
+        (bytes(range(1, 256)), "is binary (it begins with the bytes 01 02 03"),
     ],
 )
 def test_files_without_rows(
@@ -608,7 +610,7 @@ def test_files_without_rows(
 def test_files_that_are_none(tmp_path: pathlib.Path) -> None:
     missing = tmp_path / "no.csv"
     assert message(missing) == f"{missing}: there is no such file."
-    assert "is not a regular file" in message(tmp_path)
+    assert "is a folder or a device" in message(tmp_path)
 
 
 def test_values_of_flags_that_do_not_exist(write: Write) -> None:

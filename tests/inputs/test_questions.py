@@ -6,12 +6,14 @@ import json
 
 import pytest
 
+from bert_keras3.inputs.question_records import describe_records
 from bert_keras3.inputs.questions import (
     MISTAKES,
     QuestionExample,
     QuestionReport,
     read_questions,
 )
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 CONTEXT = "Steve Smith sang in Berlin."
@@ -133,7 +135,13 @@ def test_a_row_says_where_the_answer_is_or_it_is_found(write):
     assert report.num_found == 1
     assert report.num_impossible == 1
     text = "\n".join(report.lines())
-    assert "1 questions have an answer that occurs more than once (1)" in text
+    assert "1 question with an answer that occurs more than once (1)" in text
+
+
+def test_an_answer_to_an_empty_context_is_told(write):
+    path = write(squad(asked(), context=""))
+    with pytest.raises(UserError, match="'Berlin', and its context is empty"):
+        read(path, refused=("outside",))
 
 
 def test_what_is_no_error_unless_it_is_refused(write):
@@ -148,6 +156,43 @@ def test_what_is_no_error_unless_it_is_refused(write):
     assert report.outside.ids == ["behind"]
     assert report.absent.ids == ["absent"]
     assert len(report.lines()) == 4
+    _, without_answers = read(write("context,question\na,b\n", "q.csv"))
+    assert without_answers.lines() == [
+        "1 question, and the file says no answers"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "decisions"),
+    [
+        (
+            "a.json",
+            squad(asked()),
+            [("form", "paragraphs with questions"), ("encoding", "utf-8")],
+        ),
+        (
+            "a.jsonl",
+            json.dumps(FLAT),
+            [("form", "a record for each question"), ("encoding", "utf-8")],
+        ),
+        (
+            "a.csv",
+            "question,context\nWho?,Smith sang\n",
+            [
+                ("form", "a row for each question"),
+                ("encoding", "utf-8"),
+                ("delimiter", "comma"),
+                ("quoting", "double"),
+                ("header", "yes"),
+                ("context", "context"),
+                ("question", "question"),
+            ],
+        ),
+    ],
+)
+def test_how_a_file_is_read_is_described(write, name, value, decisions):
+    described = describe_records(write(value, name), FileChoices())
+    assert [(one.what, one.value) for one in described] == decisions
 
 
 @pytest.mark.parametrize(
@@ -177,6 +222,7 @@ def test_what_is_an_error_if_it_is_refused(write, questions, others, said):
     [
         (squad({"id": "1"}), "'question' is missing .there are 'id'"),
         (squad({"question": "?"}), "'id' is missing"),
+        (squad(asked(None)), "'id' must be a text or a whole number"),
         (squad(asked(question=3)), "'question' must be a text, and is '3'"),
         ({"data": [{"title": "t"}]}, "'context' is missing"),
         ({"data": [{"paragraphs": [{"context": "a"}]}]}, "'qas' is missing"),

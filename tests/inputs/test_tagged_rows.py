@@ -93,6 +93,13 @@ def test_joined_tokens_and_tags(opened, tmp_path):
     assert [one.tokens for one in spaced] == [("Smith", "sang"), ("No",)]
 
 
+def test_a_row_with_too_few_tags_does_not_change_the_form(opened):
+    file = opened("text,tags\nSmith sang,B-PER O\nNo one sang,O O\n")
+    assert isinstance(file, JoinedRows)
+    with pytest.raises(UserError, match="line 3: 3 tokens and 2 tags"):
+        list(file)
+
+
 @pytest.mark.parametrize("content", [SPANS, JOINED])
 def test_some_texts_are_written_with_all_their_rows(opened, tmp_path, content):
     file = opened(content)
