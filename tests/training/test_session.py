@@ -120,7 +120,6 @@ def test_a_folder_has_one_job_at_a_time(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rate": 2.0}, "--learning_rate=2.0"),
         (
             {"gradient_accumulation_steps": 9},
             "9: a batch of --train_batch_size=8 examples cannot be cut into 9",
