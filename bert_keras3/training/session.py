@@ -294,7 +294,7 @@ def train(
 
     def say_resumed(logs: Mapping[str, Any]) -> None:
         if logs["step"]:
-            session.screen.say(f"resumed after step {logs['step']}")
+            session.screen.say(f"resumed after step {int(logs['step'])}")
 
     callbacks: list[keras.callbacks.Callback]
     callbacks = [

@@ -200,7 +200,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
             run(job, screen)
     run(job, screen)
     if resumed_from:
-        assert f"resumed after step {resumed_from}" in screen.text
+        assert f"resumed after step {resumed_from}\n" in screen.text
     assert_same_bits(weights_of(whole.output_dir), weights_of(job.output_dir))
     evaluations = [
         [line for line in read_log(one) if "evaluation" in line]
