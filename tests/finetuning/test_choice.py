@@ -287,6 +287,7 @@ def document(number, choices, answer=None):
     return [["the film ."], [question]]
 
 
+@pytest.mark.slow
 def test_c3(job, change, screen, tmp_path):
     """Two files to train on; two test parts, each with a submission."""
     documents = [
@@ -321,6 +322,7 @@ def test_c3(job, change, screen, tmp_path):
         assert text == f'{{"id": 9, "label": {number}}}\n'
 
 
+@pytest.mark.slow
 def test_nested_json_of_ones_own(job, change, screen, tmp_path):
     """The questions held out are kept as rows."""
     file = tmp_path / "exam.json"

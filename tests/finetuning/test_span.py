@@ -20,7 +20,7 @@ from bert_keras3.finetuning.span_settings import (
 )
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.exporter import export
-from bert_keras3.serving.formats import FORMATS, SAVED_MODEL
+from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
 from bert_keras3.serving.predictor import Predictor
 
 HEADER = ("id", "context", "question", "answer")
@@ -134,7 +134,13 @@ def test_held_out_questions_are_kept(trained, change, screen, tmp_path):
     assert read(wanted.output_dir, "eval_results") == results
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        SAVED_MODEL,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in MODEL_FILES),
+    ],
+)
 def test_an_export_answers_as_the_script(trained, tmp_path, form):
     if form != SAVED_MODEL:
         runtime = {"onnx": "onnxruntime", "litert": "ai_edge_litert"}[form]

@@ -19,7 +19,7 @@ from bert_keras3.finetuning.tagging_settings import (
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving import EntityPrediction
 from bert_keras3.serving.exporter import export
-from bert_keras3.serving.formats import FORMATS, SAVED_MODEL
+from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
 from bert_keras3.serving.predictor import Predictor
 
 TEXTS = (
@@ -171,7 +171,13 @@ def script_finds(trained, tmp_path_factory, change, new_screen):
     return texts, [one["entities"] for one in found]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        SAVED_MODEL,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in MODEL_FILES),
+    ],
+)
 def test_an_export_finds_what_the_script_finds(
     trained, script_finds, tmp_path, form
 ):

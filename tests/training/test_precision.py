@@ -155,6 +155,7 @@ def test_parts_of_a_batch_add_up(precision):
     np.testing.assert_allclose(parts, whole, atol=TOLERANCES[precision])
 
 
+@pytest.mark.slow
 def test_parts_at_the_same_time_add_up():
     """Rows of 6, 8 and 10 tokens, and one of 16; each part has its width."""
     whole = train(make_model())
