@@ -22,6 +22,10 @@ from bert_keras3.checkpointing.loading import (
     assign,
     check_loadable,
 )
+from bert_keras3.checkpointing.sentence_pooling import (
+    SentencePooling,
+    read_sentence_pooling,
+)
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.tokenizers import Tokenizer, open_tokenizer, read_tokens
@@ -145,6 +149,18 @@ class Checkpoint:
             str(named.get(str(number), f"LABEL_{number}"))
             for number in range(self.num_labels)
         )
+
+    @property
+    def sentence_pooling(self) -> SentencePooling | None:
+        """How a sentence-transformers folder makes vectors; None elsewhere.
+
+        Raises:
+            UserError: a file is damaged, or it has a module that is not
+                computed here.
+        """
+        if self.weights_file is None:
+            return None
+        return read_sentence_pooling(self.weights_file.parent)
 
     @property
     def architecture(self) -> str:

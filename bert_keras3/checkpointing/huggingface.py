@@ -20,6 +20,8 @@ from safetensors import SafetensorError, safe_open
 from bert_keras3.checkpointing import names, safetensors_file
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
+from bert_keras3.checkpointing.json_file import read_json
+from bert_keras3.checkpointing.sentence_pooling import write_sentence_pooling
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB
@@ -214,23 +216,6 @@ def _pad_id(vocabulary: Sequence[str] | None) -> int:
     return vocabulary.index("[PAD]")
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object; an error names the line."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}:{error.lineno}: is not JSON: {error.msg}"
-        ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(
-            f"{path}: holds a {type(values).__name__}, not a JSON object"
-        )
-    return values
-
-
 def find(path: pathlib.Path) -> pathlib.Path | None:
     """Returns a path if it is a file of weights, or the index of shards."""
     endings = (".safetensors", ".safetensors.index.json")
@@ -319,7 +304,8 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
     `model.safetensors` with the tied word embeddings once, `config.json`, and
     with a vocabulary `vocab.txt` or `spiece.model`, `tokenizer_config.json` and
-    `special_tokens_map.json`.
+    `special_tokens_map.json`. If it comes from a sentence-transformers folder,
+    the files that make it one again.
 
     Args:
         folder: exists and is empty.
@@ -349,6 +335,9 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     _write_json(folder / "config.json", to_json_values(checkpoint))
     if checkpoint.vocabulary is not None:
         _write_tokenizer(folder, checkpoint)
+    pooling = checkpoint.sentence_pooling
+    if pooling is not None:
+        write_sentence_pooling(folder, pooling, checkpoint.config.hidden_size)
 
 
 def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:

@@ -21,6 +21,7 @@ from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.google import as_albert, config_as_albert
 from bert_keras3.checkpointing.loading import Report, assign
+from bert_keras3.checkpointing.sentence_pooling import transformer_folder
 from bert_keras3.checkpointing.sources import Path, local_path
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -102,7 +103,7 @@ def locate(path: Path) -> Location:
     """
     target = local_path(path)
     if target.is_dir():
-        name, weights = _in_folder(target)
+        name, weights = _in_folder(transformer_folder(target))
     else:
         found = _as_file(target)
         if found is None:

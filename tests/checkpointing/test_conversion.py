@@ -17,7 +17,7 @@ from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.conversion import Outcome, Settings, convert
 from bert_keras3.checkpointing.formats import write
-from bert_keras3.checkpointing.huggingface import read_json
+from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.checkpointing.opening import open_checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig

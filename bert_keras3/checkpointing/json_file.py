@@ -1,0 +1,48 @@
+"""Reads JSON files that came with a checkpoint; an error names the line."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from bert_keras3.safekeeping.errors import UserError
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        UserError: the file cannot be read, or holds no JSON object.
+    """
+    values = _parsed(path)
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{path}: holds a {type(values).__name__}, not a JSON object"
+        )
+    return values
+
+
+def read_json_objects(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads a JSON list of objects.
+
+    Raises:
+        UserError: the file cannot be read, or holds no list of JSON objects.
+    """
+    values = _parsed(path)
+    if not isinstance(values, list) or not all(
+        isinstance(value, dict) for value in values
+    ):
+        raise UserError(f"{path}: holds no list of JSON objects")
+    return values
+
+
+def _parsed(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}:{error.lineno}: is not JSON: {error.msg}"
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
