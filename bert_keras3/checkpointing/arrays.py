@@ -39,10 +39,17 @@ class Arrays(Mapping[str, Array]):
 
     Names, shapes and dtypes are known without reading; `arrays[name]` reads
     that one array, and reads it again the next time.
+
+    Attributes:
+        entries: what is known of each array without reading it.
+        notes: what had to be decided to read them, for the user.
     """
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(
+        self, entries: Mapping[str, Entry], notes: tuple[str, ...] = ()
+    ) -> None:
         self.entries = dict(entries)
+        self.notes = notes
 
     def __getitem__(self, name: str) -> Array:
         return self.entries[name].read()

@@ -54,6 +54,7 @@ class Checkpoint:
         why_lower_case: the reason for `do_lower_case`, in words.
         other_options: those of its tokenizer, `name: value`, that Google's
             tokenizers do not have, so that tokens would differ.
+        notes: what was decided without the files' saying so, for the user.
     """
 
     arrays: Arrays
@@ -66,6 +67,7 @@ class Checkpoint:
     vocab_file: pathlib.Path | None = None
     why_lower_case: str = ""
     other_options: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def has_weights(self) -> bool:

@@ -23,12 +23,16 @@ import tensorflow as tf
 from bert_keras3.checkpointing import names, tensor_bundle
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
+from bert_keras3.checkpointing.scopes import without_scope
 from bert_keras3.checkpointing.tensor_bundle import IndexEntry
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
 PREFIX = "bert_model.ckpt"
 _PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+
+# `model.ckpt-20`: its stem and its number of steps.
+_STEPS = re.compile(r"(.*)-(\d+)")
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -54,11 +58,32 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns all prefixes, or the latest that the file `checkpoint` names."""
+    """Returns all prefixes, or the newest one.
+
+    That is the one that the file `checkpoint` names; else, where they differ
+    in the number of steps alone, `model.ckpt-20` and not `model.ckpt-10`.
+    """
     prefixes = [path.with_suffix("") for path in sorted(folder.glob("*.index"))]
     latest = _latest(folder / "checkpoint")
     chosen = [prefix for prefix in prefixes if prefix.name == latest]
+    if not chosen:
+        steps = [_STEPS.fullmatch(prefix.name) for prefix in prefixes]
+        numbers = {int(match[2]): match for match in steps if match}
+        if None not in steps and len({m[1] for m in steps if m}) == 1:
+            chosen = [folder / numbers[max(numbers)].string]
     return chosen or prefixes
+
+
+def notes_on_choice(prefix: pathlib.Path) -> tuple[str, ...]:
+    """Says that a folder has others than the one that `find_in` chose."""
+    count = sum(1 for _ in prefix.parent.glob("*.index"))
+    if count == 1:
+        return ()
+    note = (
+        f"{prefix.parent} holds {count} checkpoints; the newest, "
+        f"{prefix.name}, is read. To read another, give its path"
+    )
+    return (note,)
 
 
 def prefix_of(path: pathlib.Path) -> pathlib.Path:
@@ -127,7 +152,7 @@ def read_index(prefix: pathlib.Path) -> Arrays:
 def _arrays(
     prefix: pathlib.Path, index: Mapping[str, IndexEntry], reader: Any
 ) -> Arrays:
-    return Arrays(
+    arrays = Arrays(
         {
             name: Entry(
                 index[name].shape,
@@ -138,6 +163,7 @@ def _arrays(
             if index[name].dtype.kind != "O"  # text, no weight
         }
     )
+    return without_scope(arrays, str(prefix))
 
 
 def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
@@ -245,7 +271,7 @@ def as_albert(arrays: Arrays) -> Arrays:
             words.dtype,
             functools.partial(_product, words, factor),
         )
-    return Arrays(entries)
+    return Arrays(entries, arrays.notes)
 
 
 def config_as_albert(config: BertConfig, source: str) -> BertConfig:

@@ -22,6 +22,7 @@ from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.checkpointing.sentence_pooling import write_sentence_pooling
+from bert_keras3.checkpointing.variants import check_keys
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB
@@ -91,11 +92,14 @@ _KEPT = (
 
 # The only values that are computed here.
 _FIXED = {
-    "position_embedding_type": "absolute",
     "layer_norm_eps": 1e-12,
+    "tie_word_embeddings": True,
+}
+# transformers' names for what is meant where these are left out.
+_STATED = {
+    "position_embedding_type": "absolute",
     "is_decoder": False,
     "add_cross_attention": False,
-    "tie_word_embeddings": True,
 }
 
 SINGLE_FILE = "model.safetensors"
@@ -161,6 +165,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
             f"{path}: model_type is {model_type!r}; of Hugging Face's models "
             "only 'bert' and 'albert' are read"
         )
+    check_keys(values, str(path))
     for key, expected in _FIXED.items():
         if values.get(key, expected) != expected:
             raise UserError(
@@ -194,6 +199,7 @@ def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "architectures": [checkpoint.architecture],
         "hidden_act": _ACTIVATIONS_THERE.get(activation, activation),
         **_FIXED,
+        **_STATED,
         "pad_token_id": _pad_id(checkpoint.vocabulary),
     }
     if config.num_hidden_groups is not None:

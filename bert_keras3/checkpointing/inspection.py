@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,28 +20,11 @@ from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.google import as_albert
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import Location, config_at, locate
+from bert_keras3.checkpointing.sizes import sizes_of
 from bert_keras3.checkpointing.sources import Path
+from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-
-_LAYER = (
-    r"bert/encoder/(layer_0|layer_shared|transformer/group_0/inner_group_0)"
-)
-
-# The weight and the axis that show a size.
-_SIZES = (
-    ("vocab_size", r"bert/embeddings/word_embeddings", 0),
-    ("embedding_size", r"bert/embeddings/word_embeddings", 1),
-    ("hidden_size", rf"{_LAYER}/attention(_1)?/self/query/kernel", 0),
-    (
-        "intermediate_size",
-        rf"{_LAYER}/(ffn_1/)?intermediate/dense/kernel",
-        1,
-    ),
-    ("max_position_embeddings", r"bert/embeddings/position_embeddings", 0),
-    ("type_vocab_size", r"bert/embeddings/token_type_embeddings", 0),
-    ("num_labels", r"output_bias", 0),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +99,14 @@ def inspect(path: Path) -> Inspection:
     """
     location = locate(path)
     arrays, notes = _open(location)
+    notes += [*location.notes, *arrays.notes]
     config = None
     try:
         config = config_at(location, arrays)
+    except UserError as error:
+        notes.append(str(error))
+    try:
+        check_computable(as_albert(arrays), config, str(location.weights))
     except UserError as error:
         notes.append(str(error))
     family = names.family(arrays)
@@ -164,24 +151,10 @@ def _open(location: Location) -> tuple[Arrays, list[str]]:
 
 
 def _sizes(arrays: Arrays, config: BertConfig | None) -> dict[str, int]:
-    sizes = {}
-    for field, pattern, axis in _SIZES:
-        for name, entry in arrays.entries.items():
-            if re.fullmatch(pattern, name) and len(entry.shape) > axis:
-                sizes[field] = entry.shape[axis]
-    if sizes.get("embedding_size") == sizes.get("hidden_size"):
-        sizes.pop("embedding_size", None)
-    layers = names.count_layers(arrays)
-    groups, layers_of_group = names.count_groups(arrays)
-    if layers:
-        sizes["num_hidden_layers"] = layers
-    elif config is not None:
-        # Weights shared by layers do not show the number of layers.
-        sizes["num_hidden_layers"] = config.num_hidden_layers
-    if groups:
-        sizes["num_hidden_groups"] = groups
-        sizes["inner_group_num"] = layers_of_group
+    sizes = sizes_of(arrays)
     if config is not None:
+        # Weights shared by layers do not show the number of layers.
+        sizes.setdefault("num_hidden_layers", config.num_hidden_layers)
         sizes["num_attention_heads"] = config.num_attention_heads
     return sizes
 

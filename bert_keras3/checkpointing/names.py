@@ -176,6 +176,9 @@ HEADS: Mapping[str, str] = {
     "labels": "output_",
 }
 
+# Heads that only an ELECTRA has; they are not used.
+ELECTRA_HEADS = ("discriminator_predictions/", "generator_predictions/")
+
 # The families of models, by names that only theirs have.
 _FAMILY_MARKS = (
     ("albert", re.compile(r"bert/encoder/transformer/group_\d+/")),
@@ -324,6 +327,11 @@ def family_of(config: BertConfig) -> str:
 def is_modelled(family: str) -> bool:
     """Whether this program has a model of a family."""
     return family in _TABLES
+
+
+def is_known(name: str, family: str) -> bool:
+    """Whether a modelled family has a weight of this name, by Google's."""
+    return _NUMBER.sub("{n}", name) in {row.google for row in _TABLES[family]}
 
 
 def count_layers(found: Iterable[str]) -> int:

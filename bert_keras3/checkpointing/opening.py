@@ -22,7 +22,9 @@ from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.google import as_albert, config_as_albert
 from bert_keras3.checkpointing.loading import Report, assign
 from bert_keras3.checkpointing.sentence_pooling import transformer_folder
+from bert_keras3.checkpointing.sizes import config_of_electra, with_rows
 from bert_keras3.checkpointing.sources import Path, local_path
+from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.tokenizer_options import options_that_differ
@@ -33,6 +35,14 @@ from tokenization.vocab import (
 )
 
 _CONFIG_FILES = ("bert_config.json", "albert_config.json", "config.json")
+
+# Others have the size of the model in their names, as `bert_config_large.json`;
+# ELECTRA's has its generator's configuration beside it.
+_OTHER_CONFIG_FILES = (
+    "*bert*config*.json",
+    "*discriminator_config*.json",
+    "*electra*config*.json",
+)
 
 # Formats that are not read, by the ending of a file, with the remedy.
 _REFUSED = {
@@ -77,12 +87,14 @@ class Location:
         config_file: the configuration beside it, if there is one.
         vocab_file: `vocab.txt` or `tokenizer.json` beside it, if there is
             one.
+        notes: what was chosen among several files, for the user.
     """
 
     format: str
     weights: pathlib.Path
     config_file: pathlib.Path | None
     vocab_file: pathlib.Path | None
+    notes: tuple[str, ...] = ()
 
 
 def locate(path: Path) -> Location:
@@ -102,8 +114,11 @@ def locate(path: Path) -> Location:
             format that is not read.
     """
     target = local_path(path)
+    notes: tuple[str, ...] = ()
     if target.is_dir():
         name, weights = _in_folder(transformer_folder(target))
+        if name == "google":
+            notes = google.notes_on_choice(weights)
     else:
         found = _as_file(target)
         if found is None:
@@ -111,7 +126,7 @@ def locate(path: Path) -> Location:
         name, weights = found
     folder = weights.parent
     return Location(
-        name, weights, _config_file(folder), find_vocab_file(folder)
+        name, weights, _config_file(folder), find_vocab_file(folder), notes
     )
 
 
@@ -158,8 +173,11 @@ def _config_file(folder: pathlib.Path) -> pathlib.Path | None:
     for name in _CONFIG_FILES:
         if (folder / name).is_file():
             return folder / name
-    others = sorted(folder.glob("*bert_config*.json"))
-    return others[0] if len(others) == 1 else None
+    for pattern in _OTHER_CONFIG_FILES:
+        others = sorted(folder.glob(pattern))
+        if len(others) == 1:
+            return others[0]
+    return None
 
 
 def _no_checkpoint_at(path: pathlib.Path) -> str:
@@ -225,12 +243,19 @@ def open_checkpoint(
     """
     location = locate(path)
     arrays = FORMATS[location.format].read(location.weights)
+    config = _config_of(location, arrays, config_file)
+    notes = (*location.notes, *arrays.notes)
+    if config_file is None:
+        config, changed = with_rows(config, arrays)
+        notes += changed
     checkpoint = Checkpoint(
         as_albert(arrays),
-        _config_of(location, arrays, config_file),
+        config,
         source=str(path),
         weights_file=location.weights,
+        notes=notes,
     )
+    check_computable(checkpoint.arrays, checkpoint.config, str(path))
     return _with_vocabulary(
         checkpoint, vocab_file or location.vocab_file, do_lower_case
     )
@@ -293,7 +318,9 @@ def load(
         UserError: there is no checkpoint; another weight is missing or of
             another shape. The model is unchanged then.
     """
-    return assign(model, read(path), str(path), allow_missing=allow_missing)
+    arrays = read(path)
+    check_computable(arrays, None, str(path))
+    return assign(model, arrays, str(path), allow_missing=allow_missing)
 
 
 def bert_config(path: Path) -> BertConfig:
@@ -330,6 +357,9 @@ def config_at(location: Location, arrays: Arrays) -> BertConfig:
         if inside is not None:
             return inside
     if location.config_file is None:
+        electra = config_of_electra(arrays)
+        if electra is not None:
+            return electra
         raise UserError(
             f"{location.weights.parent}: there is no bert_config.json or "
             f"config.json beside {location.weights.name}; put it there, or "

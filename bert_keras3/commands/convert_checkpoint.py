@@ -252,6 +252,8 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
 
     say = Screen().say
     result = outcome.result
+    for note in outcome.source.notes:
+        say(f"note: {note}")
     say(
         f"wrote {wanted.output}: {result.architecture} with "
         f"{parameters(result.arrays):,} parameters; heads: "

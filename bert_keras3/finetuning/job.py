@@ -354,12 +354,15 @@ class _Job:
     def _open_checkpoint(self) -> Checkpoint:
         """Opens the checkpoint that the model starts from."""
         encoder = self._job.encoder
-        return checkpointing.start_from(
+        checkpoint = checkpointing.start_from(
             encoder.init_checkpoint,
             encoder.bert_config_file,
             encoder.vocab_file,
             encoder.do_lower_case,
         )
+        for note in checkpoint.notes:
+            self._say(f"note: {note}")
+        return checkpoint
 
     def _text_encoder(self, checkpoint: Checkpoint) -> TextEncoder:
         """Returns the encoder of texts for a checkpoint.

@@ -122,6 +122,8 @@ def _run(
             allowed = (_HEADS, *job.model.allow_missing)
             loaded = start.load_into(model, allowed).line()
     model.bert.encoder.remat = computing.remat
+    for note in start.notes:
+        screen.say(f"note: {note}")
     screen.say(loaded)
     evaluation = None
     if to_evaluate is not None:

@@ -65,17 +65,57 @@ def test_folders_of_other_formats(
 
 
 def test_latest_of_several(tmp_path: pathlib.Path) -> None:
-    touch(tmp_path, "model.ckpt-10.index", "model.ckpt-20.index")
+    touch(tmp_path, "model.ckpt-9.index", "model.ckpt-20.index")
+    found = checkpointing.locate(tmp_path)
+    assert found.weights.name == "model.ckpt-20"
+    (note,) = found.notes
+    assert "holds 2 checkpoints; the newest, model.ckpt-20, is read" in note
+    other = checkpointing.locate(tmp_path / "model.ckpt-9")
+    assert (other.weights.name, other.notes) == ("model.ckpt-9", ())
+    # As written on another machine, where the folder lay elsewhere.
+    state = tmp_path / "checkpoint"
+    for path in ("/gone/run/model.ckpt-9", "C:\\\\run\\\\model.ckpt-9"):
+        state.write_text(
+            f'model_checkpoint_path: "{path}"\n'
+            'all_model_checkpoint_paths: "/gone/run/model.ckpt-20"\n'
+        )
+        assert checkpointing.locate(tmp_path).weights.name == "model.ckpt-9"
+    # One that is no longer there says nothing.
+    state.write_text('model_checkpoint_path: "model.ckpt-30"\n')
+    assert checkpointing.locate(tmp_path).weights.name == "model.ckpt-20"
+
+
+def test_which_of_several_is_meant_is_asked(tmp_path: pathlib.Path) -> None:
+    touch(tmp_path, "bert_model.ckpt.index", "model.ckpt-20.index")
     with pytest.raises(
-        UserError, match=r"several checkpoints: model\.ckpt-10, model\.ckpt-20"
+        UserError,
+        match=r"several checkpoints: bert_model\.ckpt, model\.ckpt-20; give",
     ):
         checkpointing.locate(tmp_path)
-    # As written on another machine, where the folder lay elsewhere.
-    (tmp_path / "checkpoint").write_text(
-        'model_checkpoint_path: "/gone/run/model.ckpt-20"\n'
-        'all_model_checkpoint_paths: "/gone/run/model.ckpt-10"\n'
-    )
-    assert checkpointing.locate(tmp_path).weights.name == "model.ckpt-20"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        # RoBERTa_zh, ALBERT, ELECTRA as they were published.
+        (["bert_config_large.json"], "bert_config_large.json"),
+        (["albert_config_tiny.json"], "albert_config_tiny.json"),
+        (
+            [
+                "electra_small_discriminator_config.json",
+                "electra_small_generator_config.json",
+            ],
+            "electra_small_discriminator_config.json",
+        ),
+        (["bert_config_base.json", "bert_config_large.json"], None),
+    ],
+)
+def test_names_of_configurations(
+    tmp_path: pathlib.Path, files: list[str], expected: str | None
+) -> None:
+    touch(tmp_path, "model.ckpt.index", *files)
+    found = checkpointing.locate(tmp_path).config_file
+    assert found == (tmp_path / expected if expected else None)
 
 
 def test_two_formats_in_one_folder(tmp_path: pathlib.Path) -> None:
