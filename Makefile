@@ -75,7 +75,8 @@ COMPILE = $(BIN)python -m uv pip compile pyproject.toml --quiet --universal \
 lock: $(DEV)  ## Writes the lock files anew from pyproject.toml.
 	$(COMPILE) --output-file requirements-dev.lock \
 		--extra tensorboard --extra vocabulary --extra serving --extra onnx \
-		--extra litert --extra beam --group dev
+		--extra litert --extra beam --extra spreadsheets --extra parquet \
+		--group dev
 	$(COMPILE) --output-file requirements.lock \
 		--constraint requirements-dev.lock
 

@@ -90,7 +90,10 @@ def test_a_lock_meets_the_requirements(lock: str, python: str) -> None:
     if lock == "requirements-dev.lock":
         wanted += project["dependency-groups"]["dev"]
         extras = project["project"]["optional-dependencies"]
-        for extra in ("tensorboard", "vocabulary", "serving", "onnx", "beam"):
+        for extra in (
+            *("tensorboard", "vocabulary", "serving", "onnx", "beam"),
+            *("spreadsheets", "parquet"),
+        ):
             wanted += extras[extra]
     environment = {
         "python_version": python,

@@ -27,8 +27,9 @@ class DataFiles:
 
     train_file: str | None = flag(
         None,
-        "File with the examples to train on, one per row: CSV, TSV or JSON "
-        "lines.",
+        "File with the examples to train on, one per row: CSV, TSV, JSON "
+        "(lines or a list), packed as .gz, .bz2, .xz or .zip or not; Parquet "
+        "and spreadsheets with the extras parquet and spreadsheets.",
         group="Data",
         placeholder="FILE",
         needs=("do_train",),
@@ -88,9 +89,9 @@ class DataChoices(DataFiles):
     data_dir: str | None = flag(
         None,
         "Folder with the files of the benchmark. With --task_name=csv, a "
-        "folder whose train.csv, dev.csv and test.csv (or .tsv, .txt, .json, "
-        ".jsonl) are used unless --train_file, --dev_file or --test_file "
-        "names another file.",
+        "folder whose train.csv, dev.csv and test.csv (or another format, as "
+        "train.jsonl.gz) are used unless --train_file, --dev_file or "
+        "--test_file names another file.",
         group="Benchmarks",
         placeholder="FOLDER",
     )

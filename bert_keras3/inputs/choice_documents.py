@@ -32,6 +32,7 @@ from bert_keras3.inputs.encodings import (
     excerpt,
     find_encoding,
 )
+from bert_keras3.inputs.packed_files import inner_path, open_text
 from bert_keras3.inputs.question_records import json_entries
 from bert_keras3.safekeeping.errors import UserError
 
@@ -57,11 +58,12 @@ def find_reader(path: pathlib.Path, encoding: str | None = None) -> Read | None:
         path: the file.
         encoding: a Python codec; None: it is detected.
     """
-    is_json = path.suffix.lower() in (".json", *_JSON_LINES)
-    if not is_json or not path.is_file():
+    if not path.is_file():
+        return None
+    if inner_path(path).suffix.lower() not in (".json", *_JSON_LINES):
         return None
     encoding, _ = find_encoding(path, encoding)
-    with open(path, encoding=encoding, errors="replace") as file:
+    with open_text(path, encoding, errors="replace") as file:
         start = file.read(_LOOKED_AT).lstrip()
     if _LIST_OF_LISTS.match(start):
         return read_documents
@@ -373,11 +375,13 @@ def _json_values(
     """Yields (place, value) of the values of a JSON file."""
     check_text_file(path, "question")
     encoding, _ = find_encoding(path, encoding)
-    if path.suffix.lower() in _JSON_LINES:
+    if inner_path(path).suffix.lower() in _JSON_LINES:
         for line, value in json_records(path, encoding):
             yield f"line {line}", value
         return
-    yield from json_entries(path, path.read_text(encoding))
+    with open_text(path, encoding) as file:
+        text = file.read()
+    yield from json_entries(path, text)
 
 
 def _document(path: pathlib.Path, place: str, value: Any) -> tuple[Any, ...]:

@@ -15,7 +15,9 @@ from collections.abc import Iterable, Sequence
 from bert_keras3.inputs import dialect_search
 from bert_keras3.inputs.delimited import JSON_SUFFIXES, Row, rows
 from bert_keras3.inputs.examples import LABEL_NAMES, plain_name
+from bert_keras3.inputs.packed_files import inner_path, open_bytes
 from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.inputs.spreadsheets import is_spreadsheet
 from bert_keras3.safekeeping.errors import UserError
 
 CHOICE_NAMES = (
@@ -118,12 +120,14 @@ def looks_like_choices(
     if not path.is_file() or choices.header is False:
         return False
     try:
-        if path.suffix.lower() in JSON_SUFFIXES:
+        if inner_path(path).suffix.lower() in JSON_SUFFIXES:
             from bert_keras3.inputs.choice_documents import find_reader
 
             if find_reader(path, choices.encoding) is not None:
                 return True
-        elif not choices_in(_DELIMITERS.split(_first_line(path))):
+        elif not is_spreadsheet(path) and not choices_in(
+            _DELIMITERS.split(_first_line(path))
+        ):
             return False  # so that other files are not read once more
         dialect = dialect_search.sniff(
             path,
@@ -183,7 +187,7 @@ def _name_choices(
 
 def _first_line(path: pathlib.Path) -> str:
     """Returns the first line, decoded so that names of columns are right."""
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         start = file.read(_LONGEST_HEADER)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return start.decode("utf-16", "ignore").split("\n", 1)[0]

@@ -1,6 +1,6 @@
-"""Streams the rows of a CSV, TSV or JSON-lines file of a known dialect.
+"""Streams the rows of a CSV, TSV, JSON or spreadsheet file of a known dialect.
 
-With the columns `text,label`, the line `"Good, bad",1` and the JSON line
+With the columns `text,label`, the line `"Good, bad",1` and the JSON object
 {"text": "Good, bad", "label": 1} are both the row ["Good, bad", "1"].
 """
 
@@ -21,10 +21,12 @@ from bert_keras3.inputs.encodings import (
     first_fault,
     undecodable,
 )
+from bert_keras3.inputs.json_lists import is_list, list_values
+from bert_keras3.inputs.spreadsheets import sheet_rows
 from bert_keras3.safekeeping.errors import UserError
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""Endings of the names of files with one JSON object a line."""
+"""Endings of the names of files of JSON objects."""
 
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 """The delimiters that are tried, under the names that flags may use."""
@@ -67,7 +69,9 @@ class Dialect:
         encoding: a Python codec that decodes the whole file.
         header: whether the first row holds the columns' names.
         columns: the names; `column 1`… where there is no header.
-        form: `delimited`, or `json` for one JSON object a line.
+        form: `delimited`; `json` for JSON objects, one a line or in a list;
+            `sheet` for a spreadsheet.
+        skip: number of lines above the first row or header.
         decisions: what was decided and how, for display.
     """
 
@@ -77,6 +81,7 @@ class Dialect:
     header: bool
     columns: tuple[str, ...]
     form: str = "delimited"
+    skip: int = 0
     decisions: tuple[Decision, ...] = dataclasses.field(
         default=(), compare=False
     )
@@ -184,6 +189,8 @@ def rows(
     try:
         if dialect.form == "json":
             yield from _json_rows(path, dialect)
+        elif dialect.form == "sheet":
+            yield from _sheet_rows(path, dialect)
         else:
             yield from _delimited_rows(path, dialect, wrong_width)
     except UnicodeDecodeError as error:
@@ -245,9 +252,11 @@ def _delimited_rows(
 ) -> Iterator[Row]:
     width = len(dialect.columns)
     skip = dialect.header
-    line = 1
+    line = 1 + dialect.skip
     lines = reader(
-        decoded_lines(path, dialect.encoding),
+        itertools.islice(
+            decoded_lines(path, dialect.encoding), dialect.skip, None
+        ),
         dialect.delimiter,
         dialect.quoting,
     )
@@ -263,9 +272,18 @@ def _delimited_rows(
                 wrong_width(Row(line, cells))
             else:
                 yield Row(line, cells)
-            line = lines.line_num + 1
+            line = lines.line_num + 1 + dialect.skip
     except csv.Error as error:
         raise _broken_quote(path, dialect, line, error) from None
+
+
+def _sheet_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
+    rows = (
+        Row(number, cells)
+        for number, cells in sheet_rows(path)
+        if number > dialect.skip and any(map(str.strip, cells))
+    )
+    return itertools.islice(rows, int(dialect.header), None)
 
 
 def _start_of_line(path: pathlib.Path, dialect: Dialect, line: int) -> str:
@@ -313,19 +331,31 @@ def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
 def json_records(
     path: pathlib.Path, encoding: str
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Streams the objects of a file; blank lines are skipped.
+    """Streams the objects of a file: one a line, or those of one list.
+
+    Blank lines are skipped.
 
     Args:
         path: the file.
         encoding: a Python codec.
 
     Yields:
-        (number of the line, counted from 1, the object).
+        (number of the line where it starts, counted from 1, the object).
 
     Raises:
-        UserError: a line that is no JSON object.
+        UserError: a line that is no JSON object, or another value in a list.
         UnicodeDecodeError: bytes that are not of this encoding.
     """
+    if is_list(path, encoding):
+        for number, record in list_values(path, encoding):
+            if not isinstance(record, dict):
+                raise UserError(
+                    f"{path}, line {number}: each value of the list must be "
+                    "an object ({…}), this one is "
+                    f"{excerpt(json.dumps(record, ensure_ascii=False))}."
+                )
+            yield number, record
+        return
     for number, line in enumerate(decoded_lines(path, encoding), 1):
         if not line.strip():
             continue
@@ -350,8 +380,9 @@ def json_records(
 
 
 def as_cell(value: Any) -> str:
-    """Returns a JSON value as a cell: null is empty, 3 is `3`."""
-    if value is None:
+    """Returns a JSON value as a cell: null and NaN are empty, 3 is `3`."""
+    # NaN is what is not equal to itself.
+    if value is None or value != value:
         return ""
     if isinstance(value, str):
         return value

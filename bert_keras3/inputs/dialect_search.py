@@ -1,4 +1,4 @@
-"""Detects a file's dialect: encoding, delimiter, quoting and header.
+"""Detects a file's dialect: encoding, delimiter, quoting, header.
 
 A file with the lines `text<tab>label` and `"Fine", he said<tab>1` has tabs,
 a header, and quotes that are part of the text.
@@ -38,6 +38,13 @@ from bert_keras3.inputs.encodings import (
     excerpt,
     find_encoding,
 )
+from bert_keras3.inputs.json_lists import is_list
+from bert_keras3.inputs.packed_files import inner_path
+from bert_keras3.inputs.spreadsheets import (
+    is_spreadsheet,
+    sheet_name,
+    sheet_rows,
+)
 from bert_keras3.safekeeping.errors import UserError
 
 _HEAD_LINES = 1000
@@ -60,8 +67,8 @@ def sniff(
     byte or the one quote that decides may be its last.
 
     Args:
-        path: a delimited file, or one JSON object a line where the name ends
-            in one of `JSON_SUFFIXES`.
+        path: a delimited file, a spreadsheet, or JSON objects where the name
+            ends in one of `JSON_SUFFIXES`; packed or not.
         delimiter: one character, a key of `DELIMITERS`, or `none` for a file
             of one column.
         quoting: a key of `QUOTINGS`.
@@ -81,10 +88,13 @@ def sniff(
         raise UserError(
             f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
         )
+    if path.is_file() and is_spreadsheet(path):
+        return _sheet_dialect(path, header)
     check_text_file(path, "row")
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
-    if path.suffix.lower() in JSON_SUFFIXES:
+    suffix = inner_path(path).suffix.lower()
+    if suffix in JSON_SUFFIXES:
         return _json_dialect(path, encoding, decided)
 
     head = _head(path, encoding)
@@ -92,9 +102,9 @@ def sniff(
         raise UserError(f"{path} is empty: it holds no row.")
     how_delimiter = how_quoting = "as given"
     if delimiter is None:
-        delimiter, how_delimiter = _find_delimiter(path, head)
+        delimiter, how_delimiter = _find_delimiter(suffix, head)
     if quoting is None:
-        quoting, how_quoting = _find_quoting(path, encoding, delimiter)
+        quoting, how_quoting = _find_quoting(path, suffix, encoding, delimiter)
     decided.append(
         Decision("delimiter", delimiter_name(delimiter), how_delimiter)
     )
@@ -105,22 +115,31 @@ def sniff(
     if header is None:
         header, how_header = _find_header(table)
     decided.append(Decision("header", "yes" if header else "no", how_header))
-    names = table[0] if header else [""] * len(table[0])
-    columns = tuple(
-        name.strip() or f"column {number}"
-        for number, name in enumerate(names, 1)
-    )
     dialect = Dialect(
         delimiter,
         quoting,
         encoding,
         header,
-        columns,
+        _names(table[0], header),
         decisions=tuple(decided),
     )
+    return _with_rows(path, dialect)
+
+
+def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
+    """Returns the columns' names, given the first row."""
+    names = first if header else [""] * len(first)
+    return tuple(
+        name.strip() or f"column {number}"
+        for number, name in enumerate(names, 1)
+    )
+
+
+def _with_rows(path: pathlib.Path, dialect: Dialect) -> Dialect:
+    """Returns the dialect; a UserError if no row is below the header."""
     if next(rows(path, dialect), None) is None:
         raise UserError(
-            f"{path} has only a header ({_shown(columns)}) and no row."
+            f"{path} has only a header ({_shown(dialect.columns)}) and no row."
         )
     return dialect
 
@@ -197,7 +216,7 @@ def _fit(lines: Iterable[str], delimiter: str, quoting: str) -> _Fit:
     return _Fit(width, clean, True)
 
 
-def _find_delimiter(path: pathlib.Path, head: list[str]) -> tuple[str, str]:
+def _find_delimiter(suffix: str, head: list[str]) -> tuple[str, str]:
     """The delimiter under which rows keep one width for most lines."""
     reach: dict[str, int] = {}
     for delimiter in DELIMITERS.values():
@@ -210,12 +229,12 @@ def _find_delimiter(path: pathlib.Path, head: list[str]) -> tuple[str, str]:
     # Prose has commas too, but not the same number in every line. In a file
     # named .csv they are delimiters, so that a malformed row is reported.
     like_prose = 10 * most < 9 * len(head) and set(best) <= {",", ";"}
-    tabular = path.suffix.lower() in (".csv", ".tsv")
+    tabular = suffix in (".csv", ".tsv")
     if not most or (like_prose and not tabular):
         return "", "no delimiter splits the lines evenly: one column"
     if len(best) == 1:
         return best[0], "it splits the lines evenly"
-    if "\t" in best and path.suffix.lower() == ".tsv":
+    if "\t" in best and suffix == ".tsv":
         return "\t", "the name ends in .tsv"
     return _likeliest(head, best), "the most plausible of several"
 
@@ -239,7 +258,7 @@ def _likeliest(head: list[str], delimiters: list[str]) -> str:
 
 
 def _find_quoting(
-    path: pathlib.Path, encoding: str, delimiter: str
+    path: pathlib.Path, suffix: str, encoding: str, delimiter: str
 ) -> tuple[str, str]:
     """The first quoting that reads the whole file, or else gets furthest."""
     if not any('"' in line for line in decoded_lines(path, encoding)):
@@ -254,7 +273,7 @@ def _find_quoting(
         best = max(reach, key=lambda name: reach[name])
         return best, f"no quoting suits line {reach[best] + 1}"
     by_custom_literal = delimiter == "\t" or (
-        not delimiter and path.suffix.lower() != ".csv"
+        not delimiter and suffix != ".csv"
     )
     if quoting != "none" and by_custom_literal:
         if not _fit(decoded_lines(path, encoding), delimiter, "none").whole:
@@ -312,6 +331,33 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
     return False, "the first row is like the others"
 
 
+def _sheet_dialect(path: pathlib.Path, header: bool | None) -> Dialect:
+    name, count = sheet_name(path)
+    decided = [
+        Decision("sheet", name, f"the first of {count} with a row in it")
+    ]
+    filled = (
+        cells for _, cells in sheet_rows(path) if any(map(str.strip, cells))
+    )
+    table = list(itertools.islice(filled, _HEAD_LINES))
+    if not table:
+        raise UserError(f"{path} is empty: its sheet {name!r} holds no row.")
+    how_header = "as given"
+    if header is None:
+        header, how_header = _find_header(table)
+    decided.append(Decision("header", "yes" if header else "no", how_header))
+    dialect = Dialect(
+        delimiter="",
+        quoting="none",
+        encoding="utf-8",
+        header=header,
+        columns=_names(table[0], header),
+        form="sheet",
+        decisions=tuple(decided),
+    )
+    return _with_rows(path, dialect)
+
+
 def _json_dialect(
     path: pathlib.Path, encoding: str, decided: list[Decision]
 ) -> Dialect:
@@ -321,9 +367,12 @@ def _json_dialect(
         names.update(dict.fromkeys(record))
     if not names:
         raise UserError(f"{path} is empty: it holds no record.")
-    decided.append(
-        Decision("form", "JSON lines", f"the name ends in {path.suffix}")
+    form = (
+        ("JSON list", "it begins with [")
+        if is_list(path, encoding)
+        else ("JSON lines", f"the name ends in {inner_path(path).suffix}")
     )
+    decided.append(Decision("form", *form))
     return Dialect(
         delimiter="",
         quoting="none",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import charset_normalizer
 
+from bert_keras3.inputs.packed_files import open_bytes, open_text
 from bert_keras3.safekeeping.errors import UserError
 
 _BLOCK = 1 << 20
@@ -31,10 +32,14 @@ _BOMS = (
 )
 
 _NOT_TEXT = (
-    (b"PK\x03\x04", "a spreadsheet or ZIP archive"),
+    (b"PK\x03\x04", "a spreadsheet, or packed twice"),
     (b"\xd0\xcf\x11\xe0", "an Excel spreadsheet"),
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"PAR1", "a Parquet file"),
+    (b"\x1f\x8b", "packed twice"),
+    (b"\xfd7zXZ\x00", "packed twice"),
+    (b"PAR1", "a packed Parquet file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a", "a RAR archive"),
+    (b"(\xb5/\xfd", "compressed with zstd"),
     (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
     (b"<!DOCTYPE html", "a web page"),
     (b"<html", "a web page"),
@@ -86,12 +91,15 @@ def check_text_file(path: pathlib.Path, what: str) -> None:
         raise UserError(
             f"{path} is a folder or a device; give the path of a file."
         )
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         start = file.read(4096)
     if not start:
         raise UserError(f"{path} is empty: it holds no {what}.")
     kinds = (kind for magic, kind in _NOT_TEXT if start.startswith(magic))
     kind = next(kinds, None)
+    # The header of a tar archive is mostly of text.
+    if start[257:262] == b"ustar":
+        kind = "a tar archive"
     marked = any(start.startswith(bom) for bom, _ in _BOMS)
     is_wide = marked or _utf_16_without_mark(start) is not None
     controls = _CONTROLS.intersection(start)
@@ -99,8 +107,8 @@ def check_text_file(path: pathlib.Path, what: str) -> None:
         kind = f"binary (it begins with the bytes {start[:4].hex(' ')})"
     if kind is not None:
         raise UserError(
-            f"{path} is {kind}, not text; save it as text, such as CSV, in "
-            "UTF-8 and give that file."
+            f"{path} is {kind}, not text; unpack it, or save it as text, such "
+            "as CSV, in UTF-8, and give that file."
         )
 
 
@@ -117,7 +125,7 @@ def find_encoding(path: pathlib.Path, given: str | None) -> tuple[str, str]:
     Raises:
         UserError: an unknown codec; undecodable bytes, with their offset.
     """
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         start = file.read(4096)
     mark = next((name for bom, name in _BOMS if start.startswith(bom)), None)
     if given is not None:
@@ -147,7 +155,7 @@ def first_fault(path: pathlib.Path, encoding: str) -> Fault | None:
     decoder = codecs.getincrementaldecoder(encoding)()
     offset = 0
     line = 1
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         while True:
             block = file.read(_BLOCK)
             pending = len(decoder.getstate()[0])
@@ -173,7 +181,7 @@ def line_encoding(path: pathlib.Path, encoding: str) -> str:
         path: the file.
         encoding: from `find_encoding`.
     """
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         start = file.read(4)
     big = start.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     return {
@@ -185,8 +193,9 @@ def line_encoding(path: pathlib.Path, encoding: str) -> str:
 
 def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
     """Returns the error for a fault, with the bytes found there."""
-    with open(path, "rb") as file:
-        file.seek(fault.offset)
+    with open_bytes(path) as file:
+        for start in range(0, fault.offset, _BLOCK):
+            file.read(min(_BLOCK, fault.offset - start))
         found = file.read(4)
     return UserError(
         f"{path}, line {fault.line}: the bytes "
@@ -207,7 +216,7 @@ def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
         UnicodeDecodeError: bytes that are not of this encoding.
     """
     newline = "" if _is_of_old_mac(path, encoding) else "\n"
-    with open(path, encoding=encoding, newline=newline) as file:
+    with open_text(path, encoding, newline=newline) as file:
         for line in file:
             # The csv module refused NUL until Python 3.11.
             yield line.replace("\0", "")
@@ -215,7 +224,7 @@ def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
 
 def _is_of_old_mac(path: pathlib.Path, encoding: str) -> bool:
     """Whether CR alone ends the lines at the beginning of a file."""
-    with open(path, encoding=encoding, newline="") as file:
+    with open_text(path, encoding, newline="") as file:
         unquoted = _QUOTED.sub("", file.read(_HEAD))
     return "\r" in unquoted and "\n" not in unquoted
 
@@ -254,7 +263,7 @@ def _mostly_utf_8(path: pathlib.Path) -> bool:
     Chinese, Japanese and Korean, hardly any in the one-byte encodings).
     """
     good = bad = 0
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+    with open_text(path, "utf-8", errors="replace", newline="") as file:
         while text := file.read(_BLOCK):
             wrong = text.count("\ufffd")
             bad += wrong
@@ -270,7 +279,7 @@ def _guess_encoding(path: pathlib.Path) -> str | None:
         if first_fault(path, encoding) is None
     ]
     telling = bytearray()
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         while len(telling) < _BLOCK // 16 and (line := file.readline(_BLOCK)):
             if not line.isascii():
                 telling += line

@@ -13,6 +13,8 @@ import os
 import pathlib
 import re
 
+from bert_keras3.inputs.packed_files import PACKED_SUFFIXES, PARQUET_SUFFIX
+from bert_keras3.inputs.spreadsheets import SPREADSHEET_SUFFIXES
 from bert_keras3.safekeeping.errors import UserError
 
 
@@ -103,7 +105,10 @@ _SPLIT_STEMS = {
     "dev": ("dev", "valid", "validation", "val"),
     "test": ("test",),
 }
-_SPLIT_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json")
+_SPLIT_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".jsonl", ".json", PARQUET_SUFFIX),
+    *SPREADSHEET_SUFFIXES,
+)
 
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
@@ -138,8 +143,9 @@ def find_split_files(
     """Finds the train, dev and test file of a folder by their names.
 
     Args:
-        data_dir: a folder with `train.csv` (or .tsv, .txt, .jsonl, .json) and
-            perhaps `dev…` (also `valid…`, `validation…`, `val…`) and `test…`.
+        data_dir: a folder with `train.csv` (or another of the endings below,
+            perhaps packed, as in `train.csv.gz`) and perhaps `dev…` (also
+            `valid…`, `validation…`, `val…`) and `test…`.
 
     Returns:
         The paths under the keys `train`, `dev` and `test`; a part that is not
@@ -153,10 +159,17 @@ def find_split_files(
         raise UserError(f"--data_dir={folder}: there is no such folder.")
     found: dict[str, pathlib.Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SPLIT_SUFFIXES or not path.is_file():
+        name = path.with_name(path.name.lower())
+        is_packed = name.suffix in PACKED_SUFFIXES
+        name = name.with_suffix("") if is_packed else name
+        # The one file in train.zip says itself what it is.
+        is_zip = is_packed and path.suffix.lower() == ".zip"
+        if name.suffix not in (_SPLIT_SUFFIXES + ("",) * is_zip):
+            continue
+        if not path.is_file():
             continue
         for split, stems in _SPLIT_STEMS.items():
-            if path.stem.lower() not in stems:
+            if name.stem not in stems:
                 continue
             if split in found:
                 raise UserError(

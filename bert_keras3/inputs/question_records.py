@@ -27,7 +27,9 @@ from bert_keras3.inputs.encodings import (
     find_encoding,
 )
 from bert_keras3.inputs.examples import plain_name
+from bert_keras3.inputs.packed_files import inner_path, open_text
 from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.inputs.spreadsheets import is_spreadsheet
 from bert_keras3.safekeeping.errors import UserError
 
 CONTEXT_KEYS = ("context", "context_text")
@@ -77,18 +79,27 @@ def read_records(path: pathlib.Path, choices: FileChoices) -> Iterator[Record]:
         UserError: no such file, undecodable bytes, JSON that is cut off or
             not of one of the forms, a missing key or column.
     """
-    check_text_file(path, "question")
-    suffix = path.suffix.lower()
-    if suffix in _ROWS:
+    if _has_rows(path):
         yield from _of_rows(path, choices)
         return
+    check_text_file(path, "question")
+    suffix = inner_path(path).suffix.lower()
     encoding, _ = find_encoding(path, choices.encoding)
     if suffix in _JSON_LINES:
         for line, value in json_records(path, encoding):
             yield from _of_entry(path, value, f"line {line}")
         return
-    for place, value in json_entries(path, path.read_text(encoding)):
+    with open_text(path, encoding) as file:
+        text = file.read()
+    for place, value in json_entries(path, text):
         yield from _of_entry(path, value, place)
+
+
+def _has_rows(path: pathlib.Path) -> bool:
+    """Whether a file has rows of cells, by its name."""
+    if not path.is_file():
+        return False
+    return is_spreadsheet(path) or inner_path(path).suffix.lower() in _ROWS
 
 
 def describe_records(
@@ -100,7 +111,7 @@ def describe_records(
         UserError: as `read_records`, for the beginning of the file.
     """
     first = next(read_records(path, choices), None)
-    if path.suffix.lower() in _ROWS:
+    if _has_rows(path):
         dialect, columns = _columns(path, choices)
         return (
             Decision("form", "a row for each question", "the file's name"),

@@ -22,7 +22,9 @@ from bert_keras3.inputs.encodings import (
     find_encoding,
 )
 from bert_keras3.inputs.joined_rows import JoinedRows
+from bert_keras3.inputs.json_lists import is_list
 from bert_keras3.inputs.span_rows import SpanColumns, SpanRows
+from bert_keras3.inputs.spreadsheets import is_spreadsheet
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_json import JsonFile
 from bert_keras3.inputs.tagged_text import TaggedChoices, TaggedFile
@@ -82,23 +84,47 @@ def open_tagged_file(
         UserError: no such file, undecodable bytes, no text, no tags.
     """
     path = pathlib.Path(path)
+    if path.is_file() and is_spreadsheet(path):
+        return _open_sheet(path, choices, like, want_labels=want_labels)
     check_text_file(path, "text")
     encoding, _ = find_encoding(path, choices.encoding)
     lines = (line.strip() for line in decoded_lines(path, encoding))
     first = "".join(itertools.islice(filter(None, lines), 1))
     start = "".join(first[:20].split())
-    if start.startswith(('{"', "{}")):
+    if start.startswith(('{"', "{}")) or is_list(path, encoding):
         return JsonFile.open(path, choices, like, want_labels=want_labels)
-    if start.startswith("[{") or start in ("{", "["):
+    if start == "{":
         raise UserError(
-            f"{path}: is one JSON value of several lines or a list; write one "
-            "object a line (jq -c '.[]' does)"
+            f"{path}: is one JSON value of several lines; write one object a "
+            "line (jq -c does), or a list of objects"
         )
     if len(first) <= _LONGEST_HEADER and _may_be_rows(first, choices, like):
         rows = _open_rows(path, choices, like, want_labels=want_labels)
         if rows is not None:
             return rows
     return ColumnFile.open(path, choices, like, want_tags=want_labels)
+
+
+def _open_sheet(
+    path: pathlib.Path,
+    choices: TaggedChoices,
+    like: Mapping[str, Any] | None,
+    *,
+    want_labels: bool,
+) -> SpanRows | JoinedRows:
+    """Opens a spreadsheet, which has rows of spans or of joined cells.
+
+    Raises:
+        UserError: it has neither, or as for the classes.
+    """
+    rows = _open_rows(path, choices, like, want_labels=want_labels)
+    if rows is None:
+        raise UserError(
+            f"{path}: a spreadsheet of tagged texts has a row for each span, "
+            "with columns such as text, start, end and label, or joined tags; "
+            "save other forms as text"
+        )
+    return rows
 
 
 def _may_be_rows(

@@ -31,6 +31,7 @@ from bert_keras3.inputs.encodings import (
     first_fault,
     undecodable,
 )
+from bert_keras3.inputs.json_lists import is_list
 from bert_keras3.inputs.span_ends import EndVotes
 from bert_keras3.inputs.span_records import (
     LISTS,
@@ -172,11 +173,9 @@ class JsonFile:
         """Writes some lines to a file; see `TaggedFile`."""
         wanted, number = set(chosen.tolist()), 0
         with atomic_write(path) as file:
-            for line in decoded_lines(self.path, self.encoding):
-                if not line.strip():
-                    continue
+            for text in self._written_records():
                 if number in wanted:
-                    file.write(line.strip("\r\n \ufeff") + "\n")
+                    file.write(text + "\n")
                 number += 1
 
     def write_found(
@@ -205,6 +204,16 @@ class JsonFile:
                     new[f"{key}_scores"] = scores
                 file.write(json.dumps(new, ensure_ascii=False) + "\n")
         return path
+
+    def _written_records(self) -> Iterator[str]:
+        """Yields the records as JSON, those of lines as they are."""
+        if is_list(self.path, self.encoding):
+            for _, record in self._records():
+                yield json.dumps(record)
+            return
+        for line in decoded_lines(self.path, self.encoding):
+            if line.strip():
+                yield line.strip("\r\n \ufeff")
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         try:

@@ -213,5 +213,5 @@ def _check_for_sentence_pieces(settings: Settings) -> None:
 def has_entities(settings: Settings) -> bool:
     """Returns whether there is a list of entities, or text that has them."""
     return bool(settings.words.entity_list) or any(
-        path.endswith(documents.JSON_LINES) for path in settings.input_files
+        documents.is_json_lines(path) for path in settings.input_files
     )

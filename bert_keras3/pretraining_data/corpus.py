@@ -208,7 +208,9 @@ def build(
     """
     path = pathlib.Path(folder)
     if not (path / _SUMMARY).exists():
-        ranges = documents.cut_all(files, _RANGE_SIZE, settings.encoding, warn)
+        ranges = documents.cut_all(
+            files, _RANGE_SIZE, path, settings.encoding, warn
+        )
         parts = [
             path / f"part-{number:06}.npz" for number in range(len(ranges))
         ]
@@ -226,6 +228,8 @@ def build(
         _join(path, ranges, parts, settings)
         for part_path in parts:
             part_path.unlink()
+        for unpacked in {part.path for part in ranges if part.packed}:
+            pathlib.Path(unpacked).unlink()
     corpus = Corpus(path)
     if not corpus.num_tokens:
         corpus.__exit__()

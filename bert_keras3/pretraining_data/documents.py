@@ -10,7 +10,8 @@ The file
 is read as Sentence("The sun rises."), Sentence("The moon sets."), None,
 Sentence("Another document."). A line of a `.jsonl` file is an object, like
 {"text": "Ada wrote.", "entities": [[0, 3]]}. Files are cut into ranges of
-whole lines, so that several workers can read one of them.
+whole lines, so that several workers can read one of them; packed files, such as
+text.txt.gz, are unpacked first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
@@ -28,7 +30,9 @@ from bert_keras3.inputs.encodings import (
     line_encoding,
     undecodable,
 )
+from bert_keras3.inputs.packed_files import inner_path, kind_of, open_bytes
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_write
 
 JSON_LINES = ".jsonl"
 
@@ -54,17 +58,25 @@ class Range(NamedTuple):
         start: the first byte.
         end: one more than the last byte.
         encoding: codec that decodes each line by itself.
+        packed: the file that `path` was unpacked from; "" if it was not.
     """
 
     path: str
     start: int
     end: int
     encoding: str = "utf-8"
+    packed: str = ""
+
+    @property
+    def shown(self) -> pathlib.Path:
+        """The file that the user knows, for messages."""
+        return pathlib.Path(self.packed or self.path)
 
 
 def cut_all(
     paths: Sequence[str],
     size: int,
+    folder: pathlib.Path,
     encoding: str | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[Range]:
@@ -73,6 +85,8 @@ def cut_all(
     Args:
         paths: of the files, in order.
         size: in bytes.
+        folder: where packed files are unpacked, unless they are there since
+            an earlier call for the same files.
         encoding: of all of them; None: detected for each.
         warn: takes a line for each encoding that was detected beside UTF-8.
 
@@ -81,14 +95,19 @@ def cut_all(
     """
     ranges: list[Range] = []
     found: dict[str, list[tuple[Range, str]]] = {}
-    for path in paths:
+    for number, given in enumerate(paths):
+        path = _unpacked(given, folder, number)
         with _open(path) as file:
             total = os.fstat(file.fileno()).st_size
         if not total:
             continue
+        packed = "" if path == given else given
         codec, how = find_encoding(pathlib.Path(path), encoding)
         codec = line_encoding(pathlib.Path(path), codec)
-        ranges.extend(_cut(path, size, total, codec))
+        ranges.extend(
+            part._replace(packed=packed)
+            for part in _cut(path, size, total, codec)
+        )
         if encoding is None and codec != "utf-8":
             found.setdefault(codec, []).append((ranges[-1], how))
     for codec, files in found.items():
@@ -119,7 +138,7 @@ def read(part: Range) -> Iterator[Sentence | None]:
                 line = raw.decode(part.encoding)
             except UnicodeDecodeError as error:
                 raise undecodable(
-                    pathlib.Path(part.path),
+                    part.shown,
                     part.encoding,
                     Fault(position + error.start, _line_of(part, position)),
                 ) from error
@@ -135,6 +154,37 @@ def read(part: Range) -> Iterator[Sentence | None]:
             position += len(raw)
 
 
+def _unpacked(given: str, folder: pathlib.Path, number: int) -> str:
+    """Returns the path of a plain file with the content of another.
+
+    Unpacked, since a compressed file can only be read from its beginning.
+    """
+    with _open(given):
+        pass  # an error if it cannot be read
+    kind = kind_of(given)
+    if kind is None:
+        return given
+    if kind == "spreadsheet":
+        raise UserError(
+            f"{given} is a spreadsheet; save its text as a file with a "
+            "sentence on each line"
+        )
+    path = folder / f"unpacked-{number:06}{inner_path(given).suffix}"
+    if not path.exists():
+        with open_bytes(given) as packed, atomic_write(path, "wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+    return str(path)
+
+
+def is_json_lines(path: str) -> bool:
+    """Whether the lines of a file, or of what is packed in it, are objects.
+
+    Args:
+        path: a file that is there.
+    """
+    return inner_path(path).suffix == JSON_LINES
+
+
 def _notice(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
     """Returns a line on files in another encoding than UTF-8.
 
@@ -145,7 +195,7 @@ def _notice(encoding: str, files: Sequence[tuple[Range, str]]) -> str:
     begins = f"; it begins {excerpt(first.text)}" if first else ""
     more = f"; {len(files) - 1} more files alike" if len(files) > 1 else ""
     return (
-        f"{last.path}: {encoding} ({how}){begins}{more}. "
+        f"{last.shown}: {encoding} ({how}){begins}{more}. "
         "--encoding names another."
     )
 
@@ -218,7 +268,7 @@ def _sentence(line: str, part: Range, position: int) -> Sentence:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = "no text" if isinstance(error, KeyError) else error
         raise UserError(
-            f"{part.path}, line {_line_of(part, position)}: {reason}; each "
+            f"{part.shown}, line {_line_of(part, position)}: {reason}; each "
             f"line of a {JSON_LINES} file is like "
             '{"text": "Ada Lovelace wrote.", "entities": [[0, 12]]}'
         ) from error

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import pathlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bert_keras3.pretraining_data import documents
@@ -87,15 +89,18 @@ def count_words(
         UserError: a file cannot be read or decoded, or there is no text in
             any.
     """
-    ranges = documents.cut_all(files, _RANGE_SIZE, encoding, warn)
-    total = sum(part.end - part.start for part in ranges)
     counts: collections.Counter[str] = collections.Counter()
-    done = 0
-    tasks = [(part, do_lower_case) for part in ranges]
-    for part, found in workers.run(_count, tasks):
-        counts.update(found)
-        done += part.end - part.start
-        report(done, total)
+    with tempfile.TemporaryDirectory(prefix="bert-keras3-") as folder:
+        ranges = documents.cut_all(
+            files, _RANGE_SIZE, pathlib.Path(folder), encoding, warn
+        )
+        total = sum(part.end - part.start for part in ranges)
+        done = 0
+        tasks = [(part, do_lower_case) for part in ranges]
+        for part, found in workers.run(_count, tasks):
+            counts.update(found)
+            done += part.end - part.start
+            report(done, total)
     if not counts:
         raise UserError(
             f"{', '.join(files)}: there is no text; give files with a "

@@ -200,7 +200,8 @@ def test_what_is_wrong_is_told_with_its_line(opened, record, message):
         ({"text": "a"}, "line 1: there are no spans or tags; they are sought"),
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 'tokens' and 2 'tags'"),
         ({"tokens": ["a"], "tags": [3]}, "the names of tags, such as B-PER"),
-        ('[{"text": "a"}]', "is one JSON value of several lines or a list"),
+        ('[{"text": "a"}]', "line 1: there are no spans or tags; they are so"),
+        ('{\n"text": "a"}', "is one JSON value of several lines; write one ob"),
     ],
 )
 def test_what_is_missing_in_the_first_record(opened, record, message):

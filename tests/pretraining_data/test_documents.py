@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pathlib
 
 import pytest
@@ -12,7 +13,7 @@ from bert_keras3.safekeeping.errors import UserError
 
 
 def read_all(path: pathlib.Path) -> list[str | None]:
-    (whole,) = documents.cut_all([str(path)], 1 << 20)
+    (whole,) = documents.cut_all([str(path)], 1 << 20, path.parent)
     return [found and found.text for found in documents.read(whole)]
 
 
@@ -36,7 +37,7 @@ def test_lines_as_the_original_takes_them(tmp_path: pathlib.Path) -> None:
 def test_ranges_give_every_line_once(tmp_path: pathlib.Path, size: int) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n\na longer third line\n\nx\nlast", "utf-8")
-    ranges = documents.cut_all([str(path)], size)
+    ranges = documents.cut_all([str(path)], size, tmp_path)
     found = [line for part in ranges for line in documents.read(part)]
     assert [line and line.text for line in found] == read_all(path)
     assert ranges[-1].end == path.stat().st_size
@@ -44,7 +45,7 @@ def test_ranges_give_every_line_once(tmp_path: pathlib.Path, size: int) -> None:
 
 def test_empty_file_has_no_ranges(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.txt").touch()
-    assert documents.cut_all([str(tmp_path / "a.txt")], 10) == []
+    assert documents.cut_all([str(tmp_path / "a.txt")], 10, tmp_path) == []
 
 
 def test_faults_name_file_and_line(tmp_path: pathlib.Path) -> None:
@@ -53,7 +54,7 @@ def test_faults_name_file_and_line(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match=r"a\.txt, line 3: .*ff 20 66 69 at"):
         read_all(path)
     with pytest.raises(UserError, match=r"b\.txt: cannot be read"):
-        documents.cut_all([str(tmp_path / "b.txt")], 10)
+        documents.cut_all([str(tmp_path / "b.txt")], 10, tmp_path)
 
 
 # 上 and ఀ have the byte of a line feed in them, one behind and one before.
@@ -79,7 +80,7 @@ def test_every_encoding_gives_the_same_lines(
     )
     path.write_bytes(data)
     given = None if "mark" in encoding else encoding
-    ranges = documents.cut_all([str(path)], size, given)
+    ranges = documents.cut_all([str(path)], size, tmp_path, given)
     assert ranges[-1].end == len(data)
     assert [part.start for part in ranges[1:]] == [
         part.end for part in ranges[:-1]
@@ -108,7 +109,9 @@ def test_an_encoding_is_detected_and_reported(
     for path in paths:
         path.write_bytes((text * 40).encode(encoding))
     lines: list[str] = []
-    ranges = documents.cut_all(list(map(str, paths)), 100, None, lines.append)
+    ranges = documents.cut_all(
+        list(map(str, paths)), 100, tmp_path, None, lines.append
+    )
     assert {found.text for found in documents.read(ranges[0]) if found} == {
         text.strip()
     }
@@ -136,7 +139,7 @@ def test_encodings_that_cannot_be(
 ) -> None:
     (tmp_path / "a.txt").write_text(CHINESE, "utf-8")
     with pytest.raises(UserError, match=message):
-        documents.cut_all([str(tmp_path / "a.txt")], 10, encoding)
+        documents.cut_all([str(tmp_path / "a.txt")], 10, tmp_path, encoding)
 
 
 def test_a_fault_in_a_later_line_has_its_place(tmp_path: pathlib.Path) -> None:
@@ -155,7 +158,7 @@ def test_json_lines(tmp_path: pathlib.Path) -> None:
         '{"text": "Nobody"}\n',
         "utf-8",
     )
-    (whole,) = documents.cut_all([str(path)], 1 << 20)
+    (whole,) = documents.cut_all([str(path)], 1 << 20, path.parent)
     assert list(documents.read(whole)) == [
         Sentence("Ada met Bob", ((0, 3), (8, 11))),
         None,
@@ -182,3 +185,28 @@ def test_faulty_json_lines(
     path.write_text(f'{{"text": "fine"}}\n{line}\n', "utf-8")
     with pytest.raises(UserError, match=message):
         read_all(path)
+
+
+def test_packed_files_have_the_sentences_inside(
+    tmp_path: pathlib.Path,
+) -> None:
+    path, folder = tmp_path / "a.txt.gz", tmp_path / "work"
+    path.write_bytes(gzip.compress(b"one\ntwo\n\nthree\nf\xff\n"))
+    ranges = documents.cut_all([str(path)], 5, folder, "latin-1")
+    assert [part.packed for part in ranges] == [str(path)] * len(ranges)
+    found = [line for part in ranges for line in documents.read(part)]
+    assert [line and line.text for line in found] == [
+        *("one", "two", None, "three", "f\xff"),
+    ]
+    # Messages name the file that the user knows.
+    last = ranges[-1]._replace(encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.txt\.gz, line 5: the bytes ff"):
+        list(documents.read(last))
+
+
+def test_packed_json_lines(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text": "Ada wrote."}\n'))
+    assert documents.is_json_lines(str(path))
+    (part,) = documents.cut_all([str(path)], 99, tmp_path)
+    assert [*documents.read(part)] == [Sentence("Ada wrote.")]
