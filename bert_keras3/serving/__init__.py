@@ -2,7 +2,7 @@
 
 `export` converts a run folder to SavedModel, LiteRT or ONNX; `Predictor` loads
 any of these in Python, and imports TensorFlow only for a SavedModel. What it
-predicts has a class for each task.
+predicts has a class for each task. `MaskedLM` asks a pretrained checkpoint.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.regression import ValuePrediction
     from bert_keras3.finetuning.single_label import Prediction
     from bert_keras3.finetuning.span import SpanPrediction
+    from bert_keras3.mask_filling.masked_lm import MaskedLM
     from bert_keras3.serving.exporter import export
     from bert_keras3.tagging.answering import EntityPrediction
 
@@ -27,6 +28,7 @@ __all__ = [
     "ChoicePrediction",
     "EntityPrediction",
     "LabelSetPrediction",
+    "MaskedLM",
     "Prediction",
     "Predictor",
     "SpanPrediction",
@@ -34,11 +36,12 @@ __all__ = [
     "export",
 ]
 
-# Imported on first access: the exporter with TensorFlow, tasks one by one.
+# Imported on first access: what loads TensorFlow, and tasks one by one.
 _FILES = {
     "ChoicePrediction": "finetuning.choice",
     "EntityPrediction": "tagging.answering",
     "LabelSetPrediction": "finetuning.multi_label",
+    "MaskedLM": "mask_filling.masked_lm",
     "Prediction": "finetuning.single_label",
     "SpanPrediction": "finetuning.span",
     "ValuePrediction": "finetuning.regression",

@@ -1,0 +1,136 @@
+"""The settings of `fill_mask.py`. No library is imported here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.safekeeping.settings import flag
+
+FILL_MASK = "fill_mask"
+PSEUDO_LIKELIHOOD = "pseudo_likelihood"
+NEXT_SENTENCE = "next_sentence"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a pretrained model is asked."""
+
+    init_checkpoint: str = flag(
+        help="Pretrained checkpoint: a Google checkpoint, a Hugging Face "
+        "folder, a .keras or .weights.h5 file, the --output_dir of "
+        "run_pretraining, a .zip archive of one of these or its https:// "
+        "address, or the name of a model published by Google, such as "
+        "uncased_L-12_H-768_A-12, which is downloaded. It must have the "
+        "masked-LM head, or for next_sentence the next-sentence head.",
+        group="What to do",
+        placeholder="CHECKPOINT",
+    )
+    task: str = flag(
+        FILL_MASK,
+        "Question to the model. fill_mask: the best words for each [MASK] of "
+        "a text; pseudo_likelihood: how likely a text is, each of its tokens "
+        "masked in turn; next_sentence: how likely the second text of a pair "
+        "follows the first.",
+        group="What to do",
+        choices=(FILL_MASK, PSEUDO_LIKELIHOOD, NEXT_SENTENCE),
+    )
+    text: str | None = flag(
+        None,
+        "A single text, instead of --input_file. Without both, texts are read "
+        "from the standard input, one per line.",
+        group="Data",
+    )
+    text_b: str | None = flag(
+        None,
+        "The second text of the pair whose first is --text.",
+        group="Data",
+        needs=("task=next_sentence",),
+    )
+    input_file: str | None = flag(
+        None,
+        "File of texts: CSV, TSV or JSON lines, or a .txt file with a text on "
+        "each line. Pairs are two columns.",
+        group="Data",
+        placeholder="FILE",
+    )
+    output_file: str | None = flag(
+        None,
+        "File for the answers; its ending decides the form: .jsonl for one "
+        "JSON object per text, .csv or .tsv for one row per answer. By "
+        "default they are printed as tables.",
+        group="Output files",
+        placeholder="FILE",
+    )
+    top_k: int = flag(
+        5,
+        "Number of words for each [MASK].",
+        group="Evaluation and prediction",
+        least=1,
+        needs=("task=fill_mask",),
+        unless=("candidates",),
+    )
+    candidates: tuple[str, ...] = flag(
+        (),
+        "Comma-separated words to choose from; each is answered with its "
+        "probability. They may have several pieces. By default every word of "
+        "the vocabulary is possible.",
+        group="Evaluation and prediction",
+        needs=("task=fill_mask",),
+    )
+    max_pieces: int = flag(
+        1,
+        "Maximum number of pieces (in Chinese, characters) of a word. With "
+        "more than one, words of different lengths are ordered by the "
+        "geometric mean of their pieces' probabilities.",
+        group="Evaluation and prediction",
+        least=1,
+        needs=("task=fill_mask",),
+        unless=("candidates",),
+    )
+    beam_size: int = flag(
+        10,
+        "Number of hypotheses that are followed in the search for words of "
+        "several pieces, and for words that fit several [MASK] together. At "
+        "least --top_k is taken.",
+        group="Evaluation and prediction",
+        least=1,
+        needs=("task=fill_mask",),
+    )
+    max_seq_length: int | None = flag(
+        None,
+        "Maximum number of tokens that the model reads at a time, [CLS] and "
+        "[SEP] included. Of longer texts it reads what is around the token in "
+        "question. By default as many as the model has positions for.",
+        group="Model inputs",
+        least=3,
+    )
+    bert_config_file: str | None = flag(
+        None,
+        "JSON file with the model configuration. By default the one beside "
+        "--init_checkpoint.",
+        group="Model",
+        placeholder="FILE",
+        aliases=("albert_config_file",),
+    )
+    vocab_file: str | None = flag(
+        None,
+        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
+        "file. By default the one beside --init_checkpoint.",
+        group="Model",
+        placeholder="FILE",
+        aliases=("spm_model_file",),
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Whether to lower-case texts. By default it is detected from the "
+        "checkpoint.",
+        group="Model inputs",
+    )
+    batch_size: int = flag(
+        32,
+        "Maximum number of rows that are computed at a time.",
+        group="Speed and memory",
+        least=1,
+    )
+    file: FileChoices = dataclasses.field(default_factory=FileChoices)
