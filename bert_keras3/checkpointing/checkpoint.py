@@ -15,7 +15,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bert_keras3.checkpointing import names
-from bert_keras3.checkpointing.architectures import ARCHITECTURES
+from bert_keras3.checkpointing.architectures import (
+    ARCHITECTURES,
+    BEGINNINGS,
+    FINE_TUNED,
+)
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.loading import (
     Report,
@@ -32,8 +36,6 @@ from tokenization.tokenizers import Tokenizer, open_tokenizer, read_tokens
 from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
 SENTENCE_PIECES = "spiece.model"
-# How the architectures of a family begin.
-_BEGINNINGS = {"bert": "Bert", "albert": "Albert"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Checkpoint:
     Attributes:
         arrays: the weights under Google's names, read on access; none where
             a model starts from random weights.
-        config: the configuration; may have `architectures` and `id2label`.
+        config: the configuration; `architectures`, `problem_type` and
+            `id2label`, if it has them, say what a trained model was trained
+            for.
         vocabulary: the tokens in the order of their ids, or None.
         do_lower_case: whether text is lower-cased before it is tokenized.
         sentence_pieces: bytes of the SentencePiece model, or None if the
@@ -143,14 +147,43 @@ class Checkpoint:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes' names, from the configuration; else LABEL_0, LABEL_1."""
-        named = getattr(self.config, "id2label", None) or {}
-        # A configuration may be left over from another task.
-        if len(named) != self.num_labels:
-            named = {}
-        return tuple(
-            str(named.get(str(number), f"LABEL_{number}"))
-            for number in range(self.num_labels)
+        return self.named_labels or tuple(
+            f"LABEL_{number}" for number in range(self.num_labels)
         )
+
+    @property
+    def named_labels(self) -> tuple[str, ...]:
+        """The classes' names in the configuration; () if it has none."""
+        named = getattr(self.config, "id2label", None)
+        numbers = [str(number) for number in range(self.num_labels)]
+        # A configuration may be left over from another task.
+        if not isinstance(named, dict) or set(named) != set(numbers):
+            return ()
+        return tuple(str(named[number]) for number in numbers)
+
+    @property
+    def task(self) -> str | None:
+        """What it was trained for, a key of `FINE_TUNED`.
+
+        None where it was pretrained only, and where nothing says what the
+        outputs at `output_weights` are.
+        """
+        architecture = self.architecture
+        if "labels" in self.heads and architecture != self._stated:
+            return None
+        tasks = [
+            task
+            for task, row in FINE_TUNED.items()
+            if architecture.endswith(row.ending)
+        ]
+        # Several where `problem_type` decides, or else the number of outputs.
+        problem = getattr(self.config, "problem_type", None)
+        for task in tasks:
+            if FINE_TUNED[task].problem_type == problem:
+                return task
+        if len(tasks) > 1:
+            return "regression" if self.num_labels == 1 else "single_label"
+        return tasks[0] if tasks else None
 
     @property
     def sentence_pooling(self) -> SentencePooling | None:
@@ -171,14 +204,22 @@ class Checkpoint:
         The configuration's is taken where the heads agree with it: a
         classifier of tokens and one of sequences have the same weights.
         """
-        stated = (getattr(self.config, "architectures", None) or [None])[0]
         fitting = [
             name
             for name, heads in ARCHITECTURES.items()
-            if name.startswith(_BEGINNINGS.get(self.family, "Bert"))
+            if name.startswith(BEGINNINGS.get(self.family, "Bert"))
             and set(heads) <= set(self.heads)
         ]
+        stated = self._stated
         return stated if stated in fitting else fitting[0]
+
+    @property
+    def _stated(self) -> str | None:
+        """The architecture that the configuration names."""
+        stated = getattr(self.config, "architectures", None)
+        if not isinstance(stated, list) or not stated:
+            return None
+        return str(stated[0])
 
 
 def check_modelled(arrays: Arrays, source: str, purpose: str) -> None:

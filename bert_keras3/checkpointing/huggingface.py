@@ -6,6 +6,7 @@ their names, and kernels are transposed, [out, in] there and [in, out] here.
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import pathlib
@@ -18,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from bert_keras3.checkpointing import names, safetensors_file
+from bert_keras3.checkpointing.architectures import FINE_TUNED
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.checkpointing.json_file import read_json
@@ -184,9 +186,35 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
         )
     fields["hidden_act"] = _ACTIVATIONS[activation]
     fields.update({key: values[key] for key in _KEPT if key in values})
+    _check_labels(fields, path)
     config = BertConfig.from_dict(fields)
     config.validate(path)
     return config
+
+
+def _check_labels(values: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Checks the names of classes, where there are some.
+
+    Raises:
+        UserError: they are no mapping from ids to names, or a name is there
+            twice.
+    """
+    named = values.get("id2label") or {}
+    if not isinstance(named, dict) or not all(
+        key.isdecimal() and isinstance(label, str)
+        for key, label in named.items()
+    ):
+        raise UserError(
+            f"{path}: id2label is no mapping from ids to the classes' names: "
+            f"{named!r:.80}"
+        )
+    times = collections.Counter(named.values())
+    for label, number in times.items():
+        if number > 1:
+            raise UserError(
+                f"{path}: id2label names {label!r} {number} times; every "
+                "class needs a name of its own"
+            )
 
 
 def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -206,7 +234,13 @@ def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
         # transformers has other defaults for these.
         values["embedding_size"] = config.embedding_width
         values["inner_group_num"] = config.inner_group_num
-    if checkpoint.num_labels:
+    # They may be left over from the checkpoint that a training started from.
+    for key in ("id2label", "label2id", "problem_type"):
+        values.pop(key, None)
+    task = FINE_TUNED.get(checkpoint.task or "")
+    if task is not None and task.problem_type is not None:
+        values["problem_type"] = task.problem_type
+    if checkpoint.num_labels and (task is None or task.has_labels):
         labels = checkpoint.labels
         values["id2label"] = {str(i): label for i, label in enumerate(labels)}
         values["label2id"] = {label: i for i, label in enumerate(labels)}

@@ -14,12 +14,16 @@ from typing import Any
 from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.architectures import TASKS
 from bert_keras3.checkpointing.arrays import Arrays
-from bert_keras3.checkpointing.checkpoint import read_vocabulary
+from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.conversion import parameters
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.checkpointing.google import as_albert
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import Location, config_at, locate
+from bert_keras3.checkpointing.sentence_pooling import (
+    SentencePooling,
+    read_sentence_pooling,
+)
 from bert_keras3.checkpointing.sizes import sizes_of
 from bert_keras3.checkpointing.sources import Path
 from bert_keras3.checkpointing.variants import check_computable
@@ -57,6 +61,12 @@ class Inspection:
         parameters: number of parameters, without optimizer slots.
         dtypes: number of weights of each dtype.
         heads: its heads, of `names.HEADS`.
+        architecture: Hugging Face's class for it.
+        trained_for: what it was trained for, a key of
+            `architectures.FINE_TUNED`, if anything says so.
+        labels: names of its outputs, if they have some.
+        sentence_pooling: how a sentence-transformers folder makes vectors, or
+            None.
         slots: number of optimizer slots.
         slot_parameters: number of values in them.
         vocabulary: number of lines of the vocabulary beside it, or None.
@@ -72,6 +82,10 @@ class Inspection:
     parameters: int
     dtypes: Mapping[str, int]
     heads: tuple[str, ...]
+    architecture: str
+    trained_for: str | None
+    labels: tuple[str, ...]
+    sentence_pooling: SentencePooling | None
     slots: int
     slot_parameters: int
     vocabulary: int | None
@@ -109,7 +123,13 @@ def inspect(path: Path) -> Inspection:
         check_computable(as_albert(arrays), config, str(location.weights))
     except UserError as error:
         notes.append(str(error))
+    pooling = None
+    try:
+        pooling = read_sentence_pooling(location.weights.parent)
+    except UserError as error:
+        notes.append(str(error))
     family = names.family(arrays)
+    described = Checkpoint(as_albert(arrays), config or BertConfig(None))
     sizes = _sizes(arrays, config)
     vocabulary = (
         len(read_vocabulary(location.vocab_file))
@@ -129,7 +149,11 @@ def inspect(path: Path) -> Inspection:
         dtypes=dict(
             collections.Counter(str(e.dtype) for e in weights.values())
         ),
-        heads=names.heads_in(arrays),
+        heads=described.heads,
+        architecture=described.architecture,
+        trained_for=described.task,
+        labels=described.named_labels,
+        sentence_pooling=pooling,
         slots=len(slots),
         slot_parameters=parameters(arrays, slots=True),
         vocabulary=vocabulary,

@@ -24,6 +24,7 @@ from bert_keras3.checkpointing.loading import Report, assign
 from bert_keras3.checkpointing.sentence_pooling import transformer_folder
 from bert_keras3.checkpointing.sizes import config_of_electra, with_rows
 from bert_keras3.checkpointing.sources import Path, local_path
+from bert_keras3.checkpointing.trained_run import run_settings, with_task
 from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -355,7 +356,7 @@ def config_at(location: Location, arrays: Arrays) -> BertConfig:
     if config_inside is not None:
         inside = config_inside(location.weights)
         if inside is not None:
-            return inside
+            return with_task(inside, location.weights)
     if location.config_file is None:
         electra = config_of_electra(arrays)
         if electra is not None:
@@ -365,7 +366,9 @@ def config_at(location: Location, arrays: Arrays) -> BertConfig:
             f"config.json beside {location.weights.name}; put it there, or "
             "name it with --bert_config_file"
         )
-    return _read_config(location, arrays, location.config_file)
+    return with_task(
+        _read_config(location, arrays, location.config_file), location.weights
+    )
 
 
 def _config_of(
@@ -410,6 +413,10 @@ def _with_vocabulary(
         if is_sentence_pieces(file):
             sentence_pieces = file.read_bytes()
     why = "as given"
+    if do_lower_case is None and checkpoint.weights_file is not None:
+        settings = run_settings(checkpoint.weights_file) or {}
+        do_lower_case = settings.get("do_lower_case")
+        why = f"as trained in {checkpoint.weights_file.parent}"
     if do_lower_case is None:
         do_lower_case, why = guess_do_lower_case(
             checkpoint.weights_file,

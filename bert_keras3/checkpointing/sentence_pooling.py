@@ -58,6 +58,17 @@ class SentencePooling:
     max_seq_length: int | None = None
     prompt: str = ""
 
+    def __str__(self) -> str:
+        """Returns all of it in words."""
+        parts = [f"{' and '.join(self.modes)} of the tokens"]
+        if self.normalize:
+            parts.append("normalized")
+        if self.max_seq_length is not None:
+            parts.append(f"at most {self.max_seq_length} tokens")
+        if self.prompt:
+            parts.append(f"{self.prompt!r} before every text")
+        return ", ".join(parts)
+
 
 def transformer_folder(folder: pathlib.Path) -> pathlib.Path:
     """Returns where the encoder's weights are.

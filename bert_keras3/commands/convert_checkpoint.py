@@ -13,9 +13,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bert_keras3.checkpointing.architectures import ARCHITECTURES, TASKS
+from bert_keras3.checkpointing.architectures import (
+    ARCHITECTURES,
+    FINE_TUNED,
+    TASKS,
+)
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
@@ -196,6 +201,7 @@ def _print_inspection(inspection: Inspection, task: str | None) -> None:
             ", ".join(f"{n} × {d}" for d, n in inspection.dtypes.items()),
         ),
         ("heads", ", ".join(inspection.heads) or "none"),
+        *_trained_for(inspection),
         (
             "optimizer",
             f"{inspection.slots} values, {inspection.slot_parameters:,} numbers"
@@ -219,6 +225,19 @@ def _print_inspection(inspection: Inspection, task: str | None) -> None:
                     screen.say(f"{what.replace('_', ' ')}: {name}")
     for note in inspection.notes:
         screen.say(f"note: {note}")
+
+
+def _trained_for(inspection: Inspection) -> Iterator[tuple[str, object]]:
+    """Yields rows about the task, of a model that was trained for one."""
+    if inspection.family == "unknown":
+        return
+    yield "class at Hugging Face", inspection.architecture
+    if inspection.trained_for is not None:
+        yield "trained for", FINE_TUNED[inspection.trained_for].words
+    if inspection.labels:
+        yield "labels", ", ".join(inspection.labels)
+    if inspection.sentence_pooling is not None:
+        yield "sentence vectors", str(inspection.sentence_pooling)
 
 
 def _convert(source: str, target: str, form: str, wanted: Conversion) -> None:

@@ -30,6 +30,7 @@ from bert_keras3.finetuning.dataset import (
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.trained_task import check_trained_for
 from bert_keras3.inputs.choice_benchmarks import (
     ChoiceBenchmark,
     ChoicePart,
@@ -360,6 +361,7 @@ def _task_of(checkpoint: Checkpoint) -> Task:
     Raises:
         UserError: the checkpoint has no head, or one with other outputs.
     """
+    check_trained_for(checkpoint, Choice.name)
     if checkpoint.num_labels != len(Choice.labels):
         outputs = checkpoint.num_labels or "no"
         raise UserError(

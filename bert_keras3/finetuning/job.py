@@ -53,6 +53,7 @@ from bert_keras3.training.run_folder import EVAL_JSON, STATE
 from bert_keras3.training.session import Screen, Session, begin, open_session
 from bert_keras3.training.state import read_numbers
 from modeling import BertWithHeads
+from modeling.heads import HEADS, POOLED
 
 # With --jit_compile, batches are padded to multiples of this, so that few
 # shapes are compiled.
@@ -257,6 +258,7 @@ class _Job:
             if checkpoint.has_weights:
                 allowed = (
                     *_head_weights(model),
+                    *_unread_weights(model),
                     *self._job.encoder.allow_missing,
                 )
                 loaded = checkpoint.load_into(model, allowed).line()
@@ -320,9 +322,10 @@ class _Job:
         encoder = self._text_encoder(checkpoint)
         with computing_in(job.training.computing.mixed_precision):
             model = new_model(checkpoint.config, task)
-        report = checkpoint.load_into(model)
-        # `load_into` does not require the weights of heads.
-        if report.missing or report.wrong_shape:
+        unread = _unread_weights(model)
+        report = checkpoint.load_into(model, (*_head_weights(model), *unread))
+        unfit = (*report.missing, *(one.name for one in report.wrong_shape))
+        if not all(name.startswith(unread) for name in unfit):
             labels = ""
             if task.labels:
                 labels = f" with {len(task.labels)} labels"
@@ -604,3 +607,13 @@ def _head_weights(model: BertWithHeads) -> Iterator[str]:
     for weight in model.weights:
         if not weight.path.startswith(f"{model.bert.name}/"):
             yield f"{re.escape(weight.path)}$"
+
+
+def _unread_weights(model: BertWithHeads) -> tuple[str, ...]:
+    """Returns how the names of weights begin that no head reads.
+
+    Hugging Face's taggers and models of questions have no pooler.
+    """
+    if any(HEADS[head].reads == POOLED for head in model.heads):
+        return ()
+    return (f"{model.bert.name}/pooler/",)

@@ -18,6 +18,7 @@ from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.span import CMRC, SQUAD, Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
 from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.trained_task import check_trained_for
 from bert_keras3.inputs.question_records import describe_records
 from bert_keras3.inputs.questions import (
     MISTAKES,
@@ -226,6 +227,7 @@ class QuestionData:
 
         The options of a run folder are those of its training.
         """
+        check_trained_for(checkpoint, Span.name)
         if checkpoint.weights_file is not None:
             beside = FinetuningFolder(checkpoint.weights_file.parent)
             if beside.holds_a_model:

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bert_keras3.checkpointing import trained_run
 from bert_keras3.finetuning.task import Evaluation, Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.benchmarks import BENCHMARKS
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
     from modeling import BertConfig, BertWithHeads
 
-MODEL = "model.keras"
+MODEL = trained_run.MODEL
 LORA = "lora.safetensors"
 CONFIG = "bert_config.json"
 VOCABULARY = "vocab.txt"
 SENTENCE_PIECES = "spiece.model"
-SETTINGS = "classifier.json"
+SETTINGS = trained_run.SETTINGS
 DATA_REPORT = "data_report.json"
 DEV_SPLIT = "dev_split"
 DEV_SUFFIXES = (".csv", ".jsonl", ".txt")

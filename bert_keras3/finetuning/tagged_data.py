@@ -23,6 +23,7 @@ from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
 from bert_keras3.finetuning.task import Task
+from bert_keras3.finetuning.trained_task import check_trained_for
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.tagged_files import (
     choices_of_part,
@@ -349,11 +350,8 @@ class TaggedDataset:
         Raises:
             UserError: it has no head, or its labels are no tags.
         """
+        check_trained_for(checkpoint, Tagging.name)
         labels = checkpoint.labels
-        if checkpoint.weights_file is not None:
-            beside = FinetuningFolder(checkpoint.weights_file.parent)
-            if beside.holds_a_model:
-                labels = beside.read_settings().labels
         try:
             TagSet(labels)
         except ValueError as error:

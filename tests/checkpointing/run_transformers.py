@@ -53,12 +53,43 @@ def load(folder: pathlib.Path, architecture: str) -> Any:
 
 def tokenize(folder: pathlib.Path, text: str) -> None:
     """Notes down what the folder's tokenizer makes of a text."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    answer = {
-        "ids": tokenizer(text)["input_ids"],
-        "model_max_length": tokenizer.model_max_length,
-    }
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    except ValueError as error:
+        # Some versions of protobuf do not let it read SentencePiece models.
+        answer = {"error": str(error)}
+    else:
+        answer = {
+            "ids": tokenizer(text)["input_ids"],
+            "model_max_length": tokenizer.model_max_length,
+        }
     (folder / "tokens.json").write_text(json.dumps(answer))
+
+
+def answer(folder: pathlib.Path, auto: str) -> None:
+    """Notes what the class that `auto` chooses makes of `rows.json`."""
+    model, info = getattr(transformers, auto).from_pretrained(
+        folder, output_loading_info=True
+    )
+    answers = []
+    for row in json.loads((folder / "rows.json").read_text()):
+        inputs = {name: torch.tensor([ids]) for name, ids in row.items()}
+        if auto.endswith("MultipleChoice"):
+            inputs = {name: ids[:, None] for name, ids in inputs.items()}
+        with torch.no_grad():
+            outputs = model.eval()(**inputs)
+        answers.append({n: value[0].tolist() for n, value in outputs.items()})
+    config = model.config
+    found = {
+        "class": type(model).__name__,
+        "missing": sorted(info["missing_keys"]),
+        "unexpected": sorted(info["unexpected_keys"]),
+        "id2label": config.id2label,
+        "label2id": config.label2id,
+        "problem_type": config.problem_type,
+        "answers": answers,
+    }
+    (folder / "answers.json").write_text(json.dumps(found))
 
 
 def run(model: Any, inputs: Any, target: pathlib.Path) -> None:
@@ -72,6 +103,8 @@ def run(model: Any, inputs: Any, target: pathlib.Path) -> None:
         there: torch.tensor(inputs[here].astype(np.int64))
         for here, there in names.items()
     }
+    if type(model).__name__.endswith("MultipleChoice"):
+        tensors = {name: ids[:, None] for name, ids in tensors.items()}
     with torch.no_grad():
         outputs = model.eval()(**tensors)
     arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
@@ -90,6 +123,9 @@ def main() -> None:
         folder = root / case["folder"]
         if "text" in case:
             tokenize(folder, case["text"])
+            continue
+        if "auto" in case:
+            answer(folder, case["auto"])
             continue
         action = make if case["make"] else load
         model = action(folder, case["architecture"])

@@ -58,6 +58,7 @@ OUTPUTS = {
     "BertForNextSentencePrediction": {"next_sentence_logits": "logits"},
     "BertForSequenceClassification": {"logits": "logits"},
     "BertForTokenClassification": {"logits": "logits"},
+    "BertForMultipleChoice": {"logits": "logits"},
     "BertForQuestionAnswering": {
         "start_logits": "start_logits",
         "end_logits": "end_logits",
@@ -81,6 +82,7 @@ WEIGHTS = {
     "BertForNextSentencePrediction": ("bert/", "cls/seq"),
     "BertForSequenceClassification": ("bert/", "output_"),
     "BertForTokenClassification": ("bert/e", "output_"),
+    "BertForMultipleChoice": ("bert/", "output_"),
     "BertForQuestionAnswering": ("bert/e", "cls/squad"),
 }
 WEIGHTS.update(
@@ -113,6 +115,10 @@ def root(
         is_albert = architecture.startswith("Albert")
         arrays, sizes = (albert, albert_config) if is_albert else (bert, config)
         chosen = {n: a for n, a in arrays.items() if n.startswith(starts)}
+        if architecture.endswith("MultipleChoice"):
+            # One output, the score of a choice.
+            for name in ("output_weights", "output_bias"):
+                chosen[name] = chosen[name][:1]
         for activation in ACTIVATIONS:
             values = {
                 **sizes.to_dict(),
@@ -242,6 +248,8 @@ def test_tokenizer(root: pathlib.Path) -> None:
 
 def test_sentence_piece_tokenizer(root: pathlib.Path) -> None:
     tokens = json.loads((root / "pieces/tokens.json").read_text())
+    if "error" in tokens:
+        pytest.skip(f"transformers cannot read it here: {tokens['error']}")
     ours = SentencePieceTokenizer(root / "pieces/spiece.model")
     assert tokens["ids"] == [2, *ours.encode(PIECES_TEXT), 3]
     assert len(tokens["ids"]) > 10
