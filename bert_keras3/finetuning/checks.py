@@ -181,7 +181,7 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
         UserError: a flag does not agree, or its file cannot be read.
     """
     settings, encoder = folder.read_settings(), job.encoder
-    kind = kind_of(job.data)
+    kind = kind_of(job.data, settings)
     if settings.problem not in kind.problems:
         raise UserError(
             f"{folder.path}: holds a {settings.problem} model, which "

@@ -22,9 +22,13 @@ from bert_keras3.finetuning.choice import Choice
 from bert_keras3.finetuning.dataset import (
     Dataset,
     Description,
+    Kind,
     OwnFiles,
     Source,
     as_written,
+    benchmark_folder,
+    check_own_files,
+    other_benchmark,
     write_rows,
 )
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
@@ -156,21 +160,12 @@ def find_choices(
             columns = columns_of(trained)
         # The user's own files can be used with any model.
         if wanted not in (CSV, trained.task_name):
-            raise UserError(
-                f"--task_name={data.task_name}: the classifier in "
-                f"--output_dir was trained on {trained.task_name}"
-            )
+            raise other_benchmark(data, trained)
         if data.data_dir and not (data.dev_file or data.test_file):
             wanted = trained.task_name
     benchmark = find_choice_benchmark(wanted)
     if benchmark is not None:
-        if data.data_dir is None:
-            raise UserError(
-                f"--task_name={data.task_name} needs --data_dir, the folder "
-                "of its files"
-            )
-        folder = pathlib.Path(data.data_dir)
-        return ChoiceBenchmarkDataset(benchmark, folder)
+        return ChoiceBenchmarkDataset(benchmark, benchmark_folder(data))
     return ChoiceFiles(data, columns)
 
 
@@ -375,22 +370,13 @@ def _task_of(checkpoint: Checkpoint) -> Task:
 # Checks of flags.
 
 
-def check_choices(data: DataChoices) -> None:
-    """Checks the flags of choices against the others.
+def check_choices(data: DataChoices, *, do_train: bool) -> None:
+    """Checks the flags of the data against each other.
 
     Raises:
-        UserError: two contradict each other.
+        UserError: two contradict each other, or one would have no effect.
     """
-    given = {
-        "choice_columns": ",".join(data.choice_columns),
-        "choice_labels": data.choice_labels,
-    }
-    for name, value in given.items():
-        if value and data.problem_type not in (None, Choice.name):
-            raise UserError(
-                f"--{name}={value} is for choices, and "
-                f"--problem_type={data.problem_type} is not. Leave one out"
-            )
+    check_own_files(data)
     if data.problem_type == Choice.name:
         for name in ("label_separator", "labels_file"):
             value = getattr(data, name)
@@ -450,3 +436,12 @@ def check_same_choices(
             flag = f"--{name}={','.join(values)}"
             raise folder.contradiction(flag, ", ".join(names))
     folder.check_flags(choice_labels=(data.choice_labels, trained.form))
+
+
+KIND = Kind(
+    find_choices,
+    check_choices,
+    check_same_choices,
+    problems=(Choice.name,),
+    script="run_classifier",
+)

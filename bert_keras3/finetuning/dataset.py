@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from bert_keras3.finetuning.settings import CSV
 from bert_keras3.finetuning.task import TARGETS, Examples, Task
 from bert_keras3.inputs.examples import find_split_files
 from bert_keras3.inputs.settings import FileChoices
@@ -25,7 +26,10 @@ from bert_keras3.safekeeping.files import atomic_write
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
-    from bert_keras3.finetuning.run_folder import FinetuningFolder
+    from bert_keras3.finetuning.run_folder import (
+        FinetuningFolder,
+        RunSettings,
+    )
     from bert_keras3.finetuning.settings import DataChoices
     from bert_keras3.inputs.delimited import Decision, Dialect, Row
     from bert_keras3.training.session import Screen
@@ -196,6 +200,54 @@ class OwnFiles:
                 f"{split}.tsv"
             )
         return path
+
+
+def check_own_files(data: DataChoices) -> None:
+    """Checks that no flag of own files is given with a benchmark.
+
+    Raises:
+        UserError: one is; it would have no effect.
+    """
+    if data.task_name.lower() == CSV:
+        return
+    own = {
+        "train_file": data.train_file,
+        "dev_file": data.dev_file,
+        "test_file": data.test_file,
+        "text_column": data.file.text,
+        "text_pair_column": data.file.text_pair,
+        "label_column": data.file.label,
+        "id_column": data.file.id,
+        "choice_columns": ",".join(data.choice_columns) or None,
+        "choice_labels": data.choice_labels,
+        "labels_file": data.labels_file,
+        "skip_labels": ",".join(data.skip_labels) or None,
+    }
+    for name, value in own.items():
+        if value is not None:
+            raise UserError(
+                f"--{name}={value} is for files of your own; the files, "
+                f"columns and labels of --task_name={data.task_name} are "
+                "known. Leave it out, or give --task_name=csv"
+            )
+
+
+def benchmark_folder(data: DataChoices) -> pathlib.Path:
+    """Returns the folder of a benchmark's files; a UserError without one."""
+    if data.data_dir is None:
+        raise UserError(
+            f"--task_name={data.task_name} needs --data_dir, the folder "
+            "of its files"
+        )
+    return pathlib.Path(data.data_dir)
+
+
+def other_benchmark(data: DataChoices, trained: RunSettings) -> UserError:
+    """Returns the error for a model of another benchmark."""
+    return UserError(
+        f"--task_name={data.task_name}: the classifier in --output_dir was "
+        f"trained on {trained.task_name}"
+    )
 
 
 def write_rows(

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bert_keras3.finetuning.dataset import Kind
+from bert_keras3.finetuning.dataset import Kind, OwnFiles
+from bert_keras3.finetuning.settings import CSV, DataChoices
+from bert_keras3.inputs.choice_names import CHOICE_NAMES, looks_like_choices
+
+if TYPE_CHECKING:
+    from bert_keras3.finetuning.run_folder import RunSettings
 
 # {name of the class of the settings: file of the kind, with its `KIND`}
 _FILES: Mapping[str, str] = {
@@ -17,17 +22,48 @@ _FILES: Mapping[str, str] = {
     "QuestionFiles": "question_data",
     "TaggedFiles": "tagged_data",
 }
+# Choices have the settings of texts with labels: their files tell.
+_CHOICES = "choice_data"
+_CHOICE = "choice"
 
 
-def kind_of(data: Any) -> Kind:
-    """Returns the functions for some settings."""
+def kind_of(data: Any, trained: RunSettings | None = None) -> Kind:
+    """Returns the functions for some settings.
+
+    Args:
+        data: given by the user.
+        trained: settings of the trained model to use, if there is one.
+    """
+    if isinstance(data, DataChoices) and _has_choices(data, trained):
+        return _load(_CHOICES)
     return _load(_FILES[type(data).__name__])
 
 
 def script_for(problem: str) -> str:
     """Returns the script that trains models of a task."""
-    kinds = map(_load, _FILES.values())
+    kinds = map(_load, (*_FILES.values(), _CHOICES))
     return next(kind.script for kind in kinds if problem in kind.problems)
+
+
+def _has_choices(data: DataChoices, trained: RunSettings | None) -> bool:
+    """Whether the model, flags or the header of a file say so."""
+    if trained is not None:
+        return trained.problem == _CHOICE
+    if data.task_name.lower() != CSV:
+        return data.task_name.lower() in map(str.lower, CHOICE_NAMES)
+    if data.problem_type is not None:
+        return data.problem_type == _CHOICE
+    if data.choice_columns or data.choice_labels:
+        return True
+    file = data.file
+    of_labels = data.label_separator or data.labels_file
+    if file.text or file.text_pair or file.label or of_labels:
+        return False
+    files = OwnFiles(data)
+    for split in ("train", "dev", "test"):
+        if files.has(split):
+            return looks_like_choices(files.path(split), file)
+    return False
 
 
 def _load(file: str) -> Kind:

@@ -294,7 +294,7 @@ class _Job:
                 f"--init_checkpoint={given}; --overwrite_output_dir puts that "
                 "in its place"
             )
-        dataset = kind_of(job.data).find(job.data, settings)
+        dataset = kind_of(job.data, settings).find(job.data, settings)
         held_out = dataset.held_out(folder)
         sources = self._sources(dataset, held_out)
         encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
@@ -375,7 +375,7 @@ class _Job:
                 vocabulary does not fit.
         """
         encoder = TextEncoder(
-            checkpoint.tokenizer(), self._job.encoder.longest_input
+            checkpoint.tokenizer(), self._longest_input(checkpoint)
         )
         longest = checkpoint.config.max_position_embeddings
         if encoder.max_seq_length > longest:
@@ -395,6 +395,16 @@ class _Job:
         )
         return encoder
 
+    def _longest_input(self, checkpoint: Checkpoint) -> int:
+        """Returns the maximum number of tokens per input."""
+        given = self._job.encoder.max_seq_length
+        if given is not None:
+            return given
+        trained = run_folder.settings_beside(checkpoint)
+        if trained is not None:
+            return trained.max_seq_length
+        return self._job.encoder.default_max_seq_length
+
     def _settings(
         self,
         data_name: str,
@@ -407,7 +417,7 @@ class _Job:
             task_name=data_name,
             problem=task.name,
             labels=task.labels,
-            max_seq_length=self._job.encoder.longest_input,
+            max_seq_length=self._longest_input(checkpoint),
             do_lower_case=checkpoint.do_lower_case,
             columns=source.columns,
             takes_pairs=source.takes_pairs,

@@ -25,6 +25,9 @@ from bert_keras3.finetuning.dataset import (
     OwnFiles,
     Source,
     as_written,
+    benchmark_folder,
+    check_own_files,
+    other_benchmark,
     write_rows,
 )
 from bert_keras3.finetuning.run_folder import (
@@ -38,14 +41,10 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.trained_task import task_of_classifier
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.benchmarks import find_benchmark
-from bert_keras3.inputs.choice_names import CHOICE_NAMES, looks_like_choices
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, as_number
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.safekeeping.errors import UserError
-
-# The task of `choice_data`, which is loaded for it alone.
-_CHOICE = "choice"
 
 # Number of labels from which the task is detected.
 _ROWS_LOOKED_AT = 1000
@@ -119,53 +118,21 @@ def find_labelled_data(
         UserError: there is no such data set, or it is not that of the trained
             model.
     """
-    if _has_choices(data, trained):
-        from bert_keras3.finetuning import choice_data
-
-        return choice_data.find_choices(data, trained)
     wanted, columns = data.task_name.lower(), None
     if trained is not None and trained.columns:
         columns = Columns.from_dict(trained.columns)
     if trained is not None and wanted != trained.task_name:
         # The user's own files can be used with any model.
         if wanted != CSV and not is_model_of(trained.task_name, wanted):
-            raise UserError(
-                f"--task_name={data.task_name}: the classifier in "
-                f"--output_dir was trained on {trained.task_name}"
-            )
+            raise other_benchmark(data, trained)
         own_files = data.dev_file or data.test_file
         if wanted == CSV and data.data_dir and not own_files:
             return BenchmarkDataset(find_benchmark(trained.task_name), data)
     if wanted == CSV:
         labels = () if trained is None else trained.labels
         return FileDataset(data, columns, labels)
-    if data.data_dir is None:
-        raise UserError(
-            f"--task_name={data.task_name} needs --data_dir, the folder "
-            "of its files"
-        )
+    benchmark_folder(data)
     return BenchmarkDataset(find_benchmark(data.task_name), data)
-
-
-def _has_choices(data: DataChoices, trained: RunSettings | None) -> bool:
-    """Whether the model, flags or the header of a file say so."""
-    if trained is not None:
-        return trained.problem == _CHOICE
-    if data.task_name.lower() != CSV:
-        return data.task_name.lower() in map(str.lower, CHOICE_NAMES)
-    if data.problem_type is not None:
-        return data.problem_type == _CHOICE
-    if data.choice_columns or data.choice_labels:
-        return True
-    file = data.file
-    of_labels = data.label_separator or data.labels_file
-    if file.text or file.text_pair or file.label or of_labels:
-        return False
-    files = OwnFiles(data)
-    for split in ("train", "dev", "test"):
-        if files.has(split):
-            return looks_like_choices(files.path(split), file)
-    return False
 
 
 class FileDataset:
@@ -330,32 +297,16 @@ def check_data(data: DataChoices, *, do_train: bool) -> None:
         UserError: two flags contradict each other or one would have no
             effect.
     """
-    is_given = data.problem_type == _CHOICE
-    if is_given or data.choice_columns or data.choice_labels:
-        from bert_keras3.finetuning import choice_data
-
-        choice_data.check_choices(data)
-    if data.task_name.lower() == CSV:
-        return
-    own = {
-        "train_file": data.train_file,
-        "dev_file": data.dev_file,
-        "test_file": data.test_file,
-        "text_column": data.file.text,
-        "text_pair_column": data.file.text_pair,
-        "label_column": data.file.label,
-        "id_column": data.file.id,
-        "choice_columns": ",".join(data.choice_columns) or None,
+    check_own_files(data)
+    given = {
+        "choice_columns": ",".join(data.choice_columns),
         "choice_labels": data.choice_labels,
-        "labels_file": data.labels_file,
-        "skip_labels": ",".join(data.skip_labels) or None,
     }
-    for name, value in own.items():
-        if value is not None:
+    for name, value in given.items():
+        if value:
             raise UserError(
-                f"--{name}={value} is for files of your own; the files, "
-                f"columns and labels of --task_name={data.task_name} are "
-                "known. Leave it out, or give --task_name=csv"
+                f"--{name}={value} is for choices, and "
+                f"--problem_type={data.problem_type} is not. Leave one out"
             )
 
 
@@ -373,11 +324,6 @@ def check_same_data(
         UserError: a flag does not agree, or its file cannot be read.
     """
     settings = folder.read_settings()
-    if settings.problem == _CHOICE:
-        from bert_keras3.finetuning import choice_data
-
-        choice_data.check_same_choices(data, folder, do_eval=do_eval)
-        return
     for name in ("choice_columns", "choice_labels"):
         if getattr(data, name):
             raise folder.contradiction(f"--{name}={getattr(data, name)}", None)
@@ -424,6 +370,6 @@ KIND = Kind(
     find_labelled_data,
     check_data,
     check_same_data,
-    problems=("single_label", "multi_label", "regression", "choice"),
+    problems=("single_label", "multi_label", "regression"),
     script="run_classifier",
 )

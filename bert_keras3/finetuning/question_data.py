@@ -14,7 +14,11 @@ import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.finetuning.dataset import Description, Kind, Source
-from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.run_folder import (
+    FinetuningFolder,
+    RunSettings,
+    settings_beside,
+)
 from bert_keras3.finetuning.span import CMRC, SQUAD, Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
 from bert_keras3.finetuning.task import Task
@@ -228,12 +232,9 @@ class QuestionData:
         The options of a run folder are those of its training.
         """
         check_trained_for(checkpoint, Span.name)
-        if checkpoint.weights_file is not None:
-            beside = FinetuningFolder(checkpoint.weights_file.parent)
-            if beside.holds_a_model:
-                task = beside.read_settings().task
-                if isinstance(task, Span):
-                    return _with_flags(task, self._data)
+        trained = settings_beside(checkpoint)
+        if trained is not None and isinstance(trained.task, Span):
+            return _with_flags(trained.task, self._data)
         task, split = Span(), "test" if self.has("test") else "dev"
         if self.has(split):
             looked_at = list(itertools.islice(self.source(split), _LOOKED_AT))

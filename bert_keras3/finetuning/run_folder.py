@@ -363,6 +363,18 @@ class FinetuningFolder:
                     writer.writerow([label, *(int(count) for count in counts)])
 
 
+def settings_beside(checkpoint: Checkpoint) -> RunSettings | None:
+    """Returns the settings of the run whose weights a checkpoint is, if any.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    if checkpoint.weights_file is None:
+        return None
+    folder = FinetuningFolder(checkpoint.weights_file.parent)
+    return folder.read_settings() if folder.holds_a_model else None
+
+
 def new_model(config: BertConfig, task: Task) -> BertWithHeads:
     """Creates the model of a task with random weights."""
     from modeling import BertWithHeads

@@ -6,6 +6,7 @@ This file imports neither TensorFlow nor Keras, so that `--help` is fast.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.settings import flag
@@ -18,7 +19,6 @@ from bert_keras3.training.settings import (
 CSV = "csv"
 
 # As in the original.
-DEFAULT_MAX_SEQ_LENGTH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,17 +169,11 @@ class EncoderChoices(ModelChoices):
         "included. Longer texts are truncated; run_tagger cuts them into "
         "windows. At most the number of "
         "positions of the model, which is 512 for those that Google "
-        "published. By default 128, or the value that the model in "
-        "--output_dir was trained with.",
+        "published. By default the value that the model in --output_dir, or "
+        "the fine-tuned one of --init_checkpoint, was trained with, else 128.",
         group="Model inputs",
     )
-
-    @property
-    def longest_input(self) -> int:
-        """Maximum number of tokens per input of a new model."""
-        if self.max_seq_length is None:
-            return DEFAULT_MAX_SEQ_LENGTH
-        return self.max_seq_length
+    default_max_seq_length: ClassVar[int] = 128
 
 
 @dataclasses.dataclass(frozen=True)

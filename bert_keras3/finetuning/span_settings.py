@@ -7,6 +7,7 @@ imports neither TensorFlow nor Keras, so that `--help` is fast.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from bert_keras3.finetuning.settings import (
     DataFiles,
@@ -17,7 +18,6 @@ from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.settings import flag
 
 # As in the original.
-_MAX_SEQ_LENGTH = 384
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,17 +161,12 @@ class QuestionEncoder(EncoderChoices):
     max_seq_length: int | None = flag(
         None,
         "Maximum sequence length: number of tokens per window, special tokens "
-        "included. Longer contexts become several windows. By default 384, or "
-        "the value that the model in --output_dir was trained with.",
+        "included. Longer contexts become several windows. By default the "
+        "value that the model in --output_dir, or the fine-tuned one of "
+        "--init_checkpoint, was trained with, else 384.",
         group="Model inputs",
     )
-
-    @property
-    def longest_input(self) -> int:
-        """Maximum number of tokens per window of a new model."""
-        if self.max_seq_length is None:
-            return _MAX_SEQ_LENGTH
-        return self.max_seq_length
+    default_max_seq_length: ClassVar[int] = 384
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,11 @@ from bert_keras3.finetuning.dataset import (
     Kind,
     Source,
 )
-from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+from bert_keras3.finetuning.run_folder import (
+    FinetuningFolder,
+    RunSettings,
+    settings_beside,
+)
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
 from bert_keras3.finetuning.task import Task

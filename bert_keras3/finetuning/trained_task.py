@@ -9,6 +9,7 @@ from __future__ import annotations
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.checkpointing.architectures import FINE_TUNED
 from bert_keras3.checkpointing.checkpoint import read_labels
+from bert_keras3.finetuning.run_folder import settings_beside
 from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
@@ -76,6 +77,13 @@ def task_of_classifier(
         )
     if data.labels_file is not None:
         return task(read_labels(data.labels_file, count))
+    trained = settings_beside(checkpoint)
+    if (
+        trained is not None
+        and trained.labels == named
+        and isinstance(trained.task, task)
+    ):
+        return trained.task  # with its options
     return task(named or tuple(map(str, range(count))))
 
 

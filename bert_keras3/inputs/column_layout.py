@@ -107,6 +107,11 @@ def _quoted(line: str, separator: str) -> list[str] | None:
         return None
 
 
+def is_tag(cell: str) -> bool:
+    """Whether a cell is O, or a letter and a type such as B-PER."""
+    return _TAG.fullmatch(cell) is not None
+
+
 def is_comment(cells: Sequence[str], columns: Layout) -> bool:
     """Whether a line that begins with "#" is a comment, and not a token.
 

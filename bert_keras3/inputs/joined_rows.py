@@ -13,13 +13,13 @@ import dataclasses
 import itertools
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bert_keras3.inputs import delimited
+from bert_keras3.inputs.column_layout import is_tag
 from bert_keras3.inputs.delimited import (
     Decision,
     Dialect,
@@ -35,7 +35,6 @@ from bert_keras3.safekeeping.files import atomic_write
 
 FORM = "joined"
 
-_TAG = re.compile(r"O|[BIMELSUW][-_].+")
 SEPARATORS = ("\x02", " ", "|", "\x01", "\x03")
 """What tokens and tags of a cell may be joined by."""
 _LOOKED_AT = 200
@@ -198,7 +197,6 @@ def _are_joined(
     if not any(len(two) > 1 for _, two in cut):
         return False
     fits = sum(
-        len(one) == len(two) and all(map(_TAG.fullmatch, two))
-        for one, two in cut
+        len(one) == len(two) and all(map(is_tag, two)) for one, two in cut
     )
     return fits >= share * len(rows)

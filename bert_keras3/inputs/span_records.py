@@ -99,13 +99,32 @@ def find_layout(
                 )
         return JsonLayout(text, key, guid, kind, names)
     if want_labels:
-        sought = map(repr, TAG_KEYS if has_tokens else SPAN_KEYS)
-        raise UserError(
-            f"{where}: there are no spans or tags; they are sought under "
-            f"{', '.join(sought)}, and there are {listed_keys(record)}. "
-            "Rename their key."
-        )
+        raise UserError(_no_labels(where, record, has_tokens))
     return JsonLayout(text, None, guid, kind)
+
+
+def _no_labels(where: str, record: Mapping[str, Any], has_tokens: bool) -> str:
+    """Returns the message on a record without spans or tags."""
+    sought = TAG_KEYS if has_tokens else SPAN_KEYS
+    for key in sought:
+        if isinstance(record.get(key), (str, int, float)):
+            return (
+                f"{where}: {key!r} is {excerpt(str(record[key]))}, one label "
+                'for the whole text; a tagger needs places, as [[0, 5, "PER"]]'
+                ", or a list of tokens with a list of tags. Texts with one "
+                "label are for run_classifier."
+            )
+    if "data" in record and isinstance(record["data"], list):
+        return (
+            f"{where}: the file is one list of records under 'data', as files "
+            "of questions are (run_squad reads them); write one object a "
+            "line, with a text and its spans"
+        )
+    return (
+        f"{where}: there are no spans or tags; they are sought under "
+        f"{', '.join(map(repr, sought))}, and there are "
+        f"{listed_keys(record)}. Rename their key."
+    )
 
 
 def spans_in(

@@ -112,7 +112,10 @@ class ColumnFile:
         encoding, how = find_encoding(path, choices.encoding)
         lines = _sample(path, encoding)
         if not lines:
-            raise UserError(f"{path}: has only blank lines; it holds no text")
+            raise UserError(
+                f"{path}: has only blank lines and lines of {DOCUMENT_START}; "
+                "it holds no token. Give a file with a token a line."
+            )
         separator, width = find_separator(lines, choices.delimiter)
         table = Table(path, lines, separator, width)
         decisions = [

@@ -11,11 +11,13 @@ from typing import Any
 
 from bert_keras3.inputs import (
     column_layout,
+    delimited,
     dialect_search,
     joined_rows,
     span_rows,
     tagged_json,
 )
+from bert_keras3.inputs.delimited import Dialect
 from bert_keras3.inputs.encodings import (
     check_text_file,
     decoded_lines,
@@ -28,6 +30,7 @@ from bert_keras3.inputs.spreadsheets import is_spreadsheet
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_json import JsonFile
 from bert_keras3.inputs.tagged_text import TaggedChoices, TaggedFile
+from bert_keras3.inputs.text_lines import TextLines
 from bert_keras3.safekeeping.errors import UserError
 
 SUFFIXES: Mapping[str, str] = {
@@ -38,6 +41,10 @@ SUFFIXES: Mapping[str, str] = {
 }
 """{form: ending of the name of a file with some texts of another}."""
 
+# Rows by which tokens are told from texts.
+_LOOKED_AT = 1000
+# Tokens are not longer than this on average.
+_LONGEST_TOKENS = 8
 # A longer first line is no header.
 _LONGEST_HEADER = 1000
 
@@ -98,10 +105,15 @@ def open_tagged_file(
             f"{path}: is one JSON value of several lines; write one object a "
             "line (jq -c does), or a list of objects"
         )
-    if len(first) <= _LONGEST_HEADER and _may_be_rows(first, choices, like):
+    if len(first) <= _LONGEST_HEADER and _may_be_rows(
+        first, choices, like, want_labels
+    ):
         rows = _open_rows(path, choices, like, want_labels=want_labels)
         if rows is not None:
             return rows
+    if not want_labels and not _has_tokens(path, encoding, choices, like):
+        _refuse_rows(path, choices)
+        return TextLines(path, encoding)
     return ColumnFile.open(path, choices, like, want_tags=want_labels)
 
 
@@ -128,7 +140,10 @@ def _open_sheet(
 
 
 def _may_be_rows(
-    first: str, choices: TaggedChoices, like: Mapping[str, Any] | None
+    first: str,
+    choices: TaggedChoices,
+    like: Mapping[str, Any] | None,
+    want_labels: bool,
 ) -> bool:
     """Whether a file's first line may be a header or a row of joined cells.
 
@@ -140,9 +155,11 @@ def _may_be_rows(
         return True
     names = re.split(r"[,;|\t]", first.replace('"', ""))
     find = span_rows.column_named
-    if len(names) > 1 and find(names, span_rows.TEXT) is not None:
+    if find(names, span_rows.TEXT) is not None:
+        if not want_labels:
+            return True
         others = (*span_rows.LABEL, *span_rows.START)
-        return find(names, others) is not None
+        return len(names) > 1 and find(names, others) is not None
     return any(one in first for one in joined_rows.SEPARATORS if one < " ")
 
 
@@ -173,9 +190,75 @@ def _open_rows(
             header=True,
         )
     columns = SpanColumns.of(dialect.columns)
-    was_spans = like is not None and like.get("form") == span_rows.FORM
-    if columns is None or not (
-        columns.has_spans or (was_spans and not want_labels)
-    ):
+    if columns is None or _has_a_token_a_line(path, dialect, columns, like):
         return None
     return SpanRows.open(path, dialect, choices, like, want_labels=want_labels)
+
+
+def _has_a_token_a_line(
+    path: pathlib.Path,
+    dialect: Dialect,
+    columns: SpanColumns,
+    like: Mapping[str, Any] | None,
+) -> bool:
+    """Whether the column of texts has a token in each row.
+
+    So it is where tags stand beside them, or where they are short and none
+    has a blank.
+    """
+    if columns.has_spans or (like and like["form"] == span_rows.FORM):
+        return False
+    rows = [
+        row.cells
+        for row in itertools.islice(delimited.rows(path, dialect), _LOOKED_AT)
+    ]
+    if columns.type is not None:
+        labels = [row[columns.type] for row in rows]
+        if 2 * sum(map(column_layout.is_tag, labels)) > len(labels):
+            return True
+    texts = [row[columns.text].strip() for row in rows]
+    return not any(" " in text for text in texts) and sum(
+        map(len, texts)
+    ) <= _LONGEST_TOKENS * len(texts)
+
+
+def _has_tokens(
+    path: pathlib.Path,
+    encoding: str,
+    choices: TaggedChoices,
+    like: Mapping[str, Any] | None,
+) -> bool:
+    """Whether a file to predict has a token a line, and not a text a line.
+
+    It has if a flag speaks of columns; if its lines have as many columns as
+    those of the training file, or fewer where blank lines end its sentences;
+    or if they are short and have no blank.
+    """
+    if choices.token_column or choices.delimiter:
+        return True
+    sample = itertools.islice(decoded_lines(path, encoding), _LOOKED_AT)
+    lines = [line.strip() for line in sample]
+    full = [line for line in lines if line and not line.startswith("-DOC")]
+    if not full:
+        return True
+    separator, width = column_layout.find_separator(full, None)
+    if width > 1:
+        most = like["width"] if like and "width" in like else 0
+        if separator in ",;|" and not (most and like["delimiter"] == separator):
+            return False
+        return width == most or (width < most or "" in lines[:-1])
+    return not any(" " in line for line in full) and sum(
+        map(len, full)
+    ) <= _LONGEST_TOKENS * len(full)
+
+
+def _refuse_rows(path: pathlib.Path, choices: TaggedChoices) -> None:
+    """Raises a UserError if a file has several columns and none of texts."""
+    dialect = dialect_search.sniff(path, encoding=choices.encoding)
+    if len(dialect.columns) > 1:
+        raise UserError(
+            f"{path}: no column is named as one of texts; there are "
+            f"{', '.join(dialect.columns)}. Rename the column to tag to text, "
+            "or name the column of tokens with --token_column, if each line "
+            "is a token."
+        )

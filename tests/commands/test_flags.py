@@ -343,8 +343,9 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.checkpointing.formats import FORMATS
     from bert_keras3.checkpointing.inspection import TASKS as USES
     from bert_keras3.commands.convert_checkpoint import Conversion
-    from bert_keras3.finetuning.datasets import kind_of
+    from bert_keras3.finetuning.datasets import script_for
     from bert_keras3.finetuning.settings import DataChoices, Job
+    from bert_keras3.finetuning.tasks import TASKS
     from bert_keras3.inputs.choices import LABEL_FORMS
     from bert_keras3.inputs.delimited import QUOTINGS
     from bert_keras3.inputs.records import COMPRESSIONS
@@ -357,13 +358,14 @@ def test_choices_are_the_keys_of_the_tables():
     from bert_keras3.pretraining_data.settings import Settings as Records
     from bert_keras3.training.devices import DISTRIBUTIONS
 
+    problems = [one for one in TASKS if script_for(one) == "run_classifier"]
     for kind, name, table in (
         (Conversion, "architecture", ARCHITECTURES),
         (Conversion, "format", FORMATS),
         (Conversion, "task", USES),
         (TrainingChoices, "checkpoint_format", FORMATS),
         (TrainingChoices, "optimizer", OPTIMIZERS),
-        (DataChoices, "problem_type", kind_of(DataChoices()).problems),
+        (DataChoices, "problem_type", problems),
         (DataChoices, "choice_labels", LABEL_FORMS),
         (FileChoices, "quoting", QUOTINGS),
         (Job, "distribution", DISTRIBUTIONS),

@@ -24,6 +24,7 @@ def test_the_run_folder_knows_all_result_files():
 
 
 def test_every_task_is_for_one_kind_of_data():
-    settings = (DataChoices(), QuestionFiles(), TaggedFiles())
+    choices = DataChoices(problem_type="choice")
+    settings = (DataChoices(), choices, QuestionFiles(), TaggedFiles())
     problems = [name for one in settings for name in kind_of(one).problems]
     assert sorted(problems) == sorted(TASKS)
