@@ -158,7 +158,7 @@ class _Collection:
     def run(self) -> None:
         """Runs all jobs, and writes and prints the table."""
         say, number = self._screen.say, len(self._folders)
-        failures = self._check_files()
+        failures, finished = self._check_files(), 0
         fault: Exception | None = None
         for count, (name, folder) in enumerate(self._folders.items(), 1):
             if name in failures:
@@ -169,6 +169,7 @@ class _Collection:
             try:
                 note = self._run_one(benchmark)
                 self._results[name] = _Result(self._values(benchmark), note)
+                finished += 1
             except Exception as error:  # noqa: BLE001
                 failures[name] = str(error)
                 if not isinstance(error, UserError):
@@ -177,11 +178,13 @@ class _Collection:
                     failures[name] = f"{type(error).__name__}: {error}"
                 self._results[name] = _Result(note="failed")
                 say(f"error: {failures[name]}")
-            self._write_table()
+            if finished:
+                self._write_table()
         say("")
-        self._write_table()
-        self._print_table()
-        self._collect_submissions(failures)
+        if finished:
+            self._write_table()
+            self._print_table()
+            self._collect_submissions(failures)
         if fault is not None:
             raise fault
         if failures:
@@ -190,7 +193,7 @@ class _Collection:
             )
             kept = (
                 "; what the others did is kept and will not be done again"
-                if len(failures) < number
+                if finished
                 else ""
             )
             raise UserError(

@@ -262,7 +262,10 @@ class _Job:
                     *self._job.encoder.allow_missing,
                 )
                 loaded = checkpoint.load_into(model, allowed).line()
-        self._say(loaded)
+        # A state replaces what was loaded.
+        overwrite = self._job.overwrite_output_dir
+        if overwrite or not (self._folder / STATE).exists():
+            self._say(loaded)
         model.bert.encoder.remat = training.computing.remat
         if training.lora_rank is not None:
             with self._session.devices.scope():

@@ -26,6 +26,7 @@ from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from bert_keras3.training.run_folder import (
     EVAL_JSON,
     EVAL_TEXT,
+    STATE,
     RunFiles,
     RunFolder,
 )
@@ -222,6 +223,12 @@ class FinetuningFolder:
             fields["labels"] = tuple(fields["labels"])
             return RunSettings(**fields)
         except FileNotFoundError:
+            if (self / STATE).exists():
+                raise UserError(
+                    f"{self.path}: has the state of a training and no "
+                    f"{SETTINGS}, which says what was trained. Put it back, "
+                    "or start anew with --do_train --overwrite_output_dir."
+                ) from None
             raise UserError(
                 f"{self.path}: has no {SETTINGS}, so no classifier was "
                 "trained here. Train one with --do_train, or give the "

@@ -43,6 +43,8 @@ SUFFIXES: Mapping[str, str] = {
 
 # Rows by which tokens are told from texts.
 _LOOKED_AT = 1000
+# Blank lines end sentences of at least so many tokens, on average.
+_SHORTEST = 4
 # Tokens are not longer than this on average.
 _LONGEST_TOKENS = 8
 # A longer first line is no header.
@@ -231,8 +233,8 @@ def _has_tokens(
     """Whether a file to predict has a token a line, and not a text a line.
 
     It has if a flag speaks of columns; if its lines have as many columns as
-    those of the training file, or fewer where blank lines end its sentences;
-    or if they are short and have no blank.
+    those of the training file or fewer, or blank lines end its sentences; or
+    if they are short and have no blank.
     """
     if choices.token_column or choices.delimiter:
         return True
@@ -243,10 +245,13 @@ def _has_tokens(
         return True
     separator, width = column_layout.find_separator(full, None)
     if width > 1:
-        most = like["width"] if like and "width" in like else 0
-        if separator in ",;|" and not (most and like["delimiter"] == separator):
+        trained = like if like and "width" in like else {}
+        if separator in ",;|" and separator != trained.get("delimiter"):
             return False
-        return width == most or (width < most or "" in lines[:-1])
+        most = trained.get("width", 0)
+        num_blank = sum(not line for line in lines[:-1])
+        are_sentences = num_blank and len(full) >= _SHORTEST * num_blank
+        return bool(width <= most or are_sentences)
     return not any(" " in line for line in full) and sum(
         map(len, full)
     ) <= _LONGEST_TOKENS * len(full)

@@ -473,10 +473,11 @@ def test_several_labels_take_few_bytes_a_row(checkpoint, tmp_path):
 
 
 def test_labels_go_with_the_weights(finished, change, tmp_path, screen):
-    """A folder of this program as --init_checkpoint: its labels are known."""
+    """So does the length: a folder of this program as --init_checkpoint."""
     other = change(
         finished[0],
         do_train=False,
+        max_seq_length=None,
         output_dir=tmp_path / "other",
         init_checkpoint=str(finished[0].output_dir),
         dev_file=finished[0].data.train_file,
@@ -484,6 +485,9 @@ def test_labels_go_with_the_weights(finished, change, tmp_path, screen):
     run(other, screen)
     assert "labels: blame, praise" in screen.text
     assert figures_of(other.output_dir)["accuracy"] > 0.9
+    settings = json.loads((other.output_dir / "classifier.json").read_text())
+    trained_with = finished[0].encoder.max_seq_length
+    assert settings["max_seq_length"] == trained_with != 128
 
 
 def test_evaluating_later_finds_the_rows_held_out(finished, screen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bert_keras3.inputs.span_rows import SpanRows
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_files import open_tagged_file
 from bert_keras3.inputs.tagged_text import Found, Span, TaggedChoices
+from bert_keras3.inputs.text_lines import TextLines
 from bert_keras3.safekeeping.errors import UserError
 
 SPANS = (
@@ -134,3 +136,77 @@ def test_what_is_wrong_is_told_with_its_line(opened, row, message):
         return
     with pytest.raises(UserError, match=message):
         list(opened(SPANS + row))
+
+
+COLUMNS = {"form": "columns", "delimiter": " ", "width": 2, "token": 0}
+COLUMNS["tag"] = 1
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "first"),
+    [
+        ("id,text,stars\n7,Smith sang in Rome,3\n", SpanRows, "Smith sang"),
+        ("text\nSmith sang in Rome\n", SpanRows, "Smith sang in Rome"),
+        ("Smith sang in Rome.\n\nHe left, too.\n", TextLines, "Smith sang"),
+        ("史密斯在柏林唱歌给大家听\n", TextLines, "史密斯在柏林唱歌给大家听"),
+        ("Smith B-PER\nsang O\n", ColumnFile, ("Smith", "sang")),
+        ("Smith\nsang\n", ColumnFile, ("Smith", "sang")),
+        ("text\nsang\n", ColumnFile, ("text", "sang")),
+        ("Smith NNP\nsang VBD\n", ColumnFile, ("Smith", "sang")),
+    ],
+)
+def test_texts_to_predict_by_a_model_of_tokens(opened, content, form, first):
+    file = opened(content, COLUMNS, want_labels=False, name="file.txt")
+    assert type(file) is form
+    text = next(iter(file))
+    if form is ColumnFile:
+        assert text.tokens == first
+    else:
+        assert text.text.startswith(first)
+
+
+def test_entities_in_lines_of_text(opened, tmp_path):
+    content = "Smith sang in Rome\n\nHe left\n"
+    file = opened(content, want_labels=False, name="file.txt")
+    found = [[Found(14, 18, "LOC", 0.75)], []]
+    written = file.write_found(found, tmp_path).read_text("utf-8")
+    first, second = map(json.loads, written.splitlines())
+    assert first["entities"] == [
+        {"start": 14, "end": 18, "label": "LOC", "text": "Rome", "score": 0.75}
+    ]
+    assert second == {"text": "He left", "entities": []}
+    assert [one.line for one in file] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "want_labels", "message"),
+    [
+        (
+            "name,price\nfoo bar,3\nbaz qux,4\n",
+            *("file.csv", False, "no column is named as one of texts"),
+        ),
+        (
+            "text,begins,end,label\nIn Rome,3,7,LOC\nIn Bern,3,7,LOC\n",
+            *("file.csv", True, "needs the columns text, start, end"),
+        ),
+        (
+            "text,label\nSmith sang in Rome,good\nHe left,bad\n",
+            *("file.csv", True, "needs the columns text, start, end"),
+        ),
+        (
+            '{"text": "In Rome", "label": "LOC"}\n',
+            *("file.jsonl", True, "one label for the whole text"),
+        ),
+        (
+            '{"version": "2", "data": [{"title": "", "paragraphs": []}]}\n',
+            *("file.json", True, "as files of questions are"),
+        ),
+        (
+            "-DOCSTART- -X- O\n\n-DOCSTART- -X- O\n",
+            *("file.txt", True, "only blank lines and lines of -DOCSTART-"),
+        ),
+    ],
+)
+def test_a_file_of_another_kind(opened, content, name, want_labels, message):
+    with pytest.raises(UserError, match=message):
+        opened(content, COLUMNS, want_labels=want_labels, name=name)
