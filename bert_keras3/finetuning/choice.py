@@ -25,9 +25,10 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    TaskDefaults,
     Tensors,
 )
-from bert_keras3.finetuning.texts import MODEL_INPUTS, PREDICTIONS, TEST_TSV
+from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 from tokenization.packing import Packed, pack_choices
@@ -55,19 +56,11 @@ class ChoicePrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class Choice(TaskDefaults):
     """One of the choices of each example is right."""
 
     name: ClassVar[str] = "choice"
     default_metric: ClassVar[str] = "accuracy"
-    has_classes: ClassVar[bool] = False
-    repeats_labels: ClassVar[bool] = True
-    heads: ClassVar[tuple[str, ...]] = ("labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
-    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
-    per_token: ClassVar[tuple[str, ...]] = ()
-    reads_padding: ClassVar[bool] = False
-    epochs_of_rows: ClassVar[bool] = False
     grouped: ClassVar[bool] = True
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     own_rows: ClassVar[bool] = True

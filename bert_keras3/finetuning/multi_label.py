@@ -22,10 +22,10 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
-    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
@@ -60,22 +60,12 @@ class LabelSetPrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(TaskDefaults):
     """Each text has any number of labels."""
 
     name: ClassVar[str] = "multi_label"
     default_metric: ClassVar[str] = "micro_f1"
-    has_classes: ClassVar[bool] = False
-    repeats_labels: ClassVar[bool] = True
-    heads: ClassVar[tuple[str, ...]] = ("labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
-    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
-    per_token: ClassVar[tuple[str, ...]] = ()
-    reads_padding: ClassVar[bool] = False
-    epochs_of_rows: ClassVar[bool] = False
-    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
-    own_rows: ClassVar[bool] = False
     score_name: ClassVar[str] = "probabilities"
 
     labels: tuple[str, ...] = ()

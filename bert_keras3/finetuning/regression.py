@@ -21,10 +21,10 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
-    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     TextReader,
@@ -47,22 +47,13 @@ class ValuePrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Regression:
+class Regression(TaskDefaults):
     """Each text has a number; the only label is the name of its column."""
 
     name: ClassVar[str] = "regression"
     default_metric: ClassVar[str] = "pearson"
-    has_classes: ClassVar[bool] = False
     repeats_labels: ClassVar[bool] = False
-    heads: ClassVar[tuple[str, ...]] = ("labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
-    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
-    per_token: ClassVar[tuple[str, ...]] = ()
-    reads_padding: ClassVar[bool] = False
-    epochs_of_rows: ClassVar[bool] = False
-    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
-    own_rows: ClassVar[bool] = False
     score_name: ClassVar[str] = "value"
     score_shape: ClassVar[tuple[int, ...]] = ()
 

@@ -23,10 +23,10 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
-    MODEL_INPUTS,
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
@@ -54,22 +54,13 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class SingleLabel:
+class SingleLabel(TaskDefaults):
     """Each text has exactly one label."""
 
     name: ClassVar[str] = "single_label"
     default_metric: ClassVar[str] = "accuracy"
     has_classes: ClassVar[bool] = True
-    repeats_labels: ClassVar[bool] = True
-    heads: ClassVar[tuple[str, ...]] = ("labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
-    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
-    per_token: ClassVar[tuple[str, ...]] = ()
-    reads_padding: ClassVar[bool] = False
-    epochs_of_rows: ClassVar[bool] = False
-    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
-    own_rows: ClassVar[bool] = False
     score_name: ClassVar[str] = "probabilities"
 
     labels: tuple[str, ...] = ()

@@ -25,9 +25,9 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    TaskDefaults,
     Tensors,
 )
-from bert_keras3.finetuning.texts import MODEL_INPUTS
 from bert_keras3.inputs.questions import QuestionExample
 from bert_keras3.question_answering import answer_metrics
 from bert_keras3.question_answering.answer_files import (
@@ -84,7 +84,7 @@ class SpanPrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Span:
+class Span(TaskDefaults):
     """Each question is answered by a span of its context, or by nothing.
 
     The options are flags of `span_settings.QuestionFiles`.
@@ -92,15 +92,11 @@ class Span:
 
     name: ClassVar[str] = "span"
     default_metric: ClassVar[str] = "f1"
-    has_classes: ClassVar[bool] = False
     repeats_labels: ClassVar[bool] = False
     heads: ClassVar[tuple[str, ...]] = ("span",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
     targets: ClassVar[tuple[str, ...]] = (START_POSITION, END_POSITION)
     per_token: ClassVar[tuple[str, ...]] = (START, END)
     reads_padding: ClassVar[bool] = True
-    epochs_of_rows: ClassVar[bool] = False
-    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, N_BEST, NULL_ODDS)
     own_rows: ClassVar[bool] = True
     text_inputs: ClassVar[tuple[str, ...]] = ("question", "context")

@@ -25,9 +25,9 @@ from bert_keras3.finetuning.task import (
     LabelSource,
     Outputs,
     Table,
+    TaskDefaults,
     Tensors,
 )
-from bert_keras3.finetuning.texts import MODEL_INPUTS
 from bert_keras3.inputs.feature_store import Column, FeatureStore
 from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS
 from bert_keras3.safekeeping.errors import UserError
@@ -73,7 +73,7 @@ _MOST_MISTAKES = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Tagging:
+class Tagging(TaskDefaults):
     """Each token has one tag.
 
     Attributes:
@@ -86,20 +86,15 @@ class Tagging:
 
     name: ClassVar[str] = "tagging"
     default_metric: ClassVar[str] = "f1"
-    has_classes: ClassVar[bool] = False
-    repeats_labels: ClassVar[bool] = True
     heads: ClassVar[tuple[str, ...]] = ("token_labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
     targets: ClassVar[tuple[str, ...]] = (TAGS, TAGS_PER_ROW)
     per_token: ClassVar[tuple[str, ...]] = ("logits",)
-    grouped: ClassVar[bool] = False
     result_files: ClassVar[tuple[str, ...]] = tuple(
         f"{PREDICTIONS}{ending}" for ending in ENDINGS
     )
     own_rows: ClassVar[bool] = True
     text_inputs: ClassVar[tuple[str, ...]] = ("text",)
     exported: ClassVar[tuple[str, ...]] = ("logits",)
-    reads_padding: ClassVar[bool] = False
     epochs_of_rows: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from modeling.shapes import Tensor
     from tokenization.tokenizers import Tokenizer
 
+MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
+"""Names of the columns that BERT reads."""
 TARGETS = "targets"
 """Name of the column with the labels, as numbers."""
 EXAMPLE_WEIGHTS = "example_weights"
@@ -264,6 +266,21 @@ class Task(Protocol):
         self, folder: pathlib.Path, outputs: Outputs, examples: Examples
     ) -> pathlib.Path:
         """Writes a prediction for each example; returns the main file."""
+
+
+class TaskDefaults:
+    """What a `Task` has if it says nothing else: a label for each row."""
+
+    has_classes: ClassVar[bool] = False
+    repeats_labels: ClassVar[bool] = True
+    heads: ClassVar[tuple[str, ...]] = ("labels",)
+    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
+    targets: ClassVar[tuple[str, ...]] = (TARGETS,)
+    per_token: ClassVar[tuple[str, ...]] = ()
+    reads_padding: ClassVar[bool] = False
+    epochs_of_rows: ClassVar[bool] = False
+    grouped: ClassVar[bool] = False
+    own_rows: ClassVar[bool] = False
 
 
 class TextTask(Task, Protocol):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
 
-MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
 PREDICTIONS = "predictions.csv"
 TEST_TSV = "test_results.tsv"
 

@@ -16,8 +16,7 @@ import pytest
 
 from bert_keras3.finetuning import labelled_data, tasks
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.task import Evaluation
-from bert_keras3.finetuning.texts import MODEL_INPUTS
+from bert_keras3.finetuning.task import Evaluation, TaskDefaults
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 
 NO_TAG = -1
@@ -25,20 +24,14 @@ NO_TAG = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class Tags:
+class Tags(TaskDefaults):
     """The label cell has a tag for each token of the text: "O A O"."""
 
     name: ClassVar = "tags"
     default_metric: ClassVar = "accuracy"
-    has_classes: ClassVar = False
-    repeats_labels: ClassVar = True
     heads: ClassVar = ("token_labels",)
-    inputs: ClassVar = MODEL_INPUTS
     targets: ClassVar = ("tags",)
     per_token: ClassVar = ("logits",)
-    reads_padding: ClassVar = False
-    epochs_of_rows: ClassVar = False
-    grouped: ClassVar = False
     result_files: ClassVar = ("tags.txt",)
     own_rows: ClassVar = True
 
