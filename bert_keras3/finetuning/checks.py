@@ -244,6 +244,19 @@ def check_metric(metric: str, task: Task) -> None:
         )
 
 
+def check_calibration(job: Job, task: Task) -> None:
+    """Checks that the task has settings for --calibrate to fit.
+
+    Raises:
+        UserError: it has none.
+    """
+    if job.calibrates and not task.calibrates:
+        raise UserError(
+            "--calibrate is for examples with one or several labels; this "
+            f"problem is {task.name}. Leave it out"
+        )
+
+
 def check_class_weight(class_weight: str | None, task: Task) -> None:
     """Checks that class weights are given for a task with classes only.
 

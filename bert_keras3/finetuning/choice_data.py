@@ -378,7 +378,7 @@ def check_choices(data: DataChoices, *, do_train: bool) -> None:
     """
     check_own_files(data)
     if data.problem_type == Choice.name:
-        for name in ("label_separator", "labels_file"):
+        for name in ("label_separator", "labels_file", "unsure_below"):
             value = getattr(data, name)
             if value is not None:
                 raise UserError(

@@ -222,6 +222,7 @@ def check_own_files(data: DataChoices) -> None:
         "choice_labels": data.choice_labels,
         "labels_file": data.labels_file,
         "skip_labels": ",".join(data.skip_labels) or None,
+        "unsure_below": data.unsure_below,
     }
     for name, value in own.items():
         if value is not None:

@@ -144,6 +144,8 @@ class _Job:
         else:
             trained = self._take_checkpoint()
         if self._session.devices.is_chief:
+            if job.calibrates and "dev" in trained.examples:
+                trained = self._calibrated(trained)
             self._evaluate(trained)
             self._predict(trained)
 
@@ -213,6 +215,7 @@ class _Job:
             training.best_metric or dataset.metric or task.default_metric
         )
         checks.check_metric(best_metric, task)
+        checks.check_calibration(job, task)
         checks.check_class_weight(training.class_weight, task)
 
         file = self._encode("train", source, encoder, task, dataset.labels)
@@ -543,6 +546,7 @@ class _Job:
     ) -> _TrainedModel:
         """Encodes the files to use a model on that is not trained here."""
         task = settings.task
+        checks.check_calibration(self._job, task)
         found = {
             split: self._encode(
                 split, source, encoder, task, settings.labels
@@ -574,6 +578,22 @@ class _Job:
         if split in ("dev", "test"):
             return self._folder
         return FinetuningFolder(self._folder / split)
+
+    def _calibrated(self, trained: _TrainedModel) -> _TrainedModel:
+        """Fits settings of the task on the "dev" examples, and keeps them."""
+        dev = trained.examples["dev"]
+        outputs = self._outputs(trained, dev, self._job.eval_batch_size)
+        task = trained.task.calibrated(outputs, dev)
+        options = options_of(task)
+        settings = self._folder.read_settings()
+        self._folder.write_settings(
+            dataclasses.replace(settings, options=options)
+        )
+        fitted = ", ".join(
+            f"{name} {value}" for name, value in task.fitted().items()
+        )
+        self._say(f"calibrated on {len(dev)} examples: {fitted}")
+        return dataclasses.replace(trained, task=task)
 
     def _evaluate(self, trained: _TrainedModel) -> None:
         """Writes and prints the metrics of the "dev" examples, if any."""

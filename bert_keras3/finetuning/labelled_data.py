@@ -230,14 +230,16 @@ class FileDataset:
         The first rows would not suffice: a file may be sorted by label.
         """
         if self._data.problem_type is not None:
-            return TASKS[self._data.problem_type](), "as given"
-        if self._data.labels_file is not None:
-            return SingleLabel(), "--labels_file names the classes"
-        labels = (example.label for example in source)
-        return find_task(
-            delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
-            self._data.label_separator,
-        )
+            task, why = TASKS[self._data.problem_type](), "as given"
+        elif self._data.labels_file is not None:
+            task, why = SingleLabel(), "--labels_file names the classes"
+        else:
+            labels = (example.label for example in source)
+            task, why = find_task(
+                delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
+                self._data.label_separator,
+            )
+        return self.reopened(task), why
 
     def write_submission(
         self, split: str, predictions: pathlib.Path, folder: pathlib.Path
@@ -250,11 +252,23 @@ class FileDataset:
         task = task_of_classifier(checkpoint, self._data, None)
         if self._data.labels_file is not None:
             self._numbered = task.labels
-        return task
+        return self.reopened(task)
 
     def reopened(self, task: Task) -> Task:
-        """Returns the same task: no flag changes it."""
-        return task
+        """Returns the task with --unsure_below.
+
+        Raises:
+            UserError: it is no task with one label.
+        """
+        unsure_below = self._data.unsure_below
+        if unsure_below is None:
+            return task
+        if not isinstance(task, SingleLabel):
+            raise UserError(
+                f"--unsure_below={unsure_below:g} is for problems with one "
+                f"label an example; this one is {task.name}. Leave it out"
+            )
+        return dataclasses.replace(task, unsure_below=unsure_below)
 
 
 def find_task(

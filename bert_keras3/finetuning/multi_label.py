@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from modeling.shapes import Tensor
 
 DEFAULT_SEPARATOR = "|"
-# The minimum probability of a predicted label.
 THRESHOLD = 0.5
+"""The minimum probability of a predicted label, where none is fitted."""
 
 _YES_OR_NO = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),
@@ -67,15 +67,18 @@ class MultiLabel(TaskDefaults):
     default_metric: ClassVar[str] = "micro_f1"
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
+    calibrates: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    """The minimum probability of each label; none: `THRESHOLD` of all."""
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, type(self))
+        return TextReader(encoder, targets, self)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -108,7 +111,7 @@ class MultiLabel(TaskDefaults):
         truth = examples.column(TARGETS).astype(np.int64)
         # −log σ(z) for 1, −log σ(−z) for 0
         losses = np.logaddexp(0.0, np.where(truth > 0, -logits, logits))
-        is_label = scipy.special.expit(logits) >= THRESHOLD
+        is_label = self._exceed(scipy.special.expit(logits))
         predicted = is_label.astype(np.int64)
         per_label = figures_per_label(truth, predicted, self.labels)
         scalars = {
@@ -132,11 +135,34 @@ class MultiLabel(TaskDefaults):
         probabilities = scipy.special.expit(outputs["logits"])
         decisions = [
             DEFAULT_SEPARATOR.join(itertools.compress(self.labels, flags))
-            for flags in probabilities >= THRESHOLD
+            for flags in self._exceed(probabilities)
         ]
         return write_text_predictions(
             folder, examples, probabilities, decisions, self.labels
         )
+
+    def calibrated(self, outputs: Outputs, examples: Examples) -> MultiLabel:
+        """Fits the threshold of each label: the best F1 of these examples."""
+        import scipy.special
+
+        from bert_keras3.finetuning.calibration import fit_thresholds
+
+        thresholds = fit_thresholds(
+            scipy.special.expit(outputs["logits"]), examples.column(TARGETS)
+        )
+        return dataclasses.replace(self, thresholds=thresholds)
+
+    def fitted(self) -> dict[str, str]:
+        """See `Task`."""
+        pairs = zip(self.labels, self.thresholds, strict=True)
+        listed = ", ".join(f"{label} {value:.3f}" for label, value in pairs)
+        return {"thresholds": listed}
+
+    def _exceed(self, probabilities: Any) -> Any:
+        """Whether each label is predicted, bool [N, C]."""
+        if not self.thresholds:
+            return probabilities >= THRESHOLD
+        return probabilities >= np.array(self.thresholds, np.float32)
 
     @property
     def score_shape(self) -> tuple[int, ...]:
@@ -156,7 +182,7 @@ class MultiLabel(TaskDefaults):
         """
         import tensorflow as tf
 
-        is_label = scores >= THRESHOLD  # [N, C]
+        is_label = self._exceed(scores)  # [N, C]
         # The first label of a text has no separator before it.
         before = tf.cumsum(tf.cast(is_label, tf.int32), axis=1, exclusive=True)
         names = tf.where(
@@ -174,7 +200,7 @@ class MultiLabel(TaskDefaults):
                 tuple(itertools.compress(self.labels, flags)), tuple(row)
             )
             for flags, row in zip(
-                (scores >= THRESHOLD).tolist(), scores.tolist(), strict=True
+                self._exceed(scores).tolist(), scores.tolist(), strict=True
             )
         ]
 

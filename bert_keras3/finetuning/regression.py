@@ -64,7 +64,7 @@ class Regression(TaskDefaults):
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, type(self))
+        return TextReader(encoder, targets, self)
 
     @property
     def metrics(self) -> tuple[str, ...]:

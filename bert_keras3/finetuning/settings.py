@@ -147,6 +147,17 @@ class DataChoices(DataFiles):
         placeholder="FILE",
     )
 
+    unsure_below: float | None = flag(
+        None,
+        "Predict unsure where the highest probability of a single_label model "
+        "is below this, from 0 to 1. It is kept with a model that is trained "
+        "or calibrated with it, and exports do the same. By default as the "
+        "model was trained, or 0.",
+        group="Evaluation and prediction",
+        least=0,
+        most=1,
+    )
+
     @property
     def files(self) -> dict[str, str | None]:
         """{flag: file} of the files that are read."""
@@ -277,12 +288,31 @@ class Job(JobSettings):
         group="Speed and memory",
     )
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether settings are fitted on the evaluated examples."""
+        return False
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledJob(Job):
     """A job on texts with labels."""
 
     data: DataChoices
+    calibrate: bool = flag(
+        False,
+        "Fit on the examples of the evaluation how probabilities become "
+        "answers, and keep it with the model: a temperature, so that they are "
+        "neither too sure nor too unsure (single_label), or for each label the "
+        "minimum probability with the best F1 (multi_label).",
+        group="What to do",
+        needs=("do_eval",),
+    )
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether settings are fitted on the evaluated examples."""
+        return self.calibrate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
+    Table,
     TaskDefaults,
     Tensors,
 )
@@ -42,13 +43,18 @@ if TYPE_CHECKING:
     from modeling.shapes import Tensor
 
 
+UNSURE = "unsure"
+"""What is said of a text whose highest probability is too low."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The predicted label of a text."""
 
     label: str
+    """One of the labels, or `UNSURE`."""
     label_id: int
-    """Index of the label."""
+    """Index of the label; −1 for `UNSURE`."""
     probabilities: tuple[float, ...]
     """One for each label; their sum is 1."""
 
@@ -62,15 +68,20 @@ class SingleLabel(TaskDefaults):
     has_classes: ClassVar[bool] = True
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
     score_name: ClassVar[str] = "probabilities"
+    calibrates: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()
+    temperature: float = 1.0
+    """What logits are divided by."""
+    unsure_below: float = 0.0
+    """Texts whose highest probability is below this are `UNSURE`."""
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
         targets = None if labels is None else _Targets(labels)
-        return TextReader(encoder, targets, type(self))
+        return TextReader(encoder, targets, self)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -103,7 +114,9 @@ class SingleLabel(TaskDefaults):
         from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
 
         logits, targets = outputs["logits"], examples.column(TARGETS)
-        log_probs = scipy.special.log_softmax(logits.astype(np.float64), -1)
+        log_probs = scipy.special.log_softmax(
+            logits.astype(np.float64) / self.temperature, -1
+        )
         predicted = logits.argmax(-1)
         per_label = figures_per_label(targets, predicted, self.labels)
         scalars = {
@@ -118,7 +131,28 @@ class SingleLabel(TaskDefaults):
         confusion = metrics.confusion_matrix(
             targets, predicted, labels=range(len(self.labels))
         )
-        return Evaluation(scalars, {"per_label": per_label}, confusion)
+        details: dict[str, Any] = {"per_label": per_label}
+        tables: list[Table] = []
+        if self.temperature != 1 or self.unsure_below:
+            from bert_keras3.finetuning.calibration import Reliability
+
+            found = Reliability(log_probs, targets)
+            details["calibration"] = found.values(self.temperature)
+            tables = found.tables(self.unsure_below)
+        return Evaluation(scalars, details, confusion, tables=tables)
+
+    def calibrated(self, outputs: Outputs, examples: Examples) -> SingleLabel:
+        """Fits the temperature: the least loss of these examples."""
+        from bert_keras3.finetuning.calibration import fit_temperature
+
+        temperature = fit_temperature(
+            outputs["logits"], examples.column(TARGETS)
+        )
+        return dataclasses.replace(self, temperature=temperature)
+
+    def fitted(self) -> dict[str, str]:
+        """See `Task`."""
+        return {"temperature": f"{self.temperature:.4f}"}
 
     def write_predictions(
         self, folder: pathlib.Path, outputs: Outputs, examples: Examples
@@ -126,8 +160,11 @@ class SingleLabel(TaskDefaults):
         """Writes the most probable label and all probabilities."""
         import scipy.special
 
-        probabilities = scipy.special.softmax(outputs["logits"], axis=-1)
-        decisions = [self.labels[n] for n in probabilities.argmax(-1)]
+        logits = outputs["logits"]
+        if self.temperature != 1:
+            logits = logits / np.float32(self.temperature)
+        probabilities = scipy.special.softmax(logits, axis=-1)
+        decisions = [one.label for one in self.predictions(probabilities)]
         return write_text_predictions(
             folder, examples, probabilities, decisions, self.labels
         )
@@ -141,7 +178,7 @@ class SingleLabel(TaskDefaults):
         """Logits [N, C] → probabilities [N, C]."""
         from keras import ops
 
-        return ops.softmax(outputs["logits"])
+        return ops.softmax(outputs["logits"] / self.temperature)
 
     def decisions(self, scores: Any) -> dict[str, Any]:
         """Probabilities [N, C] → `label` string [N], `label_id` int32 [N]."""
@@ -149,14 +186,24 @@ class SingleLabel(TaskDefaults):
 
         label_id = tf.argmax(scores, -1, tf.int32)
         label = tf.gather(list(self.labels), label_id)
+        if self.unsure_below:
+            is_sure = tf.reduce_max(scores, -1) >= self.unsure_below
+            label = tf.where(is_sure, label, UNSURE)
+            label_id = tf.where(is_sure, label_id, -1)
         return {"label": label, "label_id": label_id}
 
     def predictions(self, scores: np.ndarray) -> list[Prediction]:
         """Probabilities [N, C] → N predictions."""
+        label_ids = np.where(
+            scores.max(-1) >= np.float32(self.unsure_below),
+            scores.argmax(-1),
+            -1,
+        )
+        names = (*self.labels, UNSURE)  # of −1 the last
         return [
-            Prediction(self.labels[label_id], label_id, tuple(row))
+            Prediction(names[label_id], label_id, tuple(row))
             for label_id, row in zip(
-                scores.argmax(-1).tolist(), scores.tolist(), strict=True
+                label_ids.tolist(), scores.tolist(), strict=True
             )
         ]
 

@@ -233,6 +233,8 @@ class Task(Protocol):
     """Names of the files written by `write_predictions`."""
     own_rows: ClassVar[bool]
     """Whether an exported model is a `RowTask`, else a `TextTask`."""
+    calibrates: ClassVar[bool]
+    """Whether it has settings that `calibrated` can fit."""
 
     def __init__(self, labels: tuple[str, ...] = (), **options: Any) -> None:
         """Takes the names of the C outputs, and settings of the task.
@@ -262,6 +264,18 @@ class Task(Protocol):
     def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
         """Computes the metrics of the outputs for labelled examples."""
 
+    def calibrated(self, outputs: Outputs, examples: Examples) -> Task:
+        """Returns the task with settings fitted on labelled examples.
+
+        They were not trained on. See `calibration`.
+
+        Raises:
+            TypeError: it has no such settings.
+        """
+
+    def fitted(self) -> dict[str, str]:
+        """Returns {setting: value in words} of what `calibrated` fits."""
+
     def write_predictions(
         self, folder: pathlib.Path, outputs: Outputs, examples: Examples
     ) -> pathlib.Path:
@@ -281,6 +295,15 @@ class TaskDefaults:
     epochs_of_rows: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     own_rows: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = False
+
+    def calibrated(self, outputs: Outputs, examples: Examples) -> Task:
+        """Raises a TypeError: there is nothing to fit."""
+        raise TypeError(f"{type(self).__name__} has nothing to calibrate")
+
+    def fitted(self) -> dict[str, str]:
+        """Returns nothing: there is nothing to fit."""
+        return {}
 
 
 class TextTask(Task, Protocol):

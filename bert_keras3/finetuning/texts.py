@@ -7,9 +7,10 @@ target, which each task defines.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import decimal
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -59,18 +60,18 @@ class TextReader:
         self,
         encoder: TextEncoder,
         targets: Targets | None,
-        make_task: Callable[[tuple[str, ...]], Task],
+        task: Task,
     ) -> None:
         """Makes a reader.
 
         Args:
             encoder: of the texts.
             targets: of the labels; None for a test file.
-            make_task: label names → the task.
+            task: the task, a dataclass; its labels are ignored.
         """
         self._encoder = encoder
         self._targets = targets
-        self._make_task = make_task
+        self._task: Any = task
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -98,12 +99,11 @@ class TextReader:
         from bert_keras3.inputs.feature_store import Column
 
         if self._targets is None:
-            return self._make_task(()), store
+            return dataclasses.replace(self._task, labels=()), store
         labels, array = self._targets.finish()
         column = Column(array.dtype.name, shape=array.shape[1:])
-        return self._make_task(labels), store.with_column(
-            TARGETS, column, array
-        )
+        task = dataclasses.replace(self._task, labels=labels)
+        return task, store.with_column(TARGETS, column, array)
 
     def notes(self) -> tuple[str, ...]:
         """Returns what was met in the labels, a line each."""
