@@ -83,7 +83,8 @@ class MultiLabel(TaskDefaults):
     @property
     def metrics(self) -> tuple[str, ...]:
         """See `Task`."""
-        return ("loss", "accuracy", "micro_f1", "macro_f1")
+        of_labels = ("loss", "accuracy", "micro_f1", "macro_f1")
+        return (*of_labels, "ranking_average_precision")
 
     def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Mean binary cross-entropy of `logits` and `targets`, [B, C]."""
@@ -101,7 +102,12 @@ class MultiLabel(TaskDefaults):
         return dict(zip(self.labels, counts.tolist(), strict=True))
 
     def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
-        """Accuracy (all labels right), micro and macro F1, loss."""
+        """Accuracy (all labels right), F1, loss, and how labels are ranked.
+
+        The ranking average precision is, for each label of a text, the share
+        of right ones among the labels at least as probable; it needs no
+        threshold.
+        """
         import scipy.special
         from sklearn import metrics
 
@@ -123,6 +129,9 @@ class MultiLabel(TaskDefaults):
                 )
             ),
             "macro_f1": macro_f1(per_label),
+            "ranking_average_precision": float(
+                metrics.label_ranking_average_precision_score(truth, logits)
+            ),
         }
         return Evaluation(scalars, {"per_label": per_label})
 
