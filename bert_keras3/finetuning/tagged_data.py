@@ -22,7 +22,6 @@ from bert_keras3.finetuning.dataset import (
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
-    settings_beside,
 )
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
