@@ -17,6 +17,7 @@ from typing import IO, Any, TypeAlias
 
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.labelled_file import LabelledFile
+from bert_keras3.inputs.packed_files import inner_path
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.mask_filling.masked_lm import MaskedLM
 from bert_keras3.mask_filling.settings import NEXT_SENTENCE, Job
@@ -120,7 +121,8 @@ def _examples(
 
 def _open_file(path: str, job: Job) -> LabelledFile:
     choices = job.file
-    if pathlib.Path(path).suffix.lower() == _PLAIN_LINES:
+    file = pathlib.Path(path)
+    if file.is_file() and inner_path(file).suffix.lower() == _PLAIN_LINES:
         # Commas and quotes of plain lines are part of the texts.
         lines = FileChoices(delimiter="none", quoting="none", header=False)
         given = {

@@ -16,6 +16,7 @@ import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from bert_keras3.mask_filling.pretrained_heads import (
 from bert_keras3.pretraining_data.masking import MASK
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.concurrency import suitable_concurrency
+from bert_keras3.training.devices import has_gpu
 from tokenization.packing import (
     NUM_SPECIAL_SINGLE,
     Packed,
@@ -49,6 +51,8 @@ Path = str | os.PathLike[str]
 # Rows whose probabilities of all pieces are in memory at a time: 30 MB with
 # a vocabulary of 30,000.
 _ROWS_AT_ONCE = 256
+# Texts whose masks are searched for at a time.
+_TEXTS_AT_ONCE = 256
 # Characters of a text in messages.
 _SHOWN = 60
 # Rows of texts to be scored, which have one probability each.
@@ -166,15 +170,6 @@ class FillOptions:
     max_pieces: int
     width: int
 
-    def num_rows(self, texts: Sequence[MaskedText]) -> int:
-        """Returns about how many rows a text needs at a time, at most."""
-        masks = max((len(text.positions) for text in texts), default=1)
-        if self.candidates is not None:
-            rows = sum(map(len, self.candidates))
-        else:
-            rows = 1 if self.max_pieces == 1 else self.max_pieces * self.width
-        return rows if masks == 1 else rows * (masks + self.width)
-
 
 class MaskedLM:
     """A checkpoint with pretraining heads in memory.
@@ -221,7 +216,9 @@ class MaskedLM:
             path, config_file, vocab_file, do_lower_case
         )
         config = checkpoint.config
-        self.max_seq_length = max_seq_length or config.max_position_embeddings
+        self.max_seq_length = config.max_position_embeddings
+        if max_seq_length is not None:
+            self.max_seq_length = max_seq_length
         check_max_seq_length(self.max_seq_length, pair=False)
         if self.max_seq_length > config.max_position_embeddings:
             raise UserError(
@@ -231,7 +228,8 @@ class MaskedLM:
         self._heads = PretrainedHeads(
             checkpoint,
             batch_size=batch_size,
-            concurrency=concurrency or suitable_concurrency(),
+            concurrency=concurrency
+            or (1 if has_gpu() else suitable_concurrency()),
         )
         tokenizer = checkpoint.tokenizer()
         vocab = tokenizer.vocab
@@ -290,9 +288,9 @@ class MaskedLM:
         _check_list(texts, "fill")
         masked = [self.masked_text(text) for text in texts]
         answers: list[Filling] = []
-        at_once = max(1, _ROWS_AT_ONCE // options.num_rows(masked))
-        for first in range(0, len(masked), at_once):
-            answers += self._fill(masked[first : first + at_once], options)
+        for first in range(0, len(masked), _TEXTS_AT_ONCE):
+            some = masked[first : first + _TEXTS_AT_ONCE]
+            answers += self._fill(some, options)
         return answers
 
     def options(
@@ -393,19 +391,24 @@ class MaskedLM:
             mask_id=self._pieces.mask_id,
         )
 
-    def _answer(self, queries: list[search.Query]) -> list[np.ndarray]:
-        """Computes ln P of all pieces for each query; equal ones once."""
-        places: dict[search.Query, int] = {}
-        for query in queries:
-            places.setdefault(query, len(places))
-        if not places:
-            return []
-        rows = [
-            Row(*window_around(*query, self._pieces, self.max_seq_length))
-            for query in places
-        ]
-        answers = self._heads.masked(rows)
-        return [answers[places[query]] for query in queries]
+    def _answer(self, queries: list[search.Query]) -> list[Any]:
+        """Computes what is read from each query; equal rows once."""
+        asked: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        for number, (ids, position, _) in enumerate(queries):
+            asked.setdefault((ids, position), []).append(number)
+        answers: list[Any] = [None] * len(queries)
+        every = iter(asked.items())
+        while some := list(itertools.islice(every, _ROWS_AT_ONCE)):
+            rows = [
+                Row(*window_around(*masked, self._pieces, self.max_seq_length))
+                for masked, _ in some
+            ]
+            for (_, numbers), values in zip(
+                some, self._heads.masked(rows), strict=True
+            ):
+                for number in numbers:
+                    answers[number] = queries[number].read(values)
+        return answers
 
     def _filling(
         self,

@@ -1,9 +1,10 @@
 """Searches for the words of masks, given a model of one mask at a time.
 
-A search is a generator. It yields queries, of each the ids of a text and the
-position of a mask in it, and is sent what the model answers: for each query
-float32 [V], the logarithms of the probabilities of all pieces there. So one
-batch has the queries of many searches, and a test can answer by hand.
+A search is a generator. It yields queries, of each the ids of a text, the
+position of a mask in it, and what is to be read from the logarithms of the
+probabilities of all pieces there; it is sent what was read. So one batch has
+the queries of many searches, few probabilities are in memory at a time, and a
+test can answer by hand.
 
 A word of n pieces stands for n masks, filled from left to right:
 
@@ -18,6 +19,7 @@ different numbers are not comparable; their geometric means for each piece
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -41,10 +43,12 @@ class Query(NamedTuple):
     Attributes:
         ids: of the text, without [CLS] and [SEP].
         position: of the mask among them.
+        read: float32 [V], ln P of all pieces there → what is wanted of it.
     """
 
     ids: tuple[int, ...]
     position: int
+    read: Callable[[np.ndarray], Any]
 
 
 class Found(NamedTuple):
@@ -64,20 +68,20 @@ class Found(NamedTuple):
         return self.log_probability / len(self.ids)
 
 
-Search: TypeAlias = Generator[list[Query], Sequence[np.ndarray], _T]
+Search: TypeAlias = Generator[list[Query], Sequence[Any], _T]
 # ids of a text, position of a mask, whether it goes on with a word -> words.
 Find: TypeAlias = Callable[[tuple[int, ...], int, bool], "Search[list[Found]]"]
 
 
 def run(
     search: Search[_T],
-    answer: Callable[[list[Query]], Sequence[np.ndarray]],
+    answer: Callable[[list[Query]], Sequence[Any]],
 ) -> _T:
     """Runs a search to its end.
 
     Args:
         search: the search.
-        answer: queries → float32 [V] each.
+        answer: queries → what each of them reads.
     """
     try:
         queries = next(search)
@@ -116,9 +120,7 @@ def together(searches: Iterable[Search[_T]]) -> Search[list[_T]]:
     return [results[number] for number in sorted(results)]
 
 
-def both(
-    one: Search[_T], other: Search[_U]
-) -> Generator[list[Query], Sequence[np.ndarray], tuple[_T, _U]]:
+def both(one: Search[_T], other: Search[_U]) -> Search[tuple[_T, _U]]:
     """Runs two searches with different results at once."""
     first, second = yield from together([_untyped(one), _untyped(other)])
     return first, second
@@ -153,7 +155,16 @@ def best_words(
     Returns:
         At most `width` words, the best first.
     """
-    first = pieces.continues if within_word else pieces.begins
+    beginnings = pieces.continues if within_word else pieces.begins
+
+    def next_pieces(beam: Found, length: int) -> Query:
+        """Asks for the best pieces that may follow those of a hypothesis."""
+        allowed = pieces.followers(beam.ids[-1]) if beam.ids else beginnings
+        is_last = length == len(beam.ids) + 1
+        count = width * (_SPARE if is_last and beam.ids else 1)
+        read = functools.partial(_best_pieces, allowed=allowed, count=count)
+        return _query(ids, position, beam.ids, length, pieces.mask_id, read)
+
     beams = {length: [Found((), 0.0)] for length in range(1, max_pieces + 1)}
     words: list[Found] = []
     for step in range(max_pieces):
@@ -161,7 +172,7 @@ def best_words(
         answers = iter(
             (
                 yield [
-                    _query(ids, position, beam.ids, length, pieces.mask_id)
+                    next_pieces(beam, length)
                     for length in lengths
                     for beam in beams[length]
                 ]
@@ -170,14 +181,9 @@ def best_words(
         for length in lengths:
             is_last = step == length - 1
             found = [
-                longer
+                Found((*beam.ids, piece), beam.log_probability + value)
                 for beam in beams[length]
-                for longer in _longer(
-                    beam,
-                    next(answers),
-                    pieces.followers(beam.ids[-1]) if beam.ids else first,
-                    width * (_SPARE if is_last and step else 1),
-                )
+                for piece, value in next(answers)
             ]
             if is_last and step:
                 found = [
@@ -213,15 +219,18 @@ def scored_candidates(
     answers = iter(
         (
             yield [
-                _query(ids, position, word[:step], len(word), mask_id)
+                _query(
+                    *(ids, position, word[:step], len(word), mask_id),
+                    read=functools.partial(_value, piece=piece),
+                )
                 for word in candidates
-                for step in range(len(word))
+                for step, piece in enumerate(word)
             ]
         )
     )
     return _best(
         [
-            Found(word, sum(float(next(answers)[piece]) for piece in word))
+            Found(word, math.fsum(next(answers) for _ in word))
             for word in candidates
         ],
         len(candidates),
@@ -290,28 +299,31 @@ def _query(
     filled: tuple[int, ...],
     length: int,
     mask_id: int,
+    read: Callable[[np.ndarray], Any],
 ) -> Query:
     """Asks for the next piece of a word of some length."""
     masks = (mask_id,) * (length - len(filled))
     return Query(
         (*ids[:position], *filled, *masks, *ids[position + 1 :]),
         position + len(filled),
+        read,
     )
 
 
-def _longer(
-    beam: Found, log_probabilities: np.ndarray, allowed: np.ndarray, count: int
-) -> list[Found]:
-    """Returns the best words with one piece more."""
+def _value(log_probabilities: np.ndarray, *, piece: int) -> float:
+    return float(log_probabilities[piece])
+
+
+def _best_pieces(
+    log_probabilities: np.ndarray, *, allowed: np.ndarray, count: int
+) -> list[tuple[int, float]]:
+    """Returns the best of the allowed pieces, in any order, with ln P."""
     (choices,) = np.nonzero(allowed)
     values = log_probabilities[choices]
     if count < len(choices):
         kept = np.argpartition(-values, count - 1)[:count]
         choices, values = choices[kept], values[kept]
-    return [
-        Found((*beam.ids, piece), beam.log_probability + value)
-        for piece, value in zip(choices.tolist(), values.tolist(), strict=True)
-    ]
+    return [*zip(choices.tolist(), values.tolist(), strict=True)]
 
 
 def _best(words: list[Found], count: int) -> list[Found]:

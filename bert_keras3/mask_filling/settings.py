@@ -49,8 +49,9 @@ class Job:
     )
     input_file: str | None = flag(
         None,
-        "File of texts: CSV, TSV or JSON lines, or a .txt file with a text on "
-        "each line. Pairs are two columns.",
+        "File of texts: CSV, TSV, JSON lines, Parquet or a spreadsheet, or a "
+        ".txt file with a text on each line; compressed or not. Pairs are two "
+        "columns.",
         group="Data",
         placeholder="FILE",
     )

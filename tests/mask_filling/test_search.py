@@ -24,17 +24,17 @@ def answering(table):
     """
     batches = []
 
-    def answer(queries: list[Query]) -> list[np.ndarray]:
+    def answer(queries: list[Query]) -> list:
         batches.append(len(queries))
         answers = []
-        for ids, position in queries:
+        for ids, position, read in queries:
             tokens = [TOKENS[number] for number in ids]
             assert tokens[position] == "[MASK]"
             tokens[position] = "?"
             values = np.full(len(TOKENS), 1e-9, np.float32)
             for token, probability in table[" ".join(tokens)].items():
                 values[IDS[token]] = probability
-            answers.append(np.log(values))
+            answers.append(read(np.log(values)))
         return answers
 
     return answer, batches
