@@ -34,7 +34,7 @@ MASKED_LM, NEXT_SENTENCE = "masked_lm", "next_sentence"
 # What a head is called in messages, and the beginning of its weights' names.
 _NAMES = {
     MASKED_LM: "masked-LM head (cls/predictions/…)",
-    NEXT_SENTENCE: "next-sentence head (cls/seq_relationship/…) and pooler",
+    NEXT_SENTENCE: "next-sentence head (cls/seq_relationship/… and pooler)",
 }
 _POOLER = "bert/pooler/"
 _TARGETS = "targets"
@@ -90,7 +90,7 @@ class PretrainedHeads:
             if head in found and (head == MASKED_LM or "pooler" in found)
         )
         if not self._heads:
-            raise self._lacks(" nor ".join(_NAMES.values()), found)
+            raise self._lacks(" and no ".join(_NAMES.values()), found)
         self._found = found
         self.model = BertWithHeads(checkpoint.config, self._heads)
         checkpoint.load_into(

@@ -336,7 +336,9 @@ def test_a_checkpoint_without_the_head(make_checkpoint, head, methods, missing):
 
 def test_a_classifier_has_neither_head(make_checkpoint):
     folder, _ = make_checkpoint("labels")
-    with pytest.raises(UserError, match=r"nor next-sen.*it has pooler, labels"):
+    with pytest.raises(
+        UserError, match=r"and no next-sen.*it has pooler, labels"
+    ):
         MaskedLM(folder)
 
 
