@@ -11,6 +11,7 @@ import functools
 import json
 import pathlib
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from bert_keras3.checkpointing import names, safetensors_file
+from bert_keras3.checkpointing import names, pytorch_file, safetensors_file
 from bert_keras3.checkpointing.architectures import FINE_TUNED
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
@@ -106,6 +107,7 @@ _STATED = {
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
+_PYTORCH = (pytorch_file.SINGLE_FILE, pytorch_file.SHARD_INDEX)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 _DTYPES: Mapping[str, Any] = {
@@ -259,7 +261,8 @@ def _pad_id(vocabulary: Sequence[str] | None) -> int:
 def find(path: pathlib.Path) -> pathlib.Path | None:
     """Returns a path if it is a file of weights, or the index of shards."""
     endings = (".safetensors", ".safetensors.index.json")
-    return path if path.name.endswith(endings) and path.is_file() else None
+    is_one = path.name.endswith(endings) or path.name in _PYTORCH
+    return path if is_one and path.is_file() else None
 
 
 def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -267,32 +270,41 @@ def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
     for name in (SINGLE_FILE, SHARD_INDEX):
         if (folder / name).is_file():
             return [folder / name]
-    return [
+    found = [
         path
         for path in sorted(folder.glob("*.safetensors"))
         if not _SHARD.search(path.name)
     ]
+    # The same weights, as they were saved earlier.
+    pickles = [folder / name for name in _PYTORCH]
+    return found or [path for path in pickles if path.is_file()][:1]
 
 
 def read(path: pathlib.Path) -> Arrays:
     """Opens `model.safetensors`, or the shards an index file lists.
 
+    `pytorch_model.bin` is read likewise, if torch is installed.
+
     float16 and bfloat16 are widened to float32, kernels are transposed to
     [in, out]. Names that Google has no counterpart for are kept as they are.
 
     Args:
-        path: a `.safetensors` file or `model.safetensors.index.json`.
+        path: a `.safetensors` file, `model.safetensors.index.json`,
+            `pytorch_model.bin` or `pytorch_model.bin.index.json`.
 
     Returns:
         The arrays under Google's names.
 
     Raises:
-        UserError: a file is missing, damaged or no safetensors file.
+        UserError: a file is missing, damaged or of another kind.
     """
     files = _shards(path) if path.suffix == ".json" else [path]
     found: dict[str, Entry] = {}
-    for file in files:
-        found.update(_entries(file))
+    if path.name in _PYTORCH:
+        found = _unpickled(files)
+    else:
+        for file in files:
+            found.update(_entries(file))
     prefix = _left_out_prefix(found)
     entries: dict[str, Entry] = {}
     for name, entry in found.items():
@@ -439,6 +451,21 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
             )
         files.append(index.parent / name)
     return files
+
+
+def _unpickled(files: Sequence[pathlib.Path]) -> dict[str, Entry]:
+    """Opens PyTorch files by way of a safetensors file, soon removed."""
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file}: there is no such file")
+    # Where a file that is open cannot be removed, it stays behind.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        target = pathlib.Path(folder, SINGLE_FILE)
+        try:
+            pytorch_file.write_as_safetensors(files, target)
+        except ValueError as error:
+            raise UserError(f"{files[0]}: {error}") from None
+        return _entries(target)
 
 
 def _entries(path: pathlib.Path) -> dict[str, Entry]:

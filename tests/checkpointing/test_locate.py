@@ -127,7 +127,7 @@ def test_two_formats_in_one_folder(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pytorch_model.bin", r"can run code.*save_pretrained"),
+        ("model.pt", r"can run code.*save_pretrained"),
         ("tf_model.h5", r"not a Keras 3 weights file"),
         ("model.ckpt.data-00000-of-00001", r"index.*is missing"),
         ("vocab.txt", r"is not a checkpoint"),
@@ -141,10 +141,13 @@ def test_files_of_no_use(
         checkpointing.locate(tmp_path / name)
 
 
-def test_a_folder_of_pickles_says_so(tmp_path: pathlib.Path) -> None:
-    touch(tmp_path, "config.json", "pytorch_model.bin")
-    with pytest.raises(UserError, match="can run code"):
-        checkpointing.locate(tmp_path)
+def test_a_pickle_counts_where_nothing_better_is_there(
+    tmp_path: pathlib.Path,
+) -> None:
+    touch(tmp_path, "config.json", "pytorch_model.bin", "training_args.bin")
+    assert checkpointing.locate(tmp_path).weights.name == "pytorch_model.bin"
+    touch(tmp_path, "model.safetensors")
+    assert checkpointing.locate(tmp_path).weights.name == "model.safetensors"
 
 
 def test_nothing_there(tmp_path: pathlib.Path) -> None:
