@@ -36,6 +36,9 @@ MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 _FOOTER = 48
 _TRAILER = 5  # after each block: its compression, and a checksum
 _UNCOMPRESSED = b"\0"
+_SNAPPY = b"\1"
+# Snappy says 64 bytes with 3 at best, so none can be larger than this times.
+_SWELLS = 22
 _RESTART_INTERVAL = 16
 
 # Other numbers mean handles and references. Object-based checkpoints, which
@@ -150,31 +153,53 @@ def _records(index: bytes) -> Iterator[tuple[bytes, bytes]]:
     # The footer begins with the handle of a block that is always empty.
     position = _handle(index, footer)[2]
     start, size, _ = _handle(index, position)
-    for _, handle in _read_block(index, start, size):
+    room = len(index)
+    for _, handle in _records_of(_content(index, start, size)):
         start, size, _ = _handle(handle, 0)
-        yield from _read_block(index, start, size)
+        # Or else a small file could say the same large block many times.
+        room -= size
+        if room < 0:
+            raise ValueError("its blocks overlap")
+        yield from _records_of(_content(index, start, size))
 
 
-def _read_block(
-    index: bytes, start: int, size: int
-) -> Iterator[tuple[bytes, bytes]]:
+def _content(index: bytes, start: int, size: int) -> bytes:
+    """Returns a block, decompressed where it is compressed."""
     end = start + size
-    if size < 4 or end + _TRAILER > len(index):
+    if end + _TRAILER > len(index):
         raise ValueError("a block lies outside of the file")
-    if index[end] != 0:
-        raise ValueError("a block is compressed")
-    (restarts,) = struct.unpack_from("<I", index, end - 4)
-    end -= 4 * (restarts + 1)
-    position, key = start, b""
+    content, compression = index[start:end], index[end : end + 1]
+    if compression == _UNCOMPRESSED:
+        return content
+    if compression != _SNAPPY:
+        raise ValueError(f"a block is compressed in the way {compression!r}")
+    # Published files are, if rarely: TensorFlow's releases no longer do it.
+    import cramjam
+
+    try:
+        if cramjam.snappy.decompress_raw_len(content) > _SWELLS * size:
+            raise ValueError("a block would swell as none can")
+        return bytes(cramjam.snappy.decompress_raw(content))
+    except cramjam.DecompressionError as error:
+        raise ValueError(f"a compressed block is damaged: {error}") from error
+
+
+def _records_of(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    end = len(block) - 4
+    if end < 0:
+        raise ValueError("a block lies outside of the file")
+    (restarts,) = struct.unpack_from("<I", block, end)
+    end -= 4 * restarts
+    position, key = 0, b""
     while position < end:
-        shared, position = _read_varint(index, position)
-        added, position = _read_varint(index, position)
-        length, position = _read_varint(index, position)
+        shared, position = _read_varint(block, position)
+        added, position = _read_varint(block, position)
+        length, position = _read_varint(block, position)
         if shared > len(key) or position + added + length > end:
             raise ValueError("a record lies outside of its block")
-        key = key[:shared] + index[position : position + added]
+        key = key[:shared] + block[position : position + added]
         position += added
-        yield key, index[position : position + length]
+        yield key, block[position : position + length]
         position += length
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bert_keras3.checkpointing import google, tensor_bundle
 from bert_keras3.checkpointing.arrays import Arrays, Entry, in_memory
+from bert_keras3.safekeeping.binary_encoding import masked_crc32c, varint
+from bert_keras3.safekeeping.errors import UserError
 
 RNG = np.random.default_rng(1)
 CASES = {
@@ -61,6 +65,85 @@ def test_an_index_of_any_size_is_read(tmp_path: pathlib.Path) -> None:
     assert reader.get_variable_to_shape_map().keys() == arrays.keys()
     for name in sorted(arrays)[::500]:
         assert reader.get_tensor(name) == arrays[name]
+
+
+@pytest.fixture
+def compressed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> pathlib.Path:
+    """A checkpoint whose index is compressed, as a published one's is."""
+    cramjam = pytest.importorskip("cramjam")
+
+    def add(table: bytearray, block: bytes) -> bytes:
+        packed = bytes(cramjam.snappy.compress_raw(block))
+        handle = varint(len(table)) + varint(len(packed))
+        table += packed + b"\1"
+        checksum = google_crc32c.value(packed + b"\1")
+        table += masked_crc32c(checksum).to_bytes(4, "little")
+        return handle
+
+    monkeypatch.setattr(tensor_bundle, "_add_block", add)
+    tensor_bundle.write(tmp_path / "x", in_memory(CASES["many"]))
+    monkeypatch.undo()
+    return tmp_path / "x"
+
+
+def test_an_index_with_compressed_blocks(compressed: pathlib.Path) -> None:
+    # It is one to TensorFlow as well.
+    reader = tf.train.load_checkpoint(str(compressed))
+    read = google.read(compressed)
+    assert set(read) == set(CASES["many"])
+    for name in list(CASES["many"])[::7]:
+        np.testing.assert_array_equal(read[name], CASES["many"][name])
+        np.testing.assert_array_equal(reader.get_tensor(name), read[name])
+    tensor_bundle.write(compressed.with_name("y"), read)
+    index = compressed.with_name("y.index").read_bytes()
+    assert len(compressed.with_name("x.index").read_bytes()) < len(index)
+
+
+@pytest.mark.parametrize(
+    ("start", "replaced", "message"),
+    [
+        # The length at the beginning of the first block: 4 GB, and more than
+        # its bytes say.
+        (0, b"\xff\xff\xff\xff\x0f", "swell as none can"),
+        (0, b"\x80\x70", "damaged: .*mismatch"),
+        (40, b"\xff" * 400, "a compressed block is damaged"),
+    ],
+)
+def test_compressed_blocks_that_are_forged(
+    compressed: pathlib.Path, start: int, replaced: bytes, message: str
+) -> None:
+    path = compressed.with_name("x.index")
+    index = bytearray(path.read_bytes())
+    index[start : start + len(replaced)] = replaced
+    path.write_bytes(index)
+    with pytest.raises(UserError, match=f"x.index: is not .*{message}"):
+        google.read(compressed)
+
+
+def test_any_damage_of_compressed_blocks_is_reported(
+    compressed: pathlib.Path,
+) -> None:
+    index = compressed.with_name("x.index").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        content = bytearray(index)
+        for place in rng.integers(len(index), size=3):
+            content[place] = rng.integers(256)
+        with contextlib.suppress(ValueError):
+            tensor_bundle.parse(bytes(content))
+
+
+def test_blocks_do_not_overlap() -> None:
+    block = tensor_bundle._block([(b"a", bytes(1000))])
+    table = bytearray()
+    handle = tensor_bundle._add_block(table, block)
+    same = [(b"%d" % n, handle) for n in range(9)]
+    index = tensor_bundle._add_block(table, tensor_bundle._block(same))
+    footer = (handle + index).ljust(40, b"\0") + tensor_bundle.MAGIC
+    with pytest.raises(ValueError, match="its blocks overlap"):
+        tensor_bundle.parse(bytes(table) + footer)
 
 
 def test_one_array_at_a_time(tmp_path: pathlib.Path) -> None:
