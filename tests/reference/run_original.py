@@ -343,9 +343,47 @@ def run_questions(original, report: Report) -> None:
         )
 
 
+def token_vectors(original, content: Mapping[str, Any]) -> list[Any]:
+    """Runs the whole of the original's script: the lines that it writes."""
+    with tempfile.TemporaryDirectory() as out:
+        folder = pathlib.Path(out)
+        (folder / "vocab.txt").write_text(
+            "".join(f"{token}\n" for token in content["vocabulary"]), "utf-8"
+        )
+        (folder / "input.txt").write_text(content["input"], "utf-8")
+        flags = {
+            **content["settings"],
+            "bert_config_file": str(SMALL / "bert_config.json"),
+            "vocab_file": str(folder / "vocab.txt"),
+            "init_checkpoint": str(SMALL / "bert_model.ckpt"),
+            "input_file": str(folder / "input.txt"),
+            "output_file": str(folder / "output.jsonl"),
+        }
+        for name, value in flags.items():
+            setattr(original.flags, name, value)
+        original.extract_features.main(None)
+        lines = (folder / "output.jsonl").read_text("utf-8").splitlines()
+        return list(map(json.loads, lines))
+
+
+def run_token_vectors(original, report: Report) -> None:
+    file = HERE / "extract_features.json.gz"
+    content = json.loads(gzip.decompress(file.read_bytes()))
+    found = token_vectors(original, content)
+    (texts, numbers), (kept_texts, kept_numbers) = map(
+        texts_and_numbers, (found, content["output"])
+    )
+    report.add(f"{file.name}, texts", texts != kept_texts, 0)
+    report.add(
+        f"{file.name}, numbers",
+        difference({"": numbers}, {"": kept_numbers}),
+        1e-5,
+    )
+
+
 def leaves(value: Any) -> Iterator[str | float]:
     """Yields what is in a JSON value, keys too, in its order."""
-    if isinstance(value, (str, float)):
+    if isinstance(value, (str, float, int)):
         yield value
         return
     if isinstance(value, dict):
@@ -357,7 +395,7 @@ def leaves(value: Any) -> Iterator[str | float]:
 def texts_and_numbers(value: Any) -> tuple[list[str], np.ndarray]:
     found = list(leaves(value))
     texts = [leaf for leaf in found if isinstance(leaf, str)]
-    numbers = [leaf for leaf in found if isinstance(leaf, float)]
+    numbers = [leaf for leaf in found if not isinstance(leaf, str)]
     return texts, np.array(numbers)
 
 
@@ -562,6 +600,10 @@ def main(bert: str, albert: str = "", albert_zh: str = "") -> int:
     run_twenty_steps(original, report)
     run_span_logits(original, report)
     run_questions(original, report)
+    run_token_vectors(
+        load_original(bert, "modeling", "tokenization", "extract_features"),
+        report,
+    )
     if albert:
         original = load_original(
             albert, "albert.modeling", "albert.run_pretraining"

@@ -1,0 +1,50 @@
+r"""Writes the vectors that a BERT model computes for texts.
+
+    python extract_features.py --input_file=texts.txt \
+        --output_file=vectors.jsonl --layers=-1,-2,-3,-4 \
+        --init_checkpoint=uncased_L-12_H-768_A-12
+    python extract_features.py --input_file=reviews.csv --id_column=id \
+        --output_file=vectors.npz --format=npz --pooling=mean \
+        --init_checkpoint=uncased_L-12_H-768_A-12
+
+The first command writes a vector for every token and layer, as the original;
+the second one vector for each text. docs/vectors.md shows which pooling suits
+what.
+
+Command lines for extract_features.py of google-research/bert work unchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bert_keras3.commands import entry, flags
+from bert_keras3.vectors.settings import Extraction
+
+COMMAND = flags.Command(__doc__, Extraction)
+
+
+def main() -> None:
+    """Hands the flags to `vectors.extraction`."""
+    from bert_keras3.training.concurrency import (
+        suitable_concurrency,
+        suitable_threads,
+    )
+
+    wanted = COMMAND.read(Extraction)
+    concurrency = COMMAND.values.concurrency or suitable_concurrency()
+    entry.load_tensorflow(suitable_threads(concurrency))
+
+    from bert_keras3.commands.screen import Screen
+    from bert_keras3.training.devices import has_gpu
+    from bert_keras3.vectors.extraction import extract
+
+    if COMMAND.values.concurrency is None and has_gpu():
+        # Parallel computations would share the GPU.
+        concurrency = 1
+    extract(dataclasses.replace(wanted, concurrency=concurrency), Screen())
+
+
+def command() -> None:
+    """Runs the command with the arguments of the process."""
+    entry.run(main, COMMAND)

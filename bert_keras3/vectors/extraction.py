@@ -1,0 +1,160 @@
+"""Writes the vectors of all texts of a file.
+
+Original: extract_features.py. Texts are read, computed and written in blocks,
+within which they are sorted by length, so that memory does not grow with the
+file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+
+from bert_keras3 import checkpointing
+from bert_keras3.finetuning.encoding import TextEncoder
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_path
+from bert_keras3.training.session import Screen
+from bert_keras3.vectors.files import (
+    Block,
+    Layout,
+    check_writable,
+    open_writer,
+)
+from bert_keras3.vectors.pooling import Pooling
+from bert_keras3.vectors.pooling_names import FIXED, NONE
+from bert_keras3.vectors.reading import open_texts
+from bert_keras3.vectors.settings import Extraction
+from bert_keras3.vectors.text_computer import Row, TextComputer
+from tokenization.packing import check_max_seq_length
+
+# A block has this many texts at most,
+_TEXTS_AT_ONCE = 1 << 14
+# and this many tokens (128 MB of Python's integers),
+_TOKENS_AT_ONCE = 1 << 21
+# and, where each token has vectors, this many of their components (256 MB).
+_COMPONENTS_AT_ONCE = 1 << 26
+_LEAST_TOKENS = 1 << 10
+
+
+def extract(wanted: Extraction, screen: Screen) -> None:
+    """Writes a file of vectors.
+
+    Args:
+        wanted: which vectors of which texts.
+        screen: where to print.
+
+    Raises:
+        UserError: a flag or file is wrong; nothing has been written then.
+    """
+    check_writable(wanted.output_file, wanted.format)
+    texts = open_texts(wanted.input_file, wanted.file, wanted.input_format)
+    check_max_seq_length(wanted.max_seq_length, pair=texts.takes_pairs)
+    checkpoint = checkpointing.open(
+        wanted.init_checkpoint,
+        wanted.bert_config_file,
+        wanted.vocab_file,
+        wanted.do_lower_case,
+    )
+    config = checkpoint.config
+    given = _layers(wanted, config.num_hidden_layers)
+    pooling = _pooling(wanted, given, config.num_hidden_layers)
+    computer = TextComputer(
+        checkpoint,
+        concurrency=wanted.concurrency,
+        use_one_hot_embeddings=wanted.use_one_hot_embeddings,
+    )
+    encoder = computer.encoder(wanted.max_seq_length)
+    if computer.note:
+        screen.say(f"note: {computer.note}")
+    screen.say(
+        f"do_lower_case: {checkpoint.do_lower_case} "
+        f"({checkpoint.why_lower_case})"
+    )
+    layout = Layout(
+        texts.has_ids,
+        () if pooling.modes else given,
+        pooling.width(config.hidden_size),
+        computer.tokenizer.inv_vocab,
+    )
+    num_texts = num_tokens = 0
+    with (
+        atomic_path(wanted.output_file) as temporary,
+        open_writer(temporary, wanted.format, layout) as writer,
+    ):
+        for examples, rows in _blocks(texts, encoder, layout):
+            vectors = computer.vectors(rows, pooling, wanted.batch_size)
+            if layout.layers:
+                vectors = vectors.reshape(-1, len(given), layout.width)
+            input_ids = [row["input_ids"] for row in rows]
+            ids = [example.guid for example in examples]
+            writer.write(Block(num_texts, ids, input_ids, vectors))
+            num_texts += len(rows)
+            num_tokens += sum(map(len, input_ids))
+    report = encoder.survey.report()
+    if report.num_truncated:
+        screen.say(
+            f"note: {report.num_truncated} of the texts are longer than "
+            f"--max_seq_length={wanted.max_seq_length} and cut off there"
+        )
+    screen.say(
+        f"wrote {wanted.output_file}: {num_texts} texts of {num_tokens} tokens"
+    )
+
+
+def _layers(wanted: Extraction, num_layers: int) -> tuple[int, ...]:
+    """Returns the numbers of the layers as they were given, or the default.
+
+    Raises:
+        UserError: one is no whole number.
+    """
+    if not wanted.layers:
+        return wanted.default_layers[:num_layers]
+    for layer in wanted.layers:
+        if not re.fullmatch(r" *-?[0-9]+ *", layer):
+            raise UserError(
+                f"--layers={','.join(wanted.layers)}: give whole numbers with "
+                "commas between them, such as -1,-2"
+            )
+    return tuple(map(int, wanted.layers))
+
+
+def _pooling(
+    wanted: Extraction, layers: tuple[int, ...], num_layers: int
+) -> Pooling:
+    """Returns the pooling, checked.
+
+    Raises:
+        UserError: the model has no such layer.
+    """
+    pooling = Pooling((), layers)
+    if wanted.pooling != NONE:
+        pooling = Pooling.named(wanted.pooling, num_layers, wanted.normalize)
+        if wanted.pooling not in FIXED:
+            pooling = dataclasses.replace(pooling, layers=layers)
+    return pooling.checked(num_layers)
+
+
+def _blocks(
+    texts: Iterable[InputExample], encoder: TextEncoder, layout: Layout
+) -> Iterator[tuple[list[InputExample], list[Row]]]:
+    """Yields some texts with their token ids, until there are no more."""
+    most = _TOKENS_AT_ONCE
+    if layout.layers:
+        per_token = len(layout.layers) * layout.width
+        most = max(_LEAST_TOKENS, _COMPONENTS_AT_ONCE // per_token)
+    examples: list[InputExample] = []
+    rows: list[Row] = []
+    num_tokens = 0
+    for example in texts:
+        row = encoder.pack(example)
+        examples.append(example)
+        rows.append(row)
+        num_tokens += len(row["input_ids"])
+        if len(rows) == _TEXTS_AT_ONCE or num_tokens >= most:
+            yield examples, rows
+            examples, rows, num_tokens = [], [], 0
+    if rows:
+        yield examples, rows
