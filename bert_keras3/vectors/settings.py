@@ -30,7 +30,8 @@ class Extraction:
         help="File with the texts. A table, with a text or a pair of texts "
         "per row, if its name ends in .csv, .tsv, .json, .jsonl, .ndjson or "
         ".parquet (or in one of these and .gz or .zip), or if it is a "
-        "spreadsheet; otherwise a text per line, or a pair with ' ||| ' between its texts.",
+        "spreadsheet; otherwise a text per line, or a pair with ' ||| ' "
+        "between its texts.",
         group="What to do",
         placeholder="FILE",
     )
