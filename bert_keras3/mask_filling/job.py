@@ -81,9 +81,8 @@ def run(job: Job, screen: Screen, standard_input: IO[str]) -> None:
                     write(example, answer)
     if number == 0:
         raise UserError(f"{_STANDARD_INPUT}: has no text; give --text")
-    summary = task.summary()
-    if summary is not None:
-        screen.say(summary)
+    for line in task.summary():
+        screen.say(line)
     if write is not None:
         screen.say(f"{number} answers are in {job.output_file}")
 
@@ -105,6 +104,7 @@ def _examples(
         raise UserError("--text_b: give the first text of the pair as --text")
     if job.input_file is not None:
         file = _open_file(job.input_file, job)
+        _check_number_of_texts(file, job)
         for note in file.notes():
             screen.say(note)
         return file, _AT_ONCE
@@ -132,6 +132,17 @@ def _open_file(path: str, job: Job) -> LabelledFile:
         }
         choices = dataclasses.replace(lines, **given)
     return LabelledFile.open(path, choices, want_label=False)
+
+
+def _check_number_of_texts(file: LabelledFile, job: Job) -> None:
+    pair = file.columns.text_pair
+    if pair is not None and job.task != NEXT_SENTENCE:
+        names = file.columns.names
+        raise UserError(
+            f"{file.path}: has pairs of texts in the columns "
+            f"{names[file.columns.text]!r} and {names[pair]!r}; name the one "
+            f"that is meant with --text_column, or ask --task={NEXT_SENTENCE}"
+        )
 
 
 def _lines(file: IO[str]) -> Iterator[InputExample]:

@@ -42,6 +42,7 @@ class Task(abc.ABC):
     """
 
     columns: tuple[str, ...]
+    _when_too_long = "each token was predicted from those around it"
 
     def __init__(self, job: Job, model: MaskedLM) -> None:
         """Checks the flags against the model.
@@ -51,6 +52,7 @@ class Task(abc.ABC):
         """
         self._job = job
         self._model = model
+        self._num_long = 0
 
     @abc.abstractmethod
     def check(self, example: InputExample) -> None:
@@ -81,9 +83,17 @@ class Task(abc.ABC):
     ) -> None:
         """Prints some answers."""
 
-    def summary(self) -> str | None:
-        """Returns a line about all answers, if there is something to say."""
-        return None
+    def summary(self) -> list[str]:
+        """Returns lines about all answers, if there is something to say."""
+        if not self._num_long:
+            return []
+        texts = "input is" if self._num_long == 1 else "inputs are"
+        note = (
+            f"note: {self._num_long} {texts} longer than the "
+            f"{self._model.max_seq_length} tokens that the model reads; "
+            f"{self._when_too_long}"
+        )
+        return [note]
 
 
 class FillMask(Task):
@@ -105,7 +115,6 @@ class FillMask(Task):
         self._has_scores = options.max_pieces > 1 or any(
             len(word) > 1 for word in options.candidates or ()
         )
-        self._num_windows = 0
 
     def check(self, example: InputExample) -> None:
         """Checks that there is a mask."""
@@ -116,7 +125,7 @@ class FillMask(Task):
         found = self._model.fill(
             [example.text_a for example in examples], **self._options
         )
-        self._num_windows += sum(one.num_unread > 0 for one in found)
+        self._num_long += sum(one.num_unread > 0 for one in found)
         return found
 
     def record(self, example: InputExample, answer: Filling) -> dict[str, Any]:
@@ -197,17 +206,6 @@ class FillMask(Task):
         headers = ["word", "probability", "score"]
         return headers[:shown], [row[:shown] for row in rows]
 
-    def summary(self) -> str | None:
-        """Says how many texts were too long."""
-        if not self._num_windows:
-            return None
-        return (
-            f"note: {self._num_windows} "
-            f"{'text is' if self._num_windows == 1 else 'texts are'} longer "
-            f"than the {self._model.max_seq_length} tokens that the model "
-            "reads; each mask was filled from the tokens around it"
-        )
-
 
 class PseudoLikelihood(Task):
     """How likely texts are."""
@@ -233,6 +231,7 @@ class PseudoLikelihood(Task):
             self._total += score.pseudo_log_likelihood
             self._num_tokens += len(score.tokens)
             self._num_unknown += score.num_unknown
+            self._num_long += score.num_unread > 0
         return scores
 
     def record(
@@ -292,25 +291,25 @@ class PseudoLikelihood(Task):
             ],
         )
 
-    def summary(self) -> str | None:
-        """Gives the perplexity over all texts."""
-        if not self._num_tokens:
-            return None
+    def summary(self) -> list[str]:
+        """Adds the perplexity over all texts."""
         unknown = ""
         if self._num_unknown:
             unknown = f", {self._num_unknown} of them unknown"
         perplexity = math.exp(-self._total / self._num_tokens)
-        return (
+        line = (
             f"perplexity {_shown(perplexity)} over {self._num_tokens} tokens "
             f"of {self._num_texts} "
             f"{'text' if self._num_texts == 1 else 'texts'}{unknown}"
         )
+        return [*super().summary(), line]
 
 
 class NextSentence(Task):
     """How likely B follows A."""
 
     columns = ("id", "probability")
+    _when_too_long = "the ends of their longer texts were left out"
 
     def __init__(self, job: Job, model: MaskedLM) -> None:
         """Checks that there is a next-sentence head."""
@@ -319,7 +318,8 @@ class NextSentence(Task):
 
     def check(self, example: InputExample) -> None:
         """Checks that there are two texts."""
-        self._model.packed_pair(*_pair(example))
+        packed = self._model.packed_pair(*_pair(example))
+        self._num_long += packed.num_dropped > 0
 
     def answers(self, examples: Sequence[InputExample]) -> list[float]:
         """Computes the probabilities."""

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from bert_keras3.commands import fill_mask
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.mask_filling import job as job_of_files
 from bert_keras3.mask_filling.settings import Job
 from bert_keras3.safekeeping.errors import UserError
@@ -117,8 +118,8 @@ def test_a_file_of_lines(ask, model, tmp_path):
     assert screen.tables == []
     assert screen.lines == [
         (
-            "note: 1 text is longer than the 10 tokens that the model reads; "
-            "each mask was filled from the tokens around it"
+            "note: 1 input is longer than the 10 tokens that the model reads; "
+            "each token was predicted from those around it"
         ),
         f"2 answers are in {answers}",
     ]
@@ -197,6 +198,22 @@ def test_pairs(ask, model, tmp_path):
     ask(input_file=str(file), output_file=str(answers), task="next_sentence")
     (record,) = map(json.loads, answers.read_text("utf-8").splitlines())
     assert record["probability"] == pytest.approx(float(probability), abs=1e-6)
+
+
+def test_what_is_too_long_is_said(ask):
+    (note, _) = ask(text="a " * 9, task="pseudo_likelihood").lines
+    assert note.startswith("note: 1 input is longer than the 10 tokens")
+    (note,) = ask(text="a " * 9, text_b="bad", task="next_sentence").lines
+    assert note.endswith("the ends of their longer texts were left out")
+
+
+def test_pairs_where_texts_are_wanted(ask, tmp_path):
+    file = tmp_path / "pairs.csv"
+    file.write_text("sentence1,sentence2\na [MASK],bad\n", "utf-8")
+    with pytest.raises(UserError, match="'sentence2'; name the one"):
+        ask(input_file=str(file))
+    choices = FileChoices(text="sentence1")
+    assert len(ask(input_file=str(file), file=choices).tables) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from bert_keras3 import checkpointing
 from bert_keras3.mask_filling.masked_lm import MaskedLM
 from bert_keras3.mask_filling.pretrained_heads import PretrainedHeads, Row
 from bert_keras3.safekeeping.errors import UserError
+from modeling import BertConfig, BertWithHeads
 from tests.mask_filling.conftest import IDS, TOKENS, ids_of
 from tokenization.packing import Packed
 
@@ -308,6 +310,40 @@ def test_log_probabilities_are_those_of_transformers(reference, name):
     assert model.has_masked_lm
     assert model.has_next_sentence == (name == "pretraining")
     assert len(model.fill(["The [MASK] was late"], 3)[0].words[0]) == 3
+
+
+@pytest.mark.slow
+def test_an_albert(root, tmp_path):
+    """Groups of layers, and a SentencePiece vocabulary of 400 pieces."""
+    source = root / "tests" / "reference" / "tokenization" / "spiece.model"
+    shutil.copy(source, tmp_path)
+    config = BertConfig(
+        vocab_size=400,
+        embedding_size=4,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_hidden_groups=1,
+        num_attention_heads=2,
+        intermediate_size=12,
+        max_position_embeddings=16,
+        initializer_range=0.8,
+    )
+    BertWithHeads(config, ["masked_lm", "next_sentence"]).save(
+        tmp_path / "model.keras"
+    )
+    model = MaskedLM(tmp_path)
+    (filling,) = model.fill(["It was the [MASK]. The."], 400 // 4, max_pieces=2)
+    for word in filling.words[0]:
+        # No sign of SentencePiece's is left, and a word is one word.
+        assert word.text
+        assert not {"▁", " "} & set(word.text)
+    lengths = {len(word.pieces) for word in filling.words[0]}
+    assert lengths == {1, 2}
+    assert (
+        filling.joint[0].text == f"It was the {filling.words[0][0].text}. The."
+    )
+    (score,) = model.score(["It was the."])
+    assert np.isfinite(score.perplexity)
 
 
 @pytest.mark.slow
