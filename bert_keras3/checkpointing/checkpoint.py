@@ -39,6 +39,23 @@ SENTENCE_PIECES = "spiece.model"
 
 
 @dataclasses.dataclass(frozen=True)
+class Description:
+    """What a file of weights says of itself beside them.
+
+    Attributes:
+        what: what it is, in words; "" where its family says enough.
+        vocab_file: the vocabulary that it names.
+        do_lower_case: whether text is lower-cased, if it says so.
+        assumed: what its configuration had to assume, for the user.
+    """
+
+    what: str = ""
+    vocab_file: pathlib.Path | None = None
+    do_lower_case: bool | None = None
+    assumed: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """Everything that belongs to one checkpoint.
 

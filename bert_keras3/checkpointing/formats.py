@@ -12,10 +12,16 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
 
-from bert_keras3.checkpointing import google, huggingface, keras_weights
+from bert_keras3.checkpointing import (
+    google,
+    huggingface,
+    keras_weights,
+    model_garden,
+)
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import (
     Checkpoint,
+    Description,
     check_modelled,
 )
 from bert_keras3.checkpointing.keras_weights import ENDINGS as KERAS_ENDINGS
@@ -31,7 +37,7 @@ class Format:
 
     Attributes:
         find: returns the weights that a file belongs to, or None if it is of
-            another format; looks at names alone.
+            another format; looks at names alone, of files and in an index.
         find_in: returns all weights in a folder, likewise.
         read: opens the weights.
         read_config: reads the configuration beside them.
@@ -39,6 +45,7 @@ class Format:
         only_modelled: whether it holds nothing but BERT and ALBERT.
         config_inside: reads the configuration that a file of weights may
             have inside, which is preferred to one beside it.
+        describe: reads what else it says of itself.
     """
 
     find: Callable[[pathlib.Path], pathlib.Path | None]
@@ -48,6 +55,11 @@ class Format:
     write: Callable[[pathlib.Path, Checkpoint], None]
     only_modelled: bool = True
     config_inside: Callable[[pathlib.Path], BertConfig | None] | None = None
+    describe: Callable[[pathlib.Path], Description] = lambda _: Description()
+
+
+def _only_read(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    raise UserError(f"{folder}: this format is read, but not written")
 
 
 # Endings of files; no folder is named like this.
@@ -77,7 +89,19 @@ FORMATS: Mapping[str, Format] = {
         keras_weights.write,
         config_inside=keras_weights.config,
     ),
+    "model_garden": Format(
+        model_garden.find,
+        model_garden.find_in,
+        model_garden.read,
+        model_garden.from_json_file,
+        _only_read,
+        config_inside=model_garden.config,
+        describe=model_garden.describe,
+    ),
 }
+
+# Those that can be written.
+WRITTEN = tuple(n for n, one in FORMATS.items() if one.write is not _only_read)
 
 
 def write(
@@ -94,7 +118,7 @@ def write(
             whose name ends in `.keras` or `.weights.h5`, which then stands
             alone.
         checkpoint: what to write.
-        format: one of FORMATS.
+        format: one of WRITTEN.
         check: called with the finished folder or file under its temporary
             name; if it raises, nothing is left on disk.
 

@@ -23,6 +23,7 @@ import tensorflow as tf
 from bert_keras3.checkpointing import names, tensor_bundle
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
+from bert_keras3.checkpointing.object_graph import OBJECT_GRAPH
 from bert_keras3.checkpointing.scopes import without_scope
 from bert_keras3.checkpointing.tensor_bundle import IndexEntry
 from bert_keras3.safekeeping.errors import UserError
@@ -33,8 +34,6 @@ _PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 # `model.ckpt-20`: its stem and its number of steps.
 _STEPS = re.compile(r"(.*)-(\d+)")
-
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 # The early Chinese ALBERT's names: of its layer and of the second factor of
 # its word embedding table; then the names of Google's ALBERT.
@@ -53,12 +52,23 @@ _PARTS = (
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
     """Returns the prefix of a path that is a prefix or one of its files."""
+    prefix = find_prefix(path)
+    return None if prefix is None or is_object_based(prefix) else prefix
+
+
+def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all prefixes, or the newest one, as `prefixes_in`."""
+    return [one for one in prefixes_in(folder) if not is_object_based(one)]
+
+
+def find_prefix(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the prefix of a path, as `find`, of TensorFlow 2's files too."""
     prefix = prefix_of(path)
     return prefix if index_of(prefix).is_file() else None
 
 
-def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns all prefixes, or the newest one.
+def prefixes_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all prefixes, or the newest one, of TensorFlow 2's files too.
 
     That is the one that the file `checkpoint` names; else, where they differ
     in the number of steps alone, `model.ckpt-20` and not `model.ckpt-10`.
@@ -96,6 +106,14 @@ def index_of(prefix: pathlib.Path) -> pathlib.Path:
     return prefix.with_name(f"{prefix.name}.index")
 
 
+def is_object_based(prefix: pathlib.Path) -> bool:
+    """Whether a checkpoint is TensorFlow 2's, which `model_garden` reads."""
+    try:
+        return OBJECT_GRAPH in read_entries(prefix)[1]
+    except UserError:
+        return False  # `read` says what is wrong with it
+
+
 def _latest(state: pathlib.Path) -> str | None:
     """Reads which checkpoint is the latest.
 
@@ -117,13 +135,25 @@ def read(prefix: pathlib.Path) -> Arrays:
         prefix: path without the `.index` ending.
 
     Returns:
+        The arrays under Google's names.
+
+    Raises:
+        UserError: see `read_tensors`, or it holds several models.
+    """
+    return without_scope(read_tensors(prefix), str(prefix))
+
+
+def read_tensors(prefix: pathlib.Path) -> Arrays:
+    """Opens a checkpoint, TensorFlow 2's too, as `read`.
+
+    Returns:
         The arrays under their names in the file.
 
     Raises:
-        UserError: it is no checkpoint, is truncated or object-based; later,
-            on access, a tensor is damaged.
+        UserError: it is no checkpoint, or is truncated; later, on access, a
+            tensor is damaged.
     """
-    shards, index = _parse(prefix)
+    shards, index = read_entries(prefix)
     sizes = _sizes_of_data(prefix, shards)
     for name, entry in index.items():
         if entry.end > sizes[entry.shard]:
@@ -146,13 +176,14 @@ def read(prefix: pathlib.Path) -> Arrays:
 
 def read_index(prefix: pathlib.Path) -> Arrays:
     """Opens a checkpoint whose data may be absent: names and shapes only."""
-    return _arrays(prefix, _parse(prefix)[1], None)
+    arrays = _arrays(prefix, read_entries(prefix)[1], None)
+    return without_scope(arrays, str(prefix))
 
 
 def _arrays(
     prefix: pathlib.Path, index: Mapping[str, IndexEntry], reader: Any
 ) -> Arrays:
-    arrays = Arrays(
+    return Arrays(
         {
             name: Entry(
                 index[name].shape,
@@ -163,22 +194,33 @@ def _arrays(
             if index[name].dtype.kind != "O"  # text, no weight
         }
     )
-    return without_scope(arrays, str(prefix))
+
+
+def read_entries(
+    prefix: pathlib.Path,
+) -> tuple[int, Mapping[str, IndexEntry]]:
+    """Returns the number of data files, and where each tensor lies in them.
+
+    Raises:
+        UserError: the index is damaged.
+    """
+    status = index_of(prefix).stat()
+    return _entries(prefix, status.st_size, status.st_mtime_ns)
+
+
+# Which format it is has to be known before it is read.
+@functools.lru_cache(maxsize=2)
+def _entries(
+    prefix: pathlib.Path, size: int, changed: int
+) -> tuple[int, Mapping[str, IndexEntry]]:
+    return _parse(prefix)
 
 
 def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
-    path = index_of(prefix)
     try:
-        shards, index = tensor_bundle.parse(path.read_bytes())
+        return tensor_bundle.parse(index_of(prefix).read_bytes())
     except ValueError as error:
         raise _not_an_index(prefix, error) from error
-    if _OBJECT_GRAPH in index:
-        raise UserError(
-            f"{path}: is an object-based TensorFlow 2 checkpoint, whose names "
-            "depend on the Python code that wrote it; save the model there as "
-            "`.keras` or with `tf.compat.v1.train.Saver`"
-        )
-    return shards, index
 
 
 def _not_an_index(prefix: pathlib.Path, error: Exception) -> UserError:

@@ -54,8 +54,9 @@ class Inspection:
 
     Attributes:
         path: its prefix or file.
-        format: "google", "huggingface" or "keras".
+        format: one of `formats.FORMATS`.
         family: one of `names.FAMILIES`.
+        what: what it is, in words.
         sizes: sizes from the shapes, under the configuration's names; the
             number of attention heads is the configuration's.
         parameters: number of parameters, without optimizer slots.
@@ -78,6 +79,7 @@ class Inspection:
     path: str
     format: str
     family: str
+    what: str
     sizes: Mapping[str, int]
     parameters: int
     dtypes: Mapping[str, int]
@@ -130,12 +132,11 @@ def inspect(path: Path) -> Inspection:
         notes.append(str(error))
     family = names.family(arrays)
     described = Checkpoint(as_albert(arrays), config or BertConfig(None))
+    says = FORMATS[location.format].describe(location.weights)
+    notes += says.assumed
     sizes = _sizes(arrays, config)
-    vocabulary = (
-        len(read_vocabulary(location.vocab_file))
-        if location.vocab_file
-        else None
-    )
+    vocab_file = says.vocab_file or location.vocab_file
+    vocabulary = len(read_vocabulary(vocab_file)) if vocab_file else None
     notes += _disagreements(sizes, config)
     notes += _about_vocabulary(sizes.get("vocab_size"), vocabulary)
     slots = {n: e for n, e in arrays.entries.items() if n in arrays.slots}
@@ -144,6 +145,7 @@ def inspect(path: Path) -> Inspection:
         path=str(location.weights),
         format=location.format,
         family=family,
+        what=says.what or names.FAMILIES[family],
         sizes=sizes,
         parameters=parameters(arrays),
         dtypes=dict(

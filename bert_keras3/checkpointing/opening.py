@@ -118,7 +118,7 @@ def locate(path: Path) -> Location:
     notes: tuple[str, ...] = ()
     if target.is_dir():
         name, weights = _in_folder(transformer_folder(target))
-        if name == "google":
+        if name in ("google", "model_garden"):
             notes = google.notes_on_choice(weights)
     else:
         found = _as_file(target)
@@ -244,11 +244,12 @@ def open_checkpoint(
     """
     location = locate(path)
     arrays = FORMATS[location.format].read(location.weights)
+    says = FORMATS[location.format].describe(location.weights)
     config = _config_of(location, arrays, config_file)
     notes = (*location.notes, *arrays.notes)
     if config_file is None:
         config, changed = with_rows(config, arrays)
-        notes += changed
+        notes += (*says.assumed, *changed)
     checkpoint = Checkpoint(
         as_albert(arrays),
         config,
@@ -258,7 +259,9 @@ def open_checkpoint(
     )
     check_computable(checkpoint.arrays, checkpoint.config, str(path))
     return _with_vocabulary(
-        checkpoint, vocab_file or location.vocab_file, do_lower_case
+        checkpoint,
+        vocab_file or says.vocab_file or location.vocab_file,
+        says.do_lower_case if do_lower_case is None else do_lower_case,
     )
 
 

@@ -192,9 +192,9 @@ def _records_of(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end -= 4 * restarts
     position, key = 0, b""
     while position < end:
-        shared, position = _read_varint(block, position)
-        added, position = _read_varint(block, position)
-        length, position = _read_varint(block, position)
+        shared, position = read_varint(block, position)
+        added, position = read_varint(block, position)
+        length, position = read_varint(block, position)
         if shared > len(key) or position + added + length > end:
             raise ValueError("a record lies outside of its block")
         key = key[:shared] + block[position : position + added]
@@ -205,12 +205,20 @@ def _records_of(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _handle(data: bytes, position: int) -> tuple[int, int, int]:
     """Returns a block's offset and size, and the position behind them."""
-    offset, position = _read_varint(data, position)
-    size, position = _read_varint(data, position)
+    offset, position = read_varint(data, position)
+    size, position = read_varint(data, position)
     return offset, size, position
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+def read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Reads a number of variable length.
+
+    Returns:
+        The number, and the position behind it.
+
+    Raises:
+        ValueError: the data end within it.
+    """
     value = 0
     for shift in range(0, 64, 7):
         if position >= len(data):

@@ -187,12 +187,11 @@ def _inspect(path: str, wanted: Conversion) -> None:
 
 
 def _print_inspection(inspection: Inspection, task: str | None) -> None:
-    from bert_keras3.checkpointing.names import FAMILIES
     from bert_keras3.commands.screen import Screen
 
     screen = Screen()
     rows: list[tuple[str, object]] = [
-        ("what it is", FAMILIES[inspection.family]),
+        ("what it is", inspection.what),
         ("format", inspection.format),
         *inspection.sizes.items(),
         ("parameters", f"{inspection.parameters:,}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +83,14 @@ def google_folder(
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def garden(
+    reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+    """Folders that the Model Garden wrote; no test may change one."""
+    folder = tmp_path_factory.mktemp("garden")
+    archive = reference / "checkpointing/model_garden.zip"
+    zipfile.ZipFile(archive).extractall(folder)
+    return folder

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bert_keras3.checkpointing.formats import FORMATS
+from bert_keras3.checkpointing.formats import WRITTEN
 from bert_keras3.commands.convert_checkpoint import Conversion
 from bert_keras3.safekeeping.settings import flag_of
 
@@ -79,4 +79,4 @@ def test_the_flag_format_offers_what_the_table_has() -> None:
     field = Conversion.__dataclass_fields__["format"]
     flag = flag_of(field)
     assert flag is not None
-    assert tuple(flag.choices) == tuple(FORMATS)
+    assert tuple(flag.choices) == WRITTEN

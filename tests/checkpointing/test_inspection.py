@@ -32,6 +32,7 @@ def test_an_encoder_with_slots(
         path=str(folder / "bert_model.ckpt"),
         format="google",
         family="bert",
+        what="a BERT",
         sizes={
             "vocab_size": 11,
             "hidden_size": 8,

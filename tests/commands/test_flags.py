@@ -340,7 +340,7 @@ def test_flags_of_the_original_and_both_names_of_the_seed(script):
 def test_choices_are_the_keys_of_the_tables():
     """Settings load no library, so they cannot read the tables."""
     from bert_keras3.checkpointing.checkpoint import ARCHITECTURES
-    from bert_keras3.checkpointing.formats import FORMATS
+    from bert_keras3.checkpointing.formats import WRITTEN
     from bert_keras3.checkpointing.inspection import TASKS as USES
     from bert_keras3.commands.convert_checkpoint import Conversion
     from bert_keras3.finetuning.datasets import script_for
@@ -361,9 +361,9 @@ def test_choices_are_the_keys_of_the_tables():
     problems = [one for one in TASKS if script_for(one) == "run_classifier"]
     for kind, name, table in (
         (Conversion, "architecture", ARCHITECTURES),
-        (Conversion, "format", FORMATS),
+        (Conversion, "format", WRITTEN),
         (Conversion, "task", USES),
-        (TrainingChoices, "checkpoint_format", FORMATS),
+        (TrainingChoices, "checkpoint_format", WRITTEN),
         (TrainingChoices, "optimizer", OPTIMIZERS),
         (DataChoices, "problem_type", problems),
         (DataChoices, "choice_labels", LABEL_FORMS),
