@@ -280,7 +280,11 @@ def write_rows(
 def as_written(header: bool) -> FileChoices:
     """Returns how `write_rows` writes, for whoever reads it."""
     return FileChoices(
-        delimiter="comma", quoting="double", encoding="utf-8", header=header
+        delimiter="comma",
+        quoting="double",
+        encoding="utf-8",
+        header=header,
+        skip_rows=0,
     )
 
 

@@ -163,12 +163,24 @@ class LabelIds:
         return number
 
     def notes(self) -> tuple[str, ...]:
-        """Returns a line for each class that has several spellings."""
-        return tuple(
+        """Returns a line for labels that are, or may be, spellings of one."""
+        notes = [
             f"note: the label {self.names[number]} is also written "
             f"{', '.join(others)}; being equal numbers, they are one class"
             for number, others in self._other_spellings.items()
-        )
+        ]
+        if self._source.labels is None:
+            alike: dict[str, list[str]] = {}
+            for name in self.names:
+                alike.setdefault(_folded(name), []).append(name)
+            notes += [
+                f"note: the labels {', '.join(map(repr, names))} differ only "
+                f"in case or spaces, and are {len(names)} classes; if they "
+                "mean the same, write them alike in the data"
+                for names in alike.values()
+                if len(names) > 1
+            ]
+        return tuple(notes)
 
 
 def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -180,15 +192,26 @@ def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
+def _folded(label: str) -> str:
+    """A label without its case and its spaces."""
+    return "".join(label.split()).casefold()
+
+
 def unknown_label(
     source: LabelSource, example: InputExample, label: str
 ) -> UserError:
     """Returns the error for a label that the training data does not have."""
     known = source.labels or ()
+    alike = [name for name in known if _folded(name) == _folded(label)]
+    hint = "".join(
+        f" (it differs from {name!r} only in case or spaces)"
+        for name in alike[:1]
+    )
     listed = ", ".join(known[:_MOST_LISTED])
     more = " …" if len(known) > _MOST_LISTED else ""
     return UserError(
-        f"{source.path}, line {example.line}: the label {label!r} is not "
+        f"{source.path}, line {example.line}: the label {label!r}"
+        f"{hint} is not "
         f"among the labels of the training data: {listed}{more}. Correct the "
         "row, or train on data that has this label."
     )

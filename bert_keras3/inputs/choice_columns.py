@@ -123,7 +123,7 @@ def open_choices_like(
     if header is None and trained.header:
         headers = (None, True)
     for one in headers:
-        dialect = _sniff(path, choices, one)
+        dialect = _sniff(path, choices, one, trained.names)
         places = _same_columns(trained, dialect, want_label)
         if places is not None:
             break
@@ -196,7 +196,10 @@ def _same_columns(
 
 
 def _sniff(
-    path: pathlib.Path, choices: FileChoices, header: bool | None
+    path: pathlib.Path,
+    choices: FileChoices,
+    header: bool | None,
+    paths: Sequence[str],
 ) -> Dialect:
     return dialect_search.sniff(
         path,
@@ -204,6 +207,8 @@ def _sniff(
         quoting=choices.quoting,
         encoding=choices.encoding,
         header=header,
+        skip_rows=choices.skip_rows,
+        paths=paths,
     )
 
 
@@ -213,8 +218,9 @@ def _search(
     """Finds the columns, if need be by taking the first row for a header."""
     header = flags.file.header
     error = None
+    paths = (*flags.file.named_columns, *flags.columns)
     for one in (None, True) if header is None else (header,):
-        search = _Search(path, _sniff(path, flags.file, one), flags)
+        search = _Search(path, _sniff(path, flags.file, one, paths), flags)
         try:
             search.run(want_label)
         except UserError as found:

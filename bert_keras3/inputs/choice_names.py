@@ -135,6 +135,7 @@ def looks_like_choices(
             quoting=choices.quoting,
             encoding=choices.encoding,
             header=True,
+            skip_rows=choices.skip_rows,
         )
         plain = [plain_name(name) for name in dialect.columns]
         labels = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ NO_COLUMN = "none"
 # A column is taken for the text if its cells are this much longer than those
 # of any other.
 _CLEARLY_LONGER = 1.5
+# Cells of JSON that hold objects, not texts or labels.
+_OBJECTS = re.compile(r"\{|\[\s*\{")
+_YES_AND_NO = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"yes", "no"})
 # A column with more values than this, or with fewer rows for each value, is no
 # label unless its name says so.
 _MOST_LABELS = 150
@@ -294,11 +298,13 @@ class _Profile:
     values: frozenset[str]
     count: int
     numeric: bool
+    has_dates: bool
+    has_objects: bool
     has_empty: bool
     shown: str
 
     @classmethod
-    def of(cls, cells: Sequence[str]) -> _Profile:
+    def of(cls, cells: Sequence[str], *, is_json: bool) -> _Profile:
         stripped = [cell.strip() for cell in cells]
         filled = [cell for cell in stripped if cell]
         shown = filled[0] if filled else ""
@@ -307,6 +313,10 @@ class _Profile:
             values=frozenset(filled),
             count=len(cells),
             numeric=all(map(examples.is_number, filled)),
+            has_dates=bool(filled) and all(map(examples.is_date, filled)),
+            has_objects=is_json
+            and bool(filled)
+            and all(map(_OBJECTS.match, filled)),
             has_empty=len(filled) < len(cells),
             shown=shown if len(shown) <= 30 else shown[:29] + "…",
         )
@@ -337,6 +347,16 @@ class _Profile:
         )
 
     @property
+    def says_yes_or_no(self) -> bool:
+        """Only 0 and 1, or words for them; one of them may be missing."""
+        values = {value.casefold() for value in self.values}
+        return (
+            bool(values)
+            and not self.has_empty
+            and any(values <= words for words in _YES_AND_NO)
+        )
+
+    @property
     def could_be_scores(self) -> bool:
         """Numbers that are not merely a count of the rows."""
         return (
@@ -363,7 +383,10 @@ class _Search:
         self._plain = [examples.plain_name(name) for name in dialect.columns]
         self._words = [examples.name_words(name) for name in dialect.columns]
         self._profiles = [
-            _Profile.of([row.cells[index] for row in sample_rows])
+            _Profile.of(
+                [row.cells[index] for row in sample_rows],
+                is_json=dialect.form == "json",
+            )
             for index in range(len(dialect.columns))
         ]
         roles = ("text", "text_pair", "label", "id")
@@ -396,6 +419,12 @@ class _Search:
                 raise self._error(
                     f"--{role}_column={value}: column {part.strip()!r} is "
                     "given twice"
+                )
+            if self._profiles[index].has_objects:
+                raise self._error(
+                    f"--{role}_column={value}: column {part.strip()!r} holds "
+                    "objects; name a value in them by its path"
+                    f"{self._path_in(index)}"
                 )
             self.found[role] += (index,)
 
@@ -430,7 +459,12 @@ class _Search:
                 return
 
     def find_text(self) -> None:
-        texts = [i for i in self._free() if not self._profiles[i].numeric]
+        texts = [
+            index
+            for index in self._free()
+            if not self._profiles[index].numeric
+            and not self._profiles[index].has_dates
+        ]
         if not texts:
             raise self._error(
                 "no column looks like a text; say which it is with "
@@ -455,6 +489,7 @@ class _Search:
             index
             for index in self._free()
             if self._plain[index] not in examples.OTHER_NAMES
+            and not self._profiles[index].has_dates
         ]
         for fits, how in rules:
             places = [i for i in free if fits(self._profiles[i])]
@@ -476,7 +511,19 @@ class _Search:
 
     def _free(self) -> list[int]:
         taken = self._taken()
-        return [i for i in range(len(self._plain)) if i not in taken]
+        return [
+            index
+            for index, profile in enumerate(self._profiles)
+            if index not in taken and not profile.has_objects
+        ]
+
+    def _path_in(self, index: int) -> str:
+        """Returns an example of a path, for a message."""
+        start = f"{self._dialect.columns[index]}."
+        paths = [
+            name for name in self._dialect.columns if name.startswith(start)
+        ]
+        return f", such as {', '.join(paths[:3])}" if paths else ""
 
     def _locate(self, value: str) -> int | None:
         value = value.strip()
@@ -507,11 +554,38 @@ class _Search:
 
     def _tie(self, role: str, indices: Sequence[int]) -> UserError:
         names = " and ".join(repr(self._dialect.columns[i]) for i in indices)
-        pair = ", and the second text of pairs with --text_pair_column"
+        more = ""
+        if role == "text":
+            more = ", and the second text of pairs with --text_pair_column"
+        elif len(flags := self._several(indices)) > 1:
+            more = (
+                "; if rows can have several of them, give "
+                f"--label_column={','.join(flags)}"
+            )
         return self._error(
             f"{names} could each be the {role}; say which it is with "
-            f"--{role}_column{pair if role == 'text' else ''}"
+            f"--{role}_column{more}"
         )
+
+    def _several(self, indices: Sequence[int]) -> list[str]:
+        """Columns of 0 and 1 as --label_column names them, if a tie is such.
+
+        A rare label may be 0 in all rows that were looked at.
+        """
+        yes_or_no = [
+            index
+            for index in self._free()
+            if self._profiles[index].says_yes_or_no
+        ]
+        if not set(indices) & set(yes_or_no):
+            return []
+        names = self._dialect.columns
+        return [
+            str(index + 1)
+            if "," in names[index] or self._locate(names[index]) != index
+            else names[index]
+            for index in yes_or_no
+        ]
 
     def _error(self, what: str) -> UserError:
         shown = "; ".join(

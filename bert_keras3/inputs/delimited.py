@@ -324,8 +324,33 @@ def _broken_quote(
 
 def _json_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
     for line, record in json_records(path, dialect.encoding):
-        cells = [as_cell(record.get(name)) for name in dialect.columns]
+        cells = [as_cell(value_at(record, name)) for name in dialect.columns]
         yield Row(line, cells)
+
+
+def value_at(record: Any, path: str) -> Any:
+    """Returns a value of a JSON object, given a key or a dotted path.
+
+    Of {"data": [{"label": "bad"}]} the path `data.0.label` is "bad"; a key
+    that has dots itself comes first.
+
+    Args:
+        record: the object.
+        path: keys of objects, and numbers of elements of lists from 0.
+
+    Returns:
+        The value; None if there is none.
+    """
+    if isinstance(record, dict) and path in record:
+        return record[path]
+    first, _, rest = path.partition(".")
+    if isinstance(record, dict):
+        value = record.get(first)
+    elif isinstance(record, list) and first.isdecimal():
+        value = record[int(first)] if int(first) < len(record) else None
+    else:
+        return None
+    return value_at(value, rest) if rest else value
 
 
 def json_records(

@@ -10,14 +10,15 @@ quotes are part of the text, or that there is only one column.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bert_keras3.inputs import examples
 from bert_keras3.inputs.delimited import (
@@ -31,6 +32,7 @@ from bert_keras3.inputs.delimited import (
     json_records,
     reader,
     rows,
+    value_at,
 )
 from bert_keras3.inputs.encodings import (
     check_text_file,
@@ -49,6 +51,12 @@ from bert_keras3.safekeeping.errors import UserError
 
 _HEAD_LINES = 1000
 _HEAD_CHARACTERS = 1 << 20
+# Lines above a header that are looked for, and rows that must be below it.
+_MOST_SKIPPED = 30
+_FEWEST_ROWS = 2
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+# Nested values of JSON objects that become columns.
+_MOST_PATHS = 100
 # Characters of a header in a message.
 _MOST_LISTED = 200
 
@@ -60,6 +68,8 @@ def sniff(
     quoting: str | None = None,
     encoding: str | None = None,
     header: bool | None = None,
+    skip_rows: int | None = None,
+    paths: Iterable[str] = (),
 ) -> Dialect:
     """Detects how a file is written; arguments that are given are kept.
 
@@ -74,6 +84,8 @@ def sniff(
         quoting: a key of `QUOTINGS`.
         encoding: a Python codec.
         header: whether the first row holds names.
+        skip_rows: number of lines above the header or the first row.
+        paths: dotted paths that become columns, of JSON that has them.
 
     Returns:
         The dialect, to be passed to `rows`.
@@ -89,28 +101,46 @@ def sniff(
             f"--quoting={quoting}: give one of {', '.join(QUOTINGS)}."
         )
     if path.is_file() and is_spreadsheet(path):
-        return _sheet_dialect(path, header)
+        return _sheet_dialect(path, header, skip_rows)
     check_text_file(path, "row")
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
     suffix = inner_path(path).suffix.lower()
     if suffix in JSON_SUFFIXES:
-        return _json_dialect(path, encoding, decided)
+        return _json_dialect(path, encoding, decided, paths)
 
     head = _head(path, encoding)
     if not any(line.strip() for line in head):
         raise UserError(f"{path} is empty: it holds no row.")
-    how_delimiter = how_quoting = "as given"
-    if delimiter is None:
+    how_delimiter = how_quoting = how_skip = "as given"
+    skip = skip_rows
+    if skip is None:
+        skip, how_skip = _find_skip(head, delimiter)
+    head = head[skip:]
+    if not any(line.strip() for line in head):
+        raise UserError(f"{path} has no row below {skip} lines.")
+
+    def lines() -> Iterator[str]:
+        return itertools.islice(decoded_lines(path, encoding), skip, None)
+
+    said = _SEPARATOR.fullmatch(head[0].rstrip("\r\n"))
+    if said and skip_rows is None and delimiter in (None, said[1]):
+        # So Excel is told which delimiter a file has.
+        skip, how_skip = skip + 1, "the line that names the delimiter"
+        head, delimiter = head[1:], said[1]
+        how_delimiter = "the first line names it"
+    elif delimiter is None:
         delimiter, how_delimiter = _find_delimiter(suffix, head)
     if quoting is None:
-        quoting, how_quoting = _find_quoting(path, suffix, encoding, delimiter)
+        quoting, how_quoting = _find_quoting(suffix, lines, delimiter, skip)
     decided.append(
         Decision("delimiter", delimiter_name(delimiter), how_delimiter)
     )
     decided.append(Decision("quoting", quoting, how_quoting))
 
-    table = _first_rows(path, encoding, delimiter, quoting)
+    if skip:
+        decided.append(Decision("lines left out", str(skip), how_skip))
+    table = _first_rows(path, encoding, delimiter, quoting, skip)
     how_header = "as given"
     if header is None:
         header, how_header = _find_header(table)
@@ -121,6 +151,7 @@ def sniff(
         encoding,
         header,
         _names(table[0], header),
+        skip=skip,
         decisions=tuple(decided),
     )
     return _with_rows(path, dialect)
@@ -128,9 +159,12 @@ def sniff(
 
 def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
     """Returns the columns' names, given the first row."""
-    names = first if header else [""] * len(first)
+    names = [name.strip() if header else "" for name in first]
+    number_of = collections.Counter(names)
     return tuple(
-        name.strip() or f"column {number}"
+        f"{name} (column {number})"
+        if name and number_of[name] > 1
+        else name or f"column {number}"
         for number, name in enumerate(names, 1)
     )
 
@@ -177,19 +211,22 @@ def _head(path: pathlib.Path, encoding: str) -> list[str]:
 
 
 def _first_rows(
-    path: pathlib.Path, encoding: str, delimiter: str, quoting: str
+    path: pathlib.Path, encoding: str, delimiter: str, quoting: str, skip: int
 ) -> list[list[str]]:
     """Returns the first rows, up to one that is incomplete or malformed."""
     table: list[list[str]] = []
+    lines = itertools.islice(decoded_lines(path, encoding), skip, None)
     with contextlib.suppress(csv.Error):
-        for cells in reader(decoded_lines(path, encoding), delimiter, quoting):
+        for cells in reader(lines, delimiter, quoting):
             if not is_blank(cells):
                 table.append(cells)
             if len(table) == _HEAD_LINES:
                 break
     if not table:
         # Already the first row is malformed: `rows` raises the error.
-        dialect = Dialect(delimiter, quoting, encoding, False, ("column 1",))
+        dialect = Dialect(
+            delimiter, quoting, encoding, False, ("column 1",), skip=skip
+        )
         table = [row.cells for row in rows(path, dialect)]
     return table
 
@@ -239,6 +276,61 @@ def _find_delimiter(suffix: str, head: list[str]) -> tuple[str, str]:
     return _likeliest(head, best), "the most plausible of several"
 
 
+def _find_skip(head: list[str], delimiter: str | None) -> tuple[int, str]:
+    """How many lines stand above the header, where that is plain.
+
+    It is where every line from a header on has as many cells, two at least,
+    and the lines above it have fewer; the header must look like one.
+    """
+    delimiters = DELIMITERS.values() if delimiter is None else (delimiter,)
+    for mark in filter(None, delimiters):
+        widths = [_width(line, mark) for line in head[: _MOST_SKIPPED + 1]]
+        full = [width for width in widths if width]
+        # As a rule, all lines are as wide as the first.
+        if len(set(full)) < 2:
+            continue
+        for skip in range(1, len(widths)):
+            above = [width for width in widths[:skip] if width]
+            if not above or widths[skip] < 2 or max(above) >= widths[skip]:
+                continue
+            if max(above) > 1 and _is_header_line(head[:skip], mark):
+                break
+            table = _even_rows(head[skip:], mark)
+            if len(table) > _FEWEST_ROWS and _find_header(table)[0]:
+                return skip, "they have fewer cells than the header below"
+            break
+    return 0, "none"
+
+
+def _width(line: str, delimiter: str) -> int:
+    """Number of cells of a line; 0 if it is blank."""
+    try:
+        cells = next(reader([line], delimiter, "double"), [])
+    except csv.Error:
+        return line.count(delimiter) + 1
+    return 0 if is_blank(cells) else len(cells)
+
+
+def _is_header_line(lines: Iterable[str], delimiter: str) -> bool:
+    """Whether a line has names that columns often have."""
+    known = examples.known_names()
+    return any(
+        examples.plain_name(cell) in known
+        for line in lines
+        for cell in line.strip().split(delimiter)
+    )
+
+
+def _even_rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The rows of lines, if nearly all of them have one width; else none."""
+    for quoting in QUOTINGS:
+        fit = _fit(lines, delimiter, quoting)
+        if fit.width > 1 and 10 * fit.clean_lines >= 9 * len(lines):
+            table = reader(lines[: fit.clean_lines], delimiter, quoting)
+            return [cells for cells in table if not is_blank(cells)]
+    return []
+
+
 def _likeliest(head: list[str], delimiters: list[str]) -> str:
     """The first delimiter that is not punctuation of the texts.
 
@@ -258,27 +350,27 @@ def _likeliest(head: list[str], delimiters: list[str]) -> str:
 
 
 def _find_quoting(
-    path: pathlib.Path, suffix: str, encoding: str, delimiter: str
+    suffix: str, lines: Callable[[], Iterator[str]], delimiter: str, skip: int
 ) -> tuple[str, str]:
     """The first quoting that reads the whole file, or else gets furthest."""
-    if not any('"' in line for line in decoded_lines(path, encoding)):
+    if not any('"' in line for line in lines()):
         return "double", "there is no quote in the file"
     reach: dict[str, int] = {}
     for quoting in QUOTINGS:
-        fit = _fit(decoded_lines(path, encoding), delimiter, quoting)
+        fit = _fit(lines(), delimiter, quoting)
         reach[quoting] = fit.clean_lines
         if fit.whole:
             break
     else:
         best = max(reach, key=lambda name: reach[name])
-        return best, f"no quoting suits line {reach[best] + 1}"
+        return best, f"no quoting suits line {skip + reach[best] + 1}"
     by_custom_literal = delimiter == "\t" or (
         not delimiter and suffix != ".csv"
     )
     if quoting != "none" and by_custom_literal:
-        if not _fit(decoded_lines(path, encoding), delimiter, "none").whole:
+        if not _fit(lines(), delimiter, "none").whole:
             return quoting, "a quoted cell holds a delimiter or line break"
-        if not _written_with_quotes(decoded_lines(path, encoding), delimiter):
+        if not _written_with_quotes(lines(), delimiter):
             return "none", "quotes are part of the text"
     return quoting, "it suits every row"
 
@@ -308,8 +400,6 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
     below = list(zip(*table[1:], strict=False))
     if any(examples.is_number(cell) for cell in first):
         return False, "the first row holds a number"
-    if len(set(first)) < len(first):
-        return False, "cells of the first row are alike"
     for cell, values in zip(first, below, strict=False):
         if cell and any(value.strip() == cell for value in values):
             return False, f"{excerpt(cell)} comes again in its column"
@@ -317,6 +407,9 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
     for cell in first:
         if examples.plain_name(cell) in known:
             return True, f"{cell!r} is a common name"
+    filled = list(filter(None, first))
+    if len(set(filled)) < len(filled):
+        return False, "cells of the first row are alike"
     for cell, values in zip(first, below, strict=False):
         if not cell:
             continue
@@ -331,17 +424,29 @@ def _find_header(table: list[list[str]]) -> tuple[bool, str]:
     return False, "the first row is like the others"
 
 
-def _sheet_dialect(path: pathlib.Path, header: bool | None) -> Dialect:
+def _sheet_dialect(
+    path: pathlib.Path, header: bool | None, skip_rows: int | None
+) -> Dialect:
     name, count = sheet_name(path)
     decided = [
         Decision("sheet", name, f"the first of {count} with a row in it")
     ]
-    filled = (
-        cells for _, cells in sheet_rows(path) if any(map(str.strip, cells))
-    )
-    table = list(itertools.islice(filled, _HEAD_LINES))
+    head = list(itertools.islice(sheet_rows(path), _HEAD_LINES))
+    skip, how_skip = skip_rows, "as given"
+    if skip is None:
+        skip, how_skip = _find_rows_above(head), "they have a single cell"
+    if skip:
+        decided.append(Decision("rows left out", str(skip), how_skip))
+    table = [
+        cells
+        for number, cells in head
+        if number > skip and any(map(str.strip, cells))
+    ]
     if not table:
-        raise UserError(f"{path} is empty: its sheet {name!r} holds no row.")
+        raise UserError(
+            f"{path} is empty: its sheet {name!r} holds no row"
+            f"{f' below {skip}' if skip else ''}."
+        )
     how_header = "as given"
     if header is None:
         header, how_header = _find_header(table)
@@ -353,20 +458,60 @@ def _sheet_dialect(path: pathlib.Path, header: bool | None) -> Dialect:
         header=header,
         columns=_names(table[0], header),
         form="sheet",
+        skip=skip,
         decisions=tuple(decided),
     )
     return _with_rows(path, dialect)
 
 
+def _find_rows_above(head: Sequence[tuple[int, list[str]]]) -> int:
+    """How many rows of a sheet are titles: of one cell, above a header."""
+    titles = 0
+    for place, (number, cells) in enumerate(head[: _MOST_SKIPPED + 1]):
+        filled = sum(map(bool, map(str.strip, cells)))
+        if filled > 1:
+            table = [cells for _, cells in head[place:]]
+            is_plain = titles and _find_header(table)[0]
+            return number - 1 if is_plain else 0
+        titles += filled
+    return 0
+
+
+def _leaves(record: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yields the dotted paths of values in objects, and in lists of objects.
+
+    Of lists the first element stands for all.
+    """
+    for key, value in record.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            path, value = f"{path}.0", value[0]
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}.")
+        elif prefix:
+            yield path
+
+
 def _json_dialect(
-    path: pathlib.Path, encoding: str, decided: list[Decision]
+    path: pathlib.Path,
+    encoding: str,
+    decided: list[Decision],
+    paths: Iterable[str],
 ) -> Dialect:
     records = itertools.islice(json_records(path, encoding), _HEAD_LINES)
     names: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    wanted = [one for one in paths if "." in one]
     for _, record in records:
         names.update(dict.fromkeys(record))
+        if len(nested) < _MOST_PATHS:
+            nested.update(dict.fromkeys(_leaves(record)))
+        nested.update(
+            (one, None) for one in wanted if value_at(record, one) is not None
+        )
     if not names:
         raise UserError(f"{path} is empty: it holds no record.")
+    names.update(nested)
     form = (
         ("JSON list", "it begins with [")
         if is_list(path, encoding)

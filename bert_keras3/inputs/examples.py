@@ -100,6 +100,14 @@ OTHER_NAMES = (
 )
 """Columns of few values that are no labels."""
 
+MISSING_TEXTS = frozenset(
+    (
+        *("NaN", "nan", "NAN", "null", "NULL", "None", "N/A", "n/a", "NA"),
+        *("<NA>", "#N/A"),
+    )
+)
+"""What programs write for a cell that is missing."""
+
 _SPLIT_STEMS = {
     "train": ("train", "training"),
     "dev": ("dev", "valid", "validation", "val"),
@@ -110,6 +118,18 @@ _SPLIT_SUFFIXES = (
     *SPREADSHEET_SUFFIXES,
 )
 
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_TIME = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([ap]m|z|utc|[+-]\d{2}:?\d{2})?"
+_DATE = re.compile(
+    rf"""(
+        \d{{4}}[-/.年]\d{{1,2}}[-/.月]\d{{1,2}}日?
+        | \d{{1,2}}[-/.]\d{{1,2}}[-/.](\d{{2}}|\d{{4}})
+        | ([a-z]{{3,9}},?\s)?\d{{1,2}}\s{_MONTH},?\s\d{{4}}
+        | {_MONTH}\s\d{{1,2}},?\s\d{{4}}
+    )([T\s,]\s*{_TIME})?
+    | {_TIME}""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
 
@@ -193,6 +213,11 @@ def plain_number(label: str) -> decimal.Decimal | None:
     With leading zeros it is an identifier; 1e3 and +1 are no numbers either.
     """
     return decimal.Decimal(label) if _PLAIN_NUMBER.fullmatch(label) else None
+
+
+def is_date(cell: str) -> bool:
+    """Whether a cell is written as a date, as a time, or as both."""
+    return _DATE.fullmatch(cell.strip()) is not None
 
 
 def is_number(cell: str) -> bool:

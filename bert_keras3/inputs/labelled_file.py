@@ -6,11 +6,12 @@ next(iter(file))  # InputExample(guid="1", text_a="Fine.", label="yes", …)
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from bert_keras3.inputs import delimited, dialect_search
@@ -21,7 +22,12 @@ from bert_keras3.inputs.columns import (
     same_name,
 )
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
-from bert_keras3.inputs.examples import InputExample, is_text_name, plain_number
+from bert_keras3.inputs.examples import (
+    MISSING_TEXTS,
+    InputExample,
+    is_text_name,
+    plain_number,
+)
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -50,6 +56,8 @@ class LabelledFile:
             with `-` the pairs on which their annotators did not agree).
         classes: names that the labels may be numbers of, from 0: with
             ("sport", "trade"), the label 1 is "trade".
+        missing: how often each of `MISSING_TEXTS` stood for a text when the
+            file was read last; such texts are empty.
     """
 
     path: pathlib.Path
@@ -57,6 +65,9 @@ class LabelledFile:
     columns: Columns
     skip_labels: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
+    missing: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter, compare=False
+    )
 
     @classmethod
     def open(
@@ -87,7 +98,7 @@ class LabelledFile:
         """
         path = pathlib.Path(path)
         choices = choices or FileChoices()
-        dialect = _sniff(path, choices, choices.header)
+        dialect = _sniff(path, choices, choices.header, choices.named_columns)
         columns = find_columns(
             dialect,
             delimited.sample(path, dialect),
@@ -129,9 +140,9 @@ class LabelledFile:
         header = choices.header
         if header is None and not trained.header:
             header = False
-        dialect = _sniff(path, choices, header)
+        dialect = _sniff(path, choices, header, trained.names)
         if choices.header is None and trained.header and not dialect.header:
-            with_header = _sniff(path, choices, True)
+            with_header = _sniff(path, choices, True, trained.names)
             if same_name(trained.names[trained.text], with_header) is not None:
                 dialect = with_header
         columns = matching_columns(
@@ -148,27 +159,41 @@ class LabelledFile:
         Raises:
             UserError: an empty label cell, or as for `delimited.rows`.
         """
+        self.missing.clear()
         columns = self.columns
         text, pair, id_ = columns.text, columns.text_pair, columns.id
         for number, row, label in self._kept():
             yield InputExample(
                 guid=str(number) if id_ is None else row.cells[id_],
-                text_a=row.cells[text],
-                text_b=None if pair is None else row.cells[pair],
+                text_a=self._text(row, text),
+                text_b=None if pair is None else self._text(row, pair),
                 label=self._named(label),
                 line=row.line,
             )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns a line on what was taken for the header of one column."""
+        """Returns lines on texts that are missing, and on a doubtful header."""
+        notes = []
         dialect = self.dialect
-        if len(dialect.columns) > 1 or not dialect.header or _is_json(dialect):
-            return ()
-        note = (
-            f"note: {dialect.columns[0]!r}, the first line of {self.path}, is "
-            "taken for its header (--header=false if it is a text)"
-        )
-        return (note,)
+        if (
+            len(dialect.columns) == 1
+            and dialect.header
+            and not _is_json(dialect)
+        ):
+            notes.append(
+                f"note: {dialect.columns[0]!r}, the first line of {self.path}, "
+                "is taken for its header (--header=false if it is a text)"
+            )
+        if self.missing:
+            found = ", ".join(
+                f"{text} ({number})"
+                for text, number in self.missing.most_common()
+            )
+            notes.append(
+                f"note: {found} in place of a text means that it is missing, "
+                "and is read as an empty one"
+            )
+        return tuple(notes)
 
     def rows(self) -> Iterator[Row]:
         """Streams the rows of the examples, as they are in the file."""
@@ -199,6 +224,14 @@ class LabelledFile:
             if label not in self.skip_labels:
                 yield number, row, label
 
+    def _text(self, row: Row, column: int) -> str:
+        cell = row.cells[column]
+        text = cell.strip()
+        if text in MISSING_TEXTS:
+            self.missing[text] += 1
+            return ""
+        return cell
+
     def _named(self, label: Label) -> Label:
         if not isinstance(label, str) or label in self.classes:
             return label
@@ -222,7 +255,10 @@ class LabelledFile:
 
 
 def _sniff(
-    path: pathlib.Path, choices: FileChoices, header: bool | None
+    path: pathlib.Path,
+    choices: FileChoices,
+    header: bool | None,
+    paths: Sequence[str],
 ) -> Dialect:
     def sniff(header: bool | None) -> Dialect:
         return dialect_search.sniff(
@@ -231,6 +267,8 @@ def _sniff(
             quoting=choices.quoting,
             encoding=choices.encoding,
             header=header,
+            skip_rows=choices.skip_rows,
+            paths=paths,
         )
 
     dialect = sniff(header)

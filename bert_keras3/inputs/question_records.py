@@ -381,6 +381,7 @@ def _columns(
             quoting=choices.quoting,
             encoding=choices.encoding,
             header=header,
+            skip_rows=choices.skip_rows,
         )
         plain = [plain_name(name) for name in dialect.columns]
         columns = {

@@ -34,7 +34,8 @@ class FileChoices:
         None,
         "Column of the label, given by name or by number from 1; several "
         "comma-separated columns for multi-label data; the value none means "
-        "no labels. By default it is detected.",
+        "no labels. A dotted path names a nested value of JSON, such as "
+        "annotations.0.label. By default it is detected.",
         group="Columns and labels",
         placeholder="COLUMN",
         name="label_column",
@@ -53,6 +54,14 @@ class FileChoices:
         "Whether the first row of a file holds the column names. By default "
         "it is detected.",
         group="Columns and labels",
+    )
+    skip_rows: int | None = flag(
+        None,
+        "Number of lines above the header, or above the first row, that are "
+        "left out, blank ones included. By default they are found where it is "
+        "plain which these are.",
+        group="Columns and labels",
+        least=0,
     )
     delimiter: str | None = flag(
         None,
@@ -78,3 +87,14 @@ class FileChoices:
         group="Columns and labels",
         placeholder="ENCODING",
     )
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns that are given, by name, path or number."""
+        given = (self.text, self.text_pair, self.label, self.id)
+        return tuple(
+            part.strip()
+            for value in given
+            if value is not None
+            for part in value.split(",")
+        )

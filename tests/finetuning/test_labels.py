@@ -16,6 +16,8 @@ from bert_keras3.inputs.feature_store import write_feature_store
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer
 
+_ALIKE = "classes; if they mean the same, write them alike in the data"
+
 
 @pytest.fixture
 def read(tmp_path):
@@ -50,6 +52,21 @@ def test_labels_that_are_equal_numbers_are_one_class(read):
         "note: the label 0 is also written 0.00",
         "note: the label 2.5 is also written 2.50",
     ]
+
+
+def test_labels_that_differ_in_case_or_spaces_are_pointed_out(read):
+    cells = ["BAD", "Bad", "not spam", "notspam", "bad", "good"]
+    labels, targets, notes = read(SingleLabel(), cells)
+    assert [labels[target] for target in targets] == cells
+    assert [
+        note.partition(" differ only in case or spaces, ")[::2]
+        for note in notes
+    ] == [
+        ("note: the labels 'BAD', 'Bad', 'bad'", f"and are 3 {_ALIKE}"),
+        ("note: the labels 'not spam', 'notspam'", f"and are 2 {_ALIKE}"),
+    ]
+    with pytest.raises(UserError, match=r"differs from 'bad' only in case or"):
+        read(SingleLabel(), ["Bad "], ("bad", "good"))
 
 
 def test_identifiers_and_words_stay_as_they_are(read):
