@@ -17,6 +17,7 @@ from bert_keras3.checkpointing import (
     huggingface,
     keras_weights,
     model_garden,
+    saved_model,
 )
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import (
@@ -97,6 +98,15 @@ FORMATS: Mapping[str, Format] = {
         _only_read,
         config_inside=model_garden.config,
         describe=model_garden.describe,
+    ),
+    "saved_model": Format(
+        saved_model.find,
+        saved_model.find_in,
+        saved_model.read,
+        model_garden.from_json_file,
+        _only_read,
+        config_inside=saved_model.config,
+        describe=saved_model.describe,
     ),
 }
 

@@ -72,7 +72,8 @@ _REMEDIES = {
     ),
     "flax": "is a Flax file; save it as `model.safetensors`",
     "saved_model": (
-        "is a TensorFlow SavedModel; name the checkpoint it was made from"
+        "is a part of a TensorFlow SavedModel; give its folder, with "
+        "saved_model.pb in it"
     ),
 }
 
@@ -194,7 +195,8 @@ def _no_checkpoint_at(path: pathlib.Path) -> str:
             )
         return (
             f"{path}: is not a checkpoint; known are TensorFlow's (`.index` "
-            "with `.data-…`), `.safetensors`, `.keras` and `.weights.h5`"
+            "with `.data-…`, `saved_model.pb`), `.safetensors`, `.keras` and "
+            "`.weights.h5`"
         )
     if list(path.parent.glob(f"{path.name}.data-*")):
         return (
@@ -258,10 +260,14 @@ def open_checkpoint(
         notes=notes,
     )
     check_computable(checkpoint.arrays, checkpoint.config, str(path))
+    why = "as given"
+    if do_lower_case is None and says.do_lower_case is not None:
+        do_lower_case, why = says.do_lower_case, "as the file itself says"
     return _with_vocabulary(
         checkpoint,
         vocab_file or says.vocab_file or location.vocab_file,
-        says.do_lower_case if do_lower_case is None else do_lower_case,
+        do_lower_case,
+        why,
     )
 
 
@@ -406,6 +412,7 @@ def _with_vocabulary(
     checkpoint: Checkpoint,
     vocab_file: Path | None,
     do_lower_case: bool | None,
+    why: str = "as given",
 ) -> Checkpoint:
     """Adds the vocabulary, and whether text is lower-cased for it."""
     file = None if vocab_file is None else pathlib.Path(vocab_file)
@@ -415,7 +422,6 @@ def _with_vocabulary(
         vocabulary = read_vocabulary(file)
         if is_sentence_pieces(file):
             sentence_pieces = file.read_bytes()
-    why = "as given"
     if do_lower_case is None and checkpoint.weights_file is not None:
         settings = run_settings(checkpoint.weights_file) or {}
         do_lower_case = settings.get("do_lower_case")
