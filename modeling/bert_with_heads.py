@@ -272,6 +272,14 @@ class BertWithHeads(keras.Model):
                 )
         return outputs
 
+    def with_config(self, config: BertConfig) -> BertWithHeads:
+        """Returns a model with the same heads, and random weights.
+
+        Args:
+            config: of its encoder.
+        """
+        return BertWithHeads(config, self.heads, self.labels)
+
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same model."""
         return {

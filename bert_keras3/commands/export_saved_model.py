@@ -3,18 +3,25 @@ r"""Exports a trained classifier for use in other programs and servers.
     python export_saved_model.py --model_dir=out --export_dir=exported
     python export_saved_model.py --model_dir=out --export_dir=exported \
         --format=onnx
+    python export_saved_model.py --model_dir=uncased_L-12_H-768_A-12 \
+        --pooling=mean --export_dir=exported_vectors
 
 The first command writes exported/1 (or 2, 3, …), a TensorFlow SavedModel that
 takes raw text and returns labels and probabilities. docs/serving.md shows how
-to use the exported models, from Python and over a network.
+to use the exported models, from Python and over a network. The last one takes
+any checkpoint, and its model returns a vector for each text (docs/vectors.md).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.settings import flag
+from bert_keras3.vectors.pooling_names import POOLINGS
+
+AUTO = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Export:
 
     model_dir: str = flag(
         help="Folder with a trained classifier: the --output_dir of "
-        "run_classifier.",
+        "run_classifier; with --pooling any checkpoint.",
         group="What to do",
         placeholder="FOLDER",
     )
@@ -50,6 +57,33 @@ class Export:
         group="Export",
         choices=("int8",),
     )
+    pooling: str | None = flag(
+        None,
+        "Export an encoder that returns a vector for each text, pooled so. "
+        "cls: the vector of [CLS]; mean and max: the mean or maximum over all "
+        "tokens; last4: the mean over tokens and over the last four layers; "
+        "first_last: the mean over tokens and over the first and the last "
+        "layer; auto: what a sentence-transformers folder says, else mean. By "
+        "default the trained classifier is exported.",
+        group="Export",
+        choices=(AUTO, *POOLINGS),
+    )
+    normalize: bool | None = flag(
+        None,
+        "Divide every vector by its Euclidean length. By default what a "
+        "sentence-transformers folder says, else not.",
+        group="Export",
+        needs=("pooling",),
+    )
+    max_seq_length: int | None = flag(
+        None,
+        "Maximum number of tokens per text, special tokens included, of an "
+        "encoder of vectors. By default what a sentence-transformers folder "
+        "says, else the number of positions of the model. A classifier has "
+        "that of its training.",
+        group="Export",
+        needs=("pooling",),
+    )
     version: int | None = flag(
         None,
         "Version number; the model is written into the folder of that "
@@ -67,15 +101,24 @@ def main() -> None:
     wanted = COMMAND.read(Export)
     entry.load_tensorflow()
     from bert_keras3.commands.screen import Screen
-    from bert_keras3.serving.exporter import export
+    from bert_keras3.serving.exporter import export, export_vectors
 
-    folder = export(
-        wanted.model_dir,
-        wanted.export_dir,
-        version=wanted.version,
-        format_name=wanted.format,
-        quantize=wanted.quantize,
-    )
+    how: dict[str, Any] = {
+        "version": wanted.version,
+        "format_name": wanted.format,
+        "quantize": wanted.quantize,
+    }
+    if wanted.pooling is None:
+        folder = export(wanted.model_dir, wanted.export_dir, **how)
+    else:
+        folder = export_vectors(
+            wanted.model_dir,
+            wanted.export_dir,
+            pooling=None if wanted.pooling == AUTO else wanted.pooling,
+            normalize=wanted.normalize,
+            max_seq_length=wanted.max_seq_length,
+            **how,
+        )
     Screen().say(f"exported: {folder}")
 
 

@@ -2,7 +2,8 @@
 
 `export` converts a run folder to SavedModel, LiteRT or ONNX; `Predictor` loads
 any of these in Python, and imports TensorFlow only for a SavedModel. What it
-predicts has a class for each task. `MaskedLM` asks a pretrained checkpoint.
+predicts has a class for each task. `MaskedLM` asks a pretrained checkpoint, and
+`Encoder` makes vectors of texts.
 """
 
 from __future__ import annotations
@@ -20,32 +21,42 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.single_label import Prediction
     from bert_keras3.finetuning.span import SpanPrediction
     from bert_keras3.mask_filling.masked_lm import MaskedLM
-    from bert_keras3.serving.exporter import export
+    from bert_keras3.serving.encoder import Encoder, Hit
+    from bert_keras3.serving.exporter import export, export_vectors
     from bert_keras3.tagging.answering import EntityPrediction
+    from bert_keras3.vectors.whitening import Whitening
 
 __all__ = [
     "FORMATS",
     "ChoicePrediction",
+    "Encoder",
     "EntityPrediction",
+    "Hit",
     "LabelSetPrediction",
     "MaskedLM",
     "Prediction",
     "Predictor",
     "SpanPrediction",
     "ValuePrediction",
+    "Whitening",
     "export",
+    "export_vectors",
 ]
 
 # Imported on first access: what loads TensorFlow, and tasks one by one.
 _FILES = {
     "ChoicePrediction": "finetuning.choice",
+    "Encoder": "serving.encoder",
     "EntityPrediction": "tagging.answering",
+    "Hit": "serving.encoder",
     "LabelSetPrediction": "finetuning.multi_label",
     "MaskedLM": "mask_filling.masked_lm",
     "Prediction": "finetuning.single_label",
     "SpanPrediction": "finetuning.span",
     "ValuePrediction": "finetuning.regression",
+    "Whitening": "vectors.whitening",
     "export": "serving.exporter",
+    "export_vectors": "serving.exporter",
 }
 
 

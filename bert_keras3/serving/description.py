@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bert_keras3.finetuning.task import RowTask, Task, TextTask
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.vectors.exported import TEXT_VECTORS, TextVectors
 
 if TYPE_CHECKING:  # the runtimes load without Keras
     from bert_keras3.finetuning.run_folder import RunSettings
@@ -26,7 +27,7 @@ class Description:
     """How an exported classifier reads text, and what it predicts."""
 
     problem: str
-    """The task, a key of `finetuning.tasks.TASKS`."""
+    """The task, a name that `task_called` knows."""
     labels: tuple[str, ...]
     """Names of the C labels, in the order of the probabilities."""
     max_seq_length: int
@@ -41,7 +42,7 @@ class Description:
     @property
     def task(self) -> Task:
         """The task with its labels."""
-        return TASKS[self.problem](self.labels, **self.options)
+        return task_called(self.problem)(self.labels, **self.options)
 
     @classmethod
     def of(cls, settings: RunSettings) -> Description:
@@ -90,13 +91,13 @@ class Description:
         Raises:
             ValueError: one is found.
         """
-        if self.problem not in TASKS:
+        if self.problem not in (*TASKS, TEXT_VECTORS):
             raise ValueError(
                 f"problem is {self.problem!r}; known are {', '.join(TASKS)}"
             )
         if (
             not isinstance(self.labels, (tuple, list))
-            or (needs_labels(TASKS[self.problem]) and not self.labels)
+            or (needs_labels(task_called(self.problem)) and not self.labels)
             or not all(isinstance(label, str) for label in self.labels)
         ):
             raise ValueError("labels are no list of names")
@@ -106,6 +107,13 @@ class Description:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is neither true nor false")
         _ = self.task
+
+
+def task_called(name: str) -> type[Task]:
+    """Returns the class of a task: one of `TASKS`, or the one of vectors."""
+    if name == TEXT_VECTORS:
+        return cast(type[Task], TextVectors)
+    return TASKS[name]
 
 
 def exported_outputs(task: Task) -> tuple[str, ...]:

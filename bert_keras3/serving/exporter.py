@@ -8,10 +8,12 @@ appears complete or not at all.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shutil
 
+from bert_keras3 import checkpointing
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.run_folder import FinetuningFolder
@@ -19,6 +21,7 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
 from bert_keras3.serving.description import Description, needs_labels
+from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
 from bert_keras3.serving.quantization import quantize_dense_layers
 from bert_keras3.serving.saved_model import write_saved_model
@@ -27,6 +30,10 @@ from bert_keras3.serving.token_id_formats import (
     write_token_id_format,
 )
 from bert_keras3.serving.versions import new_version
+from bert_keras3.vectors.exported import TEXT_VECTORS
+from bert_keras3.vectors.opened import default_length, default_pooling
+from bert_keras3.vectors.pooling import TextVectorModel
+from bert_keras3.vectors.text_computer import TextComputer
 from tokenization.in_graph import GraphTokenizer
 from tokenization.vocab import is_sentence_pieces
 
@@ -62,6 +69,99 @@ def export(
     description = _describe(folder)
     model = folder.load_model()
     vocab_file = folder.vocab_file
+    # The vocabulary may be of another model.
+    TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
+        vocab_file, model.bert.config.vocab_size
+    )
+    _write(target, model, vocab_file, description, format_name, quantize)
+    return target
+
+
+def export_vectors(
+    checkpoint_path: str | os.PathLike[str],
+    export_dir: str | os.PathLike[str],
+    *,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_seq_length: int | None = None,
+    version: int | None = None,
+    format_name: str = SAVED_MODEL,
+    quantize: str | None = None,
+) -> pathlib.Path:
+    """Exports an encoder that makes vectors of texts.
+
+    Args:
+        checkpoint_path: a checkpoint of any format, or the folder of a run.
+        export_dir: as for `export`.
+        pooling: as for `serving.Encoder`, as are the next two.
+        normalize: see there.
+        max_seq_length: see there.
+        version: as for `export`, as are the others.
+        format_name: see there.
+        quantize: see there.
+
+    Returns:
+        The numbered folder.
+
+    Raises:
+        UserError: as for `export` and `serving.Encoder`; or the model has a
+            prompt, which an export cannot put before its texts.
+    """
+    if format_name != SAVED_MODEL:
+        check_installed(format_name)
+    target = new_version(export_dir, version)
+    checkpoint = checkpointing.open(checkpoint_path)
+    stored = checkpoint.sentence_pooling
+    if stored is not None and stored.prompt:
+        raise UserError(
+            f"{os.fspath(checkpoint_path)}: puts {stored.prompt!r} before "
+            "every text, which an export does not; use serving.Encoder, or "
+            "export a copy whose config_sentence_transformers.json has no "
+            "default_prompt_name, and put it before the texts yourself"
+        )
+    if normalize is None:
+        normalize = stored is not None and stored.normalize
+    how = default_pooling(checkpoint, pooling)
+    how = dataclasses.replace(how, normalize=normalize)
+    length = default_length(checkpoint, max_seq_length)
+    computer = TextComputer(checkpoint)
+    assert checkpoint.vocab_file is not None
+    description = Description(
+        TEXT_VECTORS,
+        (),
+        length,
+        checkpoint.do_lower_case,
+        False,
+        {
+            "width": how.width(checkpoint.config.hidden_size),
+            "pooling": pooling or "+".join(how.modes),
+            "normalize": normalize,
+        },
+    )
+    _write(
+        target,
+        TextVectorModel(computer.bert, how),
+        checkpoint.vocab_file,
+        description,
+        format_name,
+        quantize,
+    )
+    return target
+
+
+def _write(
+    target: pathlib.Path,
+    model: ExportedModel,
+    vocab_file: pathlib.Path,
+    description: Description,
+    format_name: str,
+    quantize: str | None,
+) -> None:
+    """Writes a numbered folder.
+
+    Raises:
+        UserError: the vocabulary is one that no graph has a tokenizer for.
+    """
     # Other tasks tokenize in Python, whatever the format.
     in_graph = format_name == SAVED_MODEL and not description.task.own_rows
     if in_graph and is_sentence_pieces(vocab_file):
@@ -70,10 +170,6 @@ def export(
             "SentencePiece tokenizer as ALBERT uses it; export with "
             f"--format={' or '.join(MODEL_FILES)}, which take ids"
         )
-    # The vocabulary may be of another model.
-    TextEncoder(folder.load_tokenizer(), description.max_seq_length).check(
-        vocab_file, model.bert.config.vocab_size
-    )
     with atomic_folder(target) as temporary:
         if format_name == SAVED_MODEL:
             if quantize is not None:
@@ -95,7 +191,6 @@ def export(
                 description,
                 quantize,
             )
-    return target
 
 
 def _describe(folder: FinetuningFolder) -> Description:

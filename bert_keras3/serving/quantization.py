@@ -15,13 +15,13 @@ import keras
 import tensorflow as tf
 
 from bert_keras3.safekeeping.errors import UserError
-from modeling import BertWithHeads
+from bert_keras3.serving.exported_model import ExportedModel
 from modeling.keras_private import flatten_layers
 
 INT8 = "int8"
 
 
-def quantize_dense_layers(model: BertWithHeads) -> None:
+def quantize_dense_layers(model: ExportedModel) -> None:
     """Quantizes every dense layer of a Keras model to int8.
 
     A kernel has a scale for each output, activations one for each token.

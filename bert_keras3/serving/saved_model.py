@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from bert_keras3.finetuning.task import TextTask
 from bert_keras3.serving.description import Description, exported_outputs
+from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import ID_INPUTS
-from modeling import BertConfig, BertWithHeads
+from modeling import BertConfig
 from tokenization.in_graph import GraphTokenizer
 
 Tensors = dict[str, tf.Tensor]
@@ -32,7 +33,7 @@ TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
 
 def write_saved_model(
     folder: str | os.PathLike[str],
-    model: BertWithHeads,
+    model: ExportedModel,
     tokenizer: GraphTokenizer | None,
     description: Description,
 ) -> None:

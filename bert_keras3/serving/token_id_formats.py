@@ -23,6 +23,7 @@ import tensorflow as tf
 from bert_keras3.finetuning.task import Task
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import Description, exported_outputs
+from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import (
     DESCRIPTION_FILE,
     ID_INPUTS,
@@ -31,7 +32,6 @@ from bert_keras3.serving.formats import (
     ONNX,
 )
 from bert_keras3.serving.quantization import litert_options, quantize_onnx
-from modeling import BertWithHeads
 from modeling.activations import gelu_erf, get_activation
 from modeling.bert import Inputs
 from modeling.heads import HEADS, POOLED
@@ -47,7 +47,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 class _Scores(keras.Model):
     """The model, with the outputs that an export of the task has."""
 
-    def __init__(self, model: BertWithHeads, task: Task) -> None:
+    def __init__(self, model: ExportedModel, task: Task) -> None:
         super().__init__(name="scores")
         self.model = model
         # In a namespace, since Keras would wrap a dataclass' tuples.
@@ -64,7 +64,9 @@ class _Scores(keras.Model):
         computes only the first token of each input.
         """
         task = self._answer.task
-        if any(HEADS[head].reads != POOLED for head in task.heads):
+        if not task.heads or any(
+            HEADS[head].reads != POOLED for head in task.heads
+        ):
             self.model.unpad = False
             outputs = self.model(inputs, training=training)
             return {name: outputs[name] for name in exported_outputs(task)}
@@ -78,7 +80,7 @@ class _Scores(keras.Model):
 def write_token_id_format(
     format_name: str,
     folder: str | os.PathLike[str],
-    model: BertWithHeads,
+    model: ExportedModel,
     vocab_file: str | os.PathLike[str],
     description: Description,
     quantize: str | None = None,
@@ -132,7 +134,7 @@ def check_installed(format_name: str) -> None:
 
 def _write(
     path: pathlib.Path,
-    model: BertWithHeads,
+    model: ExportedModel,
     task: Task,
     format_name: str,
     **options: Any,
@@ -153,7 +155,7 @@ def _write(
 
 def _write_litert(
     path: pathlib.Path,
-    model: BertWithHeads,
+    model: ExportedModel,
     task: Task,
     quantize: str | None,
 ) -> None:
@@ -171,7 +173,7 @@ def _write_litert(
 
 def _write_onnx(
     path: pathlib.Path,
-    model: BertWithHeads,
+    model: ExportedModel,
     task: Task,
     quantize: str | None,
 ) -> None:
@@ -186,14 +188,14 @@ def _write_onnx(
 
 
 _WRITERS: dict[
-    str, Callable[[pathlib.Path, BertWithHeads, Task, str | None], None]
+    str, Callable[[pathlib.Path, ExportedModel, Task, str | None], None]
 ] = {
     LITERT: _write_litert,
     ONNX: _write_onnx,
 }
 
 
-def _with_plain_erf(model: BertWithHeads) -> BertWithHeads:
+def _with_plain_erf(model: ExportedModel) -> ExportedModel:
     """Returns the model with an exact GELU that ONNX has the operations for.
 
     TensorFlow computes it by erfc, which ONNX lacks.
@@ -203,7 +205,7 @@ def _with_plain_erf(model: BertWithHeads) -> BertWithHeads:
         return model
     config = copy.copy(config)
     config.hidden_act = _gelu_by_erf
-    twin = BertWithHeads(config, model.heads, model.labels)
+    twin = model.with_config(config)
     twin.set_weights(model.get_weights())
     return twin
 

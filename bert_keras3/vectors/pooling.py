@@ -13,6 +13,7 @@ over tokens of the mean of the last four layers, as in Devlin et al. 2018, table
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -21,8 +22,8 @@ from keras import ops
 from bert_keras3.checkpointing.sentence_pooling import SentencePooling
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.vectors.pooling_names import POOLINGS
-from modeling import BertModel
-from modeling.bert import Inputs
+from modeling import BertConfig, BertModel
+from modeling.bert import Encoded, Inputs
 from modeling.shapes import Tensor
 
 VECTORS = "vectors"
@@ -135,25 +136,48 @@ def text_vectors(
     if pooling.modes == (_FIRST_ALONE,) and pooling.layers == (last,):
         # The last layer computes no other token.
         encoded = bert.encode(inputs, unpad=unpad)
-        vectors = encoded.first_and_positions[:, 0]
+        return _finished(encoded.first_and_positions[:, 0], pooling)
+    wanted = "tokens" if pooling.layers == (last,) else "layers"
+    encoded = bert.encode(inputs, outputs=(wanted,), unpad=unpad)
+    return pooled(encoded, inputs, pooling)
+
+
+def pooled(
+    encoded: Encoded, inputs: Mapping[str, Tensor], pooling: Pooling
+) -> Tensor:
+    """Pools what was computed.
+
+    Args:
+        encoded: of the inputs, with every layer, or with the last layer's
+            tokens if the pooling has no other.
+        inputs: has `input_mask` [B, S].
+        pooling: checked.
+
+    Returns:
+        Float32 [B, D], or [B, M·D] for M modes.
+    """
+    if encoded.layers is None:
+        chosen = [encoded.tokens]
     else:
-        wanted = "tokens" if pooling.layers == (last,) else "layers"
-        encoded = bert.encode(inputs, outputs=(wanted,), unpad=unpad)
-        layers = encoded.layers or [encoded.tokens] * (last + 1)
-        # [R, D] a layer -> [R, D] -> [B, S, D]
-        mixed = sum(layers[layer] for layer in pooling.layers)
-        tokens = encoded.layout.pad(mixed / len(pooling.layers))
-        # [B, S] -> [B, S, 1]
-        mask = ops.cast(inputs["input_mask"], tokens.dtype)
-        mask = ops.expand_dims(mask, -1)
-        # [B, S, D] -> [B, D] a mode -> [B, M·D]
-        parts = [MODES[mode](tokens, mask) for mode in pooling.modes]
-        vectors = parts[0] if len(parts) == 1 else ops.concatenate(parts, -1)
+        chosen = [encoded.layers[layer] for layer in pooling.layers]
+    # [R, D] a layer -> [R, D] -> [B, S, D]
+    mixed = chosen[0]
+    for layer in chosen[1:]:
+        mixed = mixed + layer
+    tokens = encoded.layout.pad(mixed / len(chosen))
+    # [B, S] -> [B, S, 1]
+    mask = ops.expand_dims(ops.cast(inputs["input_mask"], tokens.dtype), -1)
+    # [B, S, D] -> [B, D] a mode -> [B, M·D]
+    parts = [MODES[mode](tokens, mask) for mode in pooling.modes]
+    return _finished(ops.concatenate(parts, -1), pooling)
+
+
+def _finished(vectors: Tensor, pooling: Pooling) -> Tensor:
     vectors = ops.cast(vectors, "float32")
-    if pooling.normalize:
-        squares = ops.sum(ops.square(vectors), -1, keepdims=True)
-        vectors = vectors / ops.sqrt(ops.maximum(squares, 1e-24))
-    return vectors
+    if not pooling.normalize:
+        return vectors
+    squares = ops.sum(ops.square(vectors), -1, keepdims=True)
+    return vectors / ops.sqrt(ops.maximum(squares, 1e-24))
 
 
 class TextVectorModel(keras.Model):
@@ -175,16 +199,24 @@ class TextVectorModel(keras.Model):
         self.bert = bert
         self.unpad = True
         # Keras would wrap the tuples of a bare dataclass.
-        self._pool: Callable[[Inputs], Tensor] = lambda inputs: text_vectors(
-            self.bert, inputs, pooling, unpad=self.unpad
-        )
+        self._how = types.SimpleNamespace(pooling=pooling)
         self.built = True
 
     def call(
         self, inputs: Inputs, training: bool | None = None
     ) -> dict[str, Tensor]:
         """Token ids [N, S] → {"vectors": float32 [N, D]}."""
-        return {VECTORS: self._pool(inputs)}
+        pooling = self._how.pooling
+        vectors = text_vectors(self.bert, inputs, pooling, unpad=self.unpad)
+        return {VECTORS: vectors}
+
+    def with_config(self, config: BertConfig) -> TextVectorModel:
+        """Returns a model that pools likewise, with random weights.
+
+        Args:
+            config: of its encoder.
+        """
+        return TextVectorModel(BertModel(config), self._how.pooling)
 
 
 def _first(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ batches are computed at a time where that is faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,11 @@ class TextComputer:
         return TextEncoder(self.tokenizer, max_seq_length)
 
     def vectors(
-        self, rows: Sequence[Row], pooling: Pooling, batch_size: int
+        self,
+        rows: Sequence[Row],
+        pooling: Pooling,
+        batch_size: int,
+        on_batch: Callable[[np.ndarray], None] = lambda numbers: None,
     ) -> np.ndarray:
         """Computes the vectors of texts.
 
@@ -94,6 +98,8 @@ class TextComputer:
             rows: N inputs.
             pooling: checked.
             batch_size: texts in a batch.
+            on_batch: called with the numbers of the rows of each batch, when
+                it is begun.
 
         Returns:
             Float32 [N, D]; without modes float32 [T, L·D], for the T tokens of
@@ -106,7 +112,13 @@ class TextComputer:
         batches = batches_by_length(
             store, np.arange(len(rows)), BatchLimit(batch_size), _INPUTS
         )
-        return self._predictor(pooling)(batches, store.lengths)[VECTORS]
+
+        def counted() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+            for numbers, batch in batches:
+                on_batch(numbers)
+                yield numbers, batch
+
+        return self._predictor(pooling)(counted(), store.lengths)[VECTORS]
 
     def _predictor(self, pooling: Pooling) -> Predictor:
         if pooling not in self._predictors:

@@ -15,7 +15,7 @@ from bert_keras3.serving.formats import (
     SAVED_MODEL_FILE,
 )
 from bert_keras3.serving.runtimes.runtime import Runtime
-from bert_keras3.serving.versions import latest_version
+from bert_keras3.serving.versions import latest_version, versions
 
 
 class _Kind(NamedTuple):
@@ -67,6 +67,17 @@ def open_runtime(export_dir: str | os.PathLike[str]) -> Runtime:
         ) from error
     runtime: Runtime = module.load(folder)
     return runtime
+
+
+def is_exported(path: str | os.PathLike[str]) -> bool:
+    """Whether there is an exported model, not a checkpoint.
+
+    Args:
+        path: as for `open_runtime`, or anything else.
+    """
+    folder = pathlib.Path(path)
+    newest = list(versions(folder).values())[-1:]
+    return any(_kind_of(one) is not None for one in (folder, *newest))
 
 
 def _kind_of(folder: pathlib.Path) -> _Kind | None:

@@ -1,0 +1,183 @@
+"""How well cosines of vectors agree with what people say of pairs of texts.
+
+    python -m benchmarks.sentence_vectors --checkpoint=all-MiniLM-L6-v2 \
+        --set STS-B=stsb-en-test.csv --set STS12=2012/a.tsv,2012/b.tsv
+
+A set is one or more files of pairs, taken together: CSV with the columns
+sentence, sentence, score, or TSV with score, sentence, sentence; without a
+header, and an empty score leaves a row out. Every way of pooling is computed in
+one pass over the different sentences of all sets. Prints a table of Spearman's
+correlation of cosine and score, times 100; `whitened` is the same after
+whitening, fitted on the sentences of the set themselves, without their scores
+(Su et al. 2021). With random weights instead of a model's (`--random_weights`),
+the table shows what the architecture and the vocabulary alone do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+
+from benchmarks.exit_codes import exit_after
+from bert_keras3.commands import entry
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.concurrency import (
+    suitable_concurrency,
+    suitable_threads,
+)
+from bert_keras3.vectors.pooling_names import POOLINGS
+from bert_keras3.vectors.search import normalized
+from bert_keras3.vectors.whitening import Whitening
+
+_BATCH = 32
+
+
+class Pair(NamedTuple):
+    """Two sentences, and how similar people find them."""
+
+    first: str
+    second: str
+    score: float
+
+
+def read_pairs(path: pathlib.Path) -> list[Pair]:
+    """Reads one file.
+
+    Raises:
+        UserError: a row has not three cells.
+    """
+    is_tsv = path.suffix == ".tsv"
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = (
+            [line.rstrip("\r\n").split("\t") for line in file]
+            if is_tsv
+            else list(csv.reader(file))
+        )
+    pairs = []
+    for number, cells in enumerate(rows, 1):
+        if len(cells) < 3:
+            raise UserError(
+                f"{path}, line {number}: {len(cells)} cells where a score and "
+                "two sentences are expected"
+            )
+        first, second, score = cells[:3]
+        if is_tsv:
+            score, first, second = cells[:3]
+        if score.strip():
+            pairs.append(Pair(first.strip(), second.strip(), float(score)))
+    return pairs
+
+
+def vectors_of(
+    sentences: Sequence[str], checkpoint_path: str, random_weights: bool
+) -> dict[str, np.ndarray]:
+    """Computes the vectors of all sentences: {pooling: [N, D]}."""
+    from bert_keras3 import checkpointing
+    from bert_keras3.inputs.batches import BatchLimit, batches_by_length
+    from bert_keras3.inputs.examples import InputExample
+    from bert_keras3.inputs.feature_store import INPUT_COLUMNS, store_in_memory
+    from bert_keras3.training.predict import Predictor
+    from bert_keras3.vectors.pooling import Pooling, pooled
+    from bert_keras3.vectors.text_computer import TextComputer
+    from modeling import BertModel
+
+    checkpoint = checkpointing.open(checkpoint_path)
+    computer = TextComputer(checkpoint)
+    bert = computer.bert
+    if random_weights:
+        import keras
+
+        keras.utils.set_random_seed(0)
+        bert = BertModel(checkpoint.config)
+    layers = checkpoint.config.num_hidden_layers
+    ways = {
+        name: Pooling.named(name, layers).checked(layers) for name in POOLINGS
+    }
+
+    def outputs(bert: BertModel, features: Mapping[str, Any]) -> Any:
+        encoded = bert.encode(dict(features), outputs=("layers",))
+        return {
+            name: pooled(encoded, features, way) for name, way in ways.items()
+        }
+
+    encoder = computer.encoder(
+        min(128, checkpoint.config.max_position_embeddings)
+    )
+    rows = [encoder.pack(InputExample("", sentence)) for sentence in sentences]
+    store = store_in_memory(enumerate(rows), INPUT_COLUMNS)
+    batches = batches_by_length(
+        store,
+        np.arange(len(rows)),
+        BatchLimit(_BATCH),
+        ("input_ids", "input_mask", "segment_ids"),
+    )
+    predictor = Predictor(bert, outputs, concurrency=suitable_concurrency())
+    return predictor(batches, len(rows))
+
+
+def spearman(
+    vectors: np.ndarray, pairs: Sequence[Pair], places: Mapping[str, int]
+) -> float:
+    """Returns the correlation of cosine and score, times 100."""
+    vectors = normalized(vectors)
+    first = vectors[[places[pair.first] for pair in pairs]]
+    second = vectors[[places[pair.second] for pair in pairs]]
+    cosines = (first * second).sum(1)
+    scores = [pair.score for pair in pairs]
+    return 100 * float(scipy.stats.spearmanr(cosines, scores).statistic)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument(
+        "--set", required=True, action="append", metavar="NAME=FILE,FILE"
+    )
+    parser.add_argument("--random_weights", action="store_true")
+    given = parser.parse_args()
+    sets = {}
+    for one in given.set:
+        name, _, files = one.partition("=")
+        sets[name] = [
+            pair
+            for file in files.split(",")
+            for pair in read_pairs(pathlib.Path(file))
+        ]
+    places: dict[str, int] = {}
+    for pairs in sets.values():
+        for pair in pairs:
+            for sentence in (pair.first, pair.second):
+                places.setdefault(sentence, len(places))
+    entry.set_up_environment()
+    entry.load_tensorflow(suitable_threads(suitable_concurrency()))
+    found = vectors_of([*places], given.checkpoint, given.random_weights)
+    titles = [f"{name} ({len(pairs)})" for name, pairs in sets.items()]
+    print(f"| pooling | {' | '.join(titles)} |")
+    print(f"| --- |{' ---: |' * len(sets)}")
+    for whitens in (False, True):
+        for way, vectors in found.items():
+            cells = []
+            for pairs in sets.values():
+                own = {
+                    sentence: places[sentence]
+                    for pair in pairs
+                    for sentence in (pair.first, pair.second)
+                }
+                chosen = vectors
+                if whitens:
+                    whiten = Whitening.fit(vectors[[*own.values()]])
+                    chosen = whiten(vectors)
+                cells.append(f"{spearman(chosen, pairs, places):.1f}")
+            title = f"{way}, whitened" if whitens else way
+            print(f"| {title} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    exit_after(main)
