@@ -156,9 +156,8 @@ def pooled(
     Returns:
         Float32 [B, D], or [B, M·D] for M modes.
     """
-    if encoded.layers is None:
-        chosen = [encoded.tokens]
-    else:
+    chosen: list[Tensor] = [encoded.tokens]
+    if encoded.layers is not None:
         chosen = [encoded.layers[layer] for layer in pooling.layers]
     # [R, D] a layer -> [R, D] -> [B, S, D]
     mixed = chosen[0]
