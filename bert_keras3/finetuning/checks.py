@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.dataset import given_files
 from bert_keras3.finetuning.datasets import kind_of, script_for
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import Job
@@ -98,13 +99,19 @@ def _check_inputs_stay(job: Job, folder: FinetuningFolder) -> None:
     if job.overwrite_output_dir:
         replaced = run_folder.FILES.all
         _refuse_checkpoint_inside(job, folder)
-    read = {
+    flags = {
         **job.data.files,
         "vocab_file": job.encoder.vocab_file,
         "bert_config_file": job.encoder.bert_config_file,
     }
-    for flag, given in read.items():
-        if given is None or not pathlib.Path(given).exists():
+    read = [
+        (flag, path)
+        for flag, value in flags.items()
+        if value is not None
+        for path in given_files(value)
+    ]
+    for flag, given in read:
+        if not given.exists():
             continue
         for name in replaced:
             target = folder / name

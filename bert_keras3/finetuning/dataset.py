@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from bert_keras3.finetuning.settings import CSV
 from bert_keras3.finetuning.task import TARGETS, Examples, Task
 from bert_keras3.inputs.examples import find_split_files
+from bert_keras3.inputs.records import find_files
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
@@ -174,32 +175,65 @@ class OwnFiles:
 
     def __init__(self, data: DataChoices) -> None:
         """Takes the files that are given, and those of --data_dir."""
-        self._paths: dict[str, pathlib.Path] = {}
+        self._given: dict[str, str] = {}
         if data.data_dir is not None:
-            self._paths.update(find_split_files(data.data_dir))
+            found = find_split_files(data.data_dir)
+            self._given.update((split, str(found[split])) for split in found)
         given = {
             "train": data.train_file,
             "dev": data.dev_file,
             "test": data.test_file,
         }
-        for split, path in given.items():
-            if path:
-                self._paths[split] = pathlib.Path(path)
+        self._given.update((key, path) for key, path in given.items() if path)
 
     def has(self, split: str) -> bool:
         """Whether there is a split "train", "dev" or "test"."""
-        return split in self._paths
+        return split in self._given
 
-    def path(self, split: str) -> pathlib.Path:
-        """Returns the file of a split; a UserError if there is none."""
-        path = self._paths.get(split)
-        if path is None:
+    def paths(self, split: str) -> tuple[pathlib.Path, ...]:
+        """Returns the files of a split, one at least.
+
+        Raises:
+            UserError: none is given, or none has such a name.
+        """
+        given = self._given.get(split)
+        if given is None:
             raise UserError(
                 f"there is no file to {_PURPOSES[split]}: give "
                 f"--{split}_file, or a --data_dir with a {split}.csv or "
                 f"{split}.tsv"
             )
-        return path
+        return given_files(given)
+
+    def path(self, split: str) -> pathlib.Path:
+        """Returns the one file of a split.
+
+        Raises:
+            UserError: there is none, or more than one.
+        """
+        first, *others = self.paths(split)
+        if others:
+            raise UserError(
+                f"--{split}_file={self._given[split]}: several files are only "
+                "read as texts with labels; join these into one file"
+            )
+        return first
+
+
+def given_files(value: str) -> tuple[pathlib.Path, ...]:
+    """Returns the files that a flag names.
+
+    Args:
+        value: a path, several with commas between, or a pattern such as
+            `data/*.csv`, whose files are sorted.
+
+    Raises:
+        UserError: a pattern, or one of several paths, names no file.
+    """
+    # A path may have commas and brackets itself.
+    if os.path.exists(value) or not set(value) & set(",*?["):
+        return (pathlib.Path(value),)
+    return tuple(map(pathlib.Path, find_files(value)))
 
 
 def check_own_files(data: DataChoices) -> None:
@@ -223,6 +257,7 @@ def check_own_files(data: DataChoices) -> None:
         "labels_file": data.labels_file,
         "skip_labels": ",".join(data.skip_labels) or None,
         "unsure_below": data.unsure_below,
+        "skip_rows": data.file.skip_rows,
     }
     for name, value in own.items():
         if value is not None:

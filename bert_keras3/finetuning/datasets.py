@@ -62,7 +62,7 @@ def _has_choices(data: DataChoices, trained: RunSettings | None) -> bool:
     files = OwnFiles(data)
     for split in ("train", "dev", "test"):
         if files.has(split):
-            return looks_like_choices(files.path(split), file)
+            return looks_like_choices(files.paths(split)[0], file)
     return False
 
 

@@ -44,6 +44,7 @@ from bert_keras3.inputs.benchmarks import find_benchmark
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample, as_number
 from bert_keras3.inputs.labelled_file import LabelledFile
+from bert_keras3.inputs.labelled_files import LabelledFiles
 from bert_keras3.safekeeping.errors import UserError
 
 # Number of labels from which the task is detected.
@@ -61,7 +62,7 @@ class LabelledSource:
         file: the examples.
     """
 
-    file: LabelledFile
+    file: LabelledFile | LabelledFiles
     label_columns: tuple[str, ...]
     columns: dict[str, Any]
     takes_pairs: bool
@@ -178,8 +179,14 @@ class FileDataset:
 
     def source(self, split: str) -> Source:
         """Opens a split; the columns are detected in the first one opened."""
-        path = self._files.path(split)
-        want_label = split != "test"
+        first, *others = self._files.paths(split)
+        file = self._open(first, want_label=split != "test")
+        if not others:
+            return self._source(file)
+        more = (self._open(one, want_label=split != "test") for one in others)
+        return self._source(LabelledFiles((file, *more)))
+
+    def _open(self, path: pathlib.Path, *, want_label: bool) -> LabelledFile:
         # Every row of a test file gets a prediction.
         skipped = frozenset(self._data.skip_labels if want_label else ())
         if self._columns is None:
@@ -190,22 +197,19 @@ class FileDataset:
                 skip_labels=skipped,
             )
             self._columns = file.columns
-        else:
-            file = LabelledFile.open_like(
-                path,
-                self._columns,
-                self._data.file,
-                want_label=want_label,
-                skip_labels=skipped,
-            )
-        return self._source(file)
+            return file
+        return LabelledFile.open_like(
+            path,
+            self._columns,
+            self._data.file,
+            want_label=want_label,
+            skip_labels=skipped,
+        )
 
-    def _source(self, file: LabelledFile) -> LabelledSource:
+    def _source(self, file: LabelledFile | LabelledFiles) -> LabelledSource:
         columns = file.columns
         return LabelledSource(
-            dataclasses.replace(
-                file, classes=self._numbered or self.labels or ()
-            ),
+            file.with_classes(self._numbered or self.labels or ()),
             label_columns=tuple(
                 columns.names[index] for index in columns.label
             ),

@@ -255,7 +255,7 @@ class _Targets:
                     names.append(name)
             except KeyError:
                 raise UserError(
-                    f"{self._source.path}, line {example.line}: column "
+                    f"{self._source.place(example)}: column "
                     f"{name!r} says {cell!r}; a label column must say 1 "
                     "or 0 (or yes or no, true or false)"
                 ) from None

@@ -143,7 +143,7 @@ class _Targets:
         value = as_number(cell)
         if value is None:
             raise UserError(
-                f"{self._source.path}, line {example.line}: {cell!r} is no "
+                f"{self._source.place(example)}: {cell!r} is no "
                 "number, as --problem_type=regression needs. Correct the "
                 "row, or say "
                 "--problem_type=single_label."

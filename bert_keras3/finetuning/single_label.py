@@ -220,7 +220,7 @@ class _Targets:
         label = example.label
         if not isinstance(label, str):
             raise UserError(
-                f"{self._source.path}, line {example.line}: the example has "
+                f"{self._source.place(example)}: the example has "
                 f"{'no label' if label is None else 'several labels'}; each "
                 "needs exactly one (--problem_type=multi_label is for more)"
             )

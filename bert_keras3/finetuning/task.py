@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.batches import BatchLimit
+    from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
     from bert_keras3.training.session import Screen
     from modeling.shapes import Tensor
@@ -59,6 +60,10 @@ class LabelSource:
     is_training: bool = False
     """Whether the file is trained on; examples to evaluate on may be held out
     of it."""
+
+    def place(self, example: InputExample) -> str:
+        """Returns the file and the line of an example, for messages."""
+        return example.place or f"{self.path}, line {example.line}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -210,7 +210,7 @@ def unknown_label(
     listed = ", ".join(known[:_MOST_LISTED])
     more = " …" if len(known) > _MOST_LISTED else ""
     return UserError(
-        f"{source.path}, line {example.line}: the label {label!r}"
+        f"{source.place(example)}: the label {label!r}"
         f"{hint} is not "
         f"among the labels of the training data: {listed}{more}. Correct the "
         "row, or train on data that has this label."

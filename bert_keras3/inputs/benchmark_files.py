@@ -20,7 +20,12 @@ from typing import Any
 from bert_keras3.inputs import delimited, dialect_search
 from bert_keras3.inputs.benchmark import Benchmark, Split, Submission
 from bert_keras3.inputs.delimited import Dialect, as_cell
-from bert_keras3.inputs.examples import InputExample, is_number
+from bert_keras3.inputs.examples import (
+    InputExample,
+    is_number,
+    known_names,
+    plain_name,
+)
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -290,6 +295,14 @@ class BenchmarkFile:
         if cell is None:
             return None
         benchmark = self.benchmark
+        is_name = plain_name(cell) in known_names()
+        if is_name and line == 1 and self.split.header is False:
+            raise UserError(
+                f"{path}, line 1: is a header, since its label is {cell!r}; "
+                f"the {self.part} part of {benchmark.name} has none. Delete "
+                "the line, take the official file, or --task_name=csv for a "
+                "file of your own."
+            )
         if benchmark.score_range is not None:
             least, most = benchmark.score_range
             if not is_number(cell) or not least <= float(cell) <= most:

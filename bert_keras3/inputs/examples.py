@@ -28,7 +28,9 @@ class InputExample:
         text_b: the second text of a pair, else None.
         label: the label cell; one cell per label column where there are
             several; None in a file without labels.
-        line: the line of the file, counted from 1, where the record starts.
+        line: the line of the file, counted from 1, where the record starts;
+            0 if it is one of several files.
+        place: then the file and the line, for messages.
     """
 
     guid: str
@@ -36,6 +38,7 @@ class InputExample:
     text_b: str | None = None
     label: str | tuple[str, ...] | None = None
     line: int = 0
+    place: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:

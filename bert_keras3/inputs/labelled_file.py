@@ -172,28 +172,23 @@ class LabelledFile:
             )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns lines on texts that are missing, and on a doubtful header."""
-        notes = []
+        """Returns lines on a doubtful header, and on texts that are missing."""
+        return (*self.header_notes(), *missing_notes(self.missing))
+
+    def header_notes(self) -> tuple[str, ...]:
+        """Returns a line on what was taken for the header of one column."""
         dialect = self.dialect
-        if (
-            len(dialect.columns) == 1
-            and dialect.header
-            and not _is_json(dialect)
-        ):
-            notes.append(
-                f"note: {dialect.columns[0]!r}, the first line of {self.path}, "
-                "is taken for its header (--header=false if it is a text)"
-            )
-        if self.missing:
-            found = ", ".join(
-                f"{text} ({number})"
-                for text, number in self.missing.most_common()
-            )
-            notes.append(
-                f"note: {found} in place of a text means that it is missing, "
-                "and is read as an empty one"
-            )
-        return tuple(notes)
+        if len(dialect.columns) > 1 or not dialect.header or _is_json(dialect):
+            return ()
+        note = (
+            f"note: {dialect.columns[0]!r}, the first line of {self.path}, is "
+            "taken for its header (--header=false if it is a text)"
+        )
+        return (note,)
+
+    def with_classes(self, classes: tuple[str, ...]) -> LabelledFile:
+        """Returns the same file, whose labels may be numbers of classes."""
+        return dataclasses.replace(self, classes=classes)
 
     def rows(self) -> Iterator[Row]:
         """Streams the rows of the examples, as they are in the file."""
@@ -252,6 +247,20 @@ class LabelledFile:
                 "is empty; fill it in or delete the row."
             )
         return cells if len(cells) > 1 else cells[0]
+
+
+def missing_notes(missing: collections.Counter[str]) -> tuple[str, ...]:
+    """Returns a line on `LabelledFile.missing`, if there is anything in it."""
+    if not missing:
+        return ()
+    found = ", ".join(
+        f"{text} ({number})" for text, number in missing.most_common()
+    )
+    note = (
+        f"note: {found} in place of a text means that it is missing, and is "
+        "read as an empty one"
+    )
+    return (note,)
 
 
 def _sniff(

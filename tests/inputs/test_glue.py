@@ -214,6 +214,16 @@ def test_a_label_that_the_task_lacks(tmp_path: pathlib.Path) -> None:
     )
 
 
+def test_a_header_where_there_is_none(tmp_path: pathlib.Path) -> None:
+    content = "source\tlabel\tmark\tsentence\na\t1\t\tx\n"
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, "cola", "dev", "dev.tsv", content)
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'dev.tsv'}, line 1: is a header, since its label is "
+        "'label'; the dev part of CoLA has none. Delete the line"
+    )
+
+
 def test_a_file_with_too_few_columns(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError) as caught:
         read(tmp_path, "mrpc", "dev", "dev.tsv", "text\tlabel\nx\t1\n")
