@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bert_keras3.checkpointing import names
@@ -75,6 +75,9 @@ class Checkpoint:
         why_lower_case: the reason for `do_lower_case`, in words.
         other_options: those of its tokenizer, `name: value`, that Google's
             tokenizers do not have, so that tokens would differ.
+        added_tokens: {token: id} of tokens that a Hugging Face tokenizer adds
+            to its vocabulary file and searches texts for; in `vocabulary` they
+            have their places.
         notes: what was decided without the files' saying so, for the user.
     """
 
@@ -88,6 +91,7 @@ class Checkpoint:
     vocab_file: pathlib.Path | None = None
     why_lower_case: str = ""
     other_options: tuple[str, ...] = ()
+    added_tokens: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import json
 import pathlib
 import re
 import tempfile
@@ -22,9 +21,13 @@ from safetensors import SafetensorError, safe_open
 from bert_keras3.checkpointing import names, pytorch_file, safetensors_file
 from bert_keras3.checkpointing.architectures import FINE_TUNED
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
-from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
+from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.checkpointing.sentence_pooling import write_sentence_pooling
+from bert_keras3.checkpointing.tokenizer_files import (
+    write_json,
+    write_tokenizer,
+)
 from bert_keras3.checkpointing.variants import check_keys
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -78,6 +81,26 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+_BYTE_LEVEL = (
+    "positions that begin at 2, and a tokenizer of bytes or SentencePiece "
+    "without BERT's special tokens"
+)
+# What others have that is not computed here, by `model_type`.
+_OTHER_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"), _BYTE_LEVEL
+    ),
+    "distilbert": (
+        "no segments, no pooler, and a classifier with a hidden layer instead"
+    ),
+    "electra": "a classifier with a hidden layer, and no pooler",
+    **dict.fromkeys(
+        ("deberta", "deberta-v2", "mpnet", "nezha", "modernbert", "nomic_bert"),
+        "positions that are relative or rotary",
+    ),
+    "mobilebert": "bottlenecks in every layer",
+}
+
 # Keys about the heads, and those that Google's files have; a `BertConfig`
 # keeps them as unknown.
 _KEPT = (
@@ -118,32 +141,6 @@ _DTYPES: Mapping[str, Any] = {
 # Types of 16 bits; each of their values is a float32 too.
 _WIDENED = ("F16", "BF16")
 
-_SPECIAL_TOKENS = {
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-    "pad_token": "[PAD]",
-    "sep_token": "[SEP]",
-    "unk_token": "[UNK]",
-}
-_WORD_PIECE = {
-    "tokenizer_class": "BertTokenizer",
-    "do_basic_tokenize": True,
-    "strip_accents": None,
-    "tokenize_chinese_chars": True,
-}
-_SPECIAL_SENTENCE_PIECES = {
-    **_SPECIAL_TOKENS,
-    "bos_token": "[CLS]",
-    "eos_token": "[SEP]",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
-_SENTENCE_PIECE = {
-    "tokenizer_class": "AlbertTokenizer",
-    "keep_accents": False,
-    "remove_space": True,
-}
-
 
 def from_json_file(path: pathlib.Path) -> BertConfig:
     """Reads a `config.json` of Hugging Face's as a `BertConfig`.
@@ -165,9 +162,11 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
     values = read_json(path)
     model_type = values.get("model_type", "bert")
     if model_type not in _DEFAULTS:
+        reason = _OTHER_TYPES.get(str(model_type))
         raise UserError(
             f"{path}: model_type is {model_type!r}; of Hugging Face's models "
             "only 'bert' and 'albert' are read"
+            + (f": this kind has {reason}" if reason else "")
         )
     check_keys(values, str(path))
     for key, expected in _FIXED.items():
@@ -384,9 +383,9 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
             translated = translated.removeprefix(f"{checkpoint.family}.")
         tensors[translated] = entry
     safetensors_file.write(folder / SINGLE_FILE, tensors)
-    _write_json(folder / "config.json", to_json_values(checkpoint))
+    write_json(folder / "config.json", to_json_values(checkpoint))
     if checkpoint.vocabulary is not None:
-        _write_tokenizer(folder, checkpoint)
+        write_tokenizer(folder, checkpoint)
     pooling = checkpoint.sentence_pooling
     if pooling is not None:
         write_sentence_pooling(folder, pooling, checkpoint.config.hidden_size)
@@ -407,31 +406,6 @@ def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
         }
         entries.update(in_memory(to_itself).entries)
     return entries
-
-
-def _write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    assert checkpoint.vocabulary is not None
-    pieces = checkpoint.sentence_pieces
-    write_vocabulary(folder, checkpoint.vocabulary, pieces)
-    special, settings = _SPECIAL_TOKENS, _WORD_PIECE
-    if pieces is not None:
-        special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
-    _write_json(folder / "special_tokens_map.json", special)
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            **special,
-            **settings,
-            "do_lower_case": checkpoint.do_lower_case,
-            "model_max_length": checkpoint.config.max_position_embeddings,
-        },
-    )
-
-
-def _write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
-    in_order = dict(sorted(values.items()))
-    text = json.dumps(in_order, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _shards(index: pathlib.Path) -> list[pathlib.Path]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_keras3.checkpointing import google, names
@@ -26,9 +27,15 @@ from bert_keras3.checkpointing.sentence_pooling import (
 )
 from bert_keras3.checkpointing.sizes import sizes_of
 from bert_keras3.checkpointing.sources import Path
+from bert_keras3.checkpointing.tokenizer_files import (
+    note_on_added_tokens,
+    with_added_tokens,
+)
 from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
+from tokenization.tokenizer_options import options_that_differ
+from tokenization.vocab import guess_do_lower_case
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +143,13 @@ def inspect(path: Path) -> Inspection:
     notes += says.assumed
     sizes = _sizes(arrays, config)
     vocab_file = says.vocab_file or location.vocab_file
-    vocabulary = len(read_vocabulary(vocab_file)) if vocab_file else None
+    vocabulary = None
+    if vocab_file is not None:
+        tokens, about = _vocabulary(
+            vocab_file, location.weights, sizes.get("vocab_size")
+        )
+        vocabulary = len(tokens)
+        notes += about
     notes += _disagreements(sizes, config)
     notes += _about_vocabulary(sizes.get("vocab_size"), vocabulary)
     slots = {n: e for n, e in arrays.entries.items() if n in arrays.slots}
@@ -194,6 +207,29 @@ def _disagreements(
         for field, size in sizes.items()
         if said.get(field, size) != size
     ]
+
+
+def _vocabulary(
+    vocab_file: pathlib.Path, weights: pathlib.Path, rows: int | None
+) -> tuple[Sequence[str], list[str]]:
+    """Returns the tokens, and what is unusual about their tokenizer."""
+    folder = vocab_file.parent
+    tokens: Sequence[str] = read_vocabulary(vocab_file)
+    ids = {token: number for number, token in enumerate(tokens)}
+    case, _ = guess_do_lower_case(weights, ids)
+    notes: list[str] = []
+    try:
+        tokens, added = with_added_tokens(tokens, folder, rows or len(tokens))
+        notes += note_on_added_tokens(added, folder)
+    except UserError as error:
+        notes.append(str(error))
+    options = options_that_differ(folder, case)
+    if options:
+        notes.append(
+            f"its tokenizer has {', '.join(options)}, which Google's do not "
+            "have, so that texts are refused; conversions keep it"
+        )
+    return tokens, notes
 
 
 def _about_vocabulary(rows: int | None, lines: int | None) -> list[str]:

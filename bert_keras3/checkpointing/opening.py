@@ -24,6 +24,10 @@ from bert_keras3.checkpointing.loading import Report, assign
 from bert_keras3.checkpointing.sentence_pooling import transformer_folder
 from bert_keras3.checkpointing.sizes import config_of_electra, with_rows
 from bert_keras3.checkpointing.sources import Path, local_path
+from bert_keras3.checkpointing.tokenizer_files import (
+    note_on_added_tokens,
+    with_added_tokens,
+)
 from bert_keras3.checkpointing.trained_run import run_settings, with_task
 from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
@@ -418,8 +422,15 @@ def _with_vocabulary(
     file = None if vocab_file is None else pathlib.Path(vocab_file)
     vocabulary: tuple[str, ...] = ()
     sentence_pieces = None
+    added: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
     if file is not None:
         vocabulary = read_vocabulary(file)
+        if checkpoint.has_weights:
+            vocabulary, added = with_added_tokens(
+                vocabulary, file.parent, checkpoint.config.vocab_size
+            )
+            notes = note_on_added_tokens(added, file.parent)
         if is_sentence_pieces(file):
             sentence_pieces = file.read_bytes()
     if do_lower_case is None and checkpoint.weights_file is not None:
@@ -438,6 +449,8 @@ def _with_vocabulary(
         checkpoint,
         vocabulary=None if file is None else vocabulary,
         other_options=other_options,
+        added_tokens=added,
+        notes=(*checkpoint.notes, *notes),
         do_lower_case=do_lower_case,
         sentence_pieces=sentence_pieces,
         vocab_file=file,

@@ -19,6 +19,7 @@ from typing import Any
 
 from bert_keras3.checkpointing.json_file import read_json, read_json_objects
 from bert_keras3.safekeeping.errors import UserError
+from tokenization.vocab import read_object
 
 MODULES = "modules.json"
 _INPUT_CONFIG = "sentence_bert_config.json"
@@ -228,10 +229,10 @@ def _max_seq_length(folder: pathlib.Path) -> int | None:
         (_INPUT_CONFIG, "max_seq_length"),
         (_TOKENIZER_CONFIG, "model_max_length"),
     ):
-        values = read_json(folder / name) if (folder / name).is_file() else {}
+        values = read_object(folder / name) if (folder / name).is_file() else {}
         if name == _INPUT_CONFIG and values.get("do_lower_case"):
             tokenizer = folder / _TOKENIZER_CONFIG
-            settings = read_json(tokenizer) if tokenizer.is_file() else {}
+            settings = read_object(tokenizer) if tokenizer.is_file() else {}
             if not settings.get("do_lower_case", True):
                 raise UserError(
                     f"{folder / name}: do_lower_case lower-cases texts for a "

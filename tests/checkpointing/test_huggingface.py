@@ -184,6 +184,15 @@ def test_what_is_not_computed_is_refused(
         _config(tmp_path, **{key: value})
 
 
+def test_others_are_refused_with_the_reason(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(
+        UserError, match=r"'roberta'.*positions that begin at 2"
+    ):
+        _config(tmp_path, model_type="roberta")
+    with pytest.raises(UserError, match=r"'gpt2'.* are read$"):
+        _config(tmp_path, model_type="gpt2")
+
+
 def test_broken_config_names_the_line(tmp_path: pathlib.Path) -> None:
     save_file({"a": numbers(1)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{\n"vocab_size": ,}')
