@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bert_keras3 import checkpointing
+from bert_keras3 import checkpointing, serving
 from bert_keras3.mask_filling.masked_lm import MaskedLM
 from bert_keras3.mask_filling.pretrained_heads import PretrainedHeads, Row
 from bert_keras3.safekeeping.errors import UserError
@@ -410,6 +410,10 @@ def test_mistakes_in_texts_to_be_scored(model):
             model.score(texts)
     with pytest.raises(UserError, match="'' is empty"):
         model.next_sentence([("a", "")])
+
+
+def test_it_is_served():
+    assert serving.MaskedLM is MaskedLM
 
 
 def test_other_mistakes(checkpoint):
