@@ -200,6 +200,7 @@ class BertModel(keras.Model):
             ),
             config.initializer_range,
             config.hidden_dropout_prob,
+            config.layer_norm_eps,
             name="embeddings",
         )
         self.encoder = TransformerEncoder(
@@ -447,6 +448,7 @@ def _stack(config: BertConfig) -> Stack:
         config.hidden_dropout_prob,
         config.attention_probs_dropout_prob,
         config.initializer_range,
+        config.layer_norm_eps,
     )
     if config.num_hidden_groups is None:
         return separate_layers(config.num_hidden_layers, settings)

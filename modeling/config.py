@@ -22,6 +22,7 @@ from typing import Any
 
 from bert_keras3.safekeeping.errors import UserError
 from modeling.activations import Activation, get_activation
+from modeling.keras_layers import LAYER_NORM_EPSILON
 
 _SIZES = (
     "vocab_size",
@@ -60,6 +61,7 @@ class BertConfig:
     embedding_size: int | None = None
     num_hidden_groups: int | None = None
     inner_group_num: int = 1
+    layer_norm_eps: float = LAYER_NORM_EPSILON
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class BertConfig:
         embedding_size: int | None = None,
         num_hidden_groups: int | None = None,
         inner_group_num: int | None = None,
+        layer_norm_eps: float | None = None,
     ) -> None:
         """Makes a configuration; the defaults are the paper's base model.
 
@@ -105,6 +108,8 @@ class BertConfig:
                 by default every layer has its own, as a BERT's.
             inner_group_num: layers in each group, 1 by default; each of
                 the `num_hidden_layers` then runs all of them.
+            layer_norm_eps: added to the variance in LayerNorm, 1e-12 by
+                default, as always in the original.
         """
         self.vocab_size = vocab_size  # type: ignore[assignment]
         self.hidden_size = hidden_size
@@ -117,8 +122,13 @@ class BertConfig:
         self.max_position_embeddings = max_position_embeddings
         self.type_vocab_size = type_vocab_size
         self.initializer_range = initializer_range
-        given = (embedding_size, num_hidden_groups, inner_group_num)
-        for name, value in zip(_OPTIONAL_SIZES, given, strict=True):
+        optional = {
+            "embedding_size": embedding_size,
+            "num_hidden_groups": num_hidden_groups,
+            "inner_group_num": inner_group_num,
+            "layer_norm_eps": layer_norm_eps,
+        }
+        for name, value in optional.items():
             if value is not None:
                 setattr(self, name, value)
 
@@ -228,6 +238,13 @@ class BertConfig:
             raise UserError(
                 "`initializer_range` of the BERT configuration must be a "
                 f"number above 0, not {self.initializer_range!r}"
+            )
+        if not _is_number(self.layer_norm_eps) or not (
+            0 < self.layer_norm_eps < 1
+        ):
+            raise UserError(
+                "`layer_norm_eps` of the BERT configuration must be a number "
+                f"between 0 and 1, not {self.layer_norm_eps!r}"
             )
         if self.hidden_size % self.num_attention_heads:
             raise UserError(

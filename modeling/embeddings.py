@@ -29,6 +29,7 @@ import keras
 from keras import ops
 
 from modeling.keras_layers import (
+    LAYER_NORM_EPSILON,
     Dropout,
     create_initializer,
     make_layer_norm,
@@ -129,6 +130,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         positions: TableSettings | None,
         initializer_range: float = 0.02,
         dropout_prob: float = 0.1,
+        layer_norm_eps: float = LAYER_NORM_EPSILON,
         **kwargs: Any,
     ) -> None:
         """Makes the layer.
@@ -139,6 +141,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
             positions: the table of positions; None for none.
             initializer_range: standard deviation that tables start with.
             dropout_prob: dropout rate.
+            layer_norm_eps: added to the variance in LayerNorm.
             **kwargs: of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
@@ -146,7 +149,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         self._token_types = token_types
         self._positions = positions
         self._initializer_range = initializer_range
-        self.layer_norm = make_layer_norm("LayerNorm")
+        self.layer_norm = make_layer_norm("LayerNorm", layer_norm_eps)
         self.dropout = Dropout(dropout_prob)
 
     def build(self, input_shape: Shape | None = None) -> None:

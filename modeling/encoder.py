@@ -34,7 +34,12 @@ from keras import ops
 
 from modeling.activations import Activation
 from modeling.attention import AttentionLayer
-from modeling.keras_layers import Dropout, make_dense, make_layer_norm
+from modeling.keras_layers import (
+    LAYER_NORM_EPSILON,
+    Dropout,
+    make_dense,
+    make_layer_norm,
+)
 from modeling.keras_private import flatten_layers
 from modeling.shapes import (
     Shape,
@@ -60,6 +65,7 @@ class LayerSettings:
         attention_probs_dropout_prob: dropout rate of the attention
             probabilities.
         initializer_range: standard deviation that kernels start with.
+        layer_norm_eps: added to the variance in LayerNorm.
     """
 
     hidden_size: int
@@ -69,6 +75,7 @@ class LayerSettings:
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
     initializer_range: float
+    layer_norm_eps: float = LAYER_NORM_EPSILON
 
     def attention(self) -> AttentionLayer:
         """Makes the layer `self`, [R, D] → [R, D]."""
@@ -92,6 +99,10 @@ class LayerSettings:
         """Makes a layer `dense`, [R, width] → [R, D]."""
         return make_dense(self.hidden_size, self.initializer_range)
 
+    def norm(self, name: str = "LayerNorm") -> keras.layers.Layer:
+        """Makes a LayerNorm, [R, D] → [R, D]."""
+        return make_layer_norm(name, self.layer_norm_eps)
+
 
 class ResidualOutput(keras.layers.Layer):
     """LayerNorm(dropout(dense(x)) + residual), [R, width] → [R, D]."""
@@ -100,7 +111,7 @@ class ResidualOutput(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dense = settings.projection()
         self.dropout = Dropout(settings.hidden_dropout_prob)
-        self.layer_norm = make_layer_norm("LayerNorm")
+        self.layer_norm = settings.norm()
 
     def build(self, x_shape: Shape, residual_shape: Shape) -> None:
         """Makes the dense layer and the LayerNorm."""

@@ -121,7 +121,7 @@ class _Transform(keras.layers.Layer):
             config.initializer_range,
             get_activation(config.hidden_act),
         )
-        self.layer_norm = make_layer_norm("LayerNorm")
+        self.layer_norm = make_layer_norm("LayerNorm", config.layer_norm_eps)
 
     def build(self, input_shape: Shape | None = None) -> None:
         self.dense.build((None, self._hidden_size))

@@ -113,12 +113,18 @@ def _gradients(
     return of_x, ops.sum(product, axis=axes), ops.sum(upstream, axis=axes)
 
 
-def make_layer_norm(name: str | None = None) -> LayerNorm:
-    """Returns a LayerNorm over the last axis, epsilon 1e-12.
+def make_layer_norm(
+    name: str | None = None, epsilon: float = LAYER_NORM_EPSILON
+) -> LayerNorm:
+    """Returns a LayerNorm over the last axis.
 
     Its weights are `gamma` and `beta`, [width] each.
+
+    Args:
+        name: of the layer.
+        epsilon: added to the variance.
     """
-    return LayerNorm(axis=-1, epsilon=LAYER_NORM_EPSILON, name=name)
+    return LayerNorm(axis=-1, epsilon=epsilon, name=name)
 
 
 class Dropout(keras.layers.Dropout):

@@ -36,7 +36,7 @@ from typing import Any
 import keras
 
 from modeling.encoder import LayerSettings, Stack
-from modeling.keras_layers import Dropout, make_layer_norm
+from modeling.keras_layers import Dropout
 from modeling.shapes import Shape, Tensor
 from modeling.unpadding import TokenLayout
 
@@ -125,11 +125,11 @@ class SharedLayer(keras.layers.Layer):
     def __init__(self, settings: LayerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.attention = _Attention(settings, name="attention_1")
-        self.attention_norm = make_layer_norm("LayerNorm")
+        self.attention_norm = settings.norm()
         self.feed_forward = Scope(
             "ffn_1", [_FeedForward(settings, name="intermediate")]
         )
-        self.feed_forward_norm = make_layer_norm("LayerNorm_1")
+        self.feed_forward_norm = settings.norm("LayerNorm_1")
         self.dropout = Dropout(settings.hidden_dropout_prob)
 
     def build(self, input_shape: Shape) -> None:

@@ -2,7 +2,7 @@
 
 `vocab.txt` (one token a line) and Hugging Face's `tokenizer.json` are read to
 {token: id}; `guess_do_lower_case` decides by the model's files, its name, and
-the capitals in its vocabulary.
+what lower-casing would take from its vocabulary.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -47,8 +48,8 @@ _MODEL_NAME = re.compile(
     r"bert|(^|[_-])L-\d+_H-\d+|^(multi_|wwm_)?(un)?cased$|^chinese_|^multi",
     re.IGNORECASE,
 )
-# A lower-cased vocabulary may have some capitals that were added by hand.
-_SHARE_OF_CAPITALS = 0.01
+# A lower-cased vocabulary may have some words that were added by hand.
+_SHARE_OF_UNREACHABLE = 0.01
 
 
 def load_vocab(vocab_file: Path) -> dict[str, int]:
@@ -154,9 +155,11 @@ def guess_do_lower_case(
     """Guesses whether a model was trained on lower-cased text.
 
     In this order: `tokenizer_config.json` and `tokenizer.json` beside the
-    checkpoint, the name of the model, and the vocabulary, whose words have
-    capitals in a cased model. The name is that of the file or its folder, and
-    counts only if it looks like a model's, unlike a working directory's.
+    checkpoint, the name of the model, and the vocabulary: words with capitals,
+    accents or, in Korean and Japanese, characters that decompose, no
+    lower-cased text could match, so a cased model has them. The name is that
+    of the file or its folder, and counts only if it looks like a model's,
+    unlike a working directory's.
 
     Args:
         checkpoint: a folder, or a file or checkpoint prefix in it, or the
@@ -176,11 +179,12 @@ def guess_do_lower_case(
         if answer is not None:
             return answer
     words = [token for token in vocab if not _has_punctuation(token)]
-    capitals = sum(word != word.lower() for word in words)
-    return (
-        capitals <= _SHARE_OF_CAPITALS * len(words),
-        f"{capitals} of {len(words)} words in the vocabulary have capitals",
+    lost = sum(word != _lower_cased(word) for word in words)
+    why = (
+        f"{lost} of {len(words)} words in the vocabulary would be unreachable "
+        "in lower-cased text"
     )
+    return lost <= _SHARE_OF_UNREACHABLE * len(words), why
 
 
 def validate_case_matches_checkpoint(
@@ -351,6 +355,14 @@ def _case_of_name(name: str) -> tuple[bool, str] | None:
         ),
         None,
     )
+
+
+def _lower_cased(word: str) -> str:
+    """Returns what lower-casing, decomposition and loss of accents leave."""
+    if word.isascii():
+        return word.lower()
+    parts = unicodedata.normalize("NFD", word.lower())
+    return "".join(part for part in parts if not characters.is_accent(part))
 
 
 def _has_punctuation(token: str) -> bool:

@@ -32,6 +32,7 @@ from bert_keras3.checkpointing.variants import check_keys
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB
+from modeling.keras_layers import LAYER_NORM_EPSILON
 
 # transformers calls the erf form gelu, and the original's tanh form gelu_new.
 _ACTIVATIONS = {
@@ -118,7 +119,6 @@ _KEPT = (
 
 # The only values that are computed here.
 _FIXED = {
-    "layer_norm_eps": 1e-12,
     "tie_word_embeddings": True,
 }
 # transformers' names for what is meant where these are left out.
@@ -186,6 +186,9 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
             f"{', '.join(_ACTIVATIONS)}"
         )
     fields["hidden_act"] = _ACTIVATIONS[activation]
+    # Left out where it is Google's, whose files do not have it.
+    if values.get("layer_norm_eps", LAYER_NORM_EPSILON) != LAYER_NORM_EPSILON:
+        fields["layer_norm_eps"] = values["layer_norm_eps"]
     fields.update({key: values[key] for key in _KEPT if key in values})
     _check_labels(fields, path)
     config = BertConfig.from_dict(fields)
@@ -227,6 +230,7 @@ def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "model_type": names.family_of(config),
         "architectures": [checkpoint.architecture],
         "hidden_act": _ACTIVATIONS_THERE.get(activation, activation),
+        "layer_norm_eps": config.layer_norm_eps,
         **_FIXED,
         **_STATED,
         "pad_token_id": _pad_id(checkpoint.vocabulary),

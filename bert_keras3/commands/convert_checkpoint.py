@@ -268,6 +268,7 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
     from bert_keras3.checkpointing.added_tokens import report_saving
     from bert_keras3.checkpointing.conversion import parameters
     from bert_keras3.commands.screen import Screen
+    from modeling.keras_layers import LAYER_NORM_EPSILON
 
     say = Screen().say
     result = outcome.result
@@ -293,6 +294,12 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
             "hidden_act is gelu_erf, which the original's own code does not "
             'know; with "gelu" in bert_config.json it runs, and each '
             "activation may differ by up to 4.7e-4"
+        )
+    epsilon = result.config.layer_norm_eps
+    if wanted.format == "google" and epsilon != LAYER_NORM_EPSILON:
+        say(
+            f"layer_norm_eps is {epsilon:g}, which the original's own code "
+            f"does not know: it computes with {LAYER_NORM_EPSILON:g}"
         )
     if outcome.added is not None:
         for line in outcome.added.lines():

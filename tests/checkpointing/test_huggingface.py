@@ -171,7 +171,7 @@ def test_defaults_are_those_of_transformers(tmp_path: pathlib.Path) -> None:
     [
         ("model_type", "roberta"),
         ("position_embedding_type", "relative_key"),
-        ("layer_norm_eps", 1e-5),
+        ("layer_norm_eps", 0),
         ("hidden_act", "silu"),
         ("tie_word_embeddings", False),
         ("hidden_size", 7),

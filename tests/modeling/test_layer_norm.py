@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modeling.keras_layers import LAYER_NORM_EPSILON, make_layer_norm
+from modeling.bert_with_heads import BertWithHeads
+from modeling.config import BertConfig
+from modeling.keras_layers import (
+    LAYER_NORM_EPSILON,
+    LayerNorm,
+    make_layer_norm,
+)
 
 
 def norms(width):
@@ -63,3 +69,18 @@ def test_in_16_bits_it_computes_in_32():
         rtol=2**-8,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("groups", [None, 1])
+def test_every_layer_norm_has_the_configurations_epsilon(groups):
+    config = BertConfig(
+        11, 8, 2, 2, 12, num_hidden_groups=groups, layer_norm_eps=1e-5
+    )
+    model = BertWithHeads(config, ["masked_lm"])
+    found = [
+        layer.epsilon
+        for layer in model._flatten_layers()
+        if isinstance(layer, LayerNorm)
+    ]
+    # Of the embeddings, two in each layer, of the head.
+    assert found == [1e-5] * (1 + 2 * (groups or 2) + 1)

@@ -59,7 +59,7 @@ def assert_read_as_published(files):
         assert entries[token] == index
         answer, reason = vocab.guess_do_lower_case(None, entries)
         assert answer is do_lower_case, name
-        assert "words in the vocabulary have capitals" in reason
+        assert "words in the vocabulary would be unreachable" in reason
 
 
 def test_published_vocabularies(published):
@@ -234,6 +234,13 @@ def test_special_tokens_tell_nothing_about_case():
     assert vocab.guess_do_lower_case(None, entries)[0] is True
     entries["The"] = 4
     assert vocab.guess_do_lower_case(None, entries)[0] is False
+
+
+@pytest.mark.parametrize("word", ["한국", "##が", "café", "й", "İ"])
+def test_what_decomposes_shows_a_cased_vocabulary(word):
+    """A lower-cased text has no such characters, and none is a capital."""
+    answer, reason = vocab.guess_do_lower_case(None, {"天": 0, word: 1})
+    assert (answer, reason.partition(" words")[0]) == (False, "1 of 2")
 
 
 def test_conversions():
