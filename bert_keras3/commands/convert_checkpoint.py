@@ -38,9 +38,9 @@ class Conversion:
         None,
         "Checkpoint to convert: a Google checkpoint, a checkpoint or "
         "SavedModel of TensorFlow's Model Garden or Hub, a Hugging Face "
-        "folder, a .keras or .weights.h5 file, a .zip archive of one of these or its "
-        "https:// address, or the name of a model published by Google, such "
-        "as uncased_L-12_H-768_A-12, which is downloaded. Needed unless "
+        "folder, a .keras or .weights.h5 file, a .zip archive of one of these "
+        "or its https:// address, or the name of a model published by Google, "
+        "such as uncased_L-12_H-768_A-12, which is downloaded. Needed unless "
         "--inspect is given.",
         group="What to do",
         placeholder="CHECKPOINT",
