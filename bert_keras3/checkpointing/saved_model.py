@@ -121,9 +121,7 @@ def describe(path: pathlib.Path) -> Description:
     found = _contents(path)
     vocab_file = _vocabulary(path.parent, graph)
     if found is None:
-        return Description(
-            what="a BERT as a module of TensorFlow Hub 1", vocab_file=vocab_file
-        )
+        return Description(what="a module of TF Hub 1", vocab_file=vocab_file)
     assumed: tuple[str, ...] = ()
     if _activation(_operations(graph)) is None:
         assumed = (model_garden.ASSUMED_ACTIVATION,)
@@ -131,10 +129,7 @@ def describe(path: pathlib.Path) -> Description:
         assumed += (model_garden.ASSUMED_HEADS,)
     case = found.sources.get(_LOWER_CASE)
     return Description(
-        what=(
-            "a BERT as a SavedModel of TensorFlow Hub or Kaggle "
-            f"({found.layout})"
-        ),
+        what=f"a SavedModel of TF Hub or Kaggle ({found.layout})",
         vocab_file=vocab_file,
         do_lower_case=None if case is None else bool(case.read()),
         assumed=assumed,

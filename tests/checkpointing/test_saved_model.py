@@ -60,9 +60,7 @@ def test_vocabulary_and_case_are_the_models_own(garden: pathlib.Path) -> None:
 
 def test_inspection(garden: pathlib.Path) -> None:
     inspection = inspect(garden / "hub")
-    assert inspection.what == (
-        "a BERT as a SavedModel of TensorFlow Hub or Kaggle (BertEncoder)"
-    )
+    assert inspection.what == ("a SavedModel of TF Hub or Kaggle (BertEncoder)")
     assert inspection.heads == ("pooler", "masked_lm")
     assert (inspection.vocabulary, inspection.slots) == (31, 0)
     assert not inspection.notes
