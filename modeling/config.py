@@ -35,6 +35,24 @@ _SIZES = (
 )
 # What ALBERT has beyond these.
 _OPTIONAL_SIZES = ("embedding_size", "num_hidden_groups", "inner_group_num")
+# Other programs' names of fields, which count where a file lacks the field:
+# left to its default, a number of heads would be wrong without an error.
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "vocab_size": ("vocabulary_size", "n_vocab"),
+    "hidden_size": ("hidden_dim", "n_embd", "d_model"),
+    "num_hidden_layers": ("num_layers", "n_layer", "n_layers"),
+    "num_attention_heads": ("num_heads", "n_head", "n_heads"),
+    "intermediate_size": ("intermediate_dim", "inner_dim", "d_ff"),
+    "hidden_act": ("hidden_activation", "activation"),
+    "hidden_dropout_prob": ("hidden_dropout", "dropout_rate", "dropout"),
+    "attention_probs_dropout_prob": (
+        "attention_dropout",
+        "attention_dropout_rate",
+    ),
+    "max_position_embeddings": ("max_sequence_length", "n_positions"),
+    "type_vocab_size": ("num_segments",),
+    "layer_norm_eps": ("layer_norm_epsilon", "layernorm_epsilon"),
+}
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -156,6 +174,9 @@ class BertConfig:
     def from_json_file(cls, json_file: str | os.PathLike[str]) -> BertConfig:
         """Reads a configuration from a JSON file (`bert_config.json`).
 
+        Fields may have the names that other programs give them, such as
+        `num_heads`.
+
         Raises:
             UserError: the file is missing, is no JSON object or has an
                 impossible field; the message names the file.
@@ -182,6 +203,7 @@ class BertConfig:
                 f"{path}: a BERT configuration is a JSON object, this is a "
                 f"{type(json_object).__name__}"
             )
+        json_object = _with_our_names(json_object)
         if "vocab_size" not in json_object:
             raise UserError(
                 f"{path}: has no `vocab_size`; its keys are "
@@ -275,6 +297,19 @@ class BertConfig:
         """Shows every field."""
         fields = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
         return f"BertConfig({fields})"
+
+
+def _with_our_names(json_object: Mapping[str, Any]) -> dict[str, Any]:
+    """Renames the fields that have others' names, unless ours is there too."""
+    theirs = {
+        name: field
+        for field, others in _SPELLINGS.items()
+        if field not in json_object
+        for name in others
+    }
+    renamed = {theirs.get(name, name): v for name, v in json_object.items()}
+    # Two of them might mean one field.
+    return renamed if len(renamed) == len(json_object) else dict(json_object)
 
 
 def _is_number(value: object) -> bool:

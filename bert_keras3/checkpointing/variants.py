@@ -20,6 +20,9 @@ _POSITIONS = "bert/embeddings/position_embeddings"
 # Of names that Google's have no counterpart for, Hugging Face's are kept.
 _OF_ENCODER = re.compile(r"(al)?bert[/.](encoder|embeddings)[/.]")
 
+# In an ALBERT that was trained with Keras' LayerNorm, one for each layer.
+_NORM_OF_LAYER = re.compile(r"/group_\d+(_\d+)?/layer_\d+/.*normalization")
+
 _RELATIVE = "its positions are relative, and added in every layer's attention"
 
 # Keys of configurations: the value with which a BERT is computed, also where
@@ -101,6 +104,8 @@ def _of_weights(arrays: Arrays, family: str) -> Iterator[str]:
     for name, entry in arrays.entries.items():
         if name in arrays.slots:
             continue
+        if _NORM_OF_LAYER.search(name):
+            yield f"{name}: its layers share all weights but LayerNorm's"
         if name.startswith("bert/encoder/") and name.endswith("/kernel"):
             shape = list(entry.shape)
             if len(shape) != len(("in", "out")):

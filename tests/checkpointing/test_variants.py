@@ -12,7 +12,9 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import huggingface
+from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.inspection import inspect
+from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 
@@ -68,6 +70,17 @@ def test_the_reason_is_told(
     with pytest.raises(UserError, match=f"computes something else.*{reason}"):
         checkpointing.open(folder)
     assert any("computes something else" in n for n in inspect(folder).notes)
+
+
+def test_an_albert_whose_layers_have_norms_of_their_own() -> None:
+    shared = "bert/encoder/transformer/group_0/inner_group_0/LayerNorm/beta"
+    own = (
+        "bert/encoder/transformer/group_0_2/layer_2/inner_group_0/"
+        "layer_normalization_5/beta"
+    )
+    arrays = in_memory({shared: ONES[0], own: ONES[0]})
+    with pytest.raises(UserError, match="normalization_5/beta: its layers"):
+        check_computable(arrays, None, "model.ckpt")
 
 
 def test_keys_that_say_what_is_so_anyway(

@@ -107,3 +107,25 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none.json: there is no such"):
         BertConfig.from_json_file(tmp_path / "none.json")
+
+
+def test_fields_with_other_programs_names(tmp_path):
+    path = tmp_path / "bert_config.json"
+    path.write_text(
+        '{"vocabulary_size": 7, "hidden_dim": 8, "num_heads": 2, "n_layer": 3,'
+        ' "num_layers_of_head": 1, "layer_norm_epsilon": 1e-5}'
+    )
+    config = BertConfig.from_json_file(path)
+    assert config == BertConfig.from_dict(
+        {
+            "vocab_size": 7,
+            "hidden_size": 8,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 3,
+            "num_layers_of_head": 1,
+            "layer_norm_eps": 1e-5,
+        }
+    )
+    # Ours counts where it is there, and two names of one thing are no field.
+    path.write_text('{"vocab_size": 7, "n_head": 5, "num_attention_heads": 12}')
+    assert BertConfig.from_json_file(path).num_attention_heads == 12
