@@ -47,12 +47,21 @@ class Description:
         vocab_file: the vocabulary that it names.
         do_lower_case: whether text is lower-cased, if it says so.
         assumed: what its configuration had to assume, for the user.
+        notes: what else is to be said to the user.
+        other_options: those of its tokenizer that Google's do not have, as in
+            `Checkpoint`.
+        max_seq_length: most tokens of an input, if it says so.
+        pooling: how it makes vectors of texts, if it says so.
     """
 
     what: str = ""
     vocab_file: pathlib.Path | None = None
     do_lower_case: bool | None = None
     assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    other_options: tuple[str, ...] = ()
+    max_seq_length: int | None = None
+    pooling: SentencePooling | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +88,9 @@ class Checkpoint:
             to its vocabulary file and searches texts for; in `vocabulary` they
             have their places.
         notes: what was decided without the files' saying so, for the user.
+        max_seq_length: most tokens of an input, [CLS] and [SEP] included, if
+            a file says so.
+        pooling: how it makes vectors of texts, if it says so itself.
     """
 
     arrays: Arrays
@@ -93,6 +105,8 @@ class Checkpoint:
     other_options: tuple[str, ...] = ()
     added_tokens: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    max_seq_length: int | None = None
+    pooling: SentencePooling | None = None
 
     @property
     def has_weights(self) -> bool:
@@ -208,14 +222,16 @@ class Checkpoint:
 
     @property
     def sentence_pooling(self) -> SentencePooling | None:
-        """How a sentence-transformers folder makes vectors; None elsewhere.
+        """How vectors of texts are made; None if nothing says so.
+
+        A sentence-transformers folder does, and `pooling`.
 
         Raises:
             UserError: a file is damaged, or it has a module that is not
                 computed here.
         """
-        if self.weights_file is None:
-            return None
+        if self.pooling is not None or self.weights_file is None:
+            return self.pooling
         return read_sentence_pooling(self.weights_file.parent)
 
     @property

@@ -16,6 +16,8 @@ from bert_keras3.checkpointing import (
     google,
     huggingface,
     keras_weights,
+    kerashub,
+    kerashub_preset,
     model_garden,
     saved_model,
 )
@@ -81,6 +83,15 @@ FORMATS: Mapping[str, Format] = {
         huggingface.read,
         huggingface.from_json_file,
         huggingface.write,
+    ),
+    # Before Keras' own files, which a preset's are named like.
+    "kerashub": Format(
+        kerashub.find,
+        kerashub.find_in,
+        kerashub.read,
+        kerashub_preset.from_json_file,
+        kerashub.write,
+        describe=kerashub_preset.describe,
     ),
     "keras": Format(
         keras_weights.find,

@@ -132,15 +132,15 @@ def inspect(path: Path) -> Inspection:
         check_computable(as_albert(arrays), config, str(location.weights))
     except UserError as error:
         notes.append(str(error))
-    pooling = None
+    says = FORMATS[location.format].describe(location.weights)
+    pooling = says.pooling
     try:
-        pooling = read_sentence_pooling(location.weights.parent)
+        pooling = pooling or read_sentence_pooling(location.weights.parent)
     except UserError as error:
         notes.append(str(error))
     family = names.family(arrays)
     described = Checkpoint(as_albert(arrays), config or BertConfig(None))
-    says = FORMATS[location.format].describe(location.weights)
-    notes += says.assumed
+    notes += (*says.assumed, *says.notes)
     sizes = _sizes(arrays, config)
     vocab_file = says.vocab_file or location.vocab_file
     vocabulary = None

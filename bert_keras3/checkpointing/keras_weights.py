@@ -16,6 +16,7 @@ import contextlib
 import functools
 import json
 import pathlib
+import re
 import shutil
 import tempfile
 import weakref
@@ -31,6 +32,7 @@ from bert_keras3.checkpointing import google, names
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.hdf5_layout import ArrayPlace, Layout, layout
+from bert_keras3.checkpointing.kerashub_preset import is_preset
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import is_full_disk, naming
 from modeling.bert import BertModel
@@ -72,6 +74,8 @@ _VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("squad", 2): _OUTPUT,
 }
 _SCOPES = ("bert", "cls")
+# A layer that no model of ours has.
+_OF_KERASHUB = re.compile(r"(^|/)transformer_encoder(_\d+)?/")
 
 # JSON that `write` adds at the root of an HDF5 file, as bytes.
 ABSENT = "absent_weights"
@@ -87,7 +91,9 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def find_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns all of Keras' files in a folder."""
+    """Returns all of Keras' files in a folder; none in a KerasHub preset."""
+    if is_preset(folder):
+        return []
     return sorted(
         path for ending in ENDINGS for path in folder.glob(f"*{ending}")
     )
@@ -107,7 +113,13 @@ def read(path: pathlib.Path) -> Arrays:
     Raises:
         UserError: the file is damaged or of another kind.
     """
-    opened = _Opened(path)
+    opened = WeightsFile(path)
+    if any(_OF_KERASHUB.search(one.path) for one in opened.layout.layers):
+        raise UserError(
+            f"{path}: is a model that KerasHub saved, whose configuration is "
+            "not beside it; write it there with `model.save_to_preset(folder)` "
+            "and name the folder"
+        )
     absent = opened.note(ABSENT)
     if not isinstance(absent, list):
         absent = []
@@ -143,7 +155,7 @@ def config(path: pathlib.Path) -> BertConfig | None:
                 member = _member(path, archive, MODEL_MEMBER)
                 found = _find_config(json.loads(archive.read(member)))
         else:
-            found = _Opened(path).note(CONFIG)
+            found = WeightsFile(path).note(CONFIG)
     except UserError:
         raise
     except _DAMAGE as error:
@@ -176,10 +188,20 @@ def _find_config(saved: Any) -> dict[str, Any] | None:
     return None
 
 
-class _Opened:
-    """A file of arrays, closed once no array refers to it."""
+class WeightsFile:
+    """A file of arrays, closed once no array refers to it.
+
+    Attributes:
+        path: the file.
+        layout: its layers and arrays.
+    """
 
     def __init__(self, path: pathlib.Path) -> None:
+        """Opens a file.
+
+        Raises:
+            UserError: it is no file of Keras', or cut short.
+        """
         self.path = path
         with contextlib.ExitStack() as stack:
             try:
@@ -371,7 +393,7 @@ def _fill(path: pathlib.Path, checkpoint: Checkpoint) -> None:
         for name, shape in shapes.items():
             del file[places[name]]
             file[places[name]] = (
-                _random(name, shape, config, rng)
+                random_weight(name, shape, config, rng)
                 if name in absent
                 else checkpoint.arrays[name]
             )
@@ -384,12 +406,20 @@ def _fill(path: pathlib.Path, checkpoint: Checkpoint) -> None:
             file[name] = np.frombuffer(json.dumps(note).encode(), np.uint8)
 
 
-def _random(
+def random_weight(
     name: str,
     shape: tuple[int, ...],
     config: BertConfig,
     rng: np.random.Generator,
 ) -> Array:
+    """Draws a weight that a checkpoint lacks, as a new model would have it.
+
+    Args:
+        name: Google's name.
+        shape: of the weight.
+        config: gives `initializer_range`.
+        rng: the generator.
+    """
     if name.endswith("/bias"):
         return np.zeros(shape, np.float32)
     array: Array = rng.normal(0.0, config.initializer_range, shape)

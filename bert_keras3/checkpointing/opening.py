@@ -252,7 +252,7 @@ def open_checkpoint(
     arrays = FORMATS[location.format].read(location.weights)
     says = FORMATS[location.format].describe(location.weights)
     config = _config_of(location, arrays, config_file)
-    notes = (*location.notes, *arrays.notes)
+    notes = (*location.notes, *arrays.notes, *says.notes)
     if config_file is None:
         config, changed = with_rows(config, arrays)
         notes += (*says.assumed, *changed)
@@ -262,17 +262,22 @@ def open_checkpoint(
         source=str(path),
         weights_file=location.weights,
         notes=notes,
+        max_seq_length=says.max_seq_length,
+        pooling=says.pooling,
     )
     check_computable(checkpoint.arrays, checkpoint.config, str(path))
     why = "as given"
     if do_lower_case is None and says.do_lower_case is not None:
         do_lower_case, why = says.do_lower_case, "as the file itself says"
-    return _with_vocabulary(
+    opened = _with_vocabulary(
         checkpoint,
         vocab_file or says.vocab_file or location.vocab_file,
         do_lower_case,
         why,
     )
+    if opened.vocab_file == says.vocab_file and says.other_options:
+        return dataclasses.replace(opened, other_options=says.other_options)
+    return opened
 
 
 def start_from(

@@ -38,10 +38,10 @@ class Conversion:
         None,
         "Checkpoint to convert: a Google checkpoint, a checkpoint or "
         "SavedModel of TensorFlow's Model Garden or Hub, a Hugging Face "
-        "folder, a .keras or .weights.h5 file, a .zip archive of one of these "
-        "or its https:// address, or the name of a model published by Google, "
-        "such as uncased_L-12_H-768_A-12, which is downloaded. Needed unless "
-        "--inspect is given.",
+        "folder, a KerasHub preset, a .keras or .weights.h5 file, a .zip "
+        "archive of one of these or its https:// address, or the name of a "
+        "model published by Google, such as uncased_L-12_H-768_A-12, which is "
+        "downloaded. Needed unless --inspect is given.",
         group="What to do",
         placeholder="CHECKPOINT",
     )
@@ -57,10 +57,10 @@ class Conversion:
         None,
         "Format to write. google: bert_model.ckpt, bert_config.json and "
         "vocab.txt; huggingface: a folder that the package transformers "
-        "loads; keras: a folder or a .keras or .weights.h5 file. Needed "
-        "unless --inspect is given.",
+        "loads; kerashub: a preset of KerasHub; keras: a folder or a .keras or "
+        ".weights.h5 file. Needed unless --inspect is given.",
         group="What to do",
-        choices=("google", "huggingface", "keras"),
+        choices=("google", "huggingface", "kerashub", "keras"),
     )
     inspect: str | None = flag(
         None,

@@ -45,10 +45,11 @@ class TrainingChoices(TrainingSettings):
     checkpoint_format: str = flag(
         "google",
         "Format of the checkpoints. google: model.ckpt-STEP, one for each "
-        "save; keras and huggingface: only the newest.",
+        "save; keras, huggingface and, without the next-sentence head, "
+        "kerashub: only the newest.",
         group="Checkpoints and logs",
         needs=("do_train",),
-        choices=("google", "keras", "huggingface"),
+        choices=("google", "keras", "kerashub", "huggingface"),
     )
     with_optimizer: bool = flag(
         False,

@@ -86,6 +86,17 @@ def google_folder(
 
 
 @pytest.fixture(scope="session")
+def kerashub(
+    reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+    """Presets that KerasHub wrote; no test may change one."""
+    folder = tmp_path_factory.mktemp("kerashub")
+    archive = reference / "checkpointing/kerashub.zip"
+    zipfile.ZipFile(archive).extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def garden(
     reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> pathlib.Path:
