@@ -376,6 +376,13 @@ def check_expressible(checkpoint: Checkpoint) -> None:
             f"{refuse}BertTokenizer has WordPiece vocabularies, the input a "
             "SentencePiece model"
         )
+    if checkpoint.other_options:
+        raise UserError(
+            "--format=kerashub: the input's tokenizer has "
+            f"{', '.join(checkpoint.other_options)}, which is not written; a "
+            "copy of the vocabulary in another folder, as --vocab_file, is "
+            "written without it"
+        )
     tokens = checkpoint.vocabulary
     missing = [one for one in _NEEDED_TOKENS if one not in (tokens or ())]
     if tokens is not None and missing:

@@ -262,7 +262,8 @@ def open_checkpoint(
         source=str(path),
         weights_file=location.weights,
         notes=notes,
-        max_seq_length=says.max_seq_length,
+        max_seq_length=says.max_seq_length
+        or (run_settings(location.weights) or {}).get("max_seq_length"),
         pooling=says.pooling,
     )
     check_computable(checkpoint.arrays, checkpoint.config, str(path))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -463,6 +464,9 @@ def test_a_pooler_that_is_missing_stays_so(
         ({"hidden_act": "relu"}, "the input has relu"),
         ({"embedding_size": 4}, "has no embedding_size"),
         ({"hidden_dropout_prob": 0.2}, "has one dropout rate"),
+        ({"vocabulary": WORDS[:4]}, r"the vocabulary lacks \[MASK\]"),
+        ({"other_options": ("split: False",)}, "has split: False"),
+        ({"sentence_pieces": b"x"}, "a SentencePiece model"),
     ],
 )
 def test_what_kerashub_cannot_compute(
@@ -472,7 +476,10 @@ def test_what_kerashub_cannot_compute(
     message: str,
 ) -> None:
     for name, value in values.items():
-        setattr(checkpoint.config, name, value)
+        if name in ("vocabulary", "other_options", "sentence_pieces"):
+            checkpoint = dataclasses.replace(checkpoint, **{name: value})
+        else:
+            setattr(checkpoint.config, name, value)
     with pytest.raises(UserError, match=message):
         write(tmp_path / "ours", checkpoint, format="kerashub")
     assert not (tmp_path / "ours").exists()
