@@ -14,6 +14,7 @@ from a name and writes the file elsewhere, and has no limits.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -21,12 +22,14 @@ import pathlib
 import re
 import shutil
 import stat
+import tarfile
 import time
 import urllib.parse
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from typing import IO
 
 import requests
 from rich.console import Console
@@ -73,9 +76,13 @@ _MOST_MEMBERS = 10_000
 # Weights hardly compress, and the text beside them is small.
 _LARGEST_INFLATION = 50
 _ALWAYS_ALLOWED = 64 << 20
-# Errors of `zipfile` for a damaged archive.
+_ARCHIVES = (".zip", ".tar.gz", ".tgz")
+_GZIP = b"\x1f\x8b"
+# Errors of `zipfile` and `tarfile` for a damaged archive.
 _DAMAGE = (
     zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    tarfile.TarError,
     zlib.error,
     EOFError,
     NotImplementedError,
@@ -114,9 +121,9 @@ def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
     """Returns a local path for whatever names a checkpoint.
 
     Args:
-        path: a path; the path of a `.zip`; an `https://` or `file://` URL of
-            one, with `#sha256=…` after it if its checksum is known; one of
-            PUBLISHED, where no file has that name.
+        path: a path; the path of a `.zip` or `.tar.gz`; an `https://` or
+            `file://` URL of one, with `#sha256=…` after it if its checksum is
+            known; one of PUBLISHED, where no file has that name.
         cache: folder for downloads and unpacked archives; by default in
             `cache_folder()`.
 
@@ -132,7 +139,7 @@ def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
     cache = cache or cache_folder() / _DOWNLOADS
     if not _ADDRESS.match(text):
         local = pathlib.Path(text).expanduser()
-        if local.suffix == ".zip" and local.is_file():
+        if local.name.endswith(_ARCHIVES) and local.is_file():
             return _unpacked_file(local, None, cache)
         if text in PUBLISHED and not local.exists():
             return _downloaded(PUBLISHED[text], None, cache)
@@ -144,7 +151,7 @@ def local_path(path: Path, cache: pathlib.Path | None = None) -> pathlib.Path:
     if address.startswith("file://"):
         place = urllib.parse.urlsplit(address.replace("file://", "file:///"))
         local = pathlib.Path(urllib.request.url2pathname(place.path))
-        if local.suffix == ".zip":
+        if local.name.endswith(_ARCHIVES):
             return _unpacked_file(local, pin, cache)
         return local
     return _downloaded(address, pin, cache)
@@ -169,7 +176,7 @@ def _unpacked_file(
         raise UserError(f"{path}: there is no such file")
     status = path.stat()
     version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    folder = _folder(cache, path.stem, version)
+    folder = _folder(cache, _stem(path.name), version)
     if not folder.is_dir():
         _unpack_checked(path, folder, sha256_of(path), pin, str(path))
     _check_pin(folder, pin, str(path))
@@ -180,7 +187,7 @@ def _downloaded(
     address: str, pin: str | None, cache: pathlib.Path
 ) -> pathlib.Path:
     name = pathlib.PurePosixPath(urllib.parse.urlsplit(address).path).name
-    folder = _folder(cache, pathlib.PurePath(name).stem, address)
+    folder = _folder(cache, _stem(name), address)
     if not folder.is_dir():
         archive = folder.with_name(f"{folder.name}.zip")
         download(address, archive)
@@ -220,6 +227,11 @@ def _refuse_unless_equal(
             f"{source}: its SHA-256 is {found}, not {known} as it should be; "
             "it was changed or damaged on the way"
         )
+
+
+def _stem(name: str) -> str:
+    ending = next((one for one in _ARCHIVES if name.endswith(one)), None)
+    return name.removesuffix(ending) if ending else pathlib.PurePath(name).stem
 
 
 def _folder(cache: pathlib.Path, stem: str, version: str) -> pathlib.Path:
@@ -423,7 +435,7 @@ def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
     """Writes the files of an archive into a folder.
 
     Args:
-        path: a `.zip` file.
+        path: a `.zip` or `.tar.gz` file, which its content tells.
         folder: exists and is empty.
 
     Raises:
@@ -431,20 +443,10 @@ def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
             written outside of the folder, is a link, is encrypted, or grows
             beyond the limits. The folder may contain some files then.
     """
+    with open(path, "rb") as file:
+        is_tar = file.read(len(_GZIP)) == _GZIP
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [
-                info
-                for info in archive.infolist()
-                if not info.is_dir()
-                and not info.filename.startswith("__MACOSX")
-            ]
-            _check_amount(path, members, shutil.disk_usage(folder).free)
-            for info in members:
-                target = folder.joinpath(*_safe_parts(path, info))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as source, open(target, "xb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
+        (_unpack_tar if is_tar else _unpack_zip)(path, folder)
     except UserError:
         raise
     except (FileExistsError, NotADirectoryError) as error:
@@ -453,9 +455,89 @@ def unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
         ) from error
     except _DAMAGE as error:
         raise UserError(
-            f"{path}: is not a .zip archive, or is damaged: {error}; fetch it "
-            "again"
+            f"{path}: is not a {'.tar.gz' if is_tar else '.zip'} archive, or "
+            f"is damaged: {error}; fetch it again"
         ) from error
+
+
+def _unpack_zip(path: pathlib.Path, folder: pathlib.Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = [
+            info
+            for info in archive.infolist()
+            if not info.is_dir() and not info.filename.startswith("__MACOSX")
+        ]
+        _check_amount(path, members, shutil.disk_usage(folder).free)
+        for info in members:
+            name = info.filename
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise UserError(
+                    f"{path}: the member {name!r} is a link; refused"
+                )
+            with archive.open(info) as source:
+                _write_member(path, folder, name, source)
+
+
+def _unpack_tar(path: pathlib.Path, folder: pathlib.Path) -> None:
+    # Read once, from the front: how much it holds, only reading it shows.
+    with (
+        gzip.open(path) as content,
+        tarfile.open(
+            fileobj=_Limited(path, content, shutil.disk_usage(folder).free),  # type: ignore[call-overload]
+            mode="r|",
+        ) as archive,
+    ):
+        for count, member in enumerate(archive):
+            # `tar -C folder .` writes names that begin like this.
+            name = member.name.removeprefix("./")
+            if count >= _MOST_MEMBERS:
+                raise UserError(
+                    f"{path}: holds {count} files and more; refused"
+                )
+            if member.isdir() or name.startswith("__MACOSX"):
+                continue
+            source = archive.extractfile(member) if member.isreg() else None
+            # A sparse file takes less in the archive than on the disk.
+            if source is None or member.issparse():
+                raise UserError(
+                    f"{path}: the member {name!r} is a link, or no plain "
+                    "file; refused"
+                )
+            _write_member(path, folder, name, source)
+
+
+class _Limited:
+    """The content of an archive, until it is more than is allowed."""
+
+    def __init__(
+        self, path: pathlib.Path, content: gzip.GzipFile, free: int
+    ) -> None:
+        packed = path.stat().st_size
+        self._path, self._content = path, content
+        self._limit = min(
+            max(_LARGEST_INFLATION * packed, _ALWAYS_ALLOWED), free
+        )
+        self._read = 0
+
+    def read(self, size: int) -> bytes:
+        """Returns the next bytes, at most `size`."""
+        found = self._content.read(size)
+        self._read += len(found)
+        if self._read > self._limit:
+            raise UserError(
+                f"{self._path}: would grow to more than {self._limit} bytes, "
+                "more than a checkpoint does or the disk has free; refused"
+            )
+        return found
+
+
+def _write_member(
+    path: pathlib.Path, folder: pathlib.Path, name: str, source: IO[bytes]
+) -> None:
+    target = folder.joinpath(*_safe_parts(path, name))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
 
 
 def _check_amount(
@@ -475,9 +557,8 @@ def _check_amount(
         )
 
 
-def _safe_parts(path: pathlib.Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
+def _safe_parts(path: pathlib.Path, name: str) -> tuple[str, ...]:
     """Splits a member's name into parts that stay within the folder."""
-    name = info.filename
     parts = tuple(name.split("/"))
     bad = any(
         part in ("", ".", "..") or "\\" in part or ":" in part for part in parts
@@ -487,6 +568,4 @@ def _safe_parts(path: pathlib.Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
             f"{path}: the member {name!r} would be written outside of the "
             "folder; refused"
         )
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise UserError(f"{path}: the member {name!r} is a link; refused")
     return parts

@@ -83,7 +83,7 @@ def test_an_archive_of_one(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     archive = shutil.make_archive(
-        str(tmp_path / "bert_en_cased"), "zip", garden / "hub"
+        str(tmp_path / "bert_en_cased"), "gztar", garden / "hub"
     )
     arrays = checkpointing.open(archive).arrays
     assert arrays.shape("bert/embeddings/word_embeddings") == (31, 16)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import stat
+import tarfile
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -99,4 +102,62 @@ def test_damage(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
         unpack(path, folder)
     path.write_bytes(content[:60])
     with pytest.raises(UserError, match=r"is not a \.zip archive"):
+        unpack(path, folder)
+
+
+def packed(tmp_path: pathlib.Path, name: str, **fields: Any) -> pathlib.Path:
+    """Writes a `.tar.gz` of `m/a.txt` and one more member."""
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        for member in (tarfile.TarInfo("./m/a.txt"), tarfile.TarInfo(name)):
+            member.size = 1
+            if member.name == name:
+                for field, value in fields.items():
+                    setattr(member, field, value)
+            file.addfile(member, io.BytesIO(bytes(member.size)))
+    return path
+
+
+def test_a_tar(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    unpack(packed(tmp_path, "./b.txt", size=3), folder)
+    assert (folder / "m/a.txt").read_bytes() == b"\0"
+    assert (folder / "b.txt").read_bytes() == b"\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("../evil", {}, "outside of the folder"),
+        ("/tmp/evil", {}, "outside of the folder"),
+        ("m/a.txt", {}, "two files of one name"),
+        (
+            "evil",
+            {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd", "size": 0},
+            "is a link",
+        ),
+        (
+            "evil",
+            {"type": tarfile.LNKTYPE, "linkname": "m/a.txt", "size": 0},
+            "is a link",
+        ),
+        ("evil", {"type": tarfile.FIFOTYPE, "size": 0}, "no plain file"),
+        ("bomb", {"size": 65 << 20}, "would grow to more than 67108864"),
+    ],
+)
+def test_tars_that_do_harm(
+    tmp_path: pathlib.Path,
+    folder: pathlib.Path,
+    name: str,
+    fields: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(UserError, match=message):
+        unpack(packed(tmp_path, name, **fields), folder)
+
+
+def test_damaged_tars(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    path = packed(tmp_path, "b", size=5000)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(UserError, match=r"is not a \.tar\.gz archive, or is"):
         unpack(path, folder)
