@@ -166,7 +166,9 @@ def _with_heads_described(
     """Adds architecture and labels from the flags to the configuration."""
     extra: dict[str, object] = {}
     if settings.architecture:
-        _check_architecture(settings.architecture, checkpoint.heads)
+        _check_architecture(
+            settings.architecture, checkpoint.heads, checkpoint.num_labels
+        )
         extra["architectures"] = [settings.architecture]
     labels = settings.labels
     if settings.labels_file is not None:
@@ -249,12 +251,19 @@ def _check_settings(settings: Settings) -> None:
         )
 
 
-def _check_architecture(architecture: str, heads: Iterable[str]) -> None:
+def _check_architecture(
+    architecture: str, heads: Iterable[str], num_labels: int
+) -> None:
     absent = [h for h in ARCHITECTURES[architecture] if h not in heads]
     if absent:
         raise UserError(
             f"--architecture={architecture}: the checkpoint lacks "
             f"{' and '.join(absent)}"
+        )
+    if architecture.endswith("ForMultipleChoice") and num_labels != 1:
+        raise UserError(
+            f"--architecture={architecture}: the checkpoint has {num_labels} "
+            "outputs, and a choice has one, its score"
         )
 
 

@@ -6,7 +6,6 @@ their names, and kernels are transposed, [out, in] there and [in, out] here.
 
 from __future__ import annotations
 
-import collections
 import functools
 import pathlib
 import re
@@ -200,8 +199,7 @@ def _check_labels(values: Mapping[str, Any], path: pathlib.Path) -> None:
     """Checks the names of classes, where there are some.
 
     Raises:
-        UserError: they are no mapping from ids to names, or a name is there
-            twice.
+        UserError: they are no mapping from ids to names.
     """
     named = values.get("id2label") or {}
     if not isinstance(named, dict) or not all(
@@ -212,13 +210,6 @@ def _check_labels(values: Mapping[str, Any], path: pathlib.Path) -> None:
             f"{path}: id2label is no mapping from ids to the classes' names: "
             f"{named!r:.80}"
         )
-    times = collections.Counter(named.values())
-    for label, number in times.items():
-        if number > 1:
-            raise UserError(
-                f"{path}: id2label names {label!r} {number} times; every "
-                "class needs a name of its own"
-            )
 
 
 def to_json_values(checkpoint: Checkpoint) -> dict[str, Any]:

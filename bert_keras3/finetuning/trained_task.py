@@ -28,18 +28,27 @@ _SCRIPTS = {
 def check_trained_for(checkpoint: Checkpoint, *tasks: str) -> None:
     """Checks that a checkpoint's files do not name another task.
 
+    Nor two of its outputs alike.
+
     Args:
         checkpoint: that is to be used without a training.
         tasks: keys of `tasks.TASKS`.
 
     Raises:
-        UserError: they do.
+        UserError: they do, or two outputs have one name.
     """
     found = checkpoint.task
     if found is not None and found not in tasks:
         raise UserError(
             f"{checkpoint.source}: was trained for {FINE_TUNED[found].words} "
             f"({checkpoint.architecture}); use it with {_SCRIPTS[found]}"
+        )
+    labels = checkpoint.named_labels
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise UserError(
+            f"{checkpoint.source}: names {len(twice)} of its outputs "
+            f"{twice[0]!r}; give each a name of its own in `id2label`"
         )
 
 

@@ -112,8 +112,9 @@ def test_every_format_keeps_class_task_and_labels(
     source = REFERENCE / name
     for format_name in ("google", "keras", "huggingface"):
         target = tmp_path / format_name
-        outcome = convert(source, target, Settings(format_name, verify=True))
-        assert outcome.difference == 0
+        last = format_name == "huggingface"
+        outcome = convert(source, target, Settings(format_name, verify=last))
+        assert outcome.difference == (0 if last else None)
         source = target
         checkpoint = checkpointing.open(target)
         assert checkpoint.architecture == architecture
@@ -158,7 +159,6 @@ def test_nothing_is_said_of_a_head_without_a_class(
         ("id2label", ["good", "bad"], "id2label is no mapping"),
         ("id2label", {"zero": "good"}, "id2label is no mapping"),
         ("id2label", {"0": 3}, "id2label is no mapping"),
-        ("id2label", {"0": "good", "1": "good"}, "id2label names 'good' 2"),
     ],
 )
 def test_forged_labels(
@@ -206,3 +206,13 @@ def test_forged_settings_of_a_run(
     with pytest.raises(UserError, match=rf"classifier\.json: .*`{key}`"):
         run_settings(tmp_path / "model.keras")
     assert run_settings(tmp_path / "other.keras") is None
+
+
+def test_several_outputs_are_no_score_of_a_choice(
+    tmp_path: pathlib.Path,
+) -> None:
+    settings = Settings("google", architecture="BertForMultipleChoice")
+    with pytest.raises(UserError, match="has 3 outputs, and a choice has one"):
+        convert(REFERENCE / "labels", tmp_path / "new", settings)
+    convert(REFERENCE / "number", tmp_path / "new", settings)
+    assert checkpointing.open(tmp_path / "new").task == "choice"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -164,6 +165,24 @@ def test_a_model_of_another_task_is_refused(reference, tmp_path, screen):
         with pytest.raises(UserError, match=f"was trained for .*{script}$"):
             run(wrong, screen)
         assert not (job.output_dir / "classifier.json").exists()
+
+
+def test_outputs_need_names_of_their_own(reference, tmp_path, screen):
+    folder = tmp_path / "labels"
+    shutil.copytree(reference / "huggingface/labels", folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["id2label"] = {"0": "good", "1": "bad", "2": "good"}
+    (folder / "config.json").write_text(json.dumps(config))
+    job = job_of("labels", reference, tmp_path)
+    wrong = type(job)(
+        output_dir=job.output_dir,
+        data=job.data,
+        encoder=EncoderChoices(init_checkpoint=str(folder), max_seq_length=20),
+        training=TrainingChoices(),
+        do_predict=True,
+    )
+    with pytest.raises(UserError, match="names 2 of its outputs 'good'"):
+        run(wrong, screen)
 
 
 @pytest.mark.slow
