@@ -41,6 +41,7 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import (
     atomic_path,
     atomic_write,
+    digest,
     own_folder,
 )
 from bert_keras3.training.run_folder import EVAL_JSON
@@ -266,11 +267,8 @@ class _Collection:
         paths = [one[0] for one in found if one is not None]
         if benchmark.labels_file:
             paths.append(folder / benchmark.labels_file)
-        files = {
-            path.name: [path.stat().st_size, path.stat().st_mtime_ns]
-            for path in paths
-            if path.exists()
-        }
+        # Not by size and time, which an edited file may have kept.
+        files = {path.name: digest(path) for path in paths if path.exists()}
         written = [MODEL]
         if job.do_eval:
             written.append(EVAL_JSON)

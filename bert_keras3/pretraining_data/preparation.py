@@ -16,7 +16,6 @@ removed at the end, and after a mistake of the user.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import shutil
@@ -45,7 +44,7 @@ from bert_keras3.pretraining_data.workers import (
     require_beam,
 )
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import atomic_write, naming
+from bert_keras3.safekeeping.files import atomic_write, digest, naming
 from tokenization import packing
 from tokenization.tokenizers import open_tokenizer
 from tokenization.vocab import is_sentence_pieces, require_special_tokens
@@ -274,17 +273,5 @@ def _identity(settings: Settings, order: str) -> dict[str, Any]:
         settings.words.entity_list,
     )
     # Not by size and time, which an edited file may have kept.
-    content["contents"] = [_digest(path) for path in read if path]
+    content["contents"] = [digest(path) for path in read if path]
     return json.loads(json.dumps(content))
-
-
-def _digest(path: str) -> str:
-    """Returns a checksum of a file, made at about a gigabyte a second."""
-    checksum = hashlib.blake2b(digest_size=32)
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                checksum.update(block)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    return checksum.hexdigest()
