@@ -40,10 +40,7 @@ def make_batches(
         int32 [B]: the labels, or 0 and 1 in turn if the file has none.
     """
     tokenizer = FullTokenizer(vocab_file, do_lower_case=True)
-    lines = text_file.read_text("utf-8").splitlines()
-    if lines[0].lower() == "sentence\tlabel":
-        del lines[0]
-    cells = [line.partition("\t") for line in lines]
+    cells = _cells(text_file)
     targets = [
         int(label or number % 2) for number, (_, _, label) in enumerate(cells)
     ]
@@ -64,6 +61,45 @@ def make_batches(
         for rows in np.split(chosen, range(batch_size, len(chosen), batch_size))
         if len(rows) == batch_size
     ]
+
+
+def make_texts(
+    text_file: pathlib.Path,
+    vocab_file: pathlib.Path,
+    *,
+    order: str,
+    number: int,
+) -> Batch:
+    """Takes lines of a file as one batch, for contenders that tokenize.
+
+    Args:
+        text_file: as for `make_batches`.
+        vocab_file: an uncased vocabulary, to count tokens.
+        order: "random", or "sorted" by number of tokens.
+        number: of texts at most.
+
+    Returns:
+        `texts`, str [N], beside what `make_batches` returns for them.
+    """
+    tokenizer = FullTokenizer(vocab_file, do_lower_case=True)
+    texts = [sentence for sentence, _, _ in _cells(text_file)]
+    chosen = np.random.default_rng(1).permutation(len(texts))[:number]
+    ids = [tokenizer.encode(texts[row]) for row in chosen]
+    if order == "sorted":
+        places = np.argsort([len(one) for one in ids], kind="stable")
+        chosen, ids = chosen[places], [ids[place] for place in places]
+    return {
+        **_inputs(ids, tokenizer),
+        "texts": np.array([texts[row] for row in chosen]),
+    }
+
+
+def _cells(text_file: pathlib.Path) -> list[tuple[str, str, str]]:
+    """Returns sentence, tab and label of each line, without the header."""
+    lines = text_file.read_text("utf-8").splitlines()
+    if lines[0].lower() == "sentence\tlabel":
+        del lines[0]
+    return [line.partition("\t") for line in lines]
 
 
 def _inputs(

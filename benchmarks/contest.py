@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.batches import make_batches
+from benchmarks.batches import make_batches, make_texts
 from benchmarks.contender_inputs import (
     LENGTHS,
     SPAN,
@@ -40,6 +40,7 @@ from benchmarks.exit_codes import exit_after
 from benchmarks.token_batches import make_token_batches
 from benchmarks.weights import (
     SHAPES,
+    as_sentence_transformer,
     config_of,
     convert_run,
     useful_flops,
@@ -50,6 +51,7 @@ from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
 
 OURS = "ours"
+VECTORS = "vectors"
 # As in `contenders.matrix_product`, which would import TensorFlow here.
 PRODUCT_FLOPS = 2.0 * 2048 * 768 * 3072
 PRODUCTS: Mapping[str, Place] = {
@@ -96,6 +98,23 @@ TASKS: Mapping[str, Mapping[str, Place]] = {
             ("", "predict", suitable_concurrency()),
             ("-train", "train", 1),
         )
+    },
+    VECTORS: {
+        OURS: ("ours_vectors", "encode"),
+        f"{OURS}, batches of 256": ("ours_vectors", "encode_256"),
+        "sentence-transformers": ("sentence_transformers_vectors", "encode"),
+        "sentence-transformers, batches of 256": (
+            "sentence_transformers_vectors",
+            "encode_256",
+        ),
+        "sentence-transformers, ONNX": (
+            "sentence_transformers_vectors",
+            "encode_onnx",
+        ),
+        "sentence-transformers, ONNX, batches of 256": (
+            "sentence_transformers_vectors",
+            "encode_onnx_256",
+        ),
     },
     "int8": {
         f"{OURS}, SavedModel, float32": ("ours_exported", "saved_model"),
@@ -176,7 +195,12 @@ def figures(
             apart = np.subtract(outputs[contender.name][0], outputs[first][0])
             line["max_difference"] = float(np.abs(apart).max())
         answers = outputs[contender.name][part]
-        if len(answers) == len(targets) and np.ndim(answers[0]) == 2:
+        has_targets = "targets" in batches[part][0]
+        if (
+            has_targets
+            and len(answers) == len(targets)
+            and np.ndim(answers[0]) == 2
+        ):
             classes = np.argmax(answers, -1)
             line["accuracy"] = float(np.mean(classes == np.array(targets)))
         yield line
@@ -192,6 +216,9 @@ def prepare(
         vocab_file = arguments.vocab_file
         config = config_of(arguments.shape, len(load_vocab(vocab_file)))
         write_weights(weights, config, vocab_file)
+        if arguments.task == VECTORS:
+            cache = arguments.work_dir / f"{arguments.shape}-{VECTORS}"
+            weights = as_sentence_transformer(weights, cache / "weights")
     else:
         cache = arguments.work_dir / arguments.model_dir.name
         weights = cache / "weights"
@@ -218,6 +245,15 @@ def _batches(arguments: argparse.Namespace, order: str) -> list[Batch]:
             batch_size=arguments.batch_size,
             num_batches=arguments.batches,
         )
+    if arguments.task == VECTORS:
+        return [
+            make_texts(
+                arguments.text_file,
+                arguments.vocab_file,
+                order=order,
+                number=arguments.batch_size * arguments.batches,
+            )
+        ]
     is_memory = arguments.task == "memory"
     return make_batches(
         arguments.text_file,

@@ -6,7 +6,8 @@
 A set is one or more files of pairs, taken together: CSV with the columns
 sentence, sentence, score, or TSV with score, sentence, sentence; without a
 header, and an empty score leaves a row out. Every way of pooling is computed in
-one pass over the different sentences of all sets. Prints a table of Spearman's
+one pass over the different sentences of all sets. Prints a JSON line for each
+set, then a table of Spearman's
 correlation of cosine and score, times 100; `whitened` is the same after
 whitening, fitted on the sentences of the set themselves, without their scores
 (Su et al. 2021). With random weights instead of a model's (`--random_weights`),
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,8 +26,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
+from benchmarks.environment import environment
 from benchmarks.exit_codes import exit_after
 from bert_keras3.commands import entry
+from bert_keras3.inputs.batches import BatchLimit, batches_by_length
+from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.feature_store import INPUT_COLUMNS, store_in_memory
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.concurrency import (
     suitable_concurrency,
@@ -36,6 +42,8 @@ from bert_keras3.vectors.search import normalized
 from bert_keras3.vectors.whitening import Whitening
 
 _BATCH = 32
+_MOST_TOKENS = 128
+_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
 class Pair(NamedTuple):
@@ -74,67 +82,89 @@ def read_pairs(path: pathlib.Path) -> list[Pair]:
     return pairs
 
 
-def vectors_of(
-    sentences: Sequence[str], checkpoint_path: str, random_weights: bool
-) -> dict[str, np.ndarray]:
-    """Computes the vectors of all sentences: {pooling: [N, D]}."""
-    from bert_keras3 import checkpointing
-    from bert_keras3.inputs.batches import BatchLimit, batches_by_length
-    from bert_keras3.inputs.examples import InputExample
-    from bert_keras3.inputs.feature_store import INPUT_COLUMNS, store_in_memory
-    from bert_keras3.training.predict import Predictor
-    from bert_keras3.vectors.pooling import Pooling, pooled
-    from bert_keras3.vectors.text_computer import TextComputer
-    from modeling import BertModel
+class Vectors:
+    """The vectors of sentences by every way of pooling, each computed once."""
 
-    checkpoint = checkpointing.open(checkpoint_path)
-    computer = TextComputer(checkpoint)
-    bert = computer.bert
-    if random_weights:
+    def __init__(self, checkpoint_path: str, random_weights: bool) -> None:
+        """Loads a model; only its configuration with random weights."""
         import keras
 
-        keras.utils.set_random_seed(0)
-        bert = BertModel(checkpoint.config)
-    layers = checkpoint.config.num_hidden_layers
-    ways = {
-        name: Pooling.named(name, layers).checked(layers) for name in POOLINGS
-    }
+        from bert_keras3 import checkpointing
+        from bert_keras3.training.predict import Predictor
+        from bert_keras3.vectors.pooling import Pooling, pooled
+        from bert_keras3.vectors.text_computer import TextComputer
+        from modeling import BertModel
 
-    def outputs(bert: BertModel, features: Mapping[str, Any]) -> Any:
-        encoded = bert.encode(dict(features), outputs=("layers",))
-        return {
-            name: pooled(encoded, features, way) for name, way in ways.items()
+        config = checkpointing.bert_config(checkpoint_path)
+        computer = TextComputer(checkpointing.open(checkpoint_path))
+        bert = computer.bert
+        if random_weights:
+            keras.utils.set_random_seed(0)
+            bert = BertModel(config)
+        layers = config.num_hidden_layers
+        ways = {
+            name: Pooling.named(name, layers).checked(layers)
+            for name in POOLINGS
         }
 
-    encoder = computer.encoder(
-        min(128, checkpoint.config.max_position_embeddings)
-    )
-    rows = [encoder.pack(InputExample("", sentence)) for sentence in sentences]
-    store = store_in_memory(enumerate(rows), INPUT_COLUMNS)
-    batches = batches_by_length(
-        store,
-        np.arange(len(rows)),
-        BatchLimit(_BATCH),
-        ("input_ids", "input_mask", "segment_ids"),
-    )
-    predictor = Predictor(bert, outputs, concurrency=suitable_concurrency())
-    return predictor(batches, len(rows))
+        def outputs(bert: BertModel, features: Mapping[str, Any]) -> Any:
+            encoded = bert.encode(dict(features), outputs=("layers",))
+            return {
+                name: pooled(encoded, features, way)
+                for name, way in ways.items()
+            }
+
+        longest = min(_MOST_TOKENS, config.max_position_embeddings)
+        self._encoder = computer.encoder(longest)
+        self._predictor = Predictor(
+            bert, outputs, concurrency=suitable_concurrency()
+        )
+        self._known: dict[str, dict[str, np.ndarray]] = {}
+
+    def of(self, sentences: Sequence[str]) -> dict[str, np.ndarray]:
+        """Returns {way of pooling: [N, D]}."""
+        new = [
+            one for one in dict.fromkeys(sentences) if one not in self._known
+        ]
+        if new:
+            rows = [
+                self._encoder.pack(InputExample("", sentence))
+                for sentence in new
+            ]
+            store = store_in_memory(enumerate(rows), INPUT_COLUMNS)
+            batches = batches_by_length(
+                store, np.arange(len(rows)), BatchLimit(_BATCH), _INPUTS
+            )
+            found = self._predictor(batches, len(rows))
+            for place, sentence in enumerate(new):
+                self._known[sentence] = {
+                    way: vectors[place] for way, vectors in found.items()
+                }
+        known = [self._known[sentence] for sentence in sentences]
+        return {way: np.stack([one[way] for one in known]) for way in POOLINGS}
 
 
-def spearman(
-    vectors: np.ndarray, pairs: Sequence[Pair], places: Mapping[str, int]
-) -> float:
+def spearman(first: np.ndarray, second: np.ndarray, scores: Any) -> float:
     """Returns the correlation of cosine and score, times 100."""
-    vectors = normalized(vectors)
-    first = vectors[[places[pair.first] for pair in pairs]]
-    second = vectors[[places[pair.second] for pair in pairs]]
-    cosines = (first * second).sum(1)
-    scores = [pair.score for pair in pairs]
+    cosines = (normalized(first) * normalized(second)).sum(1)
     return 100 * float(scipy.stats.spearmanr(cosines, scores).statistic)
 
 
+def figures(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
+    """Returns the correlation of each way of pooling."""
+    sentences = [pair.first for pair in pairs] + [pair.second for pair in pairs]
+    scores = [pair.score for pair in pairs]
+    plain, whitened = {}, {}
+    places = [*{one: place for place, one in enumerate(sentences)}.values()]
+    for way, found in vectors.of(sentences).items():
+        plain[way] = spearman(*np.split(found, 2), scores)
+        white = Whitening.fit(found[places])(found)
+        whitened[f"{way}, whitened"] = spearman(*np.split(white, 2), scores)
+    return {**plain, **whitened}
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints a line for each set, then the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument(
@@ -150,33 +180,20 @@ def main() -> None:
             for file in files.split(",")
             for pair in read_pairs(pathlib.Path(file))
         ]
-    places: dict[str, int] = {}
-    for pairs in sets.values():
-        for pair in pairs:
-            for sentence in (pair.first, pair.second):
-                places.setdefault(sentence, len(places))
     entry.set_up_environment()
     entry.load_tensorflow(suitable_threads(suitable_concurrency()))
-    found = vectors_of([*places], given.checkpoint, given.random_weights)
+    vectors = Vectors(given.checkpoint, given.random_weights)
+    columns = {}
+    for name, pairs in sets.items():
+        columns[name] = figures(pairs, vectors)
+        line = {"set": name, "pairs": len(pairs), "spearman": columns[name]}
+        print(json.dumps(line | environment()), flush=True)
     titles = [f"{name} ({len(pairs)})" for name, pairs in sets.items()]
     print(f"| pooling | {' | '.join(titles)} |")
     print(f"| --- |{' ---: |' * len(sets)}")
-    for whitens in (False, True):
-        for way, vectors in found.items():
-            cells = []
-            for pairs in sets.values():
-                own = {
-                    sentence: places[sentence]
-                    for pair in pairs
-                    for sentence in (pair.first, pair.second)
-                }
-                chosen = vectors
-                if whitens:
-                    whiten = Whitening.fit(vectors[[*own.values()]])
-                    chosen = whiten(vectors)
-                cells.append(f"{spearman(chosen, pairs, places):.1f}")
-            title = f"{way}, whitened" if whitens else way
-            print(f"| {title} | {' | '.join(cells)} |")
+    for way in next(iter(columns.values())):
+        cells = [f"{column[way]:.1f}" for column in columns.values()]
+        print(f"| {way} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

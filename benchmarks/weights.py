@@ -12,6 +12,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ from benchmarks.contender_inputs import Batch
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.sentence_pooling import (
+    SentencePooling,
+    write_sentence_pooling,
+)
 from bert_keras3.finetuning import run_folder
 from modeling.config import BertConfig
 from tokenization.vocab import load_vocab
@@ -79,6 +84,26 @@ def write_weights(
         ),
         format="huggingface",
     )
+
+
+def as_sentence_transformer(
+    weights: pathlib.Path, folder: pathlib.Path
+) -> pathlib.Path:
+    """Copies weights and says that tokens are averaged, unless it is there.
+
+    Args:
+        weights: a Hugging Face folder.
+        folder: to make.
+
+    Returns:
+        That folder.
+    """
+    if not folder.exists():
+        width = checkpointing.bert_config(weights).hidden_size
+        shutil.copytree(weights, folder)
+        pooling = SentencePooling(("mean",), True, 512)
+        write_sentence_pooling(folder, pooling, width)
+    return folder
 
 
 def convert_run(model_dir: pathlib.Path, folder: pathlib.Path) -> BertConfig:

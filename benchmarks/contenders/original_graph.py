@@ -1,4 +1,4 @@
-"""The original's pretraining graph, from a checkout of its sources.
+"""The original's graphs, from a checkout of its sources.
 
 It was written for TensorFlow 1; what TensorFlow 2 has dropped of that is made
 here from what it has kept, operation by operation as it was.
@@ -7,9 +7,10 @@ here from what it has kept, operation by operation as it was.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,3 +163,91 @@ def pretraining_step(
         return float(session.run((loss, update), feeds)[0])
 
     return step
+
+
+def token_vectors(
+    folder: str,
+    config_file: str,
+    vocab_file: str,
+    checkpoint: str,
+    layers: Sequence[int],
+    shape: tuple[int, int],
+) -> Callable[[str, str], None]:
+    """Builds the graph of the original's extract_features.py.
+
+    Reading, tokenizing and the graph are the original's; batches are fed
+    directly, without its TPUEstimator, and written as it writes them.
+
+    Args:
+        folder: a checkout of google-research/bert.
+        config_file: of the model.
+        vocab_file: an uncased one.
+        checkpoint: in Google's format.
+        layers: numbers of layers.
+        shape: (B, S) of the batches, fixed as the original's are.
+
+    Returns:
+        A function that reads a file of texts and writes one of vectors.
+    """
+    original = load_original(folder, "extract_features")
+    script = original.extract_features
+    tokenizer = original.tokenization.FullTokenizer(vocab_file, True)
+    graph = tf.Graph()
+    with graph.as_default():
+        inputs = {
+            name: tf.placeholder(tf.int32, shape, name)
+            for name in ("input_ids", "input_mask", "input_type_ids")
+        }
+        model = original.modeling.BertModel(
+            config=original.modeling.BertConfig.from_json_file(config_file),
+            is_training=False,
+            input_ids=inputs["input_ids"],
+            input_mask=inputs["input_mask"],
+            token_type_ids=inputs["input_type_ids"],
+            use_one_hot_embeddings=False,
+        )
+        assignment, _ = original.modeling.get_assignment_map_from_checkpoint(
+            tf.trainable_variables(), checkpoint
+        )
+        tf.train.init_from_checkpoint(checkpoint, assignment)
+        outputs = [model.get_all_encoder_layers()[layer] for layer in layers]
+        session = tf.Session(graph=graph)
+        session.run(tf.global_variables_initializer())
+
+    def run(input_file: str, output_file: str) -> None:
+        rows = script.convert_examples_to_features(
+            script.read_examples(input_file), shape[1], tokenizer
+        )
+        with open(output_file, "w", encoding="utf-8") as file:
+            for start in range(0, len(rows), shape[0]):
+                some = rows[start : start + shape[0]]
+                # The last batch is filled up with its first row.
+                full = some + some[:1] * (shape[0] - len(some))
+                feed = {
+                    inputs[name]: [getattr(row, name) for row in full]
+                    for name in inputs
+                }
+                found = session.run(outputs, feed)
+                for place, row in enumerate(some):
+                    features = [
+                        {
+                            "token": token,
+                            "layers": [
+                                {
+                                    "index": layer,
+                                    "values": [
+                                        round(float(x), 6)
+                                        for x in values[place, position]
+                                    ],
+                                }
+                                for layer, values in zip(
+                                    layers, found, strict=True
+                                )
+                            ],
+                        }
+                        for position, token in enumerate(row.tokens)
+                    ]
+                    line = {"linex_index": row.unique_id, "features": features}
+                    file.write(json.dumps(line) + "\n")
+
+    return run
