@@ -144,8 +144,14 @@ class Vectors:
         return {way: np.stack([one[way] for one in known]) for way in POOLINGS}
 
 
-def spearman(first: np.ndarray, second: np.ndarray, scores: Any) -> float:
-    """Returns the correlation of cosine and score, times 100."""
+def spearman(vectors: np.ndarray, scores: Sequence[float]) -> float:
+    """Returns the correlation of cosine and score, times 100.
+
+    Args:
+        vectors: of the first sentences of N pairs, then the second, [2N, D].
+        scores: of the pairs.
+    """
+    first, second = np.split(vectors, 2)
     cosines = (normalized(first) * normalized(second)).sum(1)
     return 100 * float(scipy.stats.spearmanr(cosines, scores).statistic)
 
@@ -157,9 +163,9 @@ def figures(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
     plain, whitened = {}, {}
     places = [*{one: place for place, one in enumerate(sentences)}.values()]
     for way, found in vectors.of(sentences).items():
-        plain[way] = spearman(*np.split(found, 2), scores)
+        plain[way] = spearman(found, scores)
         white = Whitening.fit(found[places])(found)
-        whitened[f"{way}, whitened"] = spearman(*np.split(white, 2), scores)
+        whitened[f"{way}, whitened"] = spearman(white, scores)
     return {**plain, **whitened}
 
 

@@ -1,8 +1,10 @@
 r"""How fast extract_features.py is beside the original's graph.
 
 From a file of texts to a file of vectors of their tokens: reading, tokenizing,
-computing and writing, in turn, several times over, after one round of each that
-builds its graphs.
+computing and writing, in turn, several times over. Ours loads the weights and
+builds its graph each time, as the command does; the original's graph is built
+once, and that is not counted, so that the file should have a thousand texts or
+more.
 
     python -m benchmarks.token_vectors --text_file=texts.txt \
         --checkpoint=uncased_L-12_H-768_A-12/bert_model.ckpt \
@@ -39,7 +41,7 @@ from bert_keras3.training.concurrency import (
 
 ORIGINAL = "original"
 # What ours does beside the original's work.
-OURS: Mapping[str, Mapping[str, str]] = {
+OURS: Mapping[str, Mapping[str, Any]] = {
     "ours": {},
     "ours, npz": {"format": "npz"},
     "ours, mean": {"format": "npz", "pooling": "mean"},
@@ -62,7 +64,7 @@ def make_original(given: argparse.Namespace) -> Run:
     )
 
 
-def make_ours(given: argparse.Namespace, settings: Mapping[str, str]) -> Run:
+def make_ours(given: argparse.Namespace, settings: Mapping[str, Any]) -> Run:
     """Returns the whole of the command, the loading of weights included."""
     from bert_keras3.vectors.extraction import extract
     from bert_keras3.vectors.settings import Extraction
