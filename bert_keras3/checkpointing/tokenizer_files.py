@@ -109,6 +109,9 @@ def write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     Args:
         folder: exists.
         checkpoint: with a vocabulary.
+
+    Raises:
+        UserError: as `write_unusual_options`.
     """
     assert checkpoint.vocabulary is not None
     pieces = checkpoint.sentence_pieces
@@ -116,9 +119,7 @@ def write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     special, settings = _SPECIAL_TOKENS, _WORD_PIECE
     if pieces is not None:
         special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
-    options = {}
-    if checkpoint.vocab_file is not None:
-        options = kept_options(checkpoint.vocab_file.parent)
+    options = _kept(checkpoint)
     write_json(folder / _SPECIAL_TOKENS_MAP, special)
     write_json(
         folder / TOKENIZER_CONFIG,
@@ -144,15 +145,34 @@ def write_unusual_options(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     Args:
         folder: exists.
         checkpoint: with a vocabulary or without.
+
+    Raises:
+        UserError: they have no names there.
     """
-    if checkpoint.other_options and checkpoint.vocab_file is not None:
+    if checkpoint.other_options:
         write_json(
             folder / TOKENIZER_CONFIG,
-            {
-                **kept_options(checkpoint.vocab_file.parent),
-                "do_lower_case": checkpoint.do_lower_case,
-            },
+            {**_kept(checkpoint), "do_lower_case": checkpoint.do_lower_case},
         )
+
+
+def _kept(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Returns a tokenizer's options under their names in Hugging Face's files.
+
+    Raises:
+        UserError: they are KerasHub's, which have none there.
+    """
+    if checkpoint.vocab_file is None:
+        return {}
+    options = kept_options(checkpoint.vocab_file.parent)
+    if checkpoint.other_options and not options:
+        raise UserError(
+            f"{checkpoint.source}: its tokenizer has "
+            f"{', '.join(checkpoint.other_options)}, which no other format can "
+            "say; a copy of the vocabulary in another folder, as --vocab_file, "
+            "is written without it"
+        )
+    return options
 
 
 def write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:

@@ -173,6 +173,9 @@ def test_options_of_the_tokenizer_that_google_lacks(
     checkpoint = checkpointing.open(folder)
     with pytest.raises(UserError, match=refused):
         checkpoint.tokenizer()
+    for to in ("google", "huggingface", "kerashub"):
+        with pytest.raises(UserError, match=refused):
+            convert(folder, folder / "new", Settings(to))
     # A vocabulary of the user's own has none of them.
     assert checkpoint.vocab_file is not None
     own = shutil.copy(checkpoint.vocab_file, folder / "vocab.txt")
