@@ -151,6 +151,15 @@ class Checkpoint:
             model, self.arrays, self.source, allow_missing=allow_missing
         )
 
+    @property
+    def may_start_random(self) -> tuple[str, ...]:
+        """How the names of weights begin that a training may do without.
+
+        The pooler's, if the checkpoint has none at all: ELECTRA has none, and
+        many are lost in conversions. It starts random then, as heads do.
+        """
+        return () if "pooler" in self.heads else (names.HEADS["pooler"],)
+
     def check_encoder(self, allow_missing: Iterable[str] = ()) -> None:
         """Checks that the encoder's weights fit, before long work is done.
 

@@ -262,6 +262,7 @@ class _Job:
                 allowed = (
                     *_head_weights(model),
                     *_unread_weights(model),
+                    *checkpoint.may_start_random,
                     *self._job.encoder.allow_missing,
                 )
                 loaded = checkpoint.load_into(model, allowed).line()

@@ -119,7 +119,11 @@ def _run(
         )
         loaded = "no --init_checkpoint: all weights are random"
         if start.has_weights:
-            allowed = (_HEADS, *job.model.allow_missing)
+            allowed = (
+                _HEADS,
+                *start.may_start_random,
+                *job.model.allow_missing,
+            )
             loaded = start.load_into(model, allowed).line()
     model.bert.encoder.remat = computing.remat
     for note in start.notes:

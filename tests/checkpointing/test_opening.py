@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import google, opening
+from bert_keras3.checkpointing import google, opening, tensor_bundle
+from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.safekeeping.errors import UserError
 from modeling.bert import BertModel
 from modeling.config import BertConfig
@@ -116,6 +117,23 @@ def test_a_tokenizer_with_other_options_is_refused_by_their_names(
     (elsewhere / "vocab.txt").write_text(vocab, "utf-8")
     given = checkpointing.open(folder, vocab_file=elsewhere / "vocab.txt")
     assert given.tokenizer().tokenize("word") == ["word"]
+
+
+def test_a_checkpoint_without_a_pooler_can_be_trained(
+    encoder_arrays: Arrays, google_folder: Writer, model: BertModel
+) -> None:
+    bias = "bert/pooler/dense/bias"
+    without = {n: a for n, a in encoder_arrays.items() if "pooler" not in n}
+    folder = google_folder(without)
+    checkpoint = checkpointing.open(folder)
+    report = checkpoint.load_into(model, checkpoint.may_start_random)
+    assert set(report.missing) == {bias, "bert/pooler/dense/kernel"}
+    # Half of one is no pooler that is missing, but a damaged one.
+    half = {**without, bias: encoder_arrays[bias]}
+    tensor_bundle.write(folder / "bert_model.ckpt", in_memory(half))
+    checkpoint = checkpointing.open(folder)
+    with pytest.raises(UserError, match=r"lacks 1 of .*pooler/dense/kernel"):
+        checkpoint.load_into(model, checkpoint.may_start_random)
 
 
 def test_random_weights_are_opened_as_well(
