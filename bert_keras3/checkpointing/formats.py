@@ -49,6 +49,8 @@ class Format:
         config_inside: reads the configuration that a file of weights may
             have inside, which is preferred to one beside it.
         describe: reads what else it says of itself.
+        check: raises a `UserError` if it cannot express a model; needs no
+            weights, so it can be called before they are trained.
     """
 
     find: Callable[[pathlib.Path], pathlib.Path | None]
@@ -59,6 +61,7 @@ class Format:
     only_modelled: bool = True
     config_inside: Callable[[pathlib.Path], BertConfig | None] | None = None
     describe: Callable[[pathlib.Path], Description] = lambda _: Description()
+    check: Callable[[Checkpoint], None] = lambda _: None
 
 
 def _only_read(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -92,6 +95,7 @@ FORMATS: Mapping[str, Format] = {
         kerashub_preset.from_json_file,
         kerashub.write,
         describe=kerashub_preset.describe,
+        check=kerashub_preset.check_expressible,
     ),
     "keras": Format(
         keras_weights.find,
@@ -160,6 +164,7 @@ def write(
         )
     if FORMATS[format].only_modelled:
         check_modelled(checkpoint.arrays, "the input", f"--format={format}")
+    FORMATS[format].check(checkpoint)
     ending = next((e for e in KERAS_ENDINGS if target.name.endswith(e)), None)
     if ending is None:
         with atomic_folder(target) as folder:

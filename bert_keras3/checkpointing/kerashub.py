@@ -272,12 +272,8 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 
     Args:
         folder: exists and is empty.
-        checkpoint: what to write; a BERT.
-
-    Raises:
-        UserError: KerasHub's classes cannot compute it.
+        checkpoint: what to write; one that `check_expressible` accepts.
     """
-    kerashub_preset.check_expressible(checkpoint)
     config, arrays = checkpoint.config, checkpoint.arrays
     shapes = names.shapes(config, ["pooler"])
     absent = tuple(name for name in shapes if name not in arrays)

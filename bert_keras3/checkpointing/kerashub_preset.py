@@ -338,12 +338,14 @@ def _differing(
 def check_expressible(checkpoint: Checkpoint) -> None:
     """Checks that KerasHub's classes can compute what a checkpoint does.
 
+    Its weights are not looked at.
+
     Raises:
         UserError: names what they cannot.
     """
     config = checkpoint.config
-    refuse = "--format=kerashub: KerasHub's "
-    if checkpoint.family != "bert":
+    refuse = "format kerashub: KerasHub's "
+    if names.family_of(config) != "bert":
         raise UserError(
             f"{refuse}{BACKBONE} is a BERT, the input an ALBERT; write "
             "google, huggingface or keras"
@@ -378,7 +380,7 @@ def check_expressible(checkpoint: Checkpoint) -> None:
         )
     if checkpoint.other_options:
         raise UserError(
-            "--format=kerashub: the input's tokenizer has "
+            "format kerashub: the input's tokenizer has "
             f"{', '.join(checkpoint.other_options)}, which is not written; a "
             "copy of the vocabulary in another folder, as --vocab_file, is "
             "written without it"

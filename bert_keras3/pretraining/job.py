@@ -16,6 +16,7 @@ import keras
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
+from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.pretraining.batches import RecordForm, TrainingMasks
 from bert_keras3.pretraining.checked_records import (
     PER_TOKEN,
@@ -371,6 +372,7 @@ class _TrainingRun:
             evaluation: of the current weights; None without --do_eval.
         """
         job, folder, choices = self.job, self.folder, self.job.training
+        FORMATS[choices.checkpoint_format].check(self.start)
         files = CheckpointFiles(
             folder.path,
             self.start.config,

@@ -49,7 +49,7 @@ class TrainingChoices(TrainingSettings):
         "kerashub: only the newest.",
         group="Checkpoints and logs",
         needs=("do_train",),
-        choices=("google", "keras", "kerashub", "huggingface"),
+        choices=("google", "keras", "huggingface", "kerashub"),
     )
     with_optimizer: bool = flag(
         False,

@@ -6,6 +6,7 @@ Whatever it is, the output folder is as it was before.
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import shutil
 
@@ -106,6 +107,18 @@ def test_records_of_another_length(refused, train_file):
 
 def test_a_length_that_the_model_cannot_take(refused):
     assert "positions for 32 tokens" in refused(max_seq_length=64)
+
+
+def test_a_format_that_cannot_express_the_model(
+    refused, tmp_path, config, vocab_file
+):
+    """Told before the training, not at its first checkpoint."""
+    path = tmp_path / "bert_config.json"
+    values = {**config.to_dict(), "hidden_act": "relu"}
+    path.write_text(json.dumps(values))
+    model = ModelChoices(bert_config_file=str(path), vocab_file=str(vocab_file))
+    message = refused(checkpoint_format="kerashub", model=model)
+    assert "tanh form of GELU alone" in message
 
 
 def test_records_for_another_purpose(refused, tmp_path, write_records):
