@@ -27,9 +27,9 @@ class ModelChoices:
     init_checkpoint: str | None = flag(
         None,
         "Pretrained checkpoint to start from: a Google checkpoint, a Hugging "
-        "Face folder, a .keras or .weights.h5 file, an --output_dir of this "
-        "program, a .zip archive of one of these or its https:// address, or "
-        "the name of a model published by Google, such as "
+        "Face folder, a KerasHub preset, a .keras or .weights.h5 file, an "
+        "--output_dir of this program, a .zip archive of one of these or its "
+        "https:// address, or the name of a model published by Google, such as "
         "uncased_L-12_H-768_A-12, which is downloaded. By default training "
         "starts from random weights.",
         group="Model",
