@@ -157,11 +157,19 @@ def test_keys_and_paths_of_before_keras_3(
     ("values", "refused"),
     [
         ({"oov_token": "<unk>"}, "oov_token: <unk>"),
-        ({"split_on_cjk": False}, "split_on_cjk: False"),
-        ({"special_tokens_in_strings": True}, "special_tokens_in_strings"),
-        (
-            {"strip_accents": True},
-            "strip_accents: True beside lowercase: False",
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ({"split_on_cjk": False}, "split_on_cjk: False"),
+                (
+                    {"special_tokens_in_strings": True},
+                    "special_tokens_in_strings",
+                ),
+                (
+                    {"strip_accents": True},
+                    "strip_accents: True beside lowercase: False",
+                ),
+            )
         ),
     ],
 )

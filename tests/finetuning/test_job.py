@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
-from bert_keras3.checkpointing import opening, tensor_bundle
+from bert_keras3.checkpointing import google, opening, tensor_bundle
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
@@ -58,6 +58,7 @@ def assert_same_bits(ours, theirs):
 
 
 def test_a_training_opens_its_checkpoint_once(job, change, screen, monkeypatch):
+    google._entries.cache_clear()  # of the tests before
     located, parsed = [], []
     local_path, parse = opening.local_path, tensor_bundle.parse
     monkeypatch.setattr(

@@ -698,7 +698,7 @@ def test_data_that_a_classifier_does_not_fit_is_told_before_it_is_copied(
 def test_a_wrong_size_of_terabytes_is_told_by_names_and_shapes_alone(
     message_of, copy
 ):
-    rewrite_config(copy, vocab_size=10**11)
-    assert "bert/embeddings/word_embeddings is [24, 16]" in message_of(
+    rewrite_config(copy, intermediate_size=10**11)
+    assert "intermediate/dense/kernel is [16, 32]" in message_of(
         init_checkpoint=str(copy)
     )

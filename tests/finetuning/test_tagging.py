@@ -242,7 +242,7 @@ def test_a_held_out_part_is_evaluated_again(trained, change, screen, tmp_path):
         ("dev_file", "a B-X\nb O\n", "line 1: the type 'X' is not among th"),
         ("train_file", "a O\nb O\n", "has no entity at all"),
         ("train_file", "a b\nb c\n", "no column of tags is found"),
-        ("train_file", "\x1f\x8b", "compressed with gzip"),
+        ("train_file", "\x1f\x8b", "is damaged or cut off"),
         ("train_file", "", "is empty: it holds no text"),
         ("test_file", '{"text": " "}', "no text of it has a token"),
         ("dev_file", "a O\nb\n" + "a B-A\n" * 9, "line 2: 1 column where 2"),

@@ -14,6 +14,7 @@ from modeling.keras_layers import (
     LayerNorm,
     make_layer_norm,
 )
+from modeling.keras_private import flatten_layers
 
 
 def norms(width):
@@ -79,7 +80,7 @@ def test_every_layer_norm_has_the_configurations_epsilon(groups):
     model = BertWithHeads(config, ["masked_lm"])
     found = [
         layer.epsilon
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if isinstance(layer, LayerNorm)
     ]
     # Of the embeddings, two in each layer, of the head.
