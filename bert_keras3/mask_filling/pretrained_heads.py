@@ -34,7 +34,7 @@ MASKED_LM, NEXT_SENTENCE = "masked_lm", "next_sentence"
 # What a head is called in messages, and the beginning of its weights' names.
 _NAMES = {
     MASKED_LM: "masked-LM head (cls/predictions/…)",
-    NEXT_SENTENCE: "next-sentence head (cls/seq_relationship/… and pooler)",
+    NEXT_SENTENCE: "next-sentence head with a pooler (cls/seq_relationship/…)",
 }
 _POOLER = "bert/pooler/"
 _TARGETS = "targets"

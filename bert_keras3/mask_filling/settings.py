@@ -6,32 +6,24 @@ import dataclasses
 
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.settings import flag
+from bert_keras3.training.settings import AskedModel
 
 FILL_MASK = "fill_mask"
 PSEUDO_LIKELIHOOD = "pseudo_likelihood"
 NEXT_SENTENCE = "next_sentence"
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(AskedModel):
     """What a pretrained model is asked."""
 
-    init_checkpoint: str = flag(
-        help="Pretrained checkpoint: a Google checkpoint, a Hugging Face "
-        "folder, a .keras or .weights.h5 file, the --output_dir of "
-        "run_pretraining, a .zip archive of one of these or its https:// "
-        "address, or the name of a model published by Google, such as "
-        "uncased_L-12_H-768_A-12, which is downloaded. It must have the "
-        "masked-LM head, or for next_sentence the next-sentence head.",
-        group="What to do",
-        placeholder="CHECKPOINT",
-    )
     task: str = flag(
         FILL_MASK,
         "Question to the model. fill_mask: the best words for each [MASK] of "
         "a text; pseudo_likelihood: how likely a text is, each of its tokens "
         "masked in turn; next_sentence: how likely the second text of a pair "
-        "follows the first.",
+        "follows the first. The first two need a model with the masked-LM "
+        "head, the third one with the next-sentence head.",
         group="What to do",
         choices=(FILL_MASK, PSEUDO_LIKELIHOOD, NEXT_SENTENCE),
     )
@@ -105,28 +97,6 @@ class Job:
         "question. By default as many as the model has positions for.",
         group="Model inputs",
         least=3,
-    )
-    bert_config_file: str | None = flag(
-        None,
-        "JSON file with the model configuration. By default the one beside "
-        "--init_checkpoint.",
-        group="Model",
-        placeholder="FILE",
-        aliases=("albert_config_file",),
-    )
-    vocab_file: str | None = flag(
-        None,
-        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
-        "file. By default the one beside --init_checkpoint.",
-        group="Model",
-        placeholder="FILE",
-        aliases=("spm_model_file",),
-    )
-    do_lower_case: bool | None = flag(
-        None,
-        "Whether to lower-case texts. By default it is detected from the "
-        "checkpoint.",
-        group="Model inputs",
     )
     batch_size: int = flag(
         32,

@@ -64,6 +64,44 @@ class ModelChoices:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AskedModel:
+    """The model that answers, where nothing is trained."""
+
+    init_checkpoint: str = flag(
+        help="Pretrained or fine-tuned model: a Google checkpoint, a Hugging "
+        "Face or sentence-transformers folder, a KerasHub preset, a .keras or "
+        ".weights.h5 file, an --output_dir of this program, a .zip archive of "
+        "one of these or its https:// address, or the name of a model "
+        "published by Google, such as uncased_L-12_H-768_A-12, which is "
+        "downloaded.",
+        group="Model",
+        placeholder="CHECKPOINT",
+    )
+    bert_config_file: str | None = flag(
+        None,
+        "JSON file with the model configuration. By default the one beside "
+        "--init_checkpoint.",
+        group="Model",
+        placeholder="FILE",
+        aliases=("albert_config_file",),
+    )
+    vocab_file: str | None = flag(
+        None,
+        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
+        "file. By default the one beside --init_checkpoint.",
+        group="Model",
+        placeholder="FILE",
+        aliases=("spm_model_file",),
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Convert the text to lower case and strip accents, as uncased models "
+        "require. By default as the files beside --init_checkpoint say.",
+        group="Model inputs",
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Computing:
     """Settings that change speed and memory, and results by rounding only."""

@@ -9,6 +9,7 @@ import dataclasses
 
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.settings import flag
+from bert_keras3.training.settings import AskedModel
 from bert_keras3.vectors.pooling_names import NONE, POOLINGS
 
 JSON_LINES = "jsonl"
@@ -23,7 +24,7 @@ _LAYERS = (-1, -2, -3, -4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Extraction:
+class Extraction(AskedModel):
     """Which vectors of which texts are written where."""
 
     input_file: str = flag(
@@ -39,37 +40,6 @@ class Extraction:
         help="File to write; it must not exist yet.",
         group="What to do",
         placeholder="FILE",
-    )
-    init_checkpoint: str = flag(
-        help="Pretrained or fine-tuned model: a Google checkpoint, a Hugging "
-        "Face or sentence-transformers folder, a .keras or .weights.h5 file, "
-        "an --output_dir of this program, a .zip archive of one of these or "
-        "its https:// address, or the name of a model published by Google, "
-        "such as uncased_L-12_H-768_A-12, which is downloaded.",
-        group="Model",
-        placeholder="CHECKPOINT",
-    )
-    bert_config_file: str | None = flag(
-        None,
-        "JSON file with the model configuration. By default the one beside "
-        "--init_checkpoint.",
-        group="Model",
-        placeholder="FILE",
-        aliases=("albert_config_file",),
-    )
-    vocab_file: str | None = flag(
-        None,
-        "Vocabulary file: vocab.txt, tokenizer.json or a SentencePiece .model "
-        "file. By default the one beside --init_checkpoint.",
-        group="Model",
-        placeholder="FILE",
-        aliases=("spm_model_file",),
-    )
-    do_lower_case: bool | None = flag(
-        None,
-        "Convert the text to lower case and strip accents, as uncased models "
-        "require. By default as the files beside --init_checkpoint say.",
-        group="Model inputs",
     )
     max_seq_length: int = flag(
         128,

@@ -86,22 +86,27 @@ def google_folder(
 
 
 @pytest.fixture(scope="session")
-def kerashub(
+def unpacked(
     reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
-) -> pathlib.Path:
-    """Presets that KerasHub wrote; no test may change one."""
-    folder = tmp_path_factory.mktemp("kerashub")
-    archive = reference / "checkpointing/kerashub.zip"
-    zipfile.ZipFile(archive).extractall(folder)
-    return folder
+) -> Callable[[str], pathlib.Path]:
+    """Unpacks an archive of models; no test may change one."""
+
+    def unpack(name: str) -> pathlib.Path:
+        folder = tmp_path_factory.mktemp(name)
+        with zipfile.ZipFile(reference / f"checkpointing/{name}.zip") as file:
+            file.extractall(folder)
+        return folder
+
+    return unpack
 
 
 @pytest.fixture(scope="session")
-def garden(
-    reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
-) -> pathlib.Path:
-    """Folders that the Model Garden wrote; no test may change one."""
-    folder = tmp_path_factory.mktemp("garden")
-    archive = reference / "checkpointing/model_garden.zip"
-    zipfile.ZipFile(archive).extractall(folder)
-    return folder
+def kerashub(unpacked: Callable[[str], pathlib.Path]) -> pathlib.Path:
+    """Presets that KerasHub wrote."""
+    return unpacked("kerashub")
+
+
+@pytest.fixture(scope="session")
+def garden(unpacked: Callable[[str], pathlib.Path]) -> pathlib.Path:
+    """Folders that the Model Garden wrote."""
+    return unpacked("model_garden")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -26,7 +27,8 @@ def test_twenty_steps_drive_the_loss_down(
     which is knowing how often each word of so small a text occurs.
     """
     folder = reference / "pretraining_data"
-    abridged = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+    file = folder / "vocabulary.json.gz"
+    abridged = json.loads(gzip.decompress(file.read_bytes()))
     vocab_file = write_vocabulary(abridged, tmp_path / "vocab.txt")
     preparation.prepare(
         Settings(

@@ -47,6 +47,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
+def unpacked(path: pathlib.Path) -> Any:
+    return json.loads(gzip.decompress(path.read_bytes()))
+
+
 def difference(found: Arrays, kept: Arrays) -> float:
     """The largest difference of any value."""
     return max(
@@ -328,7 +332,7 @@ def answer(original, run: Mapping[str, Any], vocabulary: Sequence[str]):
 
 def run_questions(original, report: Report) -> None:
     file = HERE / "squad" / "end_to_end.json.gz"
-    content = json.loads(gzip.decompress(file.read_bytes()))
+    content = unpacked(file)
     for name, run in content["runs"].items():
         found = answer(original, run, content["vocabulary"])
         kept = run["answers"]
@@ -368,7 +372,7 @@ def token_vectors(original, content: Mapping[str, Any]) -> list[Any]:
 
 def run_token_vectors(original, report: Report) -> None:
     file = HERE / "extract_features.json.gz"
-    content = json.loads(gzip.decompress(file.read_bytes()))
+    content = unpacked(file)
     found = token_vectors(original, content)
     (texts, numbers), (kept_texts, kept_numbers) = map(
         texts_and_numbers, (found, content["output"])
@@ -424,7 +428,7 @@ def records(path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
 def run_pretraining_data(original, report: Report) -> None:
     data = original.create_pretraining_data
     folder = HERE / "pretraining_data"
-    abridged = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+    abridged = unpacked(folder / "vocabulary.json.gz")
     for name in ("token", "whole_word"):
         original.flags.do_whole_word_mask = name == "whole_word"
         kept = read(folder / f"{name}.npz")
@@ -454,7 +458,7 @@ def run_tokenization(original, report: Report) -> None:
     folder = HERE / "tokenization"
     full = original.tokenization.FullTokenizer
     differing = 0
-    for row in json.loads((folder / "original.json").read_text("utf-8")):
+    for row in unpacked(folder / "original.json.gz"):
         for key, do_lower_case in (("lower", True), ("cased", False)):
             tokenizer = full(str(folder / "vocab.txt"), do_lower_case)
             tokens = tokenizer.tokenize(row["text"])
@@ -463,9 +467,9 @@ def run_tokenization(original, report: Report) -> None:
                 "tokens": tokens,
                 "ids": tokenizer.convert_tokens_to_ids(tokens),
             }
-    report.add("original.json, texts that differ", differing, 0)
-    file = folder / "published_vocabularies.json"
-    content = json.loads(file.read_text("utf-8"))
+    report.add("original.json.gz, texts that differ", differing, 0)
+    file = folder / "published_vocabularies.json.gz"
+    content = unpacked(file)
     differing = 0
     for row in content["answers"]:
         abridged = content["vocabularies"][row["vocabulary"]]

@@ -7,6 +7,7 @@ plain as the rules read; nothing of the package under test is used.
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import pathlib
 import unicodedata
@@ -112,8 +113,8 @@ def reference_vocab_file(reference: pathlib.Path) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def original(reference: pathlib.Path) -> list[dict[str, Any]]:
     """Awkward texts and what the original makes of each."""
-    file = reference / "tokenization" / "original.json"
-    rows = json.loads(file.read_text("utf-8"))
+    file = reference / "tokenization" / "original.json.gz"
+    rows = json.loads(gzip.decompress(file.read_bytes()))
     assert isinstance(rows, list)
     return rows
 
@@ -135,8 +136,8 @@ def published(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Published]:
     """English, Chinese and other texts, by four vocabularies."""
-    file = reference / "tokenization" / "published_vocabularies.json"
-    content = json.loads(file.read_text("utf-8"))
+    file = reference / "tokenization" / "published_vocabularies.json.gz"
+    content = json.loads(gzip.decompress(file.read_bytes()))
     folder = tmp_path_factory.mktemp("vocabularies")
     return [
         Published(
@@ -155,6 +156,6 @@ def published(
 def digests(reference: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Names of data files and a digest of the original's ids for each."""
     file = reference / "tokenization" / "digests.json"
-    content = json.loads(file.read_text("utf-8"))
+    content = json.loads(gzip.decompress(file.read_bytes()))
     assert isinstance(content, dict)
     return content
