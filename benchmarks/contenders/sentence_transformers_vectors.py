@@ -6,6 +6,9 @@ import os
 
 # Nothing is downloaded, and nothing said about it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Some versions of transformers import TensorFlow where it is installed, and
+# then refuse Keras 3.
+os.environ.setdefault("USE_TF", "0")
 
 from collections.abc import Callable
 

@@ -30,10 +30,9 @@ from typing import IO, Any
 import numpy as np
 
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.vectors.decimals import json_lists
 from bert_keras3.vectors.settings import JSON_LINES, NPZ, PARQUET
 
-# As the original rounds.
-_DIGITS = 6
 # Identifiers of an NPZ file that are converted at a time.
 _IDS_AT_ONCE = 1 << 16
 
@@ -114,35 +113,43 @@ class _JsonLines(Writer):
     def __init__(self, path: pathlib.Path, layout: Layout) -> None:
         super().__init__(path, layout)
         self._file = self._open.enter_context(
-            open(path, "w", encoding="utf-8")  # noqa: SIM115
+            open(path, "wb")  # noqa: SIM115
         )
+        # What stands before the vector of each layer of a token.
+        self._before = [
+            b'%s{"index": %d, "values": ' % (b", " if place else b"", layer)
+            for place, layer in enumerate(layout.layers)
+        ]
+        self._tokens: dict[str, bytes] = {}
 
     def write(self, block: Block) -> None:
         layout = self._layout
-        rounded = np.round(block.vectors.astype(np.float64), _DIGITS)
-        block = dataclasses.replace(block, vectors=rounded)
-        for number, identifier, tokens, vectors in layout.texts(block):
-            line: dict[str, Any] = {"linex_index": number}
+        width = block.vectors.shape[-1]
+        lists = iter(json_lists(block.vectors.reshape(-1, width)))
+        for number, identifier, tokens, _ in layout.texts(block):
+            line = [b'{"linex_index": %d' % number]
             if layout.has_ids:
-                line["id"] = identifier
+                line.append(b', "id": %s' % json.dumps(identifier).encode())
             if layout.layers:
-                line["features"] = [
-                    {
-                        "token": token,
-                        "layers": [
-                            {"index": layer, "values": values}
-                            for layer, values in zip(
-                                layout.layers, of_token, strict=True
-                            )
-                        ],
-                    }
-                    for token, of_token in zip(
-                        tokens, vectors.tolist(), strict=True
-                    )
-                ]
+                line.append(b', "features": [')
+                for place, token in enumerate(tokens):
+                    line += [b", " if place else b"", self._token(token)]
+                    for before in self._before:
+                        line += [before, next(lists), b"}"]
+                    line.append(b"]}")
+                line.append(b"]")
             else:
-                line["values"] = vectors.tolist()
-            self._file.write(json.dumps(line) + "\n")
+                line += [b', "values": ', next(lists)]
+            line.append(b"}\n")
+            self._file.write(b"".join(line))
+
+    def _token(self, token: str) -> bytes:
+        """What stands before a token's layers."""
+        found = self._tokens.get(token)
+        if found is None:
+            found = b'{"token": %s, "layers": [' % json.dumps(token).encode()
+            self._tokens[token] = found
+        return found
 
     def finish(self) -> None:
         self.close()
