@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import pathlib
+import shutil
 import signal
 import sys
 import threading
@@ -32,6 +35,22 @@ def root() -> pathlib.Path:
 def reference() -> pathlib.Path:
     """The folder of what other programs computed; its README says how."""
     return ROOT / "tests" / "reference"
+
+
+@pytest.fixture(scope="session")
+def small_bert(
+    reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+    """A checkpoint of the original's in a folder, with a vocabulary."""
+    path = tmp_path_factory.mktemp("small_bert")
+    for file in (reference / "small_bert").glob("bert_*"):
+        shutil.copy(file, path)
+    kept = (reference / "extract_features.json.gz").read_bytes()
+    tokens = json.loads(gzip.decompress(kept))["vocabulary"]
+    (path / "vocab.txt").write_text(
+        "".join(f"{token}\n" for token in tokens), "utf-8"
+    )
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import itertools
 import json
 import pathlib
@@ -17,8 +16,7 @@ from typing import IO, Any, TypeAlias
 
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.labelled_file import LabelledFile
-from bert_keras3.inputs.packed_files import inner_path
-from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.inputs.texts import open_texts
 from bert_keras3.mask_filling.masked_lm import MaskedLM
 from bert_keras3.mask_filling.settings import NEXT_SENTENCE, Job
 from bert_keras3.mask_filling.tasks import TASKS, Task
@@ -29,7 +27,6 @@ from bert_keras3.training.session import Screen
 
 # Texts that are answered at once.
 _AT_ONCE = 256
-_PLAIN_LINES = ".txt"
 _STANDARD_INPUT = "standard input"
 
 # Writes one example's answer.
@@ -103,7 +100,7 @@ def _examples(
     if job.text_b is not None:
         raise UserError("--text_b: give the first text of the pair as --text")
     if job.input_file is not None:
-        file = _open_file(job.input_file, job)
+        file = open_texts(job.input_file, job.file)
         _check_number_of_texts(file, job)
         for note in file.notes():
             screen.say(note)
@@ -117,21 +114,6 @@ def _examples(
         screen.say("Texts from the standard input, one per line; Ctrl-D ends.")
         return _lines(standard_input), 1
     return list(_lines(standard_input)), _AT_ONCE
-
-
-def _open_file(path: str, job: Job) -> LabelledFile:
-    choices = job.file
-    file = pathlib.Path(path)
-    if file.is_file() and inner_path(file).suffix.lower() == _PLAIN_LINES:
-        # Commas and quotes of plain lines are part of the texts.
-        lines = FileChoices(delimiter="none", quoting="none", header=False)
-        given = {
-            field.name: value
-            for field in dataclasses.fields(choices)
-            if (value := getattr(choices, field.name)) is not None
-        }
-        choices = dataclasses.replace(lines, **given)
-    return LabelledFile.open(path, choices, want_label=False)
 
 
 def _check_number_of_texts(file: LabelledFile, job: Job) -> None:

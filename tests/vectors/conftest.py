@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import shutil
-
 import numpy as np
 import pytest
 
@@ -20,19 +16,9 @@ WORDS = (
 
 
 @pytest.fixture(scope="session")
-def folder(reference, tmp_path_factory):
-    """The model of `small_bert`, three layers of 64, with a vocabulary."""
-    path = tmp_path_factory.mktemp("checkpoint")
-    for file in (reference / "small_bert").glob("bert_*"):
-        shutil.copy(file, path)
-    kept = gzip.decompress(
-        (reference / "extract_features.json.gz").read_bytes()
-    )
-    tokens = json.loads(kept)["vocabulary"]
-    (path / "vocab.txt").write_text(
-        "".join(f"{token}\n" for token in tokens), "utf-8"
-    )
-    return path
+def folder(small_bert):
+    """Three layers of 64, with a vocabulary."""
+    return small_bert
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,87 @@
+"""Self-contained HTML pages: one file with its data, styles and script.
+
+Nothing is loaded from a network. What users wrote reaches a page as JSON whose
+`<` are escaped, and is set as text by the script, so that a text that is
+`<script>` shows as such.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from bert_keras3.explaining.attention import ROLES, TextAttention
+
+# Of shades from 0 to this.
+_DARKEST = 255
+
+
+def attention_page(
+    attention: TextAttention,
+    roles: np.ndarray,
+    *,
+    model: str,
+    measured_on: str,
+) -> str:
+    """Returns the page of a text's attention.
+
+    Args:
+        attention: of the text.
+        roles: float [L, N, `len(ROLES)`].
+        model: what the model is called.
+        measured_on: of which texts the roles are.
+    """
+    return _rendered(
+        "attention.html",
+        {
+            "tokens": attention.tokens,
+            "segments": attention.segment_ids,
+            "shape": attention.maps.shape,
+            "maps": _shades(attention.maps),
+            "rollout": _shades(attention.rollout),
+            "roles": ROLES,
+            "shares": np.round(roles, 4).tolist(),
+        },
+        model=model,
+        measured_on=measured_on,
+        num_dropped=attention.num_dropped,
+    )
+
+
+def _rendered(template: str, data: Mapping[str, Any], **values: object) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bert_keras3.explaining"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        data=json_for_script(data), **values
+    )
+
+
+def json_for_script(data: Any) -> Markup:
+    """Returns JSON that may stand in a `<script>` element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _shades(probabilities: np.ndarray) -> str:
+    """Returns probabilities as gzip of bytes, in base64.
+
+    A byte is 255 times the square root, rounded: small probabilities differ
+    by 1/65,000, large ones by 1/128, which is more than an eye can tell.
+    """
+    shades = np.round(np.sqrt(np.clip(probabilities, 0, 1)) * _DARKEST)
+    packed = gzip.compress(shades.astype(np.uint8).tobytes(), mtime=0)
+    return base64.b64encode(packed).decode("ascii")
