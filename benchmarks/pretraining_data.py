@@ -69,9 +69,9 @@ def run_ours(
     arguments: argparse.Namespace, output: str, streams: str, workers: int
 ) -> float:
     """Runs this project's; returns seconds."""
+    from bert_keras3.parallel_work.workers import Progress
     from bert_keras3.pretraining_data import preparation
     from bert_keras3.pretraining_data.settings import Settings
-    from bert_keras3.pretraining_data.workers import Progress
 
     settings = Settings(
         input_files=(arguments.text_file,),

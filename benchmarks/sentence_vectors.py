@@ -37,6 +37,7 @@ from bert_keras3.training.concurrency import (
     suitable_concurrency,
     suitable_threads,
 )
+from bert_keras3.training.environment import set_up_environment
 from bert_keras3.vectors.pooling_names import POOLINGS
 from bert_keras3.vectors.search import normalized
 from bert_keras3.vectors.whitening import Whitening
@@ -186,7 +187,7 @@ def main() -> None:
             for file in files.split(",")
             for pair in read_pairs(pathlib.Path(file))
         ]
-    entry.set_up_environment()
+    set_up_environment()
     entry.load_tensorflow(suitable_threads(suitable_concurrency()))
     vectors = Vectors(given.checkpoint, given.random_weights)
     columns = {}

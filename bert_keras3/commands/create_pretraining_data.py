@@ -29,8 +29,8 @@ def main() -> None:
     wanted = COMMAND.read(RecordFlags)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
+    from bert_keras3.parallel_work.workers import Progress
     from bert_keras3.pretraining_data import checks, preparation
-    from bert_keras3.pretraining_data.workers import Progress
 
     settings = COMMAND.read(
         Settings,

@@ -24,8 +24,8 @@ def main() -> None:
     wanted = COMMAND.read(VocabularyFlags)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.inputs import records
+    from bert_keras3.parallel_work.workers import Processes, Progress
     from bert_keras3.pretraining_data import vocabulary
-    from bert_keras3.pretraining_data.workers import Processes, Progress
     from bert_keras3.safekeeping.files import atomic_write
 
     screen, text, settings = Screen(), wanted.text, wanted.vocabulary

@@ -19,6 +19,7 @@ from typing import NoReturn, TypeVar
 from bert_keras3.commands.flags import Command
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.safekeeping.files import wanted_path
+from bert_keras3.training.environment import set_threads, set_up_environment
 from bert_keras3.training.settings import OFF, JobSettings
 
 USER_MISTAKE = 2
@@ -28,15 +29,6 @@ INTERRUPTED = _SIGNALLED + signal.SIGINT
 
 # The file descriptor that libraries write to, also if `sys.stderr` is another.
 _STDERR = 2
-
-# Set before TensorFlow is imported, unless set by the user.
-_ENVIRONMENT = {
-    # Fatal errors only; TensorFlow raises the others as exceptions.
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Up to 1.6 times faster matrix products; not the default on every CPU.
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "KERAS_BACKEND": "tensorflow",
-}
 
 _DISK_TROUBLES = {
     errno.ENOSPC: "the disk is full",
@@ -122,15 +114,6 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-def set_up_environment() -> None:
-    """Sets the environment variables that TensorFlow reads on import.
-
-    Variables that the user has set are not changed.
-    """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-
-
 def load_tensorflow(threads: int | None = None) -> None:
     """Imports TensorFlow and suppresses what its libraries print meanwhile.
 
@@ -140,8 +123,7 @@ def load_tensorflow(threads: int | None = None) -> None:
         threads: number of threads per operation, unless set by the user; by
             default the number of cores.
     """
-    if threads is not None:
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    set_threads(threads)
     with tempfile.TemporaryFile() as log:
         saved = os.dup(_STDERR)
         sys.stderr.flush()

@@ -19,9 +19,11 @@ from __future__ import annotations
 import dataclasses
 
 from bert_keras3.commands import entry, flags
+from bert_keras3.parallel_work.pipelines import require_beam
+from bert_keras3.parallel_work.settings import RunnerFlags, check_runner
 from bert_keras3.vectors.settings import Extraction
 
-COMMAND = flags.Command(__doc__, Extraction)
+COMMAND = flags.Command(__doc__, Extraction, RunnerFlags)
 
 
 def main() -> None:
@@ -32,6 +34,11 @@ def main() -> None:
     )
 
     wanted = COMMAND.read(Extraction)
+    beyond = COMMAND.read(RunnerFlags)
+    check_runner(beyond)
+    if beyond.runner is not None:
+        _extract_shards(wanted, beyond)
+        return
     concurrency = COMMAND.values.concurrency or suitable_concurrency()
     entry.load_tensorflow(suitable_threads(concurrency))
 
@@ -43,6 +50,16 @@ def main() -> None:
         # Parallel computations would share the GPU.
         concurrency = 1
     extract(dataclasses.replace(wanted, concurrency=concurrency), Screen())
+
+
+def _extract_shards(wanted: Extraction, beyond: RunnerFlags) -> None:
+    require_beam(str(beyond.runner))
+    from bert_keras3.batch_inference.devices import DeviceChoices
+    from bert_keras3.batch_inference.vectors import extract_shards
+    from bert_keras3.commands.screen import Screen
+
+    devices = DeviceChoices(concurrency=COMMAND.values.concurrency)
+    extract_shards(wanted, devices, beyond, Screen())
 
 
 def command() -> None:

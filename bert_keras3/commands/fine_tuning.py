@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
+from bert_keras3.batch_inference.devices import DeviceChoices
+from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.finetuning.settings import ExportFlags, Job
+from bert_keras3.parallel_work.pipelines import require_beam
+from bert_keras3.parallel_work.settings import check_runner
+from bert_keras3.safekeeping.errors import UserError
 
 
 def run_job(command: flags.Command, kind: type[Job]) -> None:
@@ -16,6 +21,11 @@ def run_job(command: flags.Command, kind: type[Job]) -> None:
         kind: the class of the job's settings.
     """
     job = command.read(kind)
+    beyond = command.read(PredictionFlags)
+    check_runner(beyond)
+    if beyond.runner is not None:
+        _predict_shards(command, job, beyond)
+        return
     is_job = job.do_train or job.do_eval or job.do_predict
     if is_job or not command.values.do_export:
         job = entry.with_device_defaults(job, command)
@@ -25,6 +35,25 @@ def run_job(command: flags.Command, kind: type[Job]) -> None:
         run(job, Screen())
     if command.values.do_export:
         _export(command.read(ExportFlags), os.fspath(job.output_dir))
+
+
+def _predict_shards(
+    command: flags.Command, job: Job, beyond: PredictionFlags
+) -> None:
+    for name in ("do_train", "do_eval", "do_export"):
+        if command.values[name].value:
+            raise UserError(
+                f"--{name} and --runner={beyond.runner}: the runner predicts "
+                "alone; give another command before it without --runner"
+            )
+    require_beam(str(beyond.runner))
+    entry.load_tensorflow()
+    from bert_keras3.batch_inference.predictions import predict_shards
+    from bert_keras3.commands.screen import Screen
+
+    given = command.values
+    devices = DeviceChoices(given.mixed_precision, given.concurrency)
+    predict_shards(job, devices, beyond, Screen())
 
 
 def _export(wanted: ExportFlags, model_dir: str) -> None:

@@ -13,13 +13,16 @@ Command lines for run_classifier.py of google-research/bert work unchanged.
 
 from __future__ import annotations
 
+from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags, LabelledJob
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import TpuFlags
 
-COMMAND = flags.Command(__doc__, LabelledJob, ExportFlags, TpuFlags)
+COMMAND = flags.Command(
+    __doc__, LabelledJob, ExportFlags, PredictionFlags, TpuFlags
+)
 
 
 def main() -> None:

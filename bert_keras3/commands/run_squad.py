@@ -14,6 +14,7 @@ Command lines for run_squad.py of google-research/bert work unchanged.
 
 from __future__ import annotations
 
+from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags
@@ -21,7 +22,7 @@ from bert_keras3.finetuning.span_settings import OriginalFlags, QuestionJob
 from bert_keras3.training.settings import TpuFlags
 
 COMMAND = flags.Command(
-    __doc__, QuestionJob, ExportFlags, TpuFlags, OriginalFlags
+    __doc__, QuestionJob, ExportFlags, PredictionFlags, TpuFlags, OriginalFlags
 )
 
 

@@ -12,13 +12,16 @@ found, as out/predictions.conll (.jsonl, .csv).
 
 from __future__ import annotations
 
+from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags
 from bert_keras3.finetuning.tagging_settings import TaggerJob
 from bert_keras3.training.settings import TpuFlags
 
-COMMAND = flags.Command(__doc__, TaggerJob, ExportFlags, TpuFlags)
+COMMAND = flags.Command(
+    __doc__, TaggerJob, ExportFlags, PredictionFlags, TpuFlags
+)
 
 
 def main() -> None:

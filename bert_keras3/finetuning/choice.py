@@ -14,8 +14,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from bert_keras3.safekeeping.files import atomic_write
 from tokenization.packing import Packed, pack_choices
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.choices import ChoiceExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
@@ -53,6 +54,22 @@ class ChoicePrediction:
     """Number of the choice, from 0."""
     probabilities: tuple[float, ...]
     """One for each choice; their sum is 1."""
+
+
+class ChoiceAnswer(NamedTuple):
+    """What is written of one example.
+
+    Attributes:
+        guid: the id of the example.
+        label: the predicted choice, as the file spells labels.
+        places: numbers of its choices, from 0; empty cells are passed over.
+        probabilities: float64, one for each choice.
+    """
+
+    guid: str
+    label: str
+    places: Sequence[int]
+    probabilities: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +124,26 @@ class Choice(TaskDefaults):
         }
         return Evaluation(scalars)
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    def answers(
+        self, outputs: Outputs, examples: Examples
+    ) -> Iterator[ChoiceAnswer]:
+        """The label of each example and a probability a choice."""
+        groups = _Groups.of_examples(examples)
+        log_probs = groups.log_softmax(outputs["logits"][:, 0])
+        probabilities = np.split(np.exp(log_probs), groups.first[1:])
+        chosen = (groups.best(log_probs) - groups.first).tolist()
+        for example, index, row in zip(
+            examples.source, chosen, probabilities, strict=True
+        ):
+            yield ChoiceAnswer(
+                example.guid, example.spelled(index), example.places, row
+            )
+
+    def write_answers(
+        self,
+        folder: pathlib.Path,
+        source: Source,
+        answers: Iterable[ChoiceAnswer],
     ) -> pathlib.Path:
         """Writes the label of each example and a probability a choice.
 
@@ -116,12 +151,8 @@ class Choice(TaskDefaults):
         labels, and `probability_0`, …, empty where an example has no such
         choice; `test_results.tsv` has the probabilities alone.
         """
-        groups = _Groups.of_examples(examples)
-        log_probs = groups.log_softmax(outputs["logits"][:, 0])
-        probabilities = np.split(np.exp(log_probs), groups.first[1:])
-        chosen = (groups.best(log_probs) - groups.first).tolist()
         # Of the longest example, empty cells of its file counted.
-        width = max(example.places[-1] + 1 for example in examples.source)
+        width = max(example.places[-1] + 1 for example in source)
         path = folder / PREDICTIONS
         with (
             atomic_write(folder / TEST_TSV) as tsv,
@@ -130,16 +161,12 @@ class Choice(TaskDefaults):
             writer = csv.writer(file)
             names = (f"probability_{place}" for place in range(width))
             writer.writerow(["id", "label", *names])
-            for example, index, row in zip(
-                examples.source, chosen, probabilities, strict=True
-            ):
+            for guid, label, places, row in answers:
                 tsv.write("\t".join(map(str, row)) + "\n")
                 cells = [""] * width
-                for place, value in zip(
-                    example.places, row.tolist(), strict=True
-                ):
+                for place, value in zip(places, row.tolist(), strict=True):
                     cells[place] = f"{value:.6f}"
-                writer.writerow([example.guid, example.spelled(index), *cells])
+                writer.writerow([guid, label, *cells])
         return path
 
     def answering(

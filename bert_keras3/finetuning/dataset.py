@@ -141,7 +141,7 @@ class Dataset(Protocol):
 
         Args:
             split: "test", or one of its `further` splits.
-            predictions: the result of `Task.write_predictions` for it.
+            predictions: the result of `Task.write_answers` for it.
             folder: of the run.
 
         Returns:

@@ -8,6 +8,7 @@ Mistakes in flags and files are reported before the output folder is changed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -45,6 +46,7 @@ from bert_keras3.finetuning.training import (
     steps_of,
 )
 from bert_keras3.inputs.batches import BatchLimit
+from bert_keras3.inputs.feature_store import FeatureStore
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.devices import computing_in, make_deterministic
@@ -71,6 +73,27 @@ def run(job: Job, screen: Screen) -> None:
         UserError: a flag or file is wrong; no existing file has been
             overwritten.
     """
+    with _begun(job, screen) as running:
+        running.run()
+
+
+def keep_checkpoint(job: Job, screen: Screen) -> None:
+    """Copies the trained model of --init_checkpoint into the folder.
+
+    Args:
+        job: of predictions; the columns are those of its files.
+        screen: where to print.
+
+    Raises:
+        UserError: as for `run`.
+    """
+    with _begun(job, screen) as running:
+        running.keep_checkpoint()
+
+
+@contextlib.contextmanager
+def _begun(job: Job, screen: Screen) -> Iterator[_Job]:
+    """Yields a job whose flags are checked and whose folder is locked."""
     with open_session(job.output_dir, screen, job.distribution) as session:
         folder = FinetuningFolder(session.output_dir)
         checks.check_flags(job)
@@ -84,7 +107,7 @@ def run(job: Job, screen: Screen) -> None:
         with session.locked():
             shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
-                _Job(job, folder, session).run()
+                yield _Job(job, folder, session)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -104,6 +127,62 @@ class _TrainingData:
     others: Mapping[str, Examples]
     """{split: examples} to evaluate on or to predict after training."""
     dataset: Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenedModel:
+    """A trained model, and how its data is read."""
+
+    model: BertWithHeads
+    settings: RunSettings
+    """With the options of the job."""
+    encoder: TextEncoder
+    dataset: Dataset
+
+
+def uses_folder(job: Job, folder: FinetuningFolder) -> bool:
+    """Whether a job that trains none uses the model in the output folder."""
+    is_given = job.encoder.init_checkpoint is not None
+    return folder.holds_a_model and not (job.overwrite_output_dir and is_given)
+
+
+def open_model(job: Job, folder: FinetuningFolder) -> OpenedModel:
+    """Opens the model in the output folder.
+
+    Raises:
+        UserError: a file of it is damaged, or the flags of the job do not
+            agree with it.
+    """
+    settings = folder.read_settings()
+    dataset = kind_of(job.data, settings).find(job.data, settings)
+    encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
+    with computing_in(job.training.computing.mixed_precision):
+        model = folder.load_model()
+    options = options_of(dataset.reopened(settings.task))
+    settings = dataclasses.replace(settings, options=options)
+    return OpenedModel(model, settings, encoder, dataset)
+
+
+def predictor_of(job: Job, model: BertWithHeads, task: Task) -> Predictor:
+    """Returns what computes the outputs of a model as the job says."""
+    model.unpad = job.unpad
+    return Predictor(
+        model,
+        per_token=task.per_token,
+        concurrency=job.concurrency,
+        jit_compile=job.training.computing.jit_compile,
+    )
+
+
+def padded_as(
+    job: Job, store: FeatureStore, task: Task, max_seq_length: int
+) -> FeatureStore:
+    """Returns a store whose batches are padded as the job says."""
+    if job.training.computing.jit_compile:
+        store = dataclasses.replace(store, length_step=_LENGTH_STEP)
+    if task.reads_padding and not job.unpad:
+        store = dataclasses.replace(store, fixed_length=max_seq_length)
+    return store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,13 +212,10 @@ class _Job:
 
     def run(self) -> None:
         """Trains or loads a model, evaluates it and writes predictions."""
-        job, folder = self._job, self._folder
-        is_given = job.encoder.init_checkpoint is not None
+        job = self._job
         if job.do_train:
             trained = self._train()
-        elif folder.holds_a_model and not (
-            job.overwrite_output_dir and is_given
-        ):
+        elif uses_folder(job, self._folder):
             trained = self._open_folder()
         else:
             trained = self._take_checkpoint()
@@ -177,7 +253,7 @@ class _Job:
         if dev is not None and dev.store is data.train.store:
             path = folder.dev_split(data.source.suffix)
             data.source.write_rows(dev.numbers, path)
-        predictor = self._predictor(model, data.task)
+        predictor = predictor_of(job, model, data.task)
         examples = dict(data.others)
         if dev is not None:
             examples = {"dev": dev, **examples}
@@ -287,7 +363,7 @@ class _Job:
         # The saved model has W + A·B as its weights, and no A and B.
         with computing_in(job.training.computing.mixed_precision):
             model = folder.load_model()
-        return self._predictor(model, task)
+        return predictor_of(job, model, task)
 
     def _open_folder(self) -> _TrainedModel:
         """Uses the model in the output folder."""
@@ -301,23 +377,37 @@ class _Job:
                 f"--init_checkpoint={given}; --overwrite_output_dir puts that "
                 "in its place"
             )
-        dataset = kind_of(job.data, settings).find(job.data, settings)
-        held_out = dataset.held_out(folder)
-        sources = self._sources(dataset, held_out)
-        encoder = TextEncoder(folder.load_tokenizer(), settings.max_seq_length)
-        with computing_in(job.training.computing.mixed_precision):
-            model = folder.load_model()
-        settings = dataclasses.replace(
-            settings, options=options_of(dataset.reopened(settings.task))
-        )
-        trained = self._trained_model(
-            model, settings, sources, encoder, dataset
-        )
+        opened = open_model(job, folder)
+        held_out = opened.dataset.held_out(folder)
+        sources = self._sources(opened.dataset, held_out)
+        trained = self._trained_model(opened, sources)
         folder.write_data_report(self._report)
         return trained
 
     def _take_checkpoint(self) -> _TrainedModel:
         """Copies a trained classifier from a checkpoint into the folder."""
+        checkpoint, opened, sources = self._read_checkpoint()
+        trained = self._trained_model(opened, sources)
+        self._keep(checkpoint, opened)
+        return trained
+
+    def keep_checkpoint(self) -> None:
+        """Does so without a look at the data beyond its columns."""
+        checkpoint, opened, _ = self._read_checkpoint()
+        self._keep(checkpoint, opened)
+
+    def _keep(self, checkpoint: Checkpoint, opened: OpenedModel) -> None:
+        folder = self._folder
+        if self._job.overwrite_output_dir:
+            folder.run.clear()
+        folder.begin(opened.settings, checkpoint)
+        folder.write_data_report(self._report)
+        folder.save_model(opened.model)
+
+    def _read_checkpoint(
+        self,
+    ) -> tuple[Checkpoint, OpenedModel, dict[str, Source]]:
+        """Returns the checkpoint, its model, and the files of the job."""
         job, folder = self._job, self._folder
         if not job.overwrite_output_dir:
             checks.refuse_unfinished(folder, job.encoder.init_checkpoint)
@@ -346,15 +436,8 @@ class _Job:
         sources = self._sources(dataset)
         source = next(iter(sources.values()))
         settings = self._settings(dataset.name, task, source, checkpoint)
-        trained = self._trained_model(
-            model, settings, sources, encoder, dataset
-        )
-        if job.overwrite_output_dir:
-            folder.run.clear()
-        folder.begin(settings, checkpoint)
-        folder.write_data_report(self._report)
-        folder.save_model(model)
-        return trained
+        opened = OpenedModel(model, settings, encoder, dataset)
+        return checkpoint, opened, sources
 
     def _say_labels(self, task: Task) -> None:
         # A single one is the name of a number, such as a score.
@@ -491,13 +574,7 @@ class _Job:
         for line in file.lines(encoder.max_seq_length, unpad=self._job.unpad):
             self._say(line)
         self._report[split] = file.values()
-        store = file.store
-        if self._job.training.computing.jit_compile:
-            store = dataclasses.replace(store, length_step=_LENGTH_STEP)
-        if task.reads_padding and not self._job.unpad:
-            store = dataclasses.replace(
-                store, fixed_length=encoder.max_seq_length
-            )
+        store = padded_as(self._job, file.store, task, encoder.max_seq_length)
         return dataclasses.replace(file, store=store)
 
     def _split(
@@ -538,35 +615,21 @@ class _Job:
         return examples, dev_file.examples
 
     def _trained_model(
-        self,
-        model: BertWithHeads,
-        settings: RunSettings,
-        sources: Mapping[str, Source],
-        encoder: TextEncoder,
-        dataset: Dataset,
+        self, opened: OpenedModel, sources: Mapping[str, Source]
     ) -> _TrainedModel:
         """Encodes the files to use a model on that is not trained here."""
-        task = settings.task
+        task = opened.settings.task
         checks.check_calibration(self._job, task)
         found = {
             split: self._encode(
-                split, source, encoder, task, settings.labels
+                split, source, opened.encoder, task, opened.settings.labels
             ).examples
             for split, source in sources.items()
         }
-        predictor = self._predictor(model, task)
-        return _TrainedModel(predictor, task, found, dataset)
+        predictor = predictor_of(self._job, opened.model, task)
+        return _TrainedModel(predictor, task, found, opened.dataset)
 
     # Evaluation and predictions.
-
-    def _predictor(self, model: BertWithHeads, task: Task) -> Predictor:
-        model.unpad = self._job.unpad
-        return Predictor(
-            model,
-            per_token=task.per_token,
-            concurrency=self._job.concurrency,
-            jit_compile=self._job.training.computing.jit_compile,
-        )
 
     def _outputs(
         self, trained: _TrainedModel, examples: Examples, batch_size: int
@@ -626,7 +689,11 @@ class _Job:
             )
             folder = self._folder_of(split).path
             folder.mkdir(exist_ok=True)
-            path = trained.task.write_predictions(folder, outputs, examples)
+            path = trained.task.write_answers(
+                folder,
+                examples.source,
+                trained.task.answers(outputs, examples),
+            )
             number = len(examples)
             self._say(f"predicted {number} row{'s' * (number != 1)}: {path}")
             submission = trained.dataset.write_submission(

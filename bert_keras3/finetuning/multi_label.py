@@ -11,6 +11,7 @@ import array
 import dataclasses
 import itertools
 import pathlib
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,13 +30,16 @@ from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
+    TextAnswer,
     TextReader,
     ordered_labels,
+    text_answers,
     write_text_predictions,
 )
 from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
@@ -135,10 +139,10 @@ class MultiLabel(TaskDefaults):
         }
         return Evaluation(scalars, {"per_label": per_label})
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
-    ) -> pathlib.Path:
-        """Writes the labels of each text and all probabilities."""
+    def answers(
+        self, outputs: Outputs, examples: Examples
+    ) -> Iterator[TextAnswer]:
+        """The labels of each text and all probabilities."""
         import scipy.special
 
         probabilities = scipy.special.expit(outputs["logits"])
@@ -146,9 +150,16 @@ class MultiLabel(TaskDefaults):
             DEFAULT_SEPARATOR.join(itertools.compress(self.labels, flags))
             for flags in self._exceed(probabilities)
         ]
-        return write_text_predictions(
-            folder, examples, probabilities, decisions, self.labels
-        )
+        return text_answers(examples, probabilities, decisions)
+
+    def write_answers(
+        self,
+        folder: pathlib.Path,
+        source: Source,
+        answers: Iterable[TextAnswer],
+    ) -> pathlib.Path:
+        """See `Task`."""
+        return write_text_predictions(folder, answers, self.labels)
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> MultiLabel:
         """Fits the threshold of each label: the best F1 of these examples."""

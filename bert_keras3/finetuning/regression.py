@@ -10,6 +10,7 @@ import dataclasses
 import math
 import pathlib
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -27,13 +28,16 @@ from bert_keras3.finetuning.task import (
 from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
+    TextAnswer,
     TextReader,
+    text_answers,
     write_text_predictions,
 )
 from bert_keras3.inputs.examples import as_number
 from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
@@ -110,13 +114,22 @@ class Regression(TaskDefaults):
             }
         )
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
-    ) -> pathlib.Path:
-        """Writes the number of each text."""
+    def answers(
+        self, outputs: Outputs, examples: Examples
+    ) -> Iterator[TextAnswer]:
+        """The number of each text."""
         values = outputs["logits"]
         decisions = [f"{value:.6g}" for value in values[:, 0]]
-        return write_text_predictions(folder, examples, values, decisions, ())
+        return text_answers(examples, values, decisions)
+
+    def write_answers(
+        self,
+        folder: pathlib.Path,
+        source: Source,
+        answers: Iterable[TextAnswer],
+    ) -> pathlib.Path:
+        """See `Task`."""
+        return write_text_predictions(folder, answers, ())
 
     def scores(self, outputs: Tensors) -> Tensor:
         """Logits [N, 1] → values [N]."""

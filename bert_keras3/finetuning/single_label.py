@@ -12,6 +12,7 @@ import array
 import dataclasses
 import pathlib
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,13 +32,16 @@ from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
+    TextAnswer,
     TextReader,
     ordered_labels,
+    text_answers,
     write_text_predictions,
 )
 from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
@@ -154,10 +158,10 @@ class SingleLabel(TaskDefaults):
         """See `Task`."""
         return {"temperature": f"{self.temperature:.4f}"}
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
-    ) -> pathlib.Path:
-        """Writes the most probable label and all probabilities."""
+    def answers(
+        self, outputs: Outputs, examples: Examples
+    ) -> Iterator[TextAnswer]:
+        """The most probable label of each text and all probabilities."""
         import scipy.special
 
         logits = outputs["logits"]
@@ -165,9 +169,16 @@ class SingleLabel(TaskDefaults):
             logits = logits / np.float32(self.temperature)
         probabilities = scipy.special.softmax(logits, axis=-1)
         decisions = [one.label for one in self.predictions(probabilities)]
-        return write_text_predictions(
-            folder, examples, probabilities, decisions, self.labels
-        )
+        return text_answers(examples, probabilities, decisions)
+
+    def write_answers(
+        self,
+        folder: pathlib.Path,
+        source: Source,
+        answers: Iterable[TextAnswer],
+    ) -> pathlib.Path:
+        """See `Task`."""
+        return write_text_predictions(folder, answers, self.labels)
 
     @property
     def score_shape(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -52,6 +52,7 @@ from bert_keras3.question_answering.windows import (
 from tokenization.tokenizers import FullTokenizer, Tokenizer
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.feature_store import Column, FeatureStore
     from modeling.shapes import Tensor
@@ -185,11 +186,14 @@ class Span(TaskDefaults):
             scalars = {"loss": loss, **figures}
         return Evaluation(scalars, {"official": figures})
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    def answers(self, outputs: Outputs, examples: Examples) -> Iterator[Answer]:
+        """The answer to each question."""
+        return self._answers(outputs, examples)
+
+    def write_answers(
+        self, folder: pathlib.Path, source: Source, answers: Iterable[Answer]
     ) -> pathlib.Path:
         """Writes the original's files."""
-        answers = self._answers(outputs, examples)
         return write_answers(answers, folder, self.version_2_with_negative)
 
     def answering(

@@ -14,7 +14,7 @@ import collections
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,7 +29,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.inputs.feature_store import Column, FeatureStore
-from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS
+from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS, Found
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.tagging.answering import Tagger, found_entities
 from bert_keras3.tagging.decoding import decode
@@ -58,6 +58,7 @@ from bert_keras3.tagging.windows import (
 from bert_keras3.tagging.words import WORDS
 
 if TYPE_CHECKING:
+    from bert_keras3.finetuning.dataset import Source
     from bert_keras3.finetuning.encoding import TextEncoder
     from modeling.shapes import Tensor
     from tokenization.tokenizers import Tokenizer
@@ -218,17 +219,25 @@ class Tagging(TaskDefaults):
             scalars, details, confusion, names, tables[: 1 + bool(mistakes)]
         )
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
-    ) -> pathlib.Path:
-        """Writes the file again, in its own form, with what was found."""
+    def answers(
+        self, outputs: Outputs, examples: Examples
+    ) -> Iterator[list[Found]]:
+        """The entities of each text, by tokens."""
         tokens = TrustedPieces.of(
             examples.store, examples.rows, examples.numbers
         )
         logits = outputs["logits"][tokens.places]
-        found = found_entities(logits, tokens.offsets, self.tags, self.decode)
-        source: Any = examples.source  # a `tagged_data.TaggedSource`
-        path: pathlib.Path = source.write_found(found, folder)
+        return found_entities(logits, tokens.offsets, self.tags, self.decode)
+
+    def write_answers(
+        self,
+        folder: pathlib.Path,
+        source: Source,
+        answers: Iterable[list[Found]],
+    ) -> pathlib.Path:
+        """Writes the file again, in its own form, with what was found."""
+        file: Any = source  # a `tagged_data.TaggedSource`
+        path: pathlib.Path = file.write_found(answers, folder)
         return path
 
     def answering(self, tokenizer: Tokenizer, max_seq_length: int) -> Tagger:

@@ -5,8 +5,9 @@ how examples become features, which heads the model has, the loss, the metrics,
 the result files and the outputs of an exported model:
 
     file ─▶ examples ─ Task.reader ─▶ feature store ─▶ batches
-      ─▶ model with Task.heads ─▶ named outputs ─▶ Task.evaluate,
-      Task.write_predictions; in an export Task.scores, decisions, predictions
+      ─▶ model with Task.heads ─▶ named outputs ─▶ Task.evaluate, or
+      Task.answers ─▶ Task.write_answers; in an export Task.scores,
+      decisions, predictions
 
 Predictors of exported models use a task without TensorFlow, so the methods
 that need TensorFlow, Keras, SciPy or scikit-learn import it themselves.
@@ -18,7 +19,13 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -235,7 +242,7 @@ class Task(Protocol):
     grouped: ClassVar[bool]
     """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]
-    """Names of the files written by `write_predictions`."""
+    """Names of the files written by `write_answers`."""
     own_rows: ClassVar[bool]
     """Whether an exported model is a `RowTask`, else a `TextTask`."""
     calibrates: ClassVar[bool]
@@ -281,10 +288,28 @@ class Task(Protocol):
     def fitted(self) -> dict[str, str]:
         """Returns {setting: value in words} of what `calibrated` fits."""
 
-    def write_predictions(
-        self, folder: pathlib.Path, outputs: Outputs, examples: Examples
+    def answers(self, outputs: Outputs, examples: Examples) -> Iterator[Any]:
+        """Yields an answer for each example, as `write_answers` takes it.
+
+        Args:
+            outputs: of the rows of the examples.
+            examples: some that follow one another in a file; their source
+                yields them alone.
+        """
+
+    def write_answers(
+        self, folder: pathlib.Path, source: Source, answers: Iterable[Any]
     ) -> pathlib.Path:
-        """Writes a prediction for each example; returns the main file."""
+        """Writes the files of predictions, as the answers come.
+
+        Args:
+            folder: an existing one.
+            source: the file, which may be read again.
+            answers: of its examples, in order.
+
+        Returns:
+            The main file.
+        """
 
 
 class TaskDefaults:

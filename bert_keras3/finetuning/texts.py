@@ -10,8 +10,8 @@ import csv
 import dataclasses
 import decimal
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -217,11 +217,39 @@ def unknown_label(
     )
 
 
+class TextAnswer(NamedTuple):
+    """What is predicted for one example.
+
+    Attributes:
+        guid: the id of the example.
+        label: the predicted label or value.
+        scores: float [C].
+    """
+
+    guid: str
+    label: str
+    scores: np.ndarray
+
+
+def text_answers(
+    examples: Examples, scores: np.ndarray, decisions: Sequence[str]
+) -> Iterator[TextAnswer]:
+    """Yields the answer for each example.
+
+    Args:
+        examples: N examples.
+        scores: float [N, C].
+        decisions: the predicted label or value of each.
+    """
+    for example, decision, row in zip(
+        examples.source, decisions, scores, strict=True
+    ):
+        yield TextAnswer(example.guid, decision, row)
+
+
 def write_text_predictions(
     folder: pathlib.Path,
-    examples: Examples,
-    scores: np.ndarray,
-    decisions: Sequence[str],
+    answers: Iterable[TextAnswer],
     probability_names: Sequence[str],
 ) -> pathlib.Path:
     """Writes `predictions.csv` and the original's `test_results.tsv`.
@@ -232,32 +260,24 @@ def write_text_predictions(
 
     Args:
         folder: of the run.
-        examples: the N examples.
-        scores: float [N, C].
-        decisions: the predicted label or value of each example.
+        answers: of the examples.
         probability_names: C labels; none if scores are not probabilities.
 
     Returns:
         The path of `predictions.csv`.
     """
-    with atomic_write(folder / TEST_TSV) as file:
-        for row in scores:
-            file.write("\t".join(str(value) for value in row) + "\n")
     path = folder / PREDICTIONS
-    with atomic_write(path, newline="") as file:
+    with (
+        atomic_write(folder / TEST_TSV) as tsv,
+        atomic_write(path, newline="") as file,
+    ):
         writer = csv.writer(file)
-        writer.writerow(
-            [
-                "id",
-                "label",
-                *(f"probability_{label}" for label in probability_names),
-            ]
-        )
-        for example, decision, row in zip(
-            examples.source, decisions, scores, strict=True
-        ):
-            cells: list[Any] = [example.guid, decision]
+        names = (f"probability_{label}" for label in probability_names)
+        writer.writerow(["id", "label", *names])
+        for guid, label, scores in answers:
+            tsv.write("\t".join(str(value) for value in scores) + "\n")
+            cells: list[Any] = [guid, label]
             if probability_names:
-                cells += [f"{value:.6f}" for value in row]
+                cells += [f"{value:.6f}" for value in scores]
             writer.writerow(cells)
     return path

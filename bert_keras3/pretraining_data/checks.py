@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from bert_keras3.parallel_work.settings import check_runner
 from bert_keras3.pretraining_data import documents, masking, original_order
 from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
@@ -158,11 +159,7 @@ def check(settings: Settings) -> None:
             f"--runner={settings.runner} the runner decides that; leave it "
             "out, and see --runner_options"
         )
-    if settings.runner_options and settings.runner is None:
-        raise UserError(
-            f"--runner_options={','.join(settings.runner_options)}: there is "
-            "no --runner; add it, or leave them out"
-        )
+    check_runner(settings)
     outputs = settings.output_files
     twice = sorted({path for path in outputs if outputs.count(path) > 1})
     if twice:

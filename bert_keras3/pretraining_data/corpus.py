@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from bert_keras3.parallel_work.workers import Report, Workers
 from bert_keras3.pretraining_data import documents
 from bert_keras3.pretraining_data.documents import Range
 from bert_keras3.pretraining_data.settings import WordSettings
@@ -34,7 +35,6 @@ from bert_keras3.pretraining_data.words import (
     SentenceEncoder,
     sentence_encoder,
 )
-from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 from tokenization import characters

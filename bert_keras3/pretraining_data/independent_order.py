@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bert_keras3.inputs import records
+from bert_keras3.parallel_work.workers import Report, Workers
 from bert_keras3.pretraining_data import (
     instances,
     masking,
@@ -40,7 +41,6 @@ from bert_keras3.pretraining_data.checks import has_entities
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import Vocabulary
 from bert_keras3.pretraining_data.settings import Settings
-from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
 

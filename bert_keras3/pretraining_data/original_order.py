@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.inputs import records
+from bert_keras3.parallel_work.workers import Progress, Report
 from bert_keras3.pretraining_data import instances, segments
 from bert_keras3.pretraining_data.corpus import Corpus
 from bert_keras3.pretraining_data.masking import (
@@ -38,7 +39,6 @@ from bert_keras3.pretraining_data.masking import (
 from bert_keras3.pretraining_data.segments import Integers, Segments
 from bert_keras3.pretraining_data.settings import Settings
 from bert_keras3.pretraining_data.words import WORD
-from bert_keras3.pretraining_data.workers import Progress, Report
 from bert_keras3.safekeeping.files import atomic_path
 from tokenization.packing import NUM_SPECIAL_PAIR
 

@@ -22,6 +22,12 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from bert_keras3.parallel_work.pipelines import WorkerLostError, require_beam
+from bert_keras3.parallel_work.workers import (
+    BeamRunner,
+    Processes,
+    Progress,
+)
 from bert_keras3.pretraining_data import (
     corpus,
     independent_order,
@@ -35,13 +41,6 @@ from bert_keras3.pretraining_data.settings import (
     INDEPENDENT,
     ORIGINAL,
     Settings,
-)
-from bert_keras3.pretraining_data.workers import (
-    BeamRunner,
-    Processes,
-    Progress,
-    WorkerLostError,
-    require_beam,
 )
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write, digest, naming

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from bert_keras3.parallel_work.settings import RunnerFlags
 from bert_keras3.safekeeping.settings import flag
 
 ORIGINAL = "original"
@@ -133,7 +134,7 @@ class TextSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(TextSettings):
+class Settings(TextSettings, RunnerFlags):
     """Settings of a preparation of records."""
 
     input_files: tuple[str, ...]
@@ -205,21 +206,6 @@ class Settings(TextSettings):
         "Compression of the TFRecord files.",
         group="Output files",
         choices=("none", "GZIP"),
-    )
-    runner: str | None = flag(
-        None,
-        "Apache Beam runner, such as DirectRunner or FlinkRunner, that does "
-        "the work instead of the processes of --num_workers. Needs the "
-        "package apache-beam. All its workers must see the input and output "
-        "folders under the same paths.",
-        group="Several devices or machines",
-        placeholder="NAME",
-    )
-    runner_options: tuple[str, ...] = flag(
-        (),
-        "Comma-separated options of the Apache Beam pipeline, such as "
-        "--direct_num_workers=4.",
-        group="Several devices or machines",
     )
 
 

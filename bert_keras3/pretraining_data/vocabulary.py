@@ -16,10 +16,10 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from bert_keras3.parallel_work.workers import Report, Workers
 from bert_keras3.pretraining_data import documents
 from bert_keras3.pretraining_data.documents import Range
 from bert_keras3.pretraining_data.settings import VocabularySettings
-from bert_keras3.pretraining_data.workers import Report, Workers
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import BasicTokenizer, WordpieceTokenizer, load_vocab
 from tokenization.tokenizers import MAX_CHARS_PER_WORD

@@ -8,6 +8,7 @@ file.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -25,7 +26,7 @@ from bert_keras3.vectors.files import (
 )
 from bert_keras3.vectors.pooling import Pooling
 from bert_keras3.vectors.pooling_names import FIXED, NONE
-from bert_keras3.vectors.reading import open_texts
+from bert_keras3.vectors.reading import TextFile, open_texts
 from bert_keras3.vectors.settings import Extraction
 from bert_keras3.vectors.text_computer import Row, TextComputer
 from tokenization.packing import check_max_seq_length
@@ -51,57 +52,105 @@ def extract(wanted: Extraction, screen: Screen) -> None:
     """
     check_writable(wanted.output_file, wanted.format)
     texts = open_texts(wanted.input_file, wanted.file, wanted.input_format)
-    check_max_seq_length(wanted.max_seq_length, pair=texts.takes_pairs)
-    checkpoint = checkpointing.open(
-        wanted.init_checkpoint,
-        wanted.bert_config_file,
-        wanted.vocab_file,
-        wanted.do_lower_case,
-    )
-    config = checkpoint.config
-    given = _layers(wanted, config.num_hidden_layers)
-    pooling = _pooling(wanted, given, config.num_hidden_layers)
-    computer = TextComputer(
-        checkpoint,
-        concurrency=wanted.concurrency,
-        use_one_hot_embeddings=wanted.use_one_hot_embeddings,
-    )
-    encoder = computer.encoder(wanted.max_seq_length)
-    if computer.note:
-        screen.say(f"note: {computer.note}")
-    screen.say(
-        f"do_lower_case: {checkpoint.do_lower_case} "
-        f"({checkpoint.why_lower_case})"
-    )
-    layout = Layout(
-        texts.has_ids,
-        () if pooling.modes else given,
-        pooling.width(config.hidden_size),
-        computer.tokenizer.inv_vocab,
-    )
-    num_texts = num_tokens = 0
-    with (
-        atomic_path(wanted.output_file) as temporary,
-        open_writer(temporary, wanted.format, layout) as writer,
-    ):
-        for examples, rows in _blocks(texts, encoder, layout):
-            vectors = computer.vectors(rows, pooling, wanted.batch_size)
-            if layout.layers:
-                vectors = vectors.reshape(-1, len(given), layout.width)
-            input_ids = [row["input_ids"] for row in rows]
-            ids = [example.guid for example in examples]
-            writer.write(Block(num_texts, ids, input_ids, vectors))
-            num_texts += len(rows)
-            num_tokens += sum(map(len, input_ids))
-    report = encoder.survey.report()
-    if report.num_truncated:
+    extractor = Extractor(wanted)
+    for note in extractor.notes():
+        screen.say(note)
+    with atomic_path(wanted.output_file) as temporary:
+        found = extractor.write(texts, temporary)
+    if found.num_truncated:
         screen.say(
-            f"note: {report.num_truncated} of the texts are longer than "
+            f"note: {found.num_truncated} of the texts are longer than "
             f"--max_seq_length={wanted.max_seq_length} and cut off there"
         )
     screen.say(
-        f"wrote {wanted.output_file}: {num_texts} texts of {num_tokens} tokens"
+        f"wrote {wanted.output_file}: {found.num_texts} texts of "
+        f"{found.num_tokens} tokens"
     )
+
+
+@dataclasses.dataclass
+class Extracted:
+    """What was met in a file of texts."""
+
+    num_texts: int = 0
+    num_tokens: int = 0
+    num_truncated: int = 0
+
+
+class Extractor:
+    """A model in memory that writes files of vectors."""
+
+    def __init__(self, wanted: Extraction) -> None:
+        """Loads the model.
+
+        Args:
+            wanted: which vectors; its files are not read.
+
+        Raises:
+            UserError: a flag or a file of the model is wrong.
+        """
+        self._wanted = wanted
+        self._checkpoint = checkpointing.open(
+            wanted.init_checkpoint,
+            wanted.bert_config_file,
+            wanted.vocab_file,
+            wanted.do_lower_case,
+        )
+        config = self._checkpoint.config
+        self._layers = _layers(wanted, config.num_hidden_layers)
+        self._pooling = _pooling(wanted, self._layers, config.num_hidden_layers)
+        self._computer = TextComputer(
+            self._checkpoint,
+            concurrency=wanted.concurrency,
+            use_one_hot_embeddings=wanted.use_one_hot_embeddings,
+        )
+        # Checks it.
+        self._computer.encoder(wanted.max_seq_length)
+
+    def notes(self) -> Iterator[str]:
+        """Yields what a person should know of the model."""
+        if self._computer.note:
+            yield f"note: {self._computer.note}"
+        yield (
+            f"do_lower_case: {self._checkpoint.do_lower_case} "
+            f"({self._checkpoint.why_lower_case})"
+        )
+
+    def write(self, texts: TextFile, path: pathlib.Path) -> Extracted:
+        """Writes the vectors of the texts of a file.
+
+        Args:
+            texts: the file.
+            path: of the new one.
+
+        Raises:
+            UserError: a text cannot be read, or there is no room for two.
+        """
+        wanted, pooling = self._wanted, self._pooling
+        check_max_seq_length(wanted.max_seq_length, pair=texts.takes_pairs)
+        encoder = self._computer.encoder(wanted.max_seq_length)
+        layout = Layout(
+            texts.has_ids,
+            () if pooling.modes else self._layers,
+            pooling.width(self._checkpoint.config.hidden_size),
+            self._computer.tokenizer.inv_vocab,
+        )
+        found = Extracted()
+        with open_writer(path, wanted.format, layout) as writer:
+            for examples, rows in _blocks(texts, encoder, layout):
+                vectors = self._computer.vectors(
+                    rows, pooling, wanted.batch_size
+                )
+                if layout.layers:
+                    shape = (-1, len(self._layers), layout.width)
+                    vectors = vectors.reshape(shape)
+                input_ids = [row["input_ids"] for row in rows]
+                ids = [example.guid for example in examples]
+                writer.write(Block(found.num_texts, ids, input_ids, vectors))
+                found.num_texts += len(rows)
+                found.num_tokens += sum(map(len, input_ids))
+        found.num_truncated = encoder.survey.report().num_truncated
+        return found
 
 
 def _layers(wanted: Extraction, num_layers: int) -> tuple[int, ...]:

@@ -94,9 +94,9 @@ def test_predictions(tmp_path):
         ChoiceExample("c", "C", None, ("x", "y"), (0, 1), "A"),
     ]
     logits = np.concatenate([LOGITS, [[2.0], [2.0]]])
-    path = Choice().write_predictions(
-        tmp_path, {"logits": logits}, examples_of(source, (0, 1, 2))
-    )
+    examples = examples_of(source, (0, 1, 2))
+    answers = Choice().answers({"logits": logits}, examples)
+    path = Choice().write_answers(tmp_path, source, answers)
     assert path.read_text("utf-8").splitlines() == [
         "id,label,probability_0,probability_1,probability_2,probability_3",
         "a,B,0.250000,0.750000,,",

@@ -64,11 +64,13 @@ class Tags(TaskDefaults):
         right = found == tags[tags != NO_TAG]
         return Evaluation({"loss": 0.0, "accuracy": float(right.mean())})
 
-    def write_predictions(self, folder, outputs, examples):
+    def answers(self, outputs, examples):
         lengths = examples.store.lengths[examples.rows]
         rows = np.split(outputs["logits"].argmax(-1), lengths.cumsum()[:-1])
-        lines = (" ".join(self.labels[n] for n in row[1:-1]) for row in rows)
-        (folder / "tags.txt").write_text("\n".join(lines), "utf-8")
+        return (" ".join(self.labels[n] for n in row[1:-1]) for row in rows)
+
+    def write_answers(self, folder, source, answers):
+        (folder / "tags.txt").write_text("\n".join(answers), "utf-8")
         return folder / "tags.txt"
 
 

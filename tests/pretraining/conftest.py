@@ -12,11 +12,11 @@ import pytest
 
 from bert_keras3.inputs import records
 from bert_keras3.inputs.records import encode_examples
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.settings import Job, TrainingChoices
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.training import run_folder, state
 
 pytest.importorskip("resource")

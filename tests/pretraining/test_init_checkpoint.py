@@ -9,10 +9,10 @@ import pytest
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.opening import open_checkpoint
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.training import run_folder
 from bert_keras3.training.settings import ModelChoices
 

@@ -15,6 +15,7 @@ from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.inputs import records
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.job import run
 from bert_keras3.pretraining.objective import new_model
 from bert_keras3.pretraining_data import preparation
@@ -26,7 +27,6 @@ from bert_keras3.pretraining_data.words import (
     SentencePieceEncoder,
     begins_word,
 )
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import ModelChoices
 from modeling import BertConfig, BertWithHeads

@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.checks import resolve
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y".split()  # noqa: SIM905
@@ -74,7 +74,7 @@ def test_equal_files(settings, masking):
 def test_work_that_is_done_is_not_done_again(settings, monkeypatch):
     """The job is stopped after the text is read, at its first piece."""
     pytest.importorskip("apache_beam", reason="needs the extra `beam`")
-    from bert_keras3.pretraining_data import workers
+    from bert_keras3.parallel_work import workers
 
     settings = dataclasses.replace(settings, runner="DirectRunner")
     ran = []

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from bert_keras3.parallel_work.workers import Processes
 from bert_keras3.pretraining_data import corpus
 from bert_keras3.pretraining_data.corpus import Corpus, CorpusSettings
 from bert_keras3.pretraining_data.settings import WordSettings
 from bert_keras3.pretraining_data.words import ENTITY, WORD
-from bert_keras3.pretraining_data.workers import Processes
 from bert_keras3.safekeeping.errors import UserError
 
 VOCAB = ["[UNK]", "a", "b", "c", "##d", "日", "月"]

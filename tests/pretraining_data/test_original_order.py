@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining_data import original_order, preparation
 from bert_keras3.pretraining_data.settings import MaskingSettings, Settings
-from bert_keras3.pretraining_data.workers import Progress
 
 # Words of one and of several pieces, ideographs, and what the tokenizer drops.
 VOCAB = [

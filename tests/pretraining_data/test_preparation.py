@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs import records
+from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining_data import independent_order, preparation
 from bert_keras3.pretraining_data.checks import (
     output_paths,
@@ -26,7 +27,6 @@ from bert_keras3.pretraining_data.settings import (
     Settings,
     WordSettings,
 )
-from bert_keras3.pretraining_data.workers import Progress
 from bert_keras3.safekeeping.errors import UserError
 
 WORDS = "the sun moon sea rises sets over un ##happ ##y 日 月 海".split()  # noqa: SIM905

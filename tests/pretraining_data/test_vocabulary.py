@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from bert_keras3.parallel_work.workers import Processes
 from bert_keras3.pretraining_data import vocabulary
 from bert_keras3.pretraining_data.settings import VocabularySettings
-from bert_keras3.pretraining_data.workers import Processes
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import FullTokenizer, load_vocab
 

@@ -12,6 +12,7 @@ this machine (`Processes`), or on an Apache Beam runner (`BeamRunner`).
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import hashlib
 import multiprocessing
 import pathlib
@@ -24,6 +25,11 @@ from typing import Any, Protocol, TypeVar
 import rich.console
 import rich.progress
 
+from bert_keras3.parallel_work.pipelines import (
+    WorkerLostError,
+    require_beam,
+    run_pipeline,
+)
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -55,10 +61,6 @@ class Workers(Protocol):
             UserError: a task found a mistake.
         """
         ...
-
-
-class WorkerLostError(UserError):
-    """A process was killed; the results of the others are still valid."""
 
 
 class Processes:
@@ -145,7 +147,7 @@ class BeamRunner:
     def __init__(
         self, runner: str, options: Sequence[str], folder: pathlib.Path
     ) -> None:
-        self._beam = require_beam(runner)
+        require_beam(runner)
         self._runner = runner
         self._options = list(options)
         self._folder = folder
@@ -190,22 +192,8 @@ class BeamRunner:
         function: Callable[[Task], Result],
         tasks: Sequence[tuple[str, Task]],
     ) -> None:
-        beam = self._beam
-        options_of = beam.options.pipeline_options.PipelineOptions
-        try:
-            pipeline = beam.Pipeline(
-                runner=self._runner, options=options_of(self._options)
-            )
-        except (ValueError, ImportError) as error:
-            raise UserError(f"--runner={self._runner}: {error}") from error
-        with pipeline:
-            (
-                pipeline
-                | "Tasks" >> beam.Create(tasks)
-                # Or one worker would get them all.
-                | "Distribute" >> beam.Reshuffle()
-                | "Run" >> beam.Map(_run_and_keep, function)
-            )
+        build = functools.partial(_add_tasks, function, tasks)
+        run_pipeline(self._runner, self._options, build)
 
     def _result_file(self, function: Callable[..., Any], task: Any) -> Any:
         name = f"{function.__module__}.{function.__qualname__}"
@@ -213,20 +201,21 @@ class BeamRunner:
         return self._folder / f"{hashlib.sha256(content).hexdigest()}.result"
 
 
-def require_beam(runner: str) -> Any:
-    """Returns the package `apache_beam`.
+def _add_tasks(
+    function: Callable[[Any], Any],
+    tasks: Sequence[tuple[str, Any]],
+    pipeline: Any,
+) -> None:
+    """Adds tasks to a pipeline."""
+    import apache_beam as beam
 
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise UserError(
-            f"--runner={runner} needs the package `apache-beam`: "
-            "pip install 'bert-keras3[beam]'"
-        ) from error
-    return apache_beam
+    (
+        pipeline
+        | "Tasks" >> beam.Create(tasks)
+        # Or one worker would get them all.
+        | "Distribute" >> beam.Reshuffle()
+        | "Run" >> beam.Map(_run_and_keep, function)
+    )
 
 
 def _run_and_keep(

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from bert_keras3.pretraining_data.workers import (
+from bert_keras3.parallel_work.pipelines import WorkerLostError
+from bert_keras3.parallel_work.workers import (
     Processes,
     Progress,
-    WorkerLostError,
 )
 from bert_keras3.safekeeping.errors import UserError
 

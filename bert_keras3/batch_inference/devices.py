@@ -1,0 +1,51 @@
+"""How a worker computes, where no flag says it.
+
+The defaults are those of the plain commands, found out by each worker for its
+own machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bert_keras3.training.concurrency import (
+    suitable_concurrency,
+    suitable_threads,
+    usable_cores,
+)
+from bert_keras3.training.environment import set_threads, set_up_environment
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceChoices:
+    """What flags say, None where they do not.
+
+    Attributes:
+        mixed_precision: a key of `training.settings.PRECISIONS`.
+        concurrency: number of batches computed at the same time.
+        processes: how many workers share a machine, if that is known.
+    """
+
+    mixed_precision: str | None = None
+    concurrency: int | None = None
+    processes: int | None = None
+
+    def prepare(self) -> tuple[str, int]:
+        """Loads TensorFlow; returns `mixed_precision` and `concurrency`."""
+        set_up_environment()
+        concurrency, threads = self._threads()
+        set_threads(threads)
+        from bert_keras3.training.devices import default_precision, has_gpu
+
+        if self.concurrency is None and has_gpu():
+            # Parallel computations would share the GPU.
+            concurrency = 1
+        return self.mixed_precision or default_precision(), concurrency
+
+    def _threads(self) -> tuple[int, int | None]:
+        """Returns the concurrency, and the threads of an operation."""
+        if self.processes in (None, 1):
+            concurrency = self.concurrency or suitable_concurrency()
+            return concurrency, suitable_threads(concurrency)
+        cores = max(1, usable_cores() // (self.processes or 1))
+        return self.concurrency or 1, cores
