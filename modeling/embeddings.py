@@ -22,7 +22,10 @@ BERT paper, section 3 and figure 2.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -57,6 +60,28 @@ def look_up(table: Tensor, ids: Tensor, *, use_one_hot: bool) -> Tensor:
         one_hot = ops.one_hot(ids, table.shape[0], dtype=table.dtype)
         return ops.matmul(one_hot, table)
     return ops.take(table, ids, axis=0)
+
+
+_CHANGE: contextvars.ContextVar[Callable[[Tensor], Tensor] | None] = (
+    contextvars.ContextVar("changed_word_vectors", default=None)
+)
+
+
+@contextlib.contextmanager
+def changed_word_vectors(change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Has other word vectors take the place of those that are looked up.
+
+    For gradients with respect to them, which the model's own way in then has.
+
+    Args:
+        change: called in the block with the vectors of each lookup, [B, S, E]
+            (or [1, R, E] of R tokens without padding); what it returns is used.
+    """
+    token = _CHANGE.set(change)
+    try:
+        yield
+    finally:
+        _CHANGE.reset(token)
 
 
 class EmbeddingLookup(keras.layers.Layer):
@@ -109,7 +134,8 @@ class EmbeddingLookup(keras.layers.Layer):
             output = ops.reshape(
                 output, (batch, length, inputs * self._shape[1])
             )
-        return output
+        change = _CHANGE.get()
+        return output if change is None else change(output)
 
 
 @dataclasses.dataclass(frozen=True)

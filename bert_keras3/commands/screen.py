@@ -31,6 +31,10 @@ class Screen:
         """Prints a line without wrapping it."""
         self._console.print(line, markup=False, soft_wrap=True)
 
+    def show(self, text: Text) -> None:
+        """Prints a text with its styles, wrapped to the terminal."""
+        self._console.print(text)
+
     def table(
         self,
         headers: Sequence[str],

@@ -27,7 +27,7 @@ def main() -> None:
 
     entry.load_tensorflow(suitable_threads(1))
     from bert_keras3.commands.screen import Screen
-    from bert_keras3.explaining.job import run
+    from bert_keras3.explaining.attention_job import run
 
     run(job, Screen())
 

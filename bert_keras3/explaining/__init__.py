@@ -1,1 +1,1 @@
-"""What a model looks at, made visible: attention maps, roles of heads."""
+"""What a model looks at and what made its answers, made visible."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -18,6 +18,12 @@ import numpy as np
 from markupsafe import Markup
 
 from bert_keras3.explaining.attention import ROLES, TextAttention
+from bert_keras3.explaining.attributions import (
+    INTEGRATED_GRADIENTS,
+    TOLERANCE,
+)
+from bert_keras3.explaining.explainer import Explanation
+from bert_keras3.inputs.examples import InputExample
 
 # Of shades from 0 to this.
 _DARKEST = 255
@@ -52,6 +58,47 @@ def attention_page(
         model=model,
         measured_on=measured_on,
         num_dropped=attention.num_dropped,
+    )
+
+
+def explanation_page(
+    examples: Sequence[InputExample],
+    explained: Sequence[Sequence[Explanation]],
+    *,
+    model: str,
+    method: str,
+) -> str:
+    """Returns the page of what made the answers to some texts.
+
+    Args:
+        examples: N texts or pairs.
+        explained: the explanations of each.
+        model: what the model is called.
+        method: one of `attributions.METHODS`.
+    """
+    return _rendered(
+        "explanation.html",
+        {
+            "answers": [
+                {
+                    "id": example.guid,
+                    "label": one.label,
+                    "tokens": one.tokens,
+                    "segments": one.segment_ids,
+                    "scores": [round(score, 4) for score in one.scores],
+                    "value": round(one.value, 3),
+                    "absent": round(one.absent_value, 3),
+                    "places": one.places,
+                    "error": round(one.error, 4),
+                }
+                for example, answers in zip(examples, explained, strict=True)
+                for one in answers
+            ],
+            "tolerance": TOLERANCE,
+        },
+        model=model,
+        method=method,
+        sums=method == INTEGRATED_GRADIENTS,
     )
 
 

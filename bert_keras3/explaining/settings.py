@@ -64,3 +64,67 @@ class AttentionJob(AskedModel):
         needs=("input_file",),
     )
     file: FileChoices = dataclasses.field(default_factory=FileChoices)
+
+
+_METHODS = ("integrated_gradients", "gradient_x_input", "leave_one_out")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExplainJob:
+    """Which answers of which model are explained, and where."""
+
+    model_dir: str = flag(
+        help="The --output_dir of a fine-tuning.",
+        group="What to do",
+        placeholder="FOLDER",
+    )
+    text: str | None = flag(
+        None,
+        "Text whose answer is explained, or a question; instead of "
+        "--input_file.",
+        group="What to do",
+    )
+    text_pair: str | None = flag(
+        None,
+        "Second text of a pair, or the context in which a question is "
+        "answered.",
+        group="What to do",
+        aliases=("text_b",),
+        needs=("text",),
+    )
+    input_file: str | None = flag(
+        None,
+        "File of texts or pairs: CSV, TSV, JSON lines or another table, or a "
+        ".txt file with a text on each line.",
+        group="What to do",
+        placeholder="FILE",
+    )
+    output_file: str | None = flag(
+        None,
+        "File to write; it must not exist yet. .html for a page, .jsonl for a "
+        "JSON object per answer. By default the tokens are printed in colour.",
+        group="Output files",
+        placeholder="FILE",
+    )
+    method: str = flag(
+        _METHODS[0],
+        "How the part of each token is computed. integrated_gradients: exact, "
+        "the parts sum to the difference of the logits; gradient_x_input: "
+        "fast and rough; leave_one_out: the logit without one token at a time.",
+        group="What to do",
+        choices=_METHODS,
+    )
+    label: str | None = flag(
+        None,
+        "Explain this label, not the one predicted; of a tagger, the entities "
+        "of this type.",
+        group="What to do",
+    )
+    max_rows: int = flag(
+        100,
+        "Number of texts of --input_file that are explained, from the top.",
+        group="Data",
+        least=1,
+        needs=("input_file",),
+    )
+    file: FileChoices = dataclasses.field(default_factory=FileChoices)

@@ -2,8 +2,9 @@
 
 `export` converts a run folder to SavedModel, LiteRT or ONNX; `Predictor` loads
 any of these in Python, and imports TensorFlow only for a SavedModel. What it
-predicts has a class for each task. `MaskedLM` asks a pretrained checkpoint, and
-`Encoder` makes vectors of texts.
+predicts has a class for each task. `MaskedLM` asks a pretrained checkpoint,
+`Encoder` makes vectors of texts, and `Explainer` says which tokens made an
+answer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bert_keras3.serving.formats import FORMATS
 from bert_keras3.serving.predictor import Predictor
 
 if TYPE_CHECKING:
+    from bert_keras3.explaining.explainer import Explainer, Explanation
     from bert_keras3.finetuning.choice import ChoicePrediction
     from bert_keras3.finetuning.multi_label import LabelSetPrediction
     from bert_keras3.finetuning.regression import ValuePrediction
@@ -31,6 +33,8 @@ __all__ = [
     "ChoicePrediction",
     "Encoder",
     "EntityPrediction",
+    "Explainer",
+    "Explanation",
     "Hit",
     "LabelSetPrediction",
     "MaskedLM",
@@ -48,6 +52,8 @@ _FILES = {
     "ChoicePrediction": "finetuning.choice",
     "Encoder": "serving.encoder",
     "EntityPrediction": "tagging.answering",
+    "Explainer": "explaining.explainer",
+    "Explanation": "explaining.explainer",
     "Hit": "serving.encoder",
     "LabelSetPrediction": "finetuning.multi_label",
     "MaskedLM": "mask_filling.masked_lm",

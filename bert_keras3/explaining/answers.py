@@ -1,0 +1,139 @@
+"""What of a model's outputs is explained, for each kind of head.
+
+labels        the logit of the label that was predicted, or of another
+span          the logits of the answer's first and last token, summed
+token_labels  for each entity, the logits of its tokens' tags, summed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from bert_keras3.explaining.attributions import Score
+from bert_keras3.finetuning.task import Task
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.tagging.schemes import entities_of
+from bert_keras3.tagging.windows import IS_TRUSTED
+
+Row = Mapping[str, Any]
+# float [1, …] by name.
+Outputs = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """A number that a model computes of a row.
+
+    Attributes:
+        name: the label, the type of the entity, or what else was predicted.
+        score: computes it.
+        places: the tokens of the row that it is about; () for all.
+    """
+
+    name: str
+    score: Score
+    places: tuple[int, ...] = ()
+
+
+def _logit(number: int) -> Score:
+    return lambda outputs: outputs["logits"][:, number]
+
+
+def labels_explained(
+    task: Task, row: Row, outputs: Outputs, label: str | None
+) -> list[Explained]:
+    """Explains the label that was predicted, all of several, or the one given.
+
+    Raises:
+        UserError: there is no such label.
+    """
+    logits = outputs["logits"][0]
+    if label is not None:
+        if label not in task.labels:
+            raise UserError(
+                f"label {label!r}: the model has {', '.join(task.labels)}"
+            )
+        chosen = [task.labels.index(label)]
+    elif task.has_classes or len(logits) == 1:
+        chosen = [int(logits.argmax())]
+    else:
+        # Of several labels those more probable than not, or the likeliest.
+        chosen = np.flatnonzero(logits > 0).tolist()
+        chosen = chosen or [int(logits.argmax())]
+    names = task.labels or ("score",)
+    return [Explained(names[one], _logit(one)) for one in chosen]
+
+
+def span_explained(
+    task: Any, row: Row, outputs: Outputs, label: str | None
+) -> list[Explained]:
+    """Explains the best answer of a row, in the context's tokens."""
+    start, end = (outputs[name][0] for name in ("start_logits", "end_logits"))
+    first = int(row["first_context_token"])
+    behind = len(row["input_ids"]) - 1
+    sums = start[first:behind, None] + end[None, first:behind]
+    size = behind - first
+    lengths = np.arange(size)[None] - np.arange(size)[:, None]
+    allowed = (lengths >= 0) & (lengths < task.max_answer_length)
+    sums = np.where(allowed, sums, -np.inf)
+    a, b = (int(one) + first for one in divmod(int(sums.argmax()), size))
+    return [
+        Explained(
+            "answer",
+            lambda outputs: (
+                outputs["start_logits"][:, a] + outputs["end_logits"][:, b]
+            ),
+            tuple(range(a, b + 1)),
+        )
+    ]
+
+
+def entities_explained(
+    task: Any, row: Row, outputs: Outputs, label: str | None
+) -> list[Explained]:
+    """Explains every entity, each token of which has its likeliest tag."""
+    places = np.flatnonzero(row[IS_TRUSTED])
+    tags = outputs["logits"][0][places].argmax(-1)
+    roles, types = task.tags.roles[tags], task.tags.type_ids[tags]
+    offsets = np.array([0, len(tags)])
+    found = []
+    for first, behind, kind in entities_of(roles, types, offsets).tolist():
+        name = task.tags.types[kind]
+        if label in (None, name):
+            chosen = np.stack([places[first:behind], tags[first:behind]])
+            found.append(
+                Explained(
+                    name, _sum_of_logits(chosen), tuple(chosen[0].tolist())
+                )
+            )
+    return found
+
+
+def _sum_of_logits(chosen: np.ndarray) -> Score:
+    """Returns the sum over (place, tag) pairs, int [2, T]."""
+
+    def score(outputs: Mapping[str, Any]) -> Any:
+        logits = outputs["logits"]
+        return ops.sum(
+            ops.stack(
+                [logits[:, place, tag] for place, tag in chosen.T.tolist()]
+            ),
+            axis=0,
+        )
+
+    return score
+
+
+BY_HEAD: Mapping[
+    str,
+    Callable[[Any, Row, Outputs, str | None], Sequence[Explained]],
+] = {
+    "labels": labels_explained,
+    "span": span_explained,
+    "token_labels": entities_explained,
+}
