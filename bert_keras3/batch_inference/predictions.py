@@ -10,12 +10,13 @@ import dataclasses
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from bert_keras3.batch_inference.devices import DeviceChoices
+from bert_keras3.batch_inference.faulty_rows import Rows, readable_rows
 from bert_keras3.batch_inference.filesystems import on_this_machine
 from bert_keras3.batch_inference.job import Inputs, answer_inputs
 from bert_keras3.batch_inference.settings import PredictionFlags
@@ -45,6 +46,8 @@ from bert_keras3.inputs.feature_store import (
     FeatureStore,
     store_in_memory,
 )
+from bert_keras3.inputs.questions import QuestionExample
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.parallel_work.pipelines import local_processes
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import digest
@@ -163,14 +166,20 @@ class Predictions:
         self, path: pathlib.Path, folder: pathlib.Path, failures: Failures
     ) -> Counts:
         """Writes the files of predictions; see `work.Answerer`."""
-        data = _of_file(self._job, path).data
-        kind = kind_of(data, self._opened.settings)
-        source = kind.find(data, self._opened.settings).source("test")
-        length = self._opened.encoder.max_seq_length
-        check_max_seq_length(length, pair=source.takes_pairs)
-        counted = _Counted(failures)
-        answers = self._answers(source, counted)
-        self._task.write_answers(folder, source, answers)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            rows = readable_rows(
+                path,
+                _file_choices(self._job),
+                pathlib.Path(place),
+                self._source,
+                failures,
+            )
+            source = rows.source
+            length = self._opened.encoder.max_seq_length
+            check_max_seq_length(length, pair=source.takes_pairs)
+            counted = _Counted(failures, rows=failures.number)
+            answers = self._answers(rows, counted)
+            self._task.write_answers(folder, source, answers)
         if counted.answers + failures.number != counted.rows:
             raise AssertionError(
                 f"{path}: {counted.rows} rows, {counted.answers} answers and "
@@ -178,13 +187,31 @@ class Predictions:
             )
         return Counts(counted.rows, counted.tokens, failures.number)
 
-    def _answers(self, source: Source, counted: _Counted) -> Iterator[Any]:
-        encoder = self._opened.encoder
+    def _source(self, path: pathlib.Path, written: Mapping[str, Any]) -> Source:
+        """Opens a file as the plain script does.
+
+        Args:
+            path: the file.
+            written: how it is written, in place of what the user says.
+        """
+        data = _of_file(self._job, path).data
+        settings = self._opened.settings
+        kind = kind_of(data, settings)
+        return kind.find(_written(data, written), settings).source("test")
+
+    def _answers(self, rows: Rows[Source], counted: _Counted) -> Iterator[Any]:
+        source, encoder = rows.source, self._opened.encoder
         # With a survey of its own: one shard is not counted with another.
         reader = self._task.reader(
             TextEncoder(encoder.tokenizer, encoder.max_seq_length), None
         )
-        for examples, store in _blocks(source, reader, counted):
+        # Those without an identifier have their number in the shard.
+        renumber = bool(rows.left_out) and not source.has_ids
+        numbered = (
+            (number, _with_number(example, number) if renumber else example)
+            for number, example in zip(rows.numbers(), source, strict=False)
+        )
+        for examples, store in _blocks(numbered, reader, counted):
             store = padded_as(
                 self._job, store, self._task, encoder.max_seq_length
             )
@@ -192,9 +219,9 @@ class Predictions:
             block = cast(Source, _Block(source, examples))
             encoded = Examples(block, store, numbers, encoder.tokenizer)
             outputs = self._outputs(encoded)
-            for answer in self._task.answers(outputs, encoded):
+            for one in self._task.answers(outputs, encoded):
                 counted.answers += 1
-                yield answer
+                yield one
 
     def _outputs(self, examples: Examples) -> Outputs:
         inputs = self._task.inputs
@@ -233,8 +260,36 @@ class _Block:
         return getattr(self._source, name)
 
 
+def _with_number(example: Any, number: int) -> Any:
+    """Returns an example with its number as its identifier."""
+    is_question = isinstance(example, QuestionExample)
+    name = "question_id" if is_question else "guid"
+    return dataclasses.replace(example, **{name: str(number)})
+
+
+def _file_choices(job: Job) -> FileChoices:
+    """Returns what the flags say about how files are written."""
+    data: Any = job.data
+    given = getattr(data, "file", data)
+    names = (field.name for field in dataclasses.fields(FileChoices))
+    return FileChoices(
+        **{name: getattr(given, name) for name in names if hasattr(given, name)}
+    )
+
+
+def _written(data: Any, written: Mapping[str, Any]) -> Any:
+    """Returns settings of files that are written so."""
+    names = {field.name for field in dataclasses.fields(data)}
+    if "file" in names:
+        return dataclasses.replace(data, file=_written(data.file, written))
+    known = {name: written[name] for name in names & set(written)}
+    return dataclasses.replace(data, **known)
+
+
 def _blocks(
-    source: Source, reader: ExampleReader, counted: _Counted
+    numbered: Iterable[tuple[int, Any]],
+    reader: ExampleReader,
+    counted: _Counted,
 ) -> Iterator[tuple[list[Any], FeatureStore]]:
     """Yields some examples with their features, until there are no more."""
     examples: list[Any] = []
@@ -246,14 +301,14 @@ def _blocks(
         found = store_in_memory(rows, reader.columns)
         return reader.finish(found)[1] if rows else found
 
-    for example in source:
+    for number, example in numbered:
         counted.rows += 1
         try:
             found = list(reader.rows(example))
         except UserError as error:
             text = " ".join(filter(None, example.texts))
             counted.failures.add(
-                Failure(counted.rows, example.line, str(error), text)
+                Failure(number, example.line, str(error), text)
             )
             continue
         rows += ((len(examples), row) for row in found)

@@ -58,6 +58,7 @@ class BenchmarkSource:
     label_columns: tuple[str, ...] = ()
     label_separator: str | None = None
     suffix = ".csv"
+    has_ids = True
 
     @property
     def path(self) -> pathlib.Path:

@@ -97,6 +97,13 @@ class ChoiceSource:
         columns = self.file.columns
         return dataclasses.asdict(columns)
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether there are identifiers."""
+        if not isinstance(self.file, ChoiceFile):
+            return True
+        return self.file.columns.id is not None
+
     def __iter__(self) -> Iterator[ChoiceExample]:
         """Streams the examples."""
         return iter(self.file)

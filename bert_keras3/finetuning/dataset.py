@@ -77,6 +77,10 @@ class Source(Protocol):
         """Whether examples have two texts."""
 
     @property
+    def has_ids(self) -> bool:
+        """Whether examples have identifiers; else they are numbered."""
+
+    @property
     def suffix(self) -> str:
         """The ending of a file of `write_rows`: `run_folder.DEV_SUFFIXES`."""
 

@@ -74,6 +74,11 @@ class LabelledSource:
         """The file, for messages."""
         return self.file.path
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether there is a column of identifiers."""
+        return self.file.columns.id is not None
+
     def __iter__(self) -> Iterator[InputExample]:
         """Streams the examples."""
         return iter(self.file)

@@ -23,7 +23,7 @@ from bert_keras3.finetuning.span import CMRC, SQUAD, Span
 from bert_keras3.finetuning.span_settings import QuestionFiles
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.trained_task import check_trained_for
-from bert_keras3.inputs.question_records import describe_records
+from bert_keras3.inputs.question_records import ROWS, describe_records
 from bert_keras3.inputs.questions import (
     MISTAKES,
     QuestionExample,
@@ -102,6 +102,13 @@ class QuestionSource:
         decisions = describe_records(self.path, self._choices)
         headers = ("id", "question", "context", "answer")
         return Description(decisions, headers, first)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether questions have ids, as all but some rows of cells do."""
+        decisions = describe_records(self.path, self._choices)
+        found = {one.what: one.value for one in decisions}
+        return "id" in found or found["form"] != ROWS
 
     def first(self, number: int) -> list[QuestionExample]:
         """Returns the first questions."""

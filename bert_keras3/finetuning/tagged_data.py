@@ -91,6 +91,7 @@ class TaggedSource:
     label_columns = ()
     label_separator = None
     takes_pairs = False
+    has_ids = True
 
     @classmethod
     def open(

@@ -37,6 +37,9 @@ QUESTION_KEYS = ("question", "query_text")
 ID_KEYS = ("id", "query_id")
 START_KEYS = ("answer_start", "answer_starts")
 
+ROWS = "a row for each question"
+"""The form of a file of cells, as it is described."""
+
 # Names of columns, spelt as `plain_name` leaves them.
 _COLUMN_NAMES = {
     "context": (
@@ -114,7 +117,7 @@ def describe_records(
     if _has_rows(path):
         dialect, columns = _columns(path, choices)
         return (
-            Decision("form", "a row for each question", "the file's name"),
+            Decision("form", ROWS, "the file's name"),
             *dialect.decisions,
             *(
                 Decision(what.replace("_", " "), dialect.columns[n], "its name")

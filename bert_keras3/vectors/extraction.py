@@ -8,6 +8,7 @@ file.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
@@ -116,12 +117,18 @@ class Extractor:
             f"({self._checkpoint.why_lower_case})"
         )
 
-    def write(self, texts: TextFile, path: pathlib.Path) -> Extracted:
+    def write(
+        self,
+        texts: TextFile,
+        path: pathlib.Path,
+        numbers: Iterable[int] | None = None,
+    ) -> Extracted:
         """Writes the vectors of the texts of a file.
 
         Args:
             texts: the file.
             path: of the new one.
+            numbers: of the texts, from 0; by default none is left out.
 
         Raises:
             UserError: a text cannot be read, or there is no room for two.
@@ -136,6 +143,7 @@ class Extractor:
             self._computer.tokenizer.inv_vocab,
         )
         found = Extracted()
+        numbering = itertools.count() if numbers is None else iter(numbers)
         with open_writer(path, wanted.format, layout) as writer:
             for examples, rows in _blocks(texts, encoder, layout):
                 vectors = self._computer.vectors(
@@ -146,7 +154,8 @@ class Extractor:
                     vectors = vectors.reshape(shape)
                 input_ids = [row["input_ids"] for row in rows]
                 ids = [example.guid for example in examples]
-                writer.write(Block(found.num_texts, ids, input_ids, vectors))
+                block = [*itertools.islice(numbering, len(rows))]
+                writer.write(Block(block, ids, input_ids, vectors))
                 found.num_texts += len(rows)
                 found.num_tokens += sum(map(len, input_ids))
         found.num_truncated = encoder.survey.report().num_truncated

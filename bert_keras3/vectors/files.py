@@ -42,13 +42,13 @@ class Block:
     """The vectors of some texts that follow one another.
 
     Attributes:
-        first: number of the first text, from 0.
+        numbers: of the N texts in their file, from 0.
         ids: identifiers of the N texts.
         input_ids: the token ids of each text.
         vectors: float32 [N, D], or for each of T tokens [T, L, D].
     """
 
-    first: int
+    numbers: Sequence[int]
     ids: Sequence[str]
     input_ids: Sequence[Sequence[int]]
     vectors: np.ndarray
@@ -84,7 +84,7 @@ class Layout:
                 else block.vectors[place]
             )
             tokens = [self.tokens[one] for one in ids] if self.layers else []
-            yield block.first + place, block.ids[place], tokens, vectors
+            yield block.numbers[place], block.ids[place], tokens, vectors
 
 
 class Writer(abc.ABC):
@@ -269,10 +269,8 @@ class _Parquet(Writer):
     def write(self, block: Block) -> None:
         import pyarrow as pa
 
-        layout, number = self._layout, len(block.ids)
-        columns: list[Any] = [
-            pa.array(np.arange(block.first, block.first + number))
-        ]
+        layout = self._layout
+        columns: list[Any] = [pa.array(block.numbers, pa.int64())]
         if layout.has_ids:
             columns.append(pa.array(block.ids, pa.string()))
         if layout.layers:
