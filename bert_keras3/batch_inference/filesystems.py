@@ -40,6 +40,11 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def absolute(path: str) -> str:
+    """Returns a path that is the same in every working directory."""
+    return path if is_remote(path) else os.path.abspath(path)
+
+
 def join(folder: str, name: str) -> str:
     """Returns the path of a file in a folder."""
     return f"{folder.rstrip('/')}/{name}"

@@ -64,6 +64,7 @@ def answer_inputs(
     shards = [
         Shard(number, len(files), one) for number, one in enumerate(files)
     ]
+    results.check_inputs_stay(shards)
     with _locked(results):
         results.begin({"inputs": [one.path for one in files], **identity})
         done = results.finished(shards)

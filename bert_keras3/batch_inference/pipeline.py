@@ -130,9 +130,24 @@ class AnswerShards(beam.DoFn):
             ):
                 # Some writers of shards leave some of them empty.
                 if path.stat().st_size:
-                    counts = self._warm.answerer.answer(path, written, failures)
+                    counts = self._answered(shard, path, written, failures)
             self._results.finish(shard, written, counts)
         return counts
+
+    def _answered(
+        self,
+        shard: Shard,
+        path: pathlib.Path,
+        written: pathlib.Path,
+        failures: Failures,
+    ) -> Counts:
+        answerer: Answerer = self._warm.answerer
+        try:
+            return answerer.answer(path, written, failures)
+        except UserError as error:
+            # A copy is not the user's.
+            message = str(error).replace(str(path), shard.file.path)
+            raise UserError(message) from error
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 
 from bert_keras3.batch_inference.devices import DeviceChoices
 from bert_keras3.batch_inference.faulty_rows import Rows, readable_rows
-from bert_keras3.batch_inference.filesystems import on_this_machine
+from bert_keras3.batch_inference.filesystems import absolute, on_this_machine
 from bert_keras3.batch_inference.job import Inputs, answer_inputs
 from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.batch_inference.shards import Counts, Results, find_inputs
@@ -80,6 +80,8 @@ def predict_shards(
         UserError: a flag or file is wrong, or a worker was killed.
     """
     assert flags.runner is not None
+    # Workers may have another working directory.
+    job = dataclasses.replace(job, output_dir=os.path.abspath(job.output_dir))
     folder = FinetuningFolder(job.output_dir)
     checks.check_flags(job)
     value = job.data.test_file
@@ -96,7 +98,9 @@ def predict_shards(
                 keep_checkpoint(_of_file(job, path), screen)
     checks.check_same_model(job, folder)
     results = Results(
-        flags.predictions_dir or os.path.join(job.output_dir, _PREDICTIONS),
+        absolute(
+            flags.predictions_dir or os.path.join(job.output_dir, _PREDICTIONS)
+        ),
         _PREDICTIONS,
         "predictions_dir",
     )
@@ -104,11 +108,12 @@ def predict_shards(
     work = PredictionWork(
         job, dataclasses.replace(devices, processes=processes)
     )
-    answer_inputs(work, _identity(job), inputs, results, flags, screen)
+    answer_inputs(work, _identity(work), inputs, results, flags, screen)
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _identity(work: PredictionWork) -> dict[str, Any]:
     """Returns what the answers depend on beside the rows."""
+    job = work.job
     folder = FinetuningFolder(job.output_dir)
     data = dataclasses.asdict(job.data)
     return {
@@ -119,6 +124,8 @@ def _identity(job: Job) -> dict[str, Any]:
             for name, value in data.items()
             if name not in _WITHOUT_EFFECT
         },
+        "unpad": job.unpad,
+        "mixed_precision": work.devices.mixed_precision,
     }
 
 

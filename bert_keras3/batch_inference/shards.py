@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +91,7 @@ def find_inputs(value: str, flag: str) -> list[FileInfo]:
     if filesystems.is_remote(value):
         patterns: Sequence[str] = value.split(",")
     else:
-        patterns = [str(path) for path in given_files(value)]
+        patterns = [os.path.abspath(path) for path in given_files(value)]
     files: list[FileInfo] = []
     for pattern in patterns:
         found = filesystems.find(pattern)
@@ -165,6 +166,25 @@ class Results:
                     *(values[one.name] for one in dataclasses.fields(Counts))
                 )
         return finished
+
+    def check_inputs_stay(self, shards: Sequence[Shard]) -> None:
+        """Checks that no file of the input would be replaced.
+
+        Raises:
+            UserError: one has the name of a file that is written.
+        """
+        written = {
+            filesystems.join(self.folder, one.named(self.label, ""))
+            for one in shards
+        }
+        for shard in shards:
+            path = shard.file.path
+            folder, _, name = path.rpartition("/")
+            if filesystems.join(folder, name.partition(".")[0]) in written:
+                raise UserError(
+                    f"{path}: would be replaced by what is written; give "
+                    f"another --{self.flag}"
+                )
 
     def clear_unfinished(self) -> None:
         """Removes what killed workers left on this machine."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from bert_keras3 import checkpointing
 from bert_keras3.batch_inference.devices import DeviceChoices
-from bert_keras3.batch_inference.filesystems import is_remote
+from bert_keras3.batch_inference.filesystems import absolute
 from bert_keras3.batch_inference.job import Inputs, answer_inputs
 from bert_keras3.batch_inference.shards import Results
 from bert_keras3.batch_inference.work import VectorWork
@@ -49,14 +49,12 @@ def extract_shards(
     assert flags.runner is not None
     check_ranges(wanted)
     check_writable(wanted.output_file, wanted.format)
-    folder, name = os.path.split(wanted.output_file)
-    if not name:
+    folder, name = os.path.split(absolute(wanted.output_file))
+    if wanted.output_file.endswith("/"):
         raise UserError(
             f"--output_file={wanted.output_file}: give a name, such as "
             "vectors.jsonl; each file of the input gets one with its number"
         )
-    if not is_remote(wanted.output_file):
-        folder = os.path.abspath(folder)
     processes = local_processes(flags.runner, flags.runner_options)
     work = VectorWork(wanted, dataclasses.replace(devices, processes=processes))
     answer_inputs(

@@ -37,12 +37,16 @@ def count(words, tmp_path, screen):
     """A function that counts the words of the files in `rows`."""
     (tmp_path / "notes").mkdir()
 
-    def answer(*options, identity=(), pattern="*.txt"):
+    def answer(
+        *options, identity=(), pattern="*.txt", inputs=None, folder=None
+    ):
+        inputs = inputs or str(tmp_path / "rows" / pattern)
+        folder = folder or str(tmp_path / "out")
         answer_inputs(
             words(str(tmp_path / "notes")),
             dict(identity),
-            Inputs(str(tmp_path / "rows" / pattern), "test_file"),
-            Results(str(tmp_path / "out"), "words", "predictions_dir"),
+            Inputs(inputs, "test_file"),
+            Results(folder, "words", "predictions_dir"),
             RunnerFlags(runner="DirectRunner", runner_options=options),
             screen,
         )
@@ -139,6 +143,40 @@ def test_mistakes(count, rows):
         count(pattern="*.csv")
     with pytest.raises(UserError, match=r"rows/a.txt.*twice"):
         count(pattern=f"a.txt,{rows / 'a.txt'}")
+
+
+def test_no_file_of_the_input_is_replaced(count, rows, tmp_path):
+    (tmp_path / "out").mkdir()
+    (rows / "a.txt").rename(tmp_path / "out/words-00000-of-00001.txt")
+    with pytest.raises(UserError, match="would be replaced"):
+        count(pattern="../out/*.txt")
+    kept = (tmp_path / "out/words-00000-of-00001.txt").read_text()
+    assert kept == "one\none two\n"
+
+
+def test_files_of_another_file_system(count, rows, tmp_path, monkeypatch):
+    """Here it is a folder of this machine under another name."""
+    run_filesystem = importlib.import_module("run_filesystem")
+    monkeypatch.setattr(run_filesystem, "TOP", str(tmp_path / "store"))
+    (tmp_path / "store/in").mkdir(parents=True)
+    for one in rows.iterdir():
+        one.rename(tmp_path / "store/in" / one.name)
+    (tmp_path / "store/in/b.txt").write_text("stop\n")
+    store = {"inputs": "words://in/*.txt", "folder": "words://out"}
+    with pytest.raises(
+        UserError, match=r"(?s)1 of 4.*\nwords://in/b.txt, line 1"
+    ):
+        count(**store)
+    (tmp_path / "store/in/b.txt").write_text("one two three\n")
+    count(**store)
+    out = tmp_path / "store/out"
+    assert answers(out) == ALL
+    assert totals(out)["finished"] == 4
+    assert not [*out.glob(".*")]
+    with pytest.raises(UserError, match="there is no file words://in/no"):
+        count(inputs="words://in/no*", folder="words://out")
+    with pytest.raises(UserError, match=r"nothing://in.*Is the path right"):
+        count(inputs="nothing://in/a", folder="words://out")
 
 
 @pytest.mark.slow
