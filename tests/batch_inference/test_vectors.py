@@ -88,7 +88,7 @@ def test_mistakes(wanted, screen, tmp_path):
     [
         (["--do_train"], "--do_train and --runner=DirectRunner: "),
         (["--do_predict"], "do_predict with files of your own"),
-        (["--do_predict", "--test_file=no.csv"], "there is no file no.csv"),
+        (["--do_predict", "--test_file=no.csv"], r"there is no file .*no.csv"),
     ],
 )
 def test_flags_of_run_classifier(flags, message, monkeypatch, tmp_path):
