@@ -136,6 +136,134 @@ def pack(
     )
 
 
+# Of a text of 510 tokens, as many of the first are kept (Sun et al. 2019, "How
+# to Fine-Tune BERT for Text Classification?", section 5.3.1).
+_HEAD, _OF_TOKENS = 128, 510
+
+
+def pack_head_tail(
+    ids_a: Sequence[int],
+    ids_b: Sequence[int] | None = None,
+    *,
+    max_seq_length: int,
+    cls_id: int,
+    sep_id: int,
+) -> Packed:
+    """Packs as `pack`, but texts that are too long keep their ends as well.
+
+    Each keeps as many tokens as with `pack`: the first quarter of them
+    (128 of 510) from its beginning, the others from its end.
+
+    Args:
+        ids_a: as for `pack`, as are the others.
+        ids_b: see there.
+        max_seq_length: see there.
+        cls_id: see there.
+        sep_id: see there.
+
+    Raises:
+        UserError: `max_seq_length` leaves no room for the texts.
+    """
+    check_max_seq_length(max_seq_length, pair=bool(ids_b))
+    if ids_b:
+        kept_a, kept_b = truncated_lengths(
+            len(ids_a), len(ids_b), max_seq_length - NUM_SPECIAL_PAIR
+        )
+        shown_b = _head_and_tail(ids_b, kept_b)
+    else:
+        kept_a, shown_b = max_seq_length - NUM_SPECIAL_SINGLE, []
+    shown_a = _head_and_tail(ids_a, kept_a)
+    packed = pack(
+        shown_a,
+        shown_b,
+        max_seq_length=max_seq_length,
+        cls_id=cls_id,
+        sep_id=sep_id,
+    )
+    given = len(ids_a) + len(ids_b or ())
+    return packed._replace(num_dropped=given - len(shown_a) - len(shown_b))
+
+
+def _head_and_tail(ids: Sequence[int], kept: int) -> Sequence[int]:
+    """[1, 2, …, 9] with 4 kept → [1, 7, 8, 9]."""
+    if len(ids) <= kept:
+        return ids
+    head = kept * _HEAD // _OF_TOKENS
+    return [*ids[:head], *ids[len(ids) - (kept - head) :]]
+
+
+def pack_windows(
+    ids_a: Sequence[int],
+    ids_b: Sequence[int] | None = None,
+    *,
+    stride: int | None,
+    most: int,
+    max_seq_length: int,
+    cls_id: int,
+    sep_id: int,
+) -> list[Packed]:
+    """Packs a text into as many inputs as it needs, which overlap.
+
+    Of a pair the longer text is cut, and each input has the other one as well,
+    of which at most half an input is kept.
+
+    Args:
+        ids_a: ids of the first text.
+        ids_b: ids of the second text; None or empty if there is none.
+        stride: number of tokens from the beginning of a window to that of the
+            next (`doc_stride` in the original's run_squad.py); None for three
+            quarters of a window.
+        most: the most windows. Of a longer text as many are taken, the first
+            and the last among them, evenly spaced.
+        max_seq_length: the most ids that an input may have.
+        cls_id: the id of [CLS].
+        sep_id: the id of [SEP].
+
+    Returns:
+        The inputs, at least one; `num_dropped` of the first says how many
+        tokens are in none of them.
+
+    Raises:
+        UserError: `max_seq_length` leaves no room for the texts, or tokens
+            between two windows would be in none.
+    """
+    check_max_seq_length(max_seq_length, pair=bool(ids_b))
+    cut_first = not ids_b or len(ids_a) >= len(ids_b)
+    long, short = (ids_a, ids_b or []) if cut_first else (ids_b or [], ids_a)
+    room = max_seq_length - NUM_SPECIAL_SINGLE
+    if ids_b:
+        room = max_seq_length - NUM_SPECIAL_PAIR
+    kept = short[: room // 2]
+    room -= len(kept)
+    step = max(1, room * 3 // 4) if stride is None else stride
+    if step > room:
+        raise UserError(
+            f"--window_stride={stride} is more than the {room} tokens of a "
+            "window, so that some would be in none; give at most that"
+        )
+    number = 1 + max(0, -(-(len(long) - room) // step))
+    starts = np.arange(number) * step
+    if number > most:
+        places = np.linspace(0, number - 1, most).round().astype(int)
+        starts = starts[np.unique(places)]
+    is_read = np.zeros(len(long), bool)
+    packed = []
+    for start in starts.tolist():
+        part = long[start : start + room]
+        is_read[start : start + room] = True
+        packed.append(
+            pack(
+                *((part, kept) if cut_first else (kept, part)),
+                max_seq_length=max_seq_length,
+                cls_id=cls_id,
+                sep_id=sep_id,
+            )
+        )
+    dropped = int((~is_read).sum()) + len(short) - len(kept)
+    packed[0] = packed[0]._replace(num_dropped=dropped)
+    return packed
+
+
 def pack_choices(
     ids_context: Sequence[int],
     ids_question: Sequence[int],

@@ -90,6 +90,12 @@ class Explainer:
                 f"{os.fspath(model_dir)}: reads {', '.join(sorted(further))} "
                 "beside texts, which cannot be explained"
             )
+        if self.task.grouped and self.task.name != "choice":
+            raise UserError(
+                f"{os.fspath(model_dir)}: reads long texts in windows, whose "
+                "pooled answers cannot be explained; train with "
+                "--long_text=truncate or head_tail"
+            )
         self._find = BY_HEAD[self.task.heads[0]]
         self._answers_in_all = self.task.heads[0] in _ANSWERS_IN_ALL
         self._model = folder.load_model()

@@ -13,6 +13,7 @@ from typing import Any
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.dataset import given_files
 from bert_keras3.finetuning.datasets import kind_of, script_for
+from bert_keras3.finetuning.long_texts import given_flags
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import Job
 from bert_keras3.finetuning.task import Task
@@ -198,6 +199,10 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
     folder.check_flags(
         max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
         do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
+        **{
+            name: (value, getattr(settings.task, name, None))
+            for name, value in given_flags(job.data).items()
+        },
     )
     kind.check_same(job.data, folder, do_eval=job.do_eval)
     if encoder.vocab_file is not None and not _same_tokens(

@@ -29,6 +29,7 @@ from bert_keras3.finetuning.task import (
     Tensors,
 )
 from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV
+from bert_keras3.inputs.row_groups import RowGroups
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 from tokenization.packing import Packed, pack_choices
@@ -78,13 +79,21 @@ class Choice(TaskDefaults):
 
     name: ClassVar[str] = "choice"
     default_metric: ClassVar[str] = "accuracy"
-    grouped: ClassVar[bool] = True
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
-    own_rows: ClassVar[bool] = True
     text_inputs: ClassVar[tuple[str, ...]] = ("context", "question", "choices")
     exported: ClassVar[tuple[str, ...]] = ("logits",)
 
     labels: tuple[str, ...] = LOGIT
+
+    @property
+    def grouped(self) -> bool:
+        """See `Task`."""
+        return True
+
+    @property
+    def own_rows(self) -> bool:
+        """See `Task`."""
+        return True
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None
@@ -108,19 +117,19 @@ class Choice(TaskDefaults):
 
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each choice, counted from 0, is the right one."""
-        groups = _Groups.of_examples(examples)
+        groups = examples.groups
         right = np.flatnonzero(examples.column(TARGETS))
         counts = np.bincount(right - groups.first)
         return {str(place): int(n) for place, n in enumerate(counts)}
 
     def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
         """Accuracy and loss."""
-        groups = _Groups.of_examples(examples)
-        log_probs = groups.log_softmax(outputs["logits"][:, 0])
+        groups = examples.groups
+        log_probs = _log_softmax(groups, outputs["logits"][:, 0])
         is_right = examples.column(TARGETS) == 1
         scalars = {
             "loss": float(-log_probs[is_right].mean()),
-            "accuracy": float(is_right[groups.best(log_probs)].mean()),
+            "accuracy": float(is_right[_best(groups, log_probs)].mean()),
         }
         return Evaluation(scalars)
 
@@ -128,10 +137,10 @@ class Choice(TaskDefaults):
         self, outputs: Outputs, examples: Examples
     ) -> Iterator[ChoiceAnswer]:
         """The label of each example and a probability a choice."""
-        groups = _Groups.of_examples(examples)
-        log_probs = groups.log_softmax(outputs["logits"][:, 0])
+        groups = examples.groups
+        log_probs = _log_softmax(groups, outputs["logits"][:, 0])
         probabilities = np.split(np.exp(log_probs), groups.first[1:])
-        chosen = (groups.best(log_probs) - groups.first).tolist()
+        chosen = (_best(groups, log_probs) - groups.first).tolist()
         for example, index, row in zip(
             examples.source, chosen, probabilities, strict=True
         ):
@@ -176,44 +185,22 @@ class Choice(TaskDefaults):
         return ChoiceAnswering(tokenizer, max_seq_length)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Groups:
-    """The rows of each example.
+def _log_softmax(groups: RowGroups, logits: np.ndarray) -> np.ndarray:
+    """Logits [R] → logarithms of probabilities in each group, float64 [R]."""
+    logits = logits.astype(np.float64)
+    logits = logits - groups.spread(groups.max(logits))
+    totals = np.add.reduceat(np.exp(logits), groups.first)
+    return logits - groups.spread(np.log(totals))
 
-    Attributes:
-        first: int64 [E], index of each example's first row.
-        sizes: int64 [E], number of its rows.
+
+def _best(groups: RowGroups, scores: np.ndarray) -> np.ndarray:
+    """Scores [R] → int64 [E], the row of each example's highest score.
+
+    Of equal ones it is the first.
     """
-
-    first: np.ndarray
-    sizes: np.ndarray
-
-    @classmethod
-    def of_examples(cls, examples: Examples) -> _Groups:
-        return cls.of(examples.store.examples[examples.rows])
-
-    @classmethod
-    def of(cls, numbers: np.ndarray) -> _Groups:
-        first = np.flatnonzero(np.diff(numbers, prepend=-1))
-        return cls(first, np.diff(first, append=len(numbers)))
-
-    def log_softmax(self, logits: np.ndarray) -> np.ndarray:
-        """Logits [R] → logarithms of probabilities, float64 [R]."""
-        logits = logits.astype(np.float64)
-        highest = np.maximum.reduceat(logits, self.first)
-        logits = logits - np.repeat(highest, self.sizes)
-        totals = np.add.reduceat(np.exp(logits), self.first)
-        return logits - np.repeat(np.log(totals), self.sizes)
-
-    def best(self, scores: np.ndarray) -> np.ndarray:
-        """Scores [R] → int64 [E], the row of each example's highest score.
-
-        Of equal ones it is the first.
-        """
-        highest = np.maximum.reduceat(scores, self.first)
-        is_best = scores >= np.repeat(highest, self.sizes)
-        rows = np.where(is_best, np.arange(len(scores)), len(scores))
-        return np.minimum.reduceat(rows, self.first)
+    is_best = scores >= groups.spread(groups.max(scores))
+    rows = np.where(is_best, np.arange(len(scores)), len(scores))
+    return np.minimum.reduceat(rows, groups.first)
 
 
 class ChoiceReader:
@@ -412,9 +399,9 @@ class ChoiceAnswering:
         self, items: Sequence[Item], store: FeatureStore, outputs: Outputs
     ) -> list[ChoicePrediction]:
         """Returns the most probable choice of each input."""
-        groups = _Groups.of(store.examples)
-        log_probs = groups.log_softmax(outputs["logits"][:, 0])
-        chosen = (groups.best(log_probs) - groups.first).tolist()
+        groups = RowGroups.of(store.examples)
+        log_probs = _log_softmax(groups, outputs["logits"][:, 0])
+        chosen = (_best(groups, log_probs) - groups.first).tolist()
         rows = np.split(np.exp(log_probs), groups.first[1:])
         return [
             ChoicePrediction(item.choices[index], index, tuple(row.tolist()))

@@ -382,7 +382,7 @@ def hold_out(
             empty.
     """
     check_fraction(fraction)
-    labels = examples.column(TARGETS) if stratify else None
+    labels = examples.values(TARGETS) if stratify else None
     train, held_out = _split(len(examples), labels, fraction, seed)
     return (
         dataclasses.replace(examples, numbers=examples.numbers[train]),

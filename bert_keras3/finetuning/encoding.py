@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store
 from bert_keras3.inputs.report import DataReport, Survey
 from bert_keras3.safekeeping.errors import UserError
-from tokenization.packing import check_max_seq_length, pack
+from tokenization.packing import Packed, check_max_seq_length, pack
 from tokenization.tokenizers import Tokenizer
 from tokenization.vocab import require_special_tokens
 
@@ -86,10 +86,25 @@ class TextEncoder:
         Returns:
             `input_ids` and `segment_ids`, one value per token.
         """
+        (row,) = self.pack_with(lambda *ids, **to: [pack(*ids, **to)], example)
+        return row
+
+    def pack_with(
+        self, packer: Callable[..., Sequence[Packed]], example: InputExample
+    ) -> list[dict[str, Any]]:
+        """Returns one input or several for an example.
+
+        Args:
+            packer: a function of the arguments of `packing.pack`.
+            example: with one or two texts.
+
+        Returns:
+            `input_ids` and `segment_ids` of each, one value per token.
+        """
         encode, vocab = self.tokenizer.encode, self.tokenizer.vocab
         ids_a = encode(example.text_a)
         ids_b = [] if example.text_b is None else encode(example.text_b)
-        packed = pack(
+        packed = packer(
             ids_a,
             ids_b,
             max_seq_length=self.max_seq_length,
@@ -99,15 +114,15 @@ class TextEncoder:
         unknown = vocab[self.tokenizer.special_tokens[0]]
         num_unknown = ids_a.count(unknown) + ids_b.count(unknown)
         self.survey.add_tokens(
-            len(ids_a) + len(ids_b), num_unknown, packed.num_dropped > 0
+            len(ids_a) + len(ids_b), num_unknown, packed[0].num_dropped > 0
         )
         if num_unknown and self.survey.wants_unknown:
             for text in example.texts:
                 self.survey.add_unknown(self.tokenizer.unknown_parts(text))
-        return {
-            "input_ids": packed.input_ids,
-            "segment_ids": packed.segment_ids,
-        }
+        return [
+            {"input_ids": row.input_ids, "segment_ids": row.segment_ids}
+            for row in packed
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

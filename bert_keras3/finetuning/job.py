@@ -26,6 +26,7 @@ from bert_keras3.finetuning.dataset import (
 )
 from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
+from bert_keras3.finetuning.long_texts import with_long_texts
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
@@ -286,6 +287,7 @@ class _Job:
         if description is not None:
             description.show(self._screen, str(source.path))
         task, why = dataset.task(source)
+        task = with_long_texts(task, job.data)
         self._say(f"problem: {task.name} ({why})")
         best_metric = (
             training.best_metric or dataset.metric or task.default_metric
@@ -415,7 +417,7 @@ class _Job:
         dataset = kind_of(job.data).find(job.data)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, {})
-        task = dataset.task_of(checkpoint)
+        task = with_long_texts(dataset.task_of(checkpoint), job.data)
         encoder = self._text_encoder(checkpoint)
         with computing_in(job.training.computing.mixed_precision):
             model = new_model(checkpoint.config, task)

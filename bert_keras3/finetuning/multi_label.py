@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     TARGETS,
@@ -23,7 +24,6 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
-    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
@@ -64,7 +64,7 @@ class LabelSetPrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiLabel(TaskDefaults):
+class MultiLabel(LongTexts):
     """Each text has any number of labels."""
 
     name: ClassVar[str] = "multi_label"
@@ -94,6 +94,7 @@ class MultiLabel(TaskDefaults):
         """Mean binary cross-entropy of `logits` and `targets`, [B, C]."""
         from modeling.losses import multi_label_loss
 
+        outputs, features = self.in_batch(outputs, features)
         return multi_label_loss(
             outputs["logits"],
             features[TARGETS],
@@ -102,7 +103,7 @@ class MultiLabel(TaskDefaults):
 
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each label occurs."""
-        counts = examples.column(TARGETS).sum(0, dtype=int)
+        counts = examples.values(TARGETS).sum(0, dtype=int)
         return dict(zip(self.labels, counts.tolist(), strict=True))
 
     def evaluate(self, outputs: Outputs, examples: Examples) -> Evaluation:
@@ -117,8 +118,8 @@ class MultiLabel(TaskDefaults):
 
         from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
 
-        logits = outputs["logits"].astype(np.float64)
-        truth = examples.column(TARGETS).astype(np.int64)
+        logits = self.logits_of(outputs, examples).astype(np.float64)
+        truth = examples.values(TARGETS).astype(np.int64)
         # −log σ(z) for 1, −log σ(−z) for 0
         losses = np.logaddexp(0.0, np.where(truth > 0, -logits, logits))
         is_label = self._exceed(scipy.special.expit(logits))
@@ -143,9 +144,7 @@ class MultiLabel(TaskDefaults):
         self, outputs: Outputs, examples: Examples
     ) -> Iterator[TextAnswer]:
         """The labels of each text and all probabilities."""
-        import scipy.special
-
-        probabilities = scipy.special.expit(outputs["logits"])
+        probabilities = self.scores_of(self.logits_of(outputs, examples))
         decisions = [
             DEFAULT_SEPARATOR.join(itertools.compress(self.labels, flags))
             for flags in self._exceed(probabilities)
@@ -163,12 +162,11 @@ class MultiLabel(TaskDefaults):
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> MultiLabel:
         """Fits the threshold of each label: the best F1 of these examples."""
-        import scipy.special
-
         from bert_keras3.finetuning.calibration import fit_thresholds
 
         thresholds = fit_thresholds(
-            scipy.special.expit(outputs["logits"]), examples.column(TARGETS)
+            self.scores_of(self.logits_of(outputs, examples)),
+            examples.values(TARGETS),
         )
         return dataclasses.replace(self, thresholds=thresholds)
 
@@ -183,6 +181,13 @@ class MultiLabel(TaskDefaults):
         if not self.thresholds:
             return probabilities >= THRESHOLD
         return probabilities >= np.array(self.thresholds, np.float32)
+
+    def scores_of(self, logits: np.ndarray) -> np.ndarray:
+        """Logits [N, C] → probabilities [N, C]."""
+        import scipy.special
+
+        probabilities: np.ndarray = scipy.special.expit(logits)
+        return probabilities
 
     @property
     def score_shape(self) -> tuple[int, ...]:

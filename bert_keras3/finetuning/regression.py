@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     TARGETS,
@@ -22,7 +23,6 @@ from bert_keras3.finetuning.task import (
     Examples,
     LabelSource,
     Outputs,
-    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
@@ -51,7 +51,7 @@ class ValuePrediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Regression(TaskDefaults):
+class Regression(LongTexts):
     """Each text has a number; the only label is the name of its column."""
 
     name: ClassVar[str] = "regression"
@@ -79,6 +79,7 @@ class Regression(TaskDefaults):
         """Mean squared error of `logits` [B, 1] and `targets` [B]."""
         from modeling.losses import regression_loss
 
+        outputs, features = self.in_batch(outputs, features)
         return regression_loss(
             outputs["logits"],
             features[TARGETS],
@@ -87,7 +88,7 @@ class Regression(TaskDefaults):
 
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns the range of the numbers and their mean."""
-        targets = examples.column(TARGETS)
+        targets = examples.values(TARGETS)
         return {
             "least": float(targets.min()),
             "mean": float(targets.mean(dtype=np.float64)),
@@ -98,8 +99,9 @@ class Regression(TaskDefaults):
         """Both correlations, the mean absolute and the squared error."""
         import scipy.stats
 
-        predicted = outputs["logits"][:, 0].astype(np.float64)
-        targets = examples.column(TARGETS)
+        logits = self.logits_of(outputs, examples)
+        predicted = logits[:, 0].astype(np.float64)
+        targets = examples.values(TARGETS)
         errors = predicted - targets
         with warnings.catch_warnings():  # for constants, r is undefined
             warnings.simplefilter("ignore")
@@ -118,7 +120,7 @@ class Regression(TaskDefaults):
         self, outputs: Outputs, examples: Examples
     ) -> Iterator[TextAnswer]:
         """The number of each text."""
-        values = outputs["logits"]
+        values = self.logits_of(outputs, examples)
         decisions = [f"{value:.6g}" for value in values[:, 0]]
         return text_answers(examples, values, decisions)
 
@@ -130,6 +132,10 @@ class Regression(TaskDefaults):
     ) -> pathlib.Path:
         """See `Task`."""
         return write_text_predictions(folder, answers, ())
+
+    def scores_of(self, logits: np.ndarray) -> np.ndarray:
+        """Logits [N, 1] → values [N]."""
+        return logits[:, 0]
 
     def scores(self, outputs: Tensors) -> Tensor:
         """Logits [N, 1] → values [N]."""

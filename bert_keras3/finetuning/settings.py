@@ -149,6 +149,39 @@ class DataChoices(DataFiles):
         placeholder="FILE",
     )
 
+    long_text: str | None = flag(
+        None,
+        "What is done with texts of more than --max_seq_length tokens. "
+        "truncate: the first tokens are read; head_tail: the first quarter "
+        "and the last ones; windows: all of it, in windows that overlap, whose "
+        "answers are pooled. By default as the model was trained, or truncate.",
+        group="Model inputs",
+        choices=("truncate", "head_tail", "windows"),
+    )
+    window_stride: int | None = flag(
+        None,
+        "Number of tokens from the beginning of a window to that of the next. "
+        "By default three quarters of a window.",
+        group="Model inputs",
+        least=1,
+        needs=("long_text=windows",),
+    )
+    window_pooling: str | None = flag(
+        None,
+        "How the logits of a text's windows become one. mean; or max, for each "
+        "label. By default mean.",
+        group="Model inputs",
+        choices=("mean", "max"),
+        needs=("long_text=windows",),
+    )
+    max_windows: int | None = flag(
+        None,
+        "Maximum number of windows of a text, which bounds memory. Of a longer "
+        "text as many are read, evenly spaced. By default 16.",
+        group="Model inputs",
+        least=1,
+        needs=("long_text=windows",),
+    )
     unsure_below: float | None = flag(
         None,
         "Predict unsure where the highest probability of a single_label model "

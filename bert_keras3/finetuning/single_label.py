@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     TARGETS,
@@ -25,7 +26,6 @@ from bert_keras3.finetuning.task import (
     LabelSource,
     Outputs,
     Table,
-    TaskDefaults,
     Tensors,
 )
 from bert_keras3.finetuning.texts import (
@@ -64,7 +64,7 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class SingleLabel(TaskDefaults):
+class SingleLabel(LongTexts):
     """Each text has exactly one label."""
 
     name: ClassVar[str] = "single_label"
@@ -97,6 +97,7 @@ class SingleLabel(TaskDefaults):
         """Mean cross-entropy of `logits` [B, C] and `targets` int [B]."""
         from modeling.losses import classification_loss
 
+        outputs, features = self.in_batch(outputs, features)
         return classification_loss(
             outputs["logits"],
             features[TARGETS],
@@ -106,7 +107,7 @@ class SingleLabel(TaskDefaults):
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each label occurs."""
         counts = np.bincount(
-            examples.column(TARGETS), minlength=len(self.labels)
+            examples.values(TARGETS), minlength=len(self.labels)
         )
         return dict(zip(self.labels, counts.tolist(), strict=True))
 
@@ -117,7 +118,8 @@ class SingleLabel(TaskDefaults):
 
         from bert_keras3.finetuning.metrics import figures_per_label, macro_f1
 
-        logits, targets = outputs["logits"], examples.column(TARGETS)
+        logits = self.logits_of(outputs, examples)
+        targets = examples.values(TARGETS)
         log_probs = scipy.special.log_softmax(
             logits.astype(np.float64) / self.temperature, -1
         )
@@ -150,7 +152,7 @@ class SingleLabel(TaskDefaults):
         from bert_keras3.finetuning.calibration import fit_temperature
 
         temperature = fit_temperature(
-            outputs["logits"], examples.column(TARGETS)
+            self.logits_of(outputs, examples), examples.values(TARGETS)
         )
         return dataclasses.replace(self, temperature=temperature)
 
@@ -162,12 +164,7 @@ class SingleLabel(TaskDefaults):
         self, outputs: Outputs, examples: Examples
     ) -> Iterator[TextAnswer]:
         """The most probable label of each text and all probabilities."""
-        import scipy.special
-
-        logits = outputs["logits"]
-        if self.temperature != 1:
-            logits = logits / np.float32(self.temperature)
-        probabilities = scipy.special.softmax(logits, axis=-1)
+        probabilities = self.scores_of(self.logits_of(outputs, examples))
         decisions = [one.label for one in self.predictions(probabilities)]
         return text_answers(examples, probabilities, decisions)
 
@@ -179,6 +176,15 @@ class SingleLabel(TaskDefaults):
     ) -> pathlib.Path:
         """See `Task`."""
         return write_text_predictions(folder, answers, self.labels)
+
+    def scores_of(self, logits: np.ndarray) -> np.ndarray:
+        """Logits [N, C] → probabilities [N, C]."""
+        import scipy.special
+
+        if self.temperature != 1:
+            logits = logits / np.float32(self.temperature)
+        probabilities: np.ndarray = scipy.special.softmax(logits, axis=-1)
+        return probabilities
 
     @property
     def score_shape(self) -> tuple[int, ...]:

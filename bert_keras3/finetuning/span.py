@@ -99,7 +99,6 @@ class Span(TaskDefaults):
     per_token: ClassVar[tuple[str, ...]] = (START, END)
     reads_padding: ClassVar[bool] = True
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, N_BEST, NULL_ODDS)
-    own_rows: ClassVar[bool] = True
     text_inputs: ClassVar[tuple[str, ...]] = ("question", "context")
     exported: ClassVar[tuple[str, ...]] = (START, END)
 
@@ -113,6 +112,11 @@ class Span(TaskDefaults):
     null_score_diff_threshold: float = 0.0
     always_answer: bool = False
     answer_metrics: str = SQUAD
+
+    @property
+    def own_rows(self) -> bool:
+        """See `Task`."""
+        return True
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None

@@ -93,7 +93,6 @@ class Tagging(TaskDefaults):
     result_files: ClassVar[tuple[str, ...]] = tuple(
         f"{PREDICTIONS}{ending}" for ending in ENDINGS
     )
-    own_rows: ClassVar[bool] = True
     text_inputs: ClassVar[tuple[str, ...]] = ("text",)
     exported: ClassVar[tuple[str, ...]] = ("logits",)
     epochs_of_rows: ClassVar[bool] = True
@@ -118,6 +117,11 @@ class Tagging(TaskDefaults):
         if overlap is None:
             overlap = max_seq_length // 4
         return WindowMaker(tokenizer, max_seq_length, overlap)
+
+    @property
+    def own_rows(self) -> bool:
+        """See `Task`."""
+        return True
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None

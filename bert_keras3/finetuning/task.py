@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bert_keras3.inputs.batches import BatchLimit
     from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
+    from bert_keras3.inputs.row_groups import RowGroups
     from bert_keras3.training.session import Screen
     from modeling.shapes import Tensor
     from tokenization.tokenizers import Tokenizer
@@ -153,9 +154,20 @@ class Examples:
         """Their rows in the store, int64 [R], ascending."""
         return self.store.rows_of(self.numbers)
 
+    @functools.cached_property
+    def groups(self) -> RowGroups:
+        """Which of the R rows are of one example."""
+        from bert_keras3.inputs.row_groups import RowGroups
+
+        return RowGroups.of(self.store.examples[self.rows])
+
     def column(self, name: str) -> np.ndarray:
         """Returns a column of the store with one value per row, [R, …]."""
         return np.asarray(self.store.arrays[name][self.rows])
+
+    def values(self, name: str) -> np.ndarray:
+        """Returns a column that is one for all rows of an example, [E, …]."""
+        return np.asarray(self.store.arrays[name][self.rows[self.groups.first]])
 
     def outputs(
         self,
@@ -239,12 +251,8 @@ class Task(Protocol):
     epochs_of_rows: ClassVar[bool]
     """Whether an epoch has a batch for each `train_batch_size` rows, and not
     examples, as in the original: an example may be a document of many."""
-    grouped: ClassVar[bool]
-    """Whether all rows of an example must be in one training batch."""
     result_files: ClassVar[tuple[str, ...]]
     """Names of the files written by `write_answers`."""
-    own_rows: ClassVar[bool]
-    """Whether an exported model is a `RowTask`, else a `TextTask`."""
     calibrates: ClassVar[bool]
     """Whether it has settings that `calibrated` can fit."""
 
@@ -257,6 +265,14 @@ class Task(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the C outputs; none before the data has been read."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether all rows of an example must be in one training batch."""
+
+    @property
+    def own_rows(self) -> bool:
+        """Whether an exported model is a `RowTask`, else a `TextTask`."""
 
     def reader(
         self, encoder: TextEncoder, labels: LabelSource | None
@@ -323,9 +339,17 @@ class TaskDefaults:
     per_token: ClassVar[tuple[str, ...]] = ()
     reads_padding: ClassVar[bool] = False
     epochs_of_rows: ClassVar[bool] = False
-    grouped: ClassVar[bool] = False
-    own_rows: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
+
+    @property
+    def grouped(self) -> bool:
+        """Each row is an example of its own."""
+        return False
+
+    @property
+    def own_rows(self) -> bool:
+        """An exported model packs texts itself."""
+        return False
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> Task:
         """Raises a TypeError: there is nothing to fit."""

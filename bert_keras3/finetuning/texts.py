@@ -54,7 +54,7 @@ class Targets(Protocol):
 
 
 class TextReader:
-    """Converts examples of one or two texts into one row each."""
+    """Converts examples of one or two texts into rows; see `LongTexts`."""
 
     def __init__(
         self,
@@ -81,14 +81,14 @@ class TextReader:
         return INPUT_COLUMNS
 
     def rows(self, example: InputExample) -> Iterator[Mapping[str, Any]]:
-        """Yields the one row of an example.
+        """Yields the row of an example, or its windows.
 
         Raises:
             UserError: its label does not fit the task.
         """
         if self._targets is not None:
             self._targets.add(example)
-        yield self._encoder.pack(example)
+        yield from self._task.rows_of(self._encoder, example)
 
     def finish(self, store: FeatureStore) -> tuple[Task, FeatureStore]:
         """Returns the task, and the store with the targets.
@@ -103,7 +103,9 @@ class TextReader:
         labels, array = self._targets.finish()
         column = Column(array.dtype.name, shape=array.shape[1:])
         task = dataclasses.replace(self._task, labels=labels)
-        return task, store.with_column(TARGETS, column, array)
+        # The same in all rows of an example.
+        of_rows = array[store.examples]
+        return task, store.with_column(TARGETS, column, of_rows)
 
     def notes(self) -> tuple[str, ...]:
         """Returns what was met in the labels, a line each."""

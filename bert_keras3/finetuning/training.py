@@ -188,8 +188,8 @@ def with_class_weights(
         of their file.
     """
     weights = np.ones(len(examples.store), np.float32)
-    weights[examples.rows] = example_weights(
-        examples.column(TARGETS), num_labels, class_weight
+    weights[examples.rows] = examples.groups.spread(
+        example_weights(examples.values(TARGETS), num_labels, class_weight)
     )
     store = examples.store.with_column(
         EXAMPLE_WEIGHTS, Column("float32"), weights

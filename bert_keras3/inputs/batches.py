@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from bert_keras3.inputs.feature_store import FeatureStore, ranges
+from bert_keras3.inputs.feature_store import FeatureStore
+from bert_keras3.inputs.row_groups import RowGroups
 
 EXAMPLE = "example"
 """Column of a batch of whole examples, int32 [R]: the index in the batch of
@@ -35,40 +36,20 @@ def epoch_order(num_examples: int, epoch: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(num_examples)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Groups:
-    """Rows that stay together: each alone, or all of one example.
+def _groups(store: FeatureStore, rows: np.ndarray, grouped: bool) -> RowGroups:
+    """Returns rows that stay together: each alone, or all of one example."""
+    return (
+        RowGroups.of(store.examples[rows])
+        if grouped
+        else RowGroups.alone(len(rows))
+    )
 
-    Attributes:
-        first: int64 [G], index of each group's first row among the rows.
-        sizes: int64 [G], number of rows of each group.
-    """
 
-    first: np.ndarray
-    sizes: np.ndarray
-
-    @classmethod
-    def of(
-        cls, store: FeatureStore, rows: np.ndarray, grouped: bool
-    ) -> _Groups:
-        if not grouped:
-            return cls(np.arange(len(rows)), np.ones(len(rows), np.int64))
-        examples = store.examples[rows]
-        first = np.flatnonzero(np.diff(examples, prepend=-1))
-        return cls(first, np.diff(first, append=len(rows)))
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def places(self, chosen: np.ndarray) -> np.ndarray:
-        """Returns where the rows of some groups are among all rows."""
-        return ranges(self.first[chosen], self.sizes[chosen])
-
-    def numbers(self, chosen: np.ndarray) -> np.ndarray:
-        """Returns the column `EXAMPLE` of a batch of some groups."""
-        return np.repeat(
-            np.arange(len(chosen), dtype=np.int32), self.sizes[chosen]
-        )
+def _numbers(groups: RowGroups, chosen: np.ndarray) -> np.ndarray:
+    """Returns the column `EXAMPLE` of a batch of some groups."""
+    return np.repeat(
+        np.arange(len(chosen), dtype=np.int32), groups.sizes[chosen]
+    )
 
 
 def training_batches(
@@ -98,7 +79,7 @@ def training_batches(
     Returns:
         A function of the first step.
     """
-    groups = _Groups.of(store, rows, grouped)
+    groups = _groups(store, rows, grouped)
     order_of = functools.lru_cache(maxsize=2)(
         lambda epoch: epoch_order(len(groups), epoch, seed)
     )
@@ -114,7 +95,7 @@ def training_batches(
             )
             batch = store.padded(rows[groups.places(chosen)], columns)
             if grouped:
-                batch[EXAMPLE] = groups.numbers(chosen)
+                batch[EXAMPLE] = _numbers(groups, chosen)
             yield batch
             step += 1
 
@@ -170,7 +151,7 @@ def batches_by_length(
     Yields:
         (positions, batch): int64 [R] into `rows`, and their features.
     """
-    groups = _Groups.of(store, rows, grouped)
+    groups = _groups(store, rows, grouped)
     if not len(groups):
         return
     longest = np.maximum.reduceat(store.lengths[rows], groups.first)
@@ -185,5 +166,5 @@ def batches_by_length(
         positions = groups.places(chosen)
         batch = store.padded(rows[positions], columns)
         if grouped:
-            batch[EXAMPLE] = groups.numbers(chosen)
+            batch[EXAMPLE] = _numbers(groups, chosen)
         yield positions, batch

@@ -483,7 +483,7 @@ def test_metrics_that_do_not_exist(message_of, tmp_path, write_csv, screen):
     [
         name
         for name in kind_of(DataChoices()).problems
-        if not TASKS[name].own_rows
+        if not TASKS[name]().own_rows
     ],
 )
 @pytest.mark.parametrize("num_labels", [2, 3])

@@ -1,0 +1,255 @@
+"""Texts that are longer than a row: cut, or read in windows.
+
+    truncate    [CLS] the first tokens [SEP]
+    head_tail   [CLS] the first tokens, the last tokens [SEP]
+    windows     [CLS] the first tokens [SEP], [CLS] tokens further on [SEP], …
+
+With windows a text has several rows. Their logits are pooled to one answer, in
+the loss as in evaluations, predictions and exports. The mean of the logits is
+the logit of the mean of the windows' vectors, since the head is linear.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    Examples,
+    Outputs,
+    Task,
+    TaskDefaults,
+    Tensors,
+)
+from bert_keras3.inputs.row_groups import RowGroups
+from bert_keras3.safekeeping.errors import UserError
+from tokenization.packing import pack_head_tail, pack_windows
+
+if TYPE_CHECKING:
+    from bert_keras3.finetuning.encoding import TextEncoder
+    from bert_keras3.finetuning.settings import DataFiles
+    from bert_keras3.inputs.examples import InputExample
+    from bert_keras3.inputs.feature_store import Column, FeatureStore
+    from tokenization.tokenizers import Tokenizer
+
+TRUNCATE, HEAD_TAIL, WINDOWS = "truncate", "head_tail", "windows"
+MEAN, MAX = "mean", "max"
+
+_LOGITS = "logits"
+_FLAGS = ("long_text", "window_stride", "window_pooling", "max_windows")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTexts(TaskDefaults):
+    """What the tasks over one text, or a pair, do with long ones.
+
+    Attributes:
+        long_text: `TRUNCATE`, `HEAD_TAIL` or `WINDOWS`.
+        window_stride: see `packing.pack_windows`.
+        window_pooling: `MEAN` or `MAX`, for each label.
+        max_windows: see `packing.pack_windows`.
+    """
+
+    exported: ClassVar[tuple[str, ...]] = (_LOGITS,)
+    text_inputs: ClassVar[tuple[str, ...]] = ("text",)
+
+    long_text: str = TRUNCATE
+    window_stride: int | None = None
+    window_pooling: str = MEAN
+    max_windows: int = 16
+
+    @property
+    def grouped(self) -> bool:
+        """See `Task`."""
+        return self.long_text == WINDOWS
+
+    @property
+    def own_rows(self) -> bool:
+        """See `Task`: only what is cut at its end is packed in the graph."""
+        return self.long_text != TRUNCATE
+
+    def rows_of(
+        self, encoder: TextEncoder, example: InputExample
+    ) -> list[dict[str, Any]]:
+        """Returns the rows of an example.
+
+        Raises:
+            UserError: there is no room for its texts.
+        """
+        if self.long_text == WINDOWS:
+            packer = functools.partial(
+                pack_windows, stride=self.window_stride, most=self.max_windows
+            )
+            return encoder.pack_with(packer, example)
+        if self.long_text == HEAD_TAIL:
+            return encoder.pack_with(
+                lambda *ids, **to: [pack_head_tail(*ids, **to)], example
+            )
+        return [encoder.pack(example)]
+
+    # From rows to examples.
+
+    def logits_of(self, outputs: Outputs, examples: Examples) -> np.ndarray:
+        """Returns the logits of examples, [E, C], given those of rows."""
+        return self._pooled(outputs[_LOGITS], examples.groups)
+
+    def _pooled(self, logits: np.ndarray, groups: RowGroups) -> np.ndarray:
+        """Logits of rows [R, C] → of examples, [E, C]."""
+        if not self.grouped or not len(logits):
+            return logits
+        if self.window_pooling == MAX:
+            return groups.max(logits)
+        return groups.mean(logits).astype(logits.dtype)
+
+    def in_batch(
+        self, outputs: Tensors, features: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """Gives every row of a batch the logits of its example.
+
+        Each row then weighs as a part of its example, so that the mean over
+        rows is the mean over examples.
+
+        Args:
+            outputs: `logits` [R, C].
+            features: of the rows, with the column `batches.EXAMPLE`.
+
+        Returns:
+            The same with other logits and weights; without windows, unchanged.
+        """
+        if not self.grouped:
+            return outputs, features
+        from keras import ops
+
+        from bert_keras3.inputs.batches import EXAMPLE
+
+        example = features[EXAMPLE]
+        logits = ops.cast(outputs[_LOGITS], "float32")
+        # There are no more examples than rows; XLA needs the number at once.
+        number = ops.shape(logits)[0]
+        ones = ops.ones_like(logits[:, 0])
+        # [R], the number of windows of each row's example.
+        sizes = ops.take(ops.segment_sum(ones, example, number), example)
+        if self.window_pooling == MAX:
+            pooled = ops.segment_max(logits, example, number)
+            pooled = ops.take(pooled, example, axis=0)
+        else:
+            sums = ops.segment_sum(logits, example, number)
+            pooled = ops.take(sums, example, axis=0) / sizes[:, None]
+        num_examples = ops.cast(example[-1] + 1, "float32")
+        weights = ops.sum(ones) / num_examples / sizes
+        given = features.get(EXAMPLE_WEIGHTS)
+        if given is not None:
+            weights = weights * given
+        return (
+            {**outputs, _LOGITS: pooled},
+            {**features, EXAMPLE_WEIGHTS: weights},
+        )
+
+    # Exports.
+
+    def scores_of(self, logits: np.ndarray) -> np.ndarray:
+        """Logits [N, C] → the scores that `predictions` takes."""
+        raise NotImplementedError
+
+    def predictions(self, scores: np.ndarray) -> list[Any]:
+        """See `TextTask`."""
+        raise NotImplementedError
+
+    def answering(
+        self, tokenizer: Tokenizer, max_seq_length: int
+    ) -> LongTextAnswering:
+        """See `RowTask`."""
+        return LongTextAnswering(self, tokenizer, max_seq_length)
+
+    def pooled_predictions(
+        self, logits: np.ndarray, groups: RowGroups
+    ) -> list[Any]:
+        """Logits of rows [R, C] → a prediction for each example."""
+        return self.predictions(self.scores_of(self._pooled(logits, groups)))
+
+
+class LongTextAnswering:
+    """Texts or pairs → rows; their logits → predictions; `task.Answering`."""
+
+    def __init__(
+        self, task: LongTexts, tokenizer: Tokenizer, max_seq_length: int
+    ) -> None:
+        """Takes the task, the tokenizer of the model, and a row's length."""
+        from bert_keras3.finetuning.encoding import TextEncoder
+
+        self._task = task
+        self._encoder = TextEncoder(tokenizer, max_seq_length)
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The inputs of the model."""
+        from bert_keras3.inputs.feature_store import INPUT_COLUMNS
+
+        return INPUT_COLUMNS
+
+    def item(self, given: Any) -> InputExample:
+        """Takes a text or a pair of texts, as strings or UTF-8.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        from bert_keras3.inputs.examples import InputExample
+
+        texts = given if isinstance(given, (tuple, list)) else (given,)
+        if len(texts) not in (1, 2) or not all(
+            isinstance(text, (str, bytes)) for text in texts
+        ):
+            raise ValueError("it must be a string or a pair of strings")
+        text_a, text_b = (
+            text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
+            for text in (*texts, None)[:2]
+        )
+        return InputExample("", text_a, text_b)
+
+    def rows(self, item: InputExample) -> Iterator[Mapping[str, Any]]:
+        """Yields the rows of a text or a pair."""
+        yield from self._task.rows_of(self._encoder, item)
+
+    def answers(
+        self, items: Sequence[Any], store: FeatureStore, outputs: Outputs
+    ) -> list[Any]:
+        """Returns the prediction for each input."""
+        return self._task.pooled_predictions(
+            outputs[_LOGITS], RowGroups.of(store.examples)
+        )
+
+
+# Flags.
+
+
+def with_long_texts(task: Task, data: DataFiles) -> Task:
+    """Returns a task with what flags say of long texts.
+
+    Raises:
+        UserError: it is no task over texts.
+    """
+    given = given_flags(data)
+    if not given:
+        return task
+    if not isinstance(task, LongTexts):
+        name, value = next(iter(given.items()))
+        raise UserError(
+            f"--{name}={value} is for texts with labels or values, and this "
+            f"problem is {task.name}. Leave it out"
+        )
+    return dataclasses.replace(task, **given)
+
+
+def given_flags(data: DataFiles) -> dict[str, Any]:
+    """Returns {flag: value} of those about long texts that were given.
+
+    Args:
+        data: settings of data, perhaps of a kind without such flags.
+    """
+    values = {name: getattr(data, name, None) for name in _FLAGS}
+    return {name: one for name, one in values.items() if one is not None}
