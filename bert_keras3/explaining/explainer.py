@@ -20,7 +20,7 @@ from bert_keras3.explaining.attributions import (
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.task import MODEL_INPUTS, RowTask
-from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.examples import example_of
 from bert_keras3.safekeeping.errors import UserError
 
 # Token that says nothing.
@@ -112,7 +112,7 @@ class Explainer:
             self._rows = lambda item: list(answering.rows(answering.item(item)))
         else:
             encoder = TextEncoder(tokenizer, length)
-            self._rows = lambda item: [encoder.pack(_example(item))]
+            self._rows = lambda item: [encoder.pack(example_of(item))]
 
     def explain(
         self,
@@ -202,21 +202,3 @@ class Explainer:
             error=found.error,
             num_steps=found.num_steps,
         )
-
-
-def _example(item: Any) -> InputExample:
-    """Returns a text, or a pair of texts, as an example.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    texts = item if isinstance(item, (tuple, list)) else (item,)
-    if len(texts) not in (1, 2) or not all(
-        isinstance(text, (str, bytes)) for text in texts
-    ):
-        raise ValueError("it must be a string or a pair of strings")
-    text_a, text_b = (
-        text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
-        for text in (*texts, None)[:2]
-    )
-    return InputExample("", text_a, text_b)

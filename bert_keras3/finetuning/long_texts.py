@@ -26,6 +26,7 @@ from bert_keras3.finetuning.task import (
     TaskDefaults,
     Tensors,
 )
+from bert_keras3.inputs.examples import example_of
 from bert_keras3.inputs.row_groups import RowGroups
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.packing import pack_head_tail, pack_windows
@@ -198,18 +199,7 @@ class LongTextAnswering:
         Raises:
             ValueError: it is neither.
         """
-        from bert_keras3.inputs.examples import InputExample
-
-        texts = given if isinstance(given, (tuple, list)) else (given,)
-        if len(texts) not in (1, 2) or not all(
-            isinstance(text, (str, bytes)) for text in texts
-        ):
-            raise ValueError("it must be a string or a pair of strings")
-        text_a, text_b = (
-            text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
-            for text in (*texts, None)[:2]
-        )
-        return InputExample("", text_a, text_b)
+        return example_of(given)
 
     def rows(self, item: InputExample) -> Iterator[Mapping[str, Any]]:
         """Yields the rows of a text or a pair."""

@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 import re
+from typing import Any
 
 from bert_keras3.inputs.packed_files import PACKED_SUFFIXES, PARQUET_SUFFIX
 from bert_keras3.inputs.spreadsheets import SPREADSHEET_SUFFIXES
@@ -135,6 +136,28 @@ _DATE = re.compile(
 )
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
+
+
+def example_of(given: Any) -> InputExample:
+    """Returns a text, or a pair of texts, as an example.
+
+    Args:
+        given: a string or UTF-8, or a list or tuple of one or two of them; in
+            bytes, what is not valid is dropped.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    texts = given if isinstance(given, (tuple, list)) else (given,)
+    if len(texts) not in (1, 2) or not all(
+        isinstance(text, (str, bytes)) for text in texts
+    ):
+        raise ValueError("it must be a string or a pair of strings")
+    text_a, text_b = (
+        text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
+        for text in (*texts, None)[:2]
+    )
+    return InputExample("", text_a, text_b)
 
 
 def name_words(name: str) -> tuple[str, ...]:
