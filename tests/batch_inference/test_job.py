@@ -6,7 +6,10 @@ import importlib
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -192,6 +195,40 @@ def test_a_worker_that_is_killed(count, rows, tmp_path):
     # Each process has one model, however many shards it answers.
     opened = [one.name.partition("-")[2] for one in opened_in(tmp_path)]
     assert len(opened) == len(set(opened))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_command_that_is_stopped(count, rows, tmp_path, number, code):
+    """Its workers end with it, and a shard that was begun is not there."""
+    (rows / "b.txt").write_text("one two three\nwait\n")
+    folder = pathlib.Path(__file__).parent
+    places = (tmp_path / "notes", rows, tmp_path / "out")
+    options = (PROCESSES, "--direct_num_workers=2")
+    command = [sys.executable, folder / "run_words.py", *places, *options]
+    with subprocess.Popen(command, cwd=folder.parents[1]) as process:
+        # Another one is finished, or is the worker's that waits.
+        out, begun = tmp_path / "out", ".working*"
+        while not ([*out.glob("words-*.counts.json")] and [*out.glob(begun)]):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(number)
+        assert process.wait(30) == code
+    workers = [int(one.name.partition("-")[2]) for one in opened_in(tmp_path)]
+    assert len(workers) == 2
+    for _ in range(100):
+        if not any(os.path.exists(f"/proc/{one}") for one in workers):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a worker goes on")
+    assert "00001" not in answers(out)
+    assert not [*out.glob("words-00001-*")]
+    (tmp_path / "notes/go").touch()
+    count(*options)
+    assert answers(out) == {**ALL, "00001": ["3", "1"]}
 
 
 def opened_in(tmp_path):
