@@ -146,6 +146,7 @@ def test_predictions_for_the_other_rows(make_job, screen, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_vectors_of_the_other_texts(make_job, screen, tmp_path):
     pytest.importorskip("apache_beam", reason="needs the extra `beam`")
     from bert_keras3.batch_inference.vectors import extract_shards

@@ -44,10 +44,16 @@ def assert_same(found, expected):
     )
 
 
-@pytest.mark.parametrize("problem", FILES)
-@pytest.mark.parametrize(
-    "at_once", [3, pytest.param(None, marks=pytest.mark.slow)]
-)
+def cases():
+    """The slow ones look at all kinds of rows, and at all of the files."""
+    for problem in FILES:
+        is_fast = problem in ("single_label", "span")
+        marks = () if is_fast else pytest.mark.slow
+        yield pytest.param(problem, 3, marks=marks)
+        yield pytest.param(problem, None, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("problem", "at_once"), [*cases()])
 def test_the_answers_of_the_plain_script(
     make_job, problem, at_once, screen, tmp_path, monkeypatch
 ):
@@ -58,7 +64,7 @@ def test_the_answers_of_the_plain_script(
     predict(job, screen, tmp_path)
     for number, file in enumerate(files):
         if number != 1 and at_once is not None:
-            continue  # the slow ones look at all of them
+            continue
         data = dataclasses.replace(job.data, test_file=str(file))
         run(dataclasses.replace(job, data=data), screen)
         for name in FILES[problem]:
