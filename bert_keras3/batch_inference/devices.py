@@ -33,19 +33,28 @@ class DeviceChoices:
     def prepare(self) -> tuple[str, int]:
         """Loads TensorFlow; returns `mixed_precision` and `concurrency`."""
         set_up_environment()
-        concurrency, threads = self._threads()
-        set_threads(threads)
+        set_threads(self.threads)
         from bert_keras3.training.devices import default_precision, has_gpu
 
+        concurrency = self._concurrency
         if self.concurrency is None and has_gpu():
             # Parallel computations would share the GPU.
             concurrency = 1
         return self.mixed_precision or default_precision(), concurrency
 
-    def _threads(self) -> tuple[int, int | None]:
-        """Returns the concurrency, and the threads of an operation."""
-        if self.processes in (None, 1):
-            concurrency = self.concurrency or suitable_concurrency()
-            return concurrency, suitable_threads(concurrency)
-        cores = max(1, usable_cores() // (self.processes or 1))
-        return self.concurrency or 1, cores
+    @property
+    def threads(self) -> int | None:
+        """How many threads an operation has; None: TensorFlow's default."""
+        if self._has_machine:
+            return suitable_threads(self._concurrency)
+        return max(1, usable_cores() // (self.processes or 1))
+
+    @property
+    def _concurrency(self) -> int:
+        if self.concurrency is not None:
+            return self.concurrency
+        return suitable_concurrency() if self._has_machine else 1
+
+    @property
+    def _has_machine(self) -> bool:
+        return self.processes in (None, 1)

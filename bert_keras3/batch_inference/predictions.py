@@ -48,7 +48,6 @@ from bert_keras3.inputs.feature_store import (
 )
 from bert_keras3.inputs.questions import QuestionExample
 from bert_keras3.inputs.settings import FileChoices
-from bert_keras3.parallel_work.pipelines import local_processes
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import digest
 from bert_keras3.safekeeping.settings import flag_of
@@ -104,10 +103,7 @@ def predict_shards(
         _PREDICTIONS,
         "predictions_dir",
     )
-    processes = local_processes(flags.runner, flags.runner_options)
-    work = PredictionWork(
-        job, dataclasses.replace(devices, processes=processes)
-    )
+    work = PredictionWork(job, devices)
     answer_inputs(work, _identity(work), inputs, results, flags, screen)
 
 

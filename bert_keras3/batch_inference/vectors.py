@@ -13,7 +13,6 @@ from bert_keras3.batch_inference.filesystems import absolute
 from bert_keras3.batch_inference.job import Inputs, answer_inputs
 from bert_keras3.batch_inference.shards import Results
 from bert_keras3.batch_inference.work import VectorWork
-from bert_keras3.parallel_work.pipelines import local_processes
 from bert_keras3.parallel_work.settings import RunnerFlags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import digest
@@ -55,8 +54,7 @@ def extract_shards(
             f"--output_file={wanted.output_file}: give a name, such as "
             "vectors.jsonl; each file of the input gets one with its number"
         )
-    processes = local_processes(flags.runner, flags.runner_options)
-    work = VectorWork(wanted, dataclasses.replace(devices, processes=processes))
+    work = VectorWork(wanted, devices)
     answer_inputs(
         work,
         _identity(wanted),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 
 from bert_keras3.commands import entry, flags
-from bert_keras3.parallel_work.pipelines import require_beam
+from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import RunnerFlags, check_runner
 from bert_keras3.vectors.settings import Extraction
 
@@ -55,10 +55,14 @@ def main() -> None:
 def _extract_shards(wanted: Extraction, beyond: RunnerFlags) -> None:
     require_beam(str(beyond.runner))
     from bert_keras3.batch_inference.devices import DeviceChoices
+
+    processes = local_processes(str(beyond.runner), beyond.runner_options)
+    devices = DeviceChoices(None, COMMAND.values.concurrency, processes)
+    # It may compute in this process, which passes its environment on if not.
+    entry.load_tensorflow(devices.threads if processes is None else None)
     from bert_keras3.batch_inference.vectors import extract_shards
     from bert_keras3.commands.screen import Screen
 
-    devices = DeviceChoices(concurrency=COMMAND.values.concurrency)
     extract_shards(wanted, devices, beyond, Screen())
 
 

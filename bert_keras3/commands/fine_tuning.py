@@ -8,7 +8,7 @@ from bert_keras3.batch_inference.devices import DeviceChoices
 from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.finetuning.settings import ExportFlags, Job
-from bert_keras3.parallel_work.pipelines import require_beam
+from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import check_runner
 from bert_keras3.safekeeping.errors import UserError
 
@@ -47,12 +47,14 @@ def _predict_shards(
                 "alone; give another command before it without --runner"
             )
     require_beam(str(beyond.runner))
-    entry.load_tensorflow()
+    given = command.values
+    processes = local_processes(str(beyond.runner), beyond.runner_options)
+    devices = DeviceChoices(given.mixed_precision, given.concurrency, processes)
+    # It may compute in this process, which passes its environment on if not.
+    entry.load_tensorflow(devices.threads if processes is None else None)
     from bert_keras3.batch_inference.predictions import predict_shards
     from bert_keras3.commands.screen import Screen
 
-    given = command.values
-    devices = DeviceChoices(given.mixed_precision, given.concurrency)
     predict_shards(job, devices, beyond, Screen())
 
 
