@@ -6,7 +6,7 @@ Imports neither TensorFlow nor NumPy, so that flags can offer the names.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # Hugging Face's architectures and the heads that each must have; the first
 # that fits a checkpoint is taken.
@@ -27,6 +27,26 @@ ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
     "AlbertForMaskedLM": ("masked_lm",),
     "AlbertModel": (),
 }
+
+# How the names of those end that transformers makes without a pooler: nothing
+# is computed from it there. BertForMaskedLM has none either, but other models
+# are started from its folders, so a trained pooler is kept there as in
+# published ones.
+_WITHOUT_POOLER = ("ForQuestionAnswering", "ForTokenClassification")
+
+
+def has_pooler(architecture: str, heads: Iterable[str]) -> bool:
+    """Returns whether transformers' folder of a model has the pooler.
+
+    Args:
+        architecture: one of `ARCHITECTURES`.
+        heads: of the checkpoint. One beside those of the architecture is
+            written along, and may be computed from the pooler.
+    """
+    others = {"pooler", *ARCHITECTURES.get(architecture, ())}
+    alone = others.issuperset(heads)
+    return not (alone and architecture.endswith(_WITHOUT_POOLER))
+
 
 # How the architectures of a family begin.
 BEGINNINGS: Mapping[str, str] = {"bert": "Bert", "albert": "Albert"}

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from bert_keras3.checkpointing import names, pytorch_file, safetensors_file
-from bert_keras3.checkpointing.architectures import FINE_TUNED
+from bert_keras3.checkpointing.architectures import FINE_TUNED, has_pooler
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.json_file import read_json
@@ -363,7 +363,7 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     # Bare encoders are saved without the prefix of the models around them.
     bare = checkpoint.architecture in ("BertModel", "AlbertModel")
     tensors = {}
-    for name, entry in _with_mapping(checkpoint).items():
+    for name, entry in _as_there(checkpoint).items():
         translated = names.to_huggingface(name, checkpoint.family)
         if translated is None and name.startswith("bert/encoder/"):
             raise UserError(
@@ -386,13 +386,20 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
         write_sentence_pooling(folder, pooling, checkpoint.config.hidden_size)
 
 
-def _with_mapping(checkpoint: Checkpoint) -> dict[str, Entry]:
-    """Returns the arrays, and the mapping that transformers' ALBERT needs."""
+def _as_there(checkpoint: Checkpoint) -> dict[str, Entry]:
+    """Returns the arrays that transformers' model has.
+
+    Without the pooler of a tagger or a span model, with the mapping that its
+    ALBERT needs.
+    """
     entries = {
         name: entry
         for name, entry in checkpoint.arrays.entries.items()
         if name not in checkpoint.arrays.slots
     }
+    if not has_pooler(checkpoint.architecture, checkpoint.heads):
+        pooler = names.HEADS["pooler"]
+        entries = {n: e for n, e in entries.items() if not n.startswith(pooler)}
     if checkpoint.family == "albert" and f"{names.MAPPING}/bias" not in entries:
         width = checkpoint.config.hidden_size
         to_itself = {

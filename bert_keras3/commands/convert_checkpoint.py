@@ -286,7 +286,7 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
         )
     if outcome.left_out:
         say(
-            f"left out, since --format={wanted.format} has no name for them: "
+            f"left out, since --format={wanted.format} has no place for them: "
             f"{', '.join(outcome.left_out)}"
         )
     if wanted.format == "google" and result.config.hidden_act == "gelu_erf":
