@@ -4,6 +4,8 @@
     added_tokens.json       {"[E1]": 30522}, tokens that came later
     tokenizer_config.json   options, the special tokens, and in newer folders
                             the added ones (`added_tokens_decoder`)
+    tokenizer.json          the same (`added_tokens`), where no other file
+                            lists them
 
 What a tokenizer's options mean, and which of them are not computed here, is in
 `tokenization.tokenizer_options`.
@@ -20,7 +22,7 @@ from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.tokenizer_options import TOKENIZER_CONFIG, kept_options
-from tokenization.vocab import read_object
+from tokenization.vocab import TOKENIZER_JSON, read_object
 
 _ADDED_TOKENS = "added_tokens.json"
 _SPECIAL_TOKENS_MAP = "special_tokens_map.json"
@@ -203,3 +205,15 @@ def _added(
                 f"{file}: added_tokens_decoder has no token for {key!r}"
             )
         yield file, content, int(key)
+    file = folder / TOKENIZER_JSON
+    if decoder or (folder / _ADDED_TOKENS).is_file() or not file.is_file():
+        return
+    listed = read_object(file).get("added_tokens") or []
+    for entry in listed if isinstance(listed, list) else [listed]:
+        content = entry.get("content") if isinstance(entry, dict) else None
+        if not isinstance(content, str):
+            raise UserError(
+                f"{file}: added_tokens has {entry!r:.80}, which is no token "
+                "with its `content` and `id`"
+            )
+        yield file, content, entry.get("id")

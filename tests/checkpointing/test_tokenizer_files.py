@@ -77,6 +77,31 @@ def test_newer_folders_list_them_in_the_configuration(
     assert checkpoint.vocabulary[17:] == ("[missing17]", "covid")
 
 
+def test_tokenizer_json_lists_them_where_no_other_file_does(
+    folder: pathlib.Path,
+) -> None:
+    listed = [
+        {"content": "[PAD]", "id": 0, "special": True},  # is in vocab.txt
+        {"content": "covid", "id": 18, "special": False},
+    ]
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps({"added_tokens": listed}), "utf-8")
+    checkpoint = checkpointing.open(folder)
+    assert checkpoint.added_tokens == {"covid": 18}
+    assert checkpoint.vocabulary is not None
+    assert checkpoint.vocabulary[17:] == ("[missing17]", "covid")
+    for wrong in ("covid", {"id": 18}):
+        file.write_text(json.dumps({"added_tokens": [wrong]}), "utf-8")
+        with pytest.raises(UserError, match=r"tokenizer\.json: added_tokens"):
+            checkpointing.open(folder)
+    listed[1]["id"] = 19
+    file.write_text(json.dumps({"added_tokens": listed}), "utf-8")
+    with pytest.raises(UserError, match=r"'covid' the id 19, .* has 19 rows"):
+        checkpointing.open(folder)
+    (folder / "added_tokens.json").write_text('{"[E1]": 17}')
+    assert checkpointing.open(folder).added_tokens == {"[E1]": 17}
+
+
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
