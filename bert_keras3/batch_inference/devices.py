@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from bert_keras3.training.concurrency import (
-    suitable_concurrency,
-    suitable_threads,
-    usable_cores,
-)
 from bert_keras3.training.environment import set_threads, set_up_environment
 
 
@@ -45,6 +40,12 @@ class DeviceChoices:
     @property
     def threads(self) -> int | None:
         """How many threads an operation has; None: TensorFlow's default."""
+        # Not above: commands import this file, and --help needs no NumPy.
+        from bert_keras3.training.concurrency import (
+            suitable_threads,
+            usable_cores,
+        )
+
         if self._has_machine:
             return suitable_threads(self._concurrency)
         return max(1, usable_cores() // (self.processes or 1))
@@ -53,6 +54,8 @@ class DeviceChoices:
     def _concurrency(self) -> int:
         if self.concurrency is not None:
             return self.concurrency
+        from bert_keras3.training.concurrency import suitable_concurrency
+
         return suitable_concurrency() if self._has_machine else 1
 
     @property
