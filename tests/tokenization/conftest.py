@@ -156,6 +156,6 @@ def published(
 def digests(reference: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Names of data files and a digest of the original's ids for each."""
     file = reference / "tokenization" / "digests.json"
-    content = json.loads(gzip.decompress(file.read_bytes()))
+    content = json.loads(file.read_text("utf-8"))
     assert isinstance(content, dict)
     return content
