@@ -9,6 +9,7 @@ found by halving. Other forms of files cannot be taken apart.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import csv
 import dataclasses
@@ -167,7 +168,7 @@ def _form(
     return _Cells(path, encoding, dialect)
 
 
-class _Form:
+class _Form(abc.ABC):
     """A file that is taken apart."""
 
     suffix: str
@@ -177,14 +178,17 @@ class _Form:
         self._path = path
         self._encoding = encoding
 
+    @abc.abstractmethod
     def records(self) -> Iterator[_Record]:
-        raise NotImplementedError
+        """Yields the rows."""
 
+    @abc.abstractmethod
     def write(self, file: Any, record: _Record) -> None:
-        raise NotImplementedError
+        """Writes a row as it was."""
 
     def begin(self, file: Any) -> None:
-        """Writes what stands before the first row."""
+        """Writes what stands before the first row: by default, nothing."""
+        return
 
     def writer(self, path: pathlib.Path) -> _Writer:
         return _Writer(self, path)

@@ -11,6 +11,7 @@ the logit of the mean of the windows' vectors, since the head is linear.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +47,7 @@ _FLAGS = ("long_text", "window_stride", "window_pooling", "max_windows")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LongTexts(TaskDefaults):
+class LongTexts(TaskDefaults, abc.ABC):
     """What the tasks over one text, or a pair, do with long ones.
 
     Attributes:
@@ -153,13 +154,13 @@ class LongTexts(TaskDefaults):
 
     # Exports.
 
+    @abc.abstractmethod
     def scores_of(self, logits: np.ndarray) -> np.ndarray:
         """Logits [N, C] → the scores that `predictions` takes."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def predictions(self, scores: np.ndarray) -> list[Any]:
         """See `TextTask`."""
-        raise NotImplementedError
 
     def answering(
         self, tokenizer: Tokenizer, max_seq_length: int
