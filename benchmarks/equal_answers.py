@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.exit_codes import exit_after
-from bert_keras3.commands import entry
+from bert_keras3.training.environment import load_tensorflow
 
 
 def predicted(
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--model_dir", required=True, type=pathlib.Path)
     parser.add_argument("--test_file", required=True)
     flags = parser.parse_args()
-    entry.load_tensorflow()
+    load_tensorflow()
     from bert_keras3.finetuning.labelled_data import find_labelled_data
     from bert_keras3.finetuning.run_folder import FinetuningFolder
     from bert_keras3.finetuning.settings import DataChoices

@@ -28,7 +28,6 @@ import scipy.stats
 
 from benchmarks.environment import environment
 from benchmarks.exit_codes import exit_after
-from bert_keras3.commands import entry
 from bert_keras3.inputs.batches import BatchLimit, batches_by_length
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, store_in_memory
@@ -37,7 +36,7 @@ from bert_keras3.training.concurrency import (
     suitable_concurrency,
     suitable_threads,
 )
-from bert_keras3.training.environment import set_up_environment
+from bert_keras3.training.environment import load_tensorflow, set_up_environment
 from bert_keras3.vectors.pooling_names import POOLINGS
 from bert_keras3.vectors.search import normalized
 from bert_keras3.vectors.whitening import Whitening
@@ -188,7 +187,7 @@ def main() -> None:
             for pair in read_pairs(pathlib.Path(file))
         ]
     set_up_environment()
-    entry.load_tensorflow(suitable_threads(suitable_concurrency()))
+    load_tensorflow(suitable_threads(suitable_concurrency()))
     vectors = Vectors(given.checkpoint, given.random_weights)
     columns = {}
     for name, pairs in sets.items():

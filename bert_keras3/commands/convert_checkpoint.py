@@ -24,6 +24,7 @@ from bert_keras3.checkpointing.architectures import (
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
+from bert_keras3.training.environment import load_tensorflow
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing.conversion import Outcome
@@ -163,10 +164,10 @@ def main() -> None:
     if wanted.inspect is not None:
         if source or target or form:
             raise UserError("--inspect stands alone: give no --input with it")
-        entry.load_tensorflow()
+        load_tensorflow()
         _inspect(wanted.inspect, wanted)
     elif source and target and form:
-        entry.load_tensorflow()
+        load_tensorflow()
         _convert(source, target, form, wanted)
     else:
         given = {"--input": source, "--output": target, "--format": form}

@@ -12,23 +12,22 @@ import errno
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from bert_keras3.commands.flags import Command
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.safekeeping.files import wanted_path
-from bert_keras3.training.environment import set_threads, set_up_environment
+from bert_keras3.training.environment import (
+    load_tensorflow,
+    set_up_environment,
+)
 from bert_keras3.training.settings import OFF, JobSettings
 
 USER_MISTAKE = 2
 # Added to the number of a signal, as in shells.
 _SIGNALLED = 128
 INTERRUPTED = _SIGNALLED + signal.SIGINT
-
-# The file descriptor that libraries write to, also if `sys.stderr` is another.
-_STDERR = 2
 
 _DISK_TROUBLES = {
     errno.ENOSPC: "the disk is full",
@@ -112,35 +111,6 @@ def exit_after(main: Callable[[], None]) -> NoReturn:
             "untouched; put this right and run the same command again."
         )
     sys.exit(0)
-
-
-def load_tensorflow(threads: int | None = None) -> None:
-    """Imports TensorFlow and suppresses what its libraries print meanwhile.
-
-    If the import fails, the output is printed after all.
-
-    Args:
-        threads: number of threads per operation, unless set by the user; by
-            default the number of cores.
-    """
-    set_threads(threads)
-    with tempfile.TemporaryFile() as log:
-        saved = os.dup(_STDERR)
-        sys.stderr.flush()
-        os.dup2(log.fileno(), _STDERR)
-        try:
-            import keras  # noqa: F401
-            import tensorflow as tf
-
-            # Searching for devices prints for the first time, too.
-            tf.config.list_physical_devices()
-        except ImportError:
-            log.seek(0)
-            os.write(saved, log.read())
-            raise
-        finally:
-            os.dup2(saved, _STDERR)
-            os.close(saved)
 
 
 def _exit_with(message: str) -> NoReturn:

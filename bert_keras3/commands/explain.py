@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from bert_keras3.commands import entry, flags
 from bert_keras3.explaining.settings import ExplainJob
+from bert_keras3.training.environment import load_tensorflow
 
 COMMAND = flags.Command(__doc__, ExplainJob)
 
@@ -24,7 +25,7 @@ def main() -> None:
     job = COMMAND.read(ExplainJob)
     from bert_keras3.training.concurrency import suitable_threads
 
-    entry.load_tensorflow(suitable_threads(1))
+    load_tensorflow(suitable_threads(1))
     from bert_keras3.commands.screen import Screen
     from bert_keras3.explaining.explanation_job import run
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.settings import flag
+from bert_keras3.training.environment import load_tensorflow
 from bert_keras3.vectors.pooling_names import POOLINGS
 
 AUTO = "auto"
@@ -99,7 +100,7 @@ COMMAND = flags.Command(__doc__, Export)
 def main() -> None:
     """Hands the flags to `serving.exporter`."""
     wanted = COMMAND.read(Export)
-    entry.load_tensorflow()
+    load_tensorflow()
     from bert_keras3.commands.screen import Screen
     from bert_keras3.serving.exporter import export, export_vectors
 

@@ -21,6 +21,7 @@ import dataclasses
 from bert_keras3.commands import entry, flags
 from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import RunnerFlags, check_runner
+from bert_keras3.training.environment import load_tensorflow
 from bert_keras3.vectors.settings import Extraction
 
 COMMAND = flags.Command(__doc__, Extraction, RunnerFlags)
@@ -40,7 +41,7 @@ def main() -> None:
         _extract_shards(wanted, beyond)
         return
     concurrency = COMMAND.values.concurrency or suitable_concurrency()
-    entry.load_tensorflow(suitable_threads(concurrency))
+    load_tensorflow(suitable_threads(concurrency))
 
     from bert_keras3.commands.screen import Screen
     from bert_keras3.training.devices import has_gpu
@@ -59,7 +60,7 @@ def _extract_shards(wanted: Extraction, beyond: RunnerFlags) -> None:
     processes = local_processes(str(beyond.runner), beyond.runner_options)
     devices = DeviceChoices(None, COMMAND.values.concurrency, processes)
     # It may compute in this process, which passes its environment on if not.
-    entry.load_tensorflow(devices.threads if processes is None else None)
+    load_tensorflow(devices.threads if processes is None else None)
     from bert_keras3.batch_inference.vectors import extract_shards
     from bert_keras3.commands.screen import Screen
 

@@ -20,6 +20,7 @@ import sys
 
 from bert_keras3.commands import entry, flags
 from bert_keras3.mask_filling.settings import Job
+from bert_keras3.training.environment import load_tensorflow
 
 COMMAND = flags.Command(__doc__, Job)
 
@@ -32,7 +33,7 @@ def main() -> None:
         suitable_threads,
     )
 
-    entry.load_tensorflow(suitable_threads(suitable_concurrency()))
+    load_tensorflow(suitable_threads(suitable_concurrency()))
     from bert_keras3.commands.screen import Screen
     from bert_keras3.mask_filling.job import run
 

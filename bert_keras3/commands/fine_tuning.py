@@ -11,6 +11,7 @@ from bert_keras3.finetuning.settings import ExportFlags, Job
 from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import check_runner
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training.environment import load_tensorflow
 
 
 def run_job(command: flags.Command, kind: type[Job]) -> None:
@@ -51,7 +52,7 @@ def _predict_shards(
     processes = local_processes(str(beyond.runner), beyond.runner_options)
     devices = DeviceChoices(given.mixed_precision, given.concurrency, processes)
     # It may compute in this process, which passes its environment on if not.
-    entry.load_tensorflow(devices.threads if processes is None else None)
+    load_tensorflow(devices.threads if processes is None else None)
     from bert_keras3.batch_inference.predictions import predict_shards
     from bert_keras3.commands.screen import Screen
 
@@ -59,7 +60,7 @@ def _predict_shards(
 
 
 def _export(wanted: ExportFlags, model_dir: str) -> None:
-    entry.load_tensorflow()
+    load_tensorflow()
     from bert_keras3.commands.screen import Screen
     from bert_keras3.serving.exporter import export
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bert_keras3.commands import entry, flags
 from bert_keras3.explaining.settings import AttentionJob
+from bert_keras3.training.environment import load_tensorflow
 
 COMMAND = flags.Command(__doc__, AttentionJob)
 
@@ -25,7 +26,7 @@ def main() -> None:
     job = COMMAND.read(AttentionJob)
     from bert_keras3.training.concurrency import suitable_threads
 
-    entry.load_tensorflow(suitable_threads(1))
+    load_tensorflow(suitable_threads(1))
     from bert_keras3.commands.screen import Screen
     from bert_keras3.explaining.attention_job import run
 

@@ -11,14 +11,12 @@ an earlier one ended.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
-import logging
 import pathlib
 import shutil
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -44,6 +42,7 @@ from bert_keras3.safekeeping.files import (
     digest,
     own_folder,
 )
+from bert_keras3.training.environment import without_tracing_warnings
 from bert_keras3.training.run_folder import EVAL_JSON
 from bert_keras3.training.session import Screen
 
@@ -81,24 +80,9 @@ def run_collection(job: LabelledJob, screen: Screen) -> None:
     folders = find_folders(collection, job.data.data_dir)
     with (
         own_folder(job.output_dir, "output_dir") as output_dir,
-        _without_warnings(),
+        without_tracing_warnings(),
     ):
         _Collection(job, screen, collection, folders, output_dir).run()
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silences TensorFlow's warnings of functions that are traced often.
-
-    It counts those of all jobs together.
-    """
-    logger = logging.getLogger("tensorflow")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def score(values: Sequence[Sequence[float]]) -> float:

@@ -21,6 +21,7 @@ _FILES: Mapping[str, str] = {
     "DataChoices": "labelled_data",
     "QuestionFiles": "question_data",
     "TaggedFiles": "tagged_data",
+    "TextsInMemory": "memory_data",
 }
 # Choices have the settings of texts with labels: their files tell.
 _CHOICES = "choice_data"
@@ -34,7 +35,7 @@ def kind_of(data: Any, trained: RunSettings | None = None) -> Kind:
         data: given by the user.
         trained: settings of the trained model to use, if there is one.
     """
-    if isinstance(data, DataChoices) and _has_choices(data, trained):
+    if type(data) is DataChoices and _has_choices(data, trained):
         return _load(_CHOICES)
     return _load(_FILES[type(data).__name__])
 

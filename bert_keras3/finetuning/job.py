@@ -12,8 +12,10 @@ import contextlib
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import keras
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
@@ -74,7 +76,7 @@ def run(job: Job, screen: Screen) -> None:
         UserError: a flag or file is wrong; no existing file has been
             overwritten.
     """
-    with _begun(job, screen) as running:
+    with begun(job, screen) as running:
         running.run()
 
 
@@ -88,12 +90,12 @@ def keep_checkpoint(job: Job, screen: Screen) -> None:
     Raises:
         UserError: as for `run`.
     """
-    with _begun(job, screen) as running:
+    with begun(job, screen) as running:
         running.keep_checkpoint()
 
 
 @contextlib.contextmanager
-def _begun(job: Job, screen: Screen) -> Iterator[_Job]:
+def begun(job: Job, screen: Screen) -> Iterator[RunningJob]:
     """Yields a job whose flags are checked and whose folder is locked."""
     with open_session(job.output_dir, screen, job.distribution) as session:
         folder = FinetuningFolder(session.output_dir)
@@ -108,15 +110,17 @@ def _begun(job: Job, screen: Screen) -> Iterator[_Job]:
         with session.locked():
             shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
-                yield _Job(job, folder, session)
+                yield RunningJob(job, folder, session)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class _TrainingData:
+class TrainingData:
     """The encoded examples of a training job, and what follows from them."""
 
+    checkpoint: Checkpoint
+    """That training starts from."""
     settings: RunSettings
     task: Task
     best_metric: str
@@ -187,7 +191,7 @@ def padded_as(
 
 
 @dataclasses.dataclass(frozen=True)
-class _TrainedModel:
+class TrainedModel:
     """A model with its weights, and the examples to use it on."""
 
     predictor: Predictor
@@ -197,7 +201,7 @@ class _TrainedModel:
     dataset: Dataset
 
 
-class _Job:
+class RunningJob:
     """A job that is running."""
 
     def __init__(
@@ -215,25 +219,56 @@ class _Job:
         """Trains or loads a model, evaluates it and writes predictions."""
         job = self._job
         if job.do_train:
-            trained = self._train()
+            trained = self.train(self.prepare())
         elif uses_folder(job, self._folder):
             trained = self._open_folder()
         else:
             trained = self._take_checkpoint()
+        self.use(trained)
+
+    def use(self, trained: TrainedModel) -> None:
+        """Evaluates a model and writes predictions, as the job says."""
         if self._session.devices.is_chief:
-            if job.calibrates and "dev" in trained.examples:
+            if self._job.calibrates and "dev" in trained.examples:
                 trained = self._calibrated(trained)
             self._evaluate(trained)
             self._predict(trained)
 
+    def part(self, job: Job) -> RunningJob:
+        """Returns a job on the same data, such as one of a search.
+
+        Args:
+            job: whose folder lies in that of this one.
+        """
+        folder = FinetuningFolder(job.output_dir)
+        part = RunningJob(job, folder, self._session)
+        part._report = self._report
+        return part
+
     # The model is trained, or it is in the folder or a checkpoint.
 
-    def _train(self) -> _TrainedModel:
-        """Trains a model, or resumes an interrupted training."""
-        job, folder = self._job, self._folder
+    def prepare(self) -> TrainingData:
+        """Opens the checkpoint, and reads and encodes all files.
+
+        Raises:
+            UserError: one of them is wrong; nothing has been written.
+        """
         checkpoint = self._open_checkpoint()
-        checkpoint.check_encoder(job.encoder.allow_missing)
-        data = self._training_data(checkpoint)
+        checkpoint.check_encoder(self._job.encoder.allow_missing)
+        return self._training_data(checkpoint)
+
+    def train(
+        self,
+        data: TrainingData,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> TrainedModel:
+        """Trains a model, or resumes an interrupted training.
+
+        Args:
+            data: returned by `prepare`.
+            callbacks: of the training, beside its own.
+        """
+        job, folder, checkpoint = self._job, self._folder, data.checkpoint
         make_deterministic(job.training.seed)
         model = self._model_to_train(checkpoint, data.task)
         training = TrainingRun(
@@ -258,21 +293,25 @@ class _Job:
         examples = dict(data.others)
         if dev is not None:
             examples = {"dev": dev, **examples}
-        trained = _TrainedModel(predictor, data.task, examples, data.dataset)
+        trained = TrainedModel(predictor, data.task, examples, data.dataset)
 
         def evaluate() -> Mapping[str, float]:
             assert dev is not None
-            outputs = self._outputs(trained, dev, job.eval_batch_size)
+            outputs = self.outputs(trained, dev, job.eval_batch_size)
             return data.task.evaluate(outputs, dev).scalars
 
         training.train(
-            identity, None if dev is None else evaluate, folder, self._session
+            identity,
+            None if dev is None else evaluate,
+            folder,
+            self._session,
+            callbacks,
         )
         if self._session.devices.is_chief:
             predictor = self._with_best_weights(model, data.task, predictor)
         return dataclasses.replace(trained, predictor=predictor)
 
-    def _training_data(self, checkpoint: Checkpoint) -> _TrainingData:
+    def _training_data(self, checkpoint: Checkpoint) -> TrainingData:
         """Reads and encodes all files, and checks what depends on them."""
         job, folder, training = self._job, self._folder, self._job.training
         encoder = self._text_encoder(checkpoint)
@@ -317,7 +356,8 @@ class _Job:
             for split, one in sources.items()
             if split not in ("train", "dev")
         }
-        return _TrainingData(
+        return TrainingData(
+            checkpoint,
             settings,
             file.task,
             best_metric,
@@ -367,7 +407,7 @@ class _Job:
             model = folder.load_model()
         return predictor_of(job, model, task)
 
-    def _open_folder(self) -> _TrainedModel:
+    def _open_folder(self) -> TrainedModel:
         """Uses the model in the output folder."""
         job, folder = self._job, self._folder
         checks.check_same_model(job, folder)
@@ -386,7 +426,7 @@ class _Job:
         folder.write_data_report(self._report)
         return trained
 
-    def _take_checkpoint(self) -> _TrainedModel:
+    def _take_checkpoint(self) -> TrainedModel:
         """Copies a trained classifier from a checkpoint into the folder."""
         checkpoint, opened, sources = self._read_checkpoint()
         trained = self._trained_model(opened, sources)
@@ -618,7 +658,7 @@ class _Job:
 
     def _trained_model(
         self, opened: OpenedModel, sources: Mapping[str, Source]
-    ) -> _TrainedModel:
+    ) -> TrainedModel:
         """Encodes the files to use a model on that is not trained here."""
         task = opened.settings.task
         checks.check_calibration(self._job, task)
@@ -629,13 +669,14 @@ class _Job:
             for split, source in sources.items()
         }
         predictor = predictor_of(self._job, opened.model, task)
-        return _TrainedModel(predictor, task, found, opened.dataset)
+        return TrainedModel(predictor, task, found, opened.dataset)
 
     # Evaluation and predictions.
 
-    def _outputs(
-        self, trained: _TrainedModel, examples: Examples, batch_size: int
+    def outputs(
+        self, trained: TrainedModel, examples: Examples, batch_size: int
     ) -> Outputs:
+        """Computes the outputs of a model for examples."""
         limit = BatchLimit(batch_size, self._job.batch_tokens)
         return examples.outputs(trained.predictor, limit, trained.task.inputs)
 
@@ -645,10 +686,10 @@ class _Job:
             return self._folder
         return FinetuningFolder(self._folder / split)
 
-    def _calibrated(self, trained: _TrainedModel) -> _TrainedModel:
+    def _calibrated(self, trained: TrainedModel) -> TrainedModel:
         """Fits settings of the task on the "dev" examples, and keeps them."""
         dev = trained.examples["dev"]
-        outputs = self._outputs(trained, dev, self._job.eval_batch_size)
+        outputs = self.outputs(trained, dev, self._job.eval_batch_size)
         task = trained.task.calibrated(outputs, dev)
         options = options_of(task)
         settings = self._folder.read_settings()
@@ -661,7 +702,7 @@ class _Job:
         self._say(f"calibrated on {len(dev)} examples: {fitted}")
         return dataclasses.replace(trained, task=task)
 
-    def _evaluate(self, trained: _TrainedModel) -> None:
+    def _evaluate(self, trained: TrainedModel) -> None:
         """Writes and prints the metrics of the "dev" examples, if any."""
         task = trained.task
         numbers = read_numbers(self._folder / STATE)
@@ -671,9 +712,7 @@ class _Job:
         for split, examples in trained.examples.items():
             if not split.startswith("dev"):
                 continue
-            outputs = self._outputs(
-                trained, examples, self._job.eval_batch_size
-            )
+            outputs = self.outputs(trained, examples, self._job.eval_batch_size)
             evaluation = task.evaluate(outputs, examples)
             context = {"global_step": step, "examples": len(examples)}
             folder = self._folder_of(split)
@@ -681,12 +720,12 @@ class _Job:
             evaluation.show(self._screen, len(examples))
             self._say(f"written: {folder / EVAL_JSON}")
 
-    def _predict(self, trained: _TrainedModel) -> None:
+    def _predict(self, trained: TrainedModel) -> None:
         """Writes the predictions for the "test" examples, if any."""
         for split, examples in trained.examples.items():
             if not split.startswith("test"):
                 continue
-            outputs = self._outputs(
+            outputs = self.outputs(
                 trained, examples, self._job.predict_batch_size
             )
             folder = self._folder_of(split).path

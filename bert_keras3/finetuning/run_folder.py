@@ -101,6 +101,12 @@ FILES = RunFiles(
     scratch=(SCRATCH,),
 )
 
+KEPT_FILES = (
+    *(SETTINGS, MODEL, CONFIG, VOCABULARY, SENTENCE_PIECES),
+    *(LORA, DATA_REPORT, EVAL_JSON, EVAL_TEXT, CONFUSION),
+)
+"""What a copy of a trained model has: all but the state of its training."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:

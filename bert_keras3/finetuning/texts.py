@@ -6,6 +6,7 @@ target, which each task defines.
 
 from __future__ import annotations
 
+import array as arrays
 import csv
 import dataclasses
 import decimal
@@ -15,7 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bert_keras3.finetuning.task import TARGETS, Examples, LabelSource, Task
+from bert_keras3.finetuning.task import (
+    EXAMPLE_WEIGHTS,
+    TARGETS,
+    Examples,
+    LabelSource,
+    Task,
+)
 from bert_keras3.inputs.examples import plain_number
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
@@ -72,6 +79,7 @@ class TextReader:
         self._encoder = encoder
         self._targets = targets
         self._task: Any = task
+        self._weights = arrays.array("f")
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -88,6 +96,7 @@ class TextReader:
         """
         if self._targets is not None:
             self._targets.add(example)
+            self._weights.append(example.weight)
         yield from self._task.rows_of(self._encoder, example)
 
     def finish(self, store: FeatureStore) -> tuple[Task, FeatureStore]:
@@ -104,8 +113,13 @@ class TextReader:
         column = Column(array.dtype.name, shape=array.shape[1:])
         task = dataclasses.replace(self._task, labels=labels)
         # The same in all rows of an example.
-        of_rows = array[store.examples]
-        return task, store.with_column(TARGETS, column, of_rows)
+        store = store.with_column(TARGETS, column, array[store.examples])
+        weights = np.frombuffer(self._weights, np.float32)
+        if (weights != 1).any():
+            store = store.with_column(
+                EXAMPLE_WEIGHTS, Column("float32"), weights[store.examples]
+            )
+        return task, store
 
     def notes(self) -> tuple[str, ...]:
         """Returns what was met in the labels, a line each."""

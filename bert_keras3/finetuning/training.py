@@ -7,9 +7,10 @@ epochs are int(100 / 32 · 3) = 9 steps.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
@@ -59,6 +60,8 @@ class TrainingRun:
         for part in (self.examples, self.dev):
             if part is not None:
                 data += [part.rows, *self._targets(part)]
+        if EXAMPLE_WEIGHTS in self.examples.store.columns:
+            data.append(self.examples.column(EXAMPLE_WEIGHTS))
         return {
             **session.identity_of(self.job.training, self.model, data),
             "task_name": self.settings.task_name,
@@ -74,6 +77,7 @@ class TrainingRun:
         evaluate: Callable[[], Mapping[str, float]] | None,
         folder: FinetuningFolder,
         opened: Session,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         """Trains, or resumes an interrupted training.
 
@@ -82,6 +86,7 @@ class TrainingRun:
             evaluate: returns the metrics of the current weights.
             folder: for weights, state and log.
             opened: whose devices the model was created on.
+            callbacks: see `session.Plan`.
 
         Raises:
             UserError: the folder holds a training with other settings.
@@ -122,6 +127,7 @@ class TrainingRun:
                 best_metric=self.best_metric,
                 patience=training.early_stopping_patience,
                 concurrency=self.job.concurrency,
+                callbacks=callbacks,
             ),
             training,
             folder.run,
@@ -178,6 +184,8 @@ def with_class_weights(
 ) -> Examples:
     """Adds a column with the weight of each example, by its label.
 
+    Examples that have weights of their own get the product.
+
     Args:
         examples: to train on; their targets are label ids.
         num_labels: C.
@@ -188,7 +196,10 @@ def with_class_weights(
         of their file.
     """
     weights = np.ones(len(examples.store), np.float32)
-    weights[examples.rows] = examples.groups.spread(
+    given = examples.store.arrays.get(EXAMPLE_WEIGHTS)
+    if given is not None:
+        weights = np.array(given)
+    weights[examples.rows] *= examples.groups.spread(
         example_weights(examples.values(TARGETS), num_labels, class_weight)
     )
     store = examples.store.with_column(

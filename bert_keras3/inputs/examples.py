@@ -32,6 +32,7 @@ class InputExample:
         line: the line of the file, counted from 1, where the record starts;
             0 if it is one of several files.
         place: then the file and the line, for messages.
+        weight: what its loss is multiplied with.
     """
 
     guid: str
@@ -40,6 +41,7 @@ class InputExample:
     label: str | tuple[str, ...] | None = None
     line: int = 0
     place: str = ""
+    weight: float = 1.0
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -1,8 +1,16 @@
-"""Environment variables that TensorFlow reads when it is imported."""
+"""How TensorFlow is imported: the variables that it reads, and in silence."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+# The file descriptor that libraries write to, also if `sys.stderr` is another.
+_STDERR = 2
 
 # Unless they are set by the user.
 _VARIABLES = {
@@ -31,3 +39,47 @@ def set_threads(threads: int | None) -> None:
     """
     if threads is not None:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+
+
+def load_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow and suppresses what its libraries print meanwhile.
+
+    If the import fails, the output is printed after all.
+
+    Args:
+        threads: number of threads per operation, unless set by the user; by
+            default the number of cores.
+    """
+    set_threads(threads)
+    with tempfile.TemporaryFile() as log:
+        saved = os.dup(_STDERR)
+        sys.stderr.flush()
+        os.dup2(log.fileno(), _STDERR)
+        try:
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            # Searching for devices prints for the first time, too.
+            tf.config.list_physical_devices()
+        except ImportError:
+            log.seek(0)
+            os.write(saved, log.read())
+            raise
+        finally:
+            os.dup2(saved, _STDERR)
+            os.close(saved)
+
+
+@contextlib.contextmanager
+def without_tracing_warnings() -> Iterator[None]:
+    """Silences TensorFlow's warnings of functions that are traced often.
+
+    It counts those of all models of a process together.
+    """
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -62,7 +62,7 @@ class Screen(Protocol):
 
 
 class NoScreen:
-    """Prints nothing; the screen of workers other than the chief."""
+    """Prints nothing: for workers other than the chief, and for callers."""
 
     def say(self, line: str) -> None:
         """Does nothing."""
@@ -259,6 +259,9 @@ class Plan:
     """Also write the weights every this many steps."""
     concurrency: int = 1
     """Number of parts of each batch that are computed in parallel."""
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    """Further ones; see `fit.fit`. One that sets `model.stop_training` ends
+    the training."""
 
 
 def train(
@@ -300,13 +303,15 @@ def train(
     callbacks = [
         # Before the first step: the lines above are those of a new model.
         keras.callbacks.LambdaCallback(on_train_begin=say_resumed),
-        ProgressBar(),
         TrainingLog(folder / LOG),
     ]
+    if not isinstance(session.screen, NoScreen):
+        callbacks.insert(1, ProgressBar())
     if plan.save_weights_steps is not None:
         callbacks.append(SaveEvery(plan.save_weights_steps, save_weights))
     if settings.tensorboard:
         callbacks.append(TensorBoardScalars(folder / TENSORBOARD))
+    callbacks.extend(plan.callbacks)
     result = fit(
         Training(
             plan.model,
