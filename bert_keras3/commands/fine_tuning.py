@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from bert_keras3.batch_inference.devices import DeviceChoices
 from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
-from bert_keras3.finetuning.settings import ExportFlags, Job
+from bert_keras3.finetuning.settings import ExportFlags, Job, LabelledJob
 from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import check_runner
 from bert_keras3.safekeeping.errors import UserError
@@ -28,14 +29,28 @@ def run_job(command: flags.Command, kind: type[Job]) -> None:
         _predict_shards(command, job, beyond)
         return
     is_job = job.do_train or job.do_eval or job.do_predict
-    if is_job or not command.values.do_export:
+    if is_job or job.finds_label_errors or not command.values.do_export:
         job = entry.with_device_defaults(job, command)
-        from bert_keras3.commands.screen import Screen
+        _run(job)
+    if command.values.do_export:
+        _export(command.read(ExportFlags), os.fspath(job.output_dir))
+
+
+def _run(job: Job) -> None:
+    from bert_keras3.commands.screen import Screen
+
+    if job.finds_label_errors:
+        from bert_keras3.finetuning.label_errors import find_label_errors
+
+        find_label_errors(cast(LabelledJob, job), Screen())
+    elif job.search.wanted:
+        from bert_keras3.finetuning.search import run_search
+
+        run_search(job, Screen())
+    else:
         from bert_keras3.finetuning.job import run
 
         run(job, Screen())
-    if command.values.do_export:
-        _export(command.read(ExportFlags), os.fspath(job.output_dir))
 
 
 def _predict_shards(

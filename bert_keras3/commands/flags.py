@@ -178,7 +178,13 @@ class Command:
         if name not in self._flags:
             return False
         value = self.values[name].value
-        return value == wanted if wanted else bool(value)
+        if wanted:
+            return bool(value == wanted)
+        return bool(value) or any(
+            self.values[one].value
+            for one, definition in self._flags.items()
+            if name in definition.about.implies
+        )
 
     def _joined(self, arguments: Sequence[str]) -> Iterator[str]:
         """Rewrites `--do_train True` and `--do_train=yes` to `--do_train=true`.

@@ -43,6 +43,11 @@ def _run_collection() -> None:
             "model of each task by itself, with export_saved_model "
             "--model_dir and its folder in --output_dir"
         )
+    if job.search.wanted or job.find_label_errors:
+        raise UserError(
+            f"--search, --num_restarts, --find_label_errors and --task_name="
+            f"{job.data.task_name}: give the name of one task"
+        )
     job = entry.with_device_defaults(job, COMMAND)
     from bert_keras3.commands.screen import Screen
     from bert_keras3.finetuning.collection import run_collection

@@ -44,6 +44,7 @@ def check_flags(job: Job) -> None:
     else:
         check_not_distributed(job.distribution)
     check_ranges(job)
+    check_ranges(job.search)
 
 
 def _check_training(job: Job) -> None:

@@ -199,6 +199,8 @@ class TrainedModel:
     examples: Mapping[str, Examples]
     """{split: examples}: "dev" and "test", if given, and further splits."""
     dataset: Dataset
+    step: int = 0
+    """After how many steps the weights were so."""
 
 
 class RunningJob:
@@ -269,19 +271,8 @@ class RunningJob:
             callbacks: of the training, beside its own.
         """
         job, folder, checkpoint = self._job, self._folder, data.checkpoint
-        make_deterministic(job.training.seed)
-        model = self._model_to_train(checkpoint, data.task)
-        training = TrainingRun(
-            job,
-            data.settings,
-            checkpoint.config,
-            model,
-            data.task,
-            data.train,
-            data.dev,
-            data.best_metric,
-        )
-        identity = training.identity()
+        training = self._training_of(data)
+        model, identity = training.model, training.identity()
         begin(folder.run, identity, overwrite=job.overwrite_output_dir)
         folder.begin(data.settings, checkpoint)
         folder.write_data_report(self._report)
@@ -309,7 +300,34 @@ class RunningJob:
         )
         if self._session.devices.is_chief:
             predictor = self._with_best_weights(model, data.task, predictor)
-        return dataclasses.replace(trained, predictor=predictor)
+        return dataclasses.replace(
+            trained, predictor=predictor, step=self._step()
+        )
+
+    def _step(self) -> int:
+        """Returns after how many steps the weights in the folder were so."""
+        numbers = read_numbers(self._folder / STATE)
+        if numbers is None:
+            return 0
+        return int(numbers["best_step"] or numbers["step"])
+
+    def identity(self, data: TrainingData) -> dict[str, Any]:
+        """Returns the values that identify a training on some data."""
+        return self._training_of(data).identity()
+
+    def _training_of(self, data: TrainingData) -> TrainingRun:
+        """Makes a training with the model's first weights."""
+        make_deterministic(self._job.training.seed)
+        return TrainingRun(
+            self._job,
+            data.settings,
+            data.checkpoint.config,
+            self._model_to_train(data.checkpoint, data.task),
+            data.task,
+            data.train,
+            data.dev,
+            data.best_metric,
+        )
 
     def _training_data(self, checkpoint: Checkpoint) -> TrainingData:
         """Reads and encodes all files, and checks what depends on them."""
@@ -669,7 +687,9 @@ class RunningJob:
             for split, source in sources.items()
         }
         predictor = predictor_of(self._job, opened.model, task)
-        return TrainedModel(predictor, task, found, opened.dataset)
+        return TrainedModel(
+            predictor, task, found, opened.dataset, self._step()
+        )
 
     # Evaluation and predictions.
 
@@ -705,16 +725,12 @@ class RunningJob:
     def _evaluate(self, trained: TrainedModel) -> None:
         """Writes and prints the metrics of the "dev" examples, if any."""
         task = trained.task
-        numbers = read_numbers(self._folder / STATE)
-        step = 0
-        if numbers is not None:
-            step = int(numbers["best_step"] or numbers["step"])
         for split, examples in trained.examples.items():
             if not split.startswith("dev"):
                 continue
             outputs = self.outputs(trained, examples, self._job.eval_batch_size)
             evaluation = task.evaluate(outputs, examples)
-            context = {"global_step": step, "examples": len(examples)}
+            context = {"global_step": trained.step, "examples": len(examples)}
             folder = self._folder_of(split)
             folder.write_evaluation(evaluation, task.labels, context)
             evaluation.show(self._screen, len(examples))

@@ -53,7 +53,15 @@ DEV_SUFFIXES = (".csv", ".jsonl", ".txt")
 CONFUSION = "confusion_matrix.csv"
 SCRATCH = ".encoded"
 FINISHED = "finished.json"
-"""In the folders of a collection: what a finished run depends on."""
+"""In the folders of a collection: what a finished run depends on; in those of
+a search also its results."""
+TRIALS = "trials"
+"""Folder of the runs of a search."""
+SEARCH = "search_results.csv"
+FOLDS = "folds"
+"""Folder of the runs that look for label errors."""
+ISSUES = "label_issues.csv"
+WITHOUT_ISSUES = "without_label_issues.csv"
 
 RESULT_FILES = (
     *("predictions.csv", "test_results.tsv"),
@@ -104,6 +112,7 @@ FILES = RunFiles(
 KEPT_FILES = (
     *(SETTINGS, MODEL, CONFIG, VOCABULARY, SENTENCE_PIECES),
     *(LORA, DATA_REPORT, EVAL_JSON, EVAL_TEXT, CONFUSION),
+    *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
 )
 """What a copy of a trained model has: all but the state of its training."""
 
@@ -321,6 +330,22 @@ class FinetuningFolder:
         load(model, self / MODEL)
 
     # Results.
+
+    def check_not_foreign(self, name: str, part: str) -> None:
+        """Checks that a result to be replaced is one of an earlier command.
+
+        Args:
+            name: of the file.
+            part: the folder that such a command leaves as well.
+
+        Raises:
+            UserError: the file is there and the folder is not.
+        """
+        if (self / name).exists() and not (self / part).is_dir():
+            raise UserError(
+                f"{self / name}: is there already, and of no run of this "
+                "program. Move it, or give another --output_dir."
+            )
 
     def write_data_report(self, files: Mapping[str, Mapping[str, Any]]) -> None:
         """Writes reports on data files; earlier ones on other files stay.

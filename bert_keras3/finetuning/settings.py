@@ -284,6 +284,60 @@ class TrainingChoices(TrainingSettings):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class SearchChoices:
+    """Several trainings on the same data, of which the best is kept."""
+
+    num_restarts: int = flag(
+        1,
+        "Number of trainings with the same settings, which differ by their "
+        "seed alone: --seed, the number after it and so on. Needs --do_eval. "
+        "Their mean and spread are told, and the best is kept.",
+        group="Several trainings",
+        needs=("do_train",),
+        least=1,
+    )
+    search: bool = flag(
+        False,
+        "Train with each combination of --search_batch_sizes, "
+        "--search_learning_rates and --search_epochs, and keep the model with "
+        "the best --best_metric. Needs --do_eval. A search that was "
+        "interrupted goes on when the same command is given.",
+        group="Several trainings",
+        needs=("do_train",),
+    )
+    search_batch_sizes: tuple[float, ...] = flag(
+        (16.0, 32.0),
+        "Comma-separated values of --train_batch_size.",
+        group="Several trainings",
+        needs=("search",),
+    )
+    search_learning_rates: tuple[float, ...] = flag(
+        (2e-5, 3e-5, 5e-5),
+        "Comma-separated values of --learning_rate.",
+        group="Several trainings",
+        needs=("search",),
+    )
+    search_epochs: tuple[float, ...] = flag(
+        (2.0, 3.0, 4.0),
+        "Comma-separated values of --num_train_epochs.",
+        group="Several trainings",
+        needs=("search",),
+    )
+    stop_hopeless: bool = flag(
+        True,
+        "Stop a training that is worse after an epoch than each of at least "
+        "three finished ones was after as many.",
+        group="Several trainings",
+        needs=("search", "num_restarts"),
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is more than one training."""
+        return self.search or self.num_restarts > 1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job(JobSettings):
     """Settings of a fine-tuning job."""
@@ -298,6 +352,7 @@ class Job(JobSettings):
     data: DataFiles
     encoder: EncoderChoices
     training: TrainingChoices
+    search: SearchChoices = SearchChoices()
     predict_batch_size: int = flag(
         8,
         "Prediction batch size: number of examples per batch.",
@@ -328,6 +383,11 @@ class Job(JobSettings):
         """Whether settings are fitted on the evaluated examples."""
         return False
 
+    @property
+    def finds_label_errors(self) -> bool:
+        """Whether wrong labels are looked for."""
+        return False
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledJob(Job):
@@ -344,10 +404,32 @@ class LabelledJob(Job):
         needs=("do_eval",),
     )
 
+    find_label_errors: bool = flag(
+        False,
+        "Look for wrong labels in --train_file: models trained on the other "
+        "folds say how probable each label is. Writes label_issues.csv and "
+        "without_label_issues.csv in --output_dir. Needs the package cleanlab.",
+        group="What to do",
+        implies=("do_train",),
+    )
+    folds: int = flag(
+        5,
+        "Number of parts of the training file, each of which is predicted by "
+        "a model that is trained on the others.",
+        group="Several trainings",
+        needs=("find_label_errors",),
+        least=2,
+    )
+
     @property
     def calibrates(self) -> bool:
         """Whether settings are fitted on the evaluated examples."""
         return self.calibrate
+
+    @property
+    def finds_label_errors(self) -> bool:
+        """Whether wrong labels are looked for."""
+        return self.find_label_errors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,6 +50,12 @@ if TYPE_CHECKING:
 UNSURE = "unsure"
 """What is said of a text whose highest probability is too low."""
 
+_AGAINST_COLLAPSE = (
+    "What usually helps: a smaller --learning_rate, more epochs, a larger "
+    "--warmup_proportion, another --seed (--num_restarts=5 tries five); "
+    "--class_weight=balanced if the other labels are rare"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
@@ -145,7 +151,25 @@ class SingleLabel(LongTexts):
             found = Reliability(log_probs, targets)
             details["calibration"] = found.values(self.temperature)
             tables = found.tables(self.unsure_below)
-        return Evaluation(scalars, details, confusion, tables=tables)
+        return Evaluation(
+            scalars,
+            details,
+            confusion,
+            tables=tables,
+            fault=self._collapsed(targets, predicted),
+            remedy=_AGAINST_COLLAPSE,
+        )
+
+    def _collapsed(
+        self, targets: np.ndarray, predicted: np.ndarray
+    ) -> str | None:
+        """Returns a line on a model that gives all texts the same label."""
+        if len(np.unique(predicted)) > 1 or len(np.unique(targets)) == 1:
+            return None
+        return (
+            f"the training has collapsed to one label: all {len(targets)} "
+            f"texts are predicted to be {self.labels[predicted[0]]!r}"
+        )
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> SingleLabel:
         """Fits the temperature: the least loss of these examples."""

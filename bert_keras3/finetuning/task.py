@@ -97,6 +97,10 @@ class Evaluation:
     """The names of its C labels, if they are not the task's."""
     tables: Sequence[Table] = ()
     """What else is printed."""
+    fault: str | None = None
+    """What is wrong with the model as a whole, in a line."""
+    remedy: str = ""
+    """What usually helps against it."""
 
     def show(self, screen: Screen, num_examples: int) -> None:
         """Prints the metrics, and those of each label as a table."""
@@ -122,6 +126,8 @@ class Evaluation:
             )
         for table in self.tables:
             screen.table(table.headers, table.rows, table.title)
+        if self.fault is not None:
+            screen.say(f"note: {self.fault}. {self.remedy}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ GROUPS = (
     "Columns and labels",
     "Benchmarks",
     "Further training settings",
+    "Several trainings",
     "Random numbers",
     "Checkpoints and logs",
     "Output files",
@@ -72,6 +73,8 @@ class Flag:
     that a command lacks do not count."""
     unless: tuple[str, ...] = ()
     """Flags, or flag=value, with any of which this one has no effect."""
+    implies: tuple[str, ...] = ()
+    """Flags that others may need, which this one does as well."""
     found_out: bool = False
     """Whether the command detects the value where the flag is not given; the
     field's default is then for callers in Python."""

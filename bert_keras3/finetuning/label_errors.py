@@ -1,0 +1,318 @@
+"""Labels that are probably wrong, found by models that have not seen them.
+
+The training file is cut into K folds. Each is predicted by a model trained on
+the others, so that every row has probabilities from a model that has not
+learnt its label; cleanlab (Northcutt et al. 2021, "Confident Learning") says
+which labels they contradict. Rows with equal texts are in the same fold, or a
+model would have seen the text with its label.
+
+    out/folds/1 … K                 a run folder each
+    out/label_issues.csv            doubtful rows, the most doubtful first
+    out/without_label_issues.csv    the training file without them
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from bert_keras3.finetuning.job import RunningJob, TrainingData, begun
+from bert_keras3.finetuning.run_folder import (
+    FINISHED,
+    FOLDS,
+    ISSUES,
+    MODEL,
+    WITHOUT_ISSUES,
+    FinetuningFolder,
+)
+from bert_keras3.finetuning.settings import LabelledJob
+from bert_keras3.finetuning.single_label import SingleLabel
+from bert_keras3.finetuning.task import TARGETS
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_path, atomic_write
+from bert_keras3.training.environment import without_tracing_warnings
+from bert_keras3.training.run_folder import STATE
+from bert_keras3.training.session import Screen
+from bert_keras3.training.state import checksum
+
+_PROBABILITIES = "probabilities.npy"
+_SHOWN = 10
+_CONTRADICTS = "same text, other label"
+_UNLIKELY = "unlikely label"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """A labelled row of the training file."""
+
+    number: int
+    """Of the example, from 0."""
+    guid: str
+    line: int
+    texts: tuple[str, ...]
+    label: str
+
+
+def find_label_errors(job: LabelledJob, screen: Screen) -> None:
+    """Writes the rows of a training file whose labels are doubtful.
+
+    Args:
+        job: its settings, with --find_label_errors.
+        screen: where to print.
+
+    Raises:
+        UserError: a flag or file is wrong, or cleanlab is not installed; no
+            existing file has been overwritten.
+    """
+    _check(job)
+    job = dataclasses.replace(job, do_train=True)
+    with begun(job, screen) as running, without_tracing_warnings():
+        folder = FinetuningFolder(job.output_dir)
+        for name in (ISSUES, WITHOUT_ISSUES):
+            folder.check_not_foreign(name, FOLDS)
+        data = running.prepare()
+        _Folds(job, screen, running, data).run(folder)
+
+
+def _check(job: LabelledJob) -> None:
+    for name in ("do_train", "do_eval", "do_predict", "calibrate"):
+        if getattr(job, name):
+            raise UserError(
+                f"--find_label_errors and --{name}: look for label errors "
+                "first, in a command of its own with another --output_dir"
+            )
+    if job.search.wanted:
+        raise UserError(
+            "--find_label_errors and --search or --num_restarts: leave one out"
+        )
+    if importlib.util.find_spec("cleanlab") is None:
+        raise UserError(
+            "--find_label_errors needs the package cleanlab: "
+            "pip install 'bert-keras3[label_errors]'"
+        )
+
+
+class _Folds:
+    """The models of one search for label errors."""
+
+    def __init__(
+        self,
+        job: LabelledJob,
+        screen: Screen,
+        running: RunningJob,
+        data: TrainingData,
+    ) -> None:
+        if not isinstance(data.task, SingleLabel):
+            raise UserError(
+                f"--find_label_errors is for problems with one label an "
+                f"example; this one is {data.task.name}. Leave it out"
+            )
+        self._job = job
+        self._screen = screen
+        self._running = running
+        self._data = data
+        self._task = data.task
+        self._targets = data.train.values(TARGETS).astype(np.int64)
+        self._rows = self._read_rows()
+        self._identity: dict[str, Any] = {}
+        rarest = int(np.bincount(self._targets).min())
+        if rarest < job.folds:
+            label = data.task.labels[int(np.bincount(self._targets).argmin())]
+            raise UserError(
+                f"--folds={job.folds}: the label {label!r} has {rarest} "
+                f"example{'s' * (rarest != 1)}, and each fold needs one. Give "
+                "fewer folds, or join rare labels"
+            )
+
+    def run(self, folder: FinetuningFolder) -> None:
+        """Trains and predicts all folds, and writes what is doubtful."""
+        from cleanlab.filter import find_label_issues
+        from cleanlab.rank import get_label_quality_scores
+
+        self._identity = self._running.identity(self._data)
+        probabilities = self._out_of_fold()
+        accuracy = (probabilities.argmax(-1) == self._targets).mean()
+        self._screen.say(
+            f"\naccuracy of labels that were not learnt: {accuracy:.4f}"
+        )
+        scores = get_label_quality_scores(self._targets, probabilities)
+        doubtful = find_label_issues(self._targets, probabilities, n_jobs=1)
+        removed = np.flatnonzero(doubtful)
+        reasons = dict.fromkeys(self._contradicting(), _CONTRADICTS)
+        reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
+        order = sorted(reasons, key=lambda number: float(scores[number]))
+        suggested = probabilities.argmax(-1)
+        self._write(folder, order, suggested, scores, reasons)
+        kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
+        self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
+        self._show(folder, order, suggested, scores, len(removed))
+
+    def _out_of_fold(self) -> np.ndarray:
+        """Returns probabilities of models that have not seen the row, [E, C].
+
+        They are of the weights after the last step: nothing of a fold chooses
+        among weights.
+        """
+        found = np.zeros((len(self._rows), len(self._task.labels)), np.float64)
+        folds = StratifiedGroupKFold(
+            self._job.folds, shuffle=True, random_state=self._job.training.seed
+        )
+        groups = np.unique(
+            [_digest(row.texts) for row in self._rows], return_inverse=True
+        )[1]
+        parts = folds.split(self._targets, self._targets, groups)
+        for number, (train, rest) in enumerate(parts, 1):
+            self._screen.say(f"\nfold {number} of {self._job.folds}")
+            found[rest] = self._fold(number, train, rest)
+        return found
+
+    def _fold(
+        self, number: int, train: np.ndarray, rest: np.ndarray
+    ) -> np.ndarray:
+        """Trains on some examples; returns probabilities of the others."""
+        examples = self._data.train
+        path = pathlib.Path(self._job.output_dir) / FOLDS / str(number)
+        folder = FinetuningFolder(path)
+        identity = {**self._identity, "fold": checksum(train)}
+        record = folder.run.read_json(FINISHED) or {}
+        if not self._job.overwrite_output_dir and record:
+            if record["identity"] != json.loads(json.dumps(identity)):
+                raise UserError(
+                    f"{path}: is of other files or settings. Give another "
+                    "--output_dir, or --overwrite_output_dir to start anew."
+                )
+            self._screen.say("was finished before")
+            found: np.ndarray = np.load(path / _PROBABILITIES)
+            return found
+        part = self._running.part(
+            dataclasses.replace(self._job, output_dir=path)
+        )
+
+        def some(chosen: np.ndarray) -> Any:
+            return dataclasses.replace(
+                examples, numbers=examples.numbers[chosen]
+            )
+
+        try:
+            trained = part.train(
+                dataclasses.replace(
+                    self._data, train=some(train), dev=None, others={}
+                )
+            )
+            others = some(rest)
+            outputs = part.outputs(
+                trained, others, self._job.predict_batch_size
+            )
+            logits = self._task.logits_of(outputs, others)
+        finally:
+            keras.backend.clear_session()
+        probabilities = self._task.scores_of(logits.astype(np.float64))
+        with (
+            atomic_path(path / _PROBABILITIES) as temporary,
+            # Not by name, to which NumPy would add its own ending.
+            open(temporary, "wb") as file,
+        ):
+            np.save(file, probabilities)
+        folder.run.write_json(FINISHED, {"identity": identity})
+        # They are large, and not needed any more.
+        for name in (MODEL, STATE):
+            (folder / name).unlink(missing_ok=True)
+        return probabilities
+
+    # Rows.
+
+    def _read_rows(self) -> list[_Row]:
+        """Returns the rows of the examples, in order."""
+        wanted = set(self._data.train.numbers.tolist())
+        return [
+            _Row(number, one.guid, one.line, one.texts, str(one.label))
+            for number, one in enumerate(self._data.source)
+            if number in wanted
+        ]
+
+    def _numbers(self, places: np.ndarray) -> np.ndarray:
+        return self._data.train.numbers[places]
+
+    def _contradicting(self) -> list[int]:
+        """Returns the rows whose text has another label elsewhere."""
+        labels: dict[bytes, set[int]] = {}
+        digests = [_digest(row.texts) for row in self._rows]
+        for digest, target in zip(digests, self._targets, strict=True):
+            labels.setdefault(digest, set()).add(int(target))
+        return [
+            number
+            for number, digest in enumerate(digests)
+            if len(labels[digest]) > 1
+        ]
+
+    def _write(
+        self,
+        folder: FinetuningFolder,
+        order: Sequence[int],
+        suggested: np.ndarray,
+        scores: np.ndarray,
+        reasons: Mapping[int, str],
+    ) -> None:
+        texts = ("text", "text_pair")[: len(self._rows[0].texts)]
+        with atomic_write(folder / ISSUES, newline="") as file:
+            writer = csv.writer(file)
+            names = ("label", "suggested_label", "score", "reason")
+            writer.writerow(("line", "id", *texts, *names))
+            for place in order:
+                row, labels = self._rows[place], self._task.labels
+                writer.writerow(
+                    (
+                        *(row.line or "", row.guid, *row.texts),
+                        labels[self._targets[place]],
+                        labels[suggested[place]],
+                        f"{scores[place]:.6f}",
+                        reasons[place],
+                    )
+                )
+
+    def _show(
+        self,
+        folder: FinetuningFolder,
+        order: Sequence[int],
+        suggested: np.ndarray,
+        scores: np.ndarray,
+        num_removed: int,
+    ) -> None:
+        labels, say = self._task.labels, self._screen.say
+        if order:
+            self._screen.table(
+                ("line", "text", "label", "suggested", "score"),
+                [
+                    (
+                        self._rows[place].line or self._rows[place].guid,
+                        " | ".join(self._rows[place].texts),
+                        labels[self._targets[place]],
+                        labels[suggested[place]],
+                        f"{scores[place]:.3f}",
+                    )
+                    for place in order[:_SHOWN]
+                ],
+                f"the most doubtful of {len(order)}; the score is the "
+                "probability of the given label",
+            )
+        say(f"written: {folder / ISSUES} ({len(order)} rows to look at)")
+        say(
+            f"written: {folder / WITHOUT_ISSUES} (the {num_removed} rows with "
+            f"an unlikely label left out of {len(self._rows)})"
+        )
+
+
+def _digest(texts: Sequence[str]) -> bytes:
+    """Returns a number for texts, whatever the space around them."""
+    joined = "\0".join(text.strip() for text in texts)
+    return hashlib.blake2b(joined.encode(), digest_size=8).digest()

@@ -1,0 +1,90 @@
+"""Wrong labels: found by models that have not learnt them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import random
+
+import pytest
+
+pytest.importorskip("cleanlab")
+
+from bert_keras3.finetuning.label_errors import find_label_errors
+from bert_keras3.finetuning.settings import LabelledJob
+from bert_keras3.safekeeping.errors import UserError
+
+WRONG = {7, 30, 51, 88}
+# The same text as the row before, and the other label.
+TWIN = 60
+
+
+@pytest.fixture
+def noisy(tmp_path, checkpoint, write_csv, finished):
+    draw = random.Random(1)
+    fillers = ["film", "food", "very", "the", "was"]
+    rows = []
+    for number in range(120):
+        label = ("praise", "blame")[number % 2]
+        word = draw.choice([("good", "fine"), ("bad", "poor")][number % 2])
+        text = " ".join([*draw.choices(fillers, k=4), word])
+        rows.append([str(number), text, label])
+    for number in WRONG:
+        rows[number][2] = ("blame", "praise")[number % 2]
+    rows[TWIN][1] = rows[TWIN - 1][1]
+    train = write_csv(tmp_path / "train.csv", rows)
+    job = finished[0]
+    return LabelledJob(
+        output_dir=tmp_path / "out",
+        data=dataclasses.replace(job.data, train_file=str(train)),
+        encoder=job.encoder,
+        training=job.training,
+        find_label_errors=True,
+        folds=3,
+    )
+
+
+@pytest.mark.slow
+def test_changed_labels_are_found(noisy, screen):
+    find_label_errors(noisy, screen)
+    out = noisy.output_dir
+    with open(out / "label_issues.csv", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    unlikely = {
+        int(row["id"]) for row in found if row["reason"] == "unlikely label"
+    }
+    assert unlikely >= WRONG
+    assert len(unlikely) <= len(WRONG) + 2
+    assert {TWIN, TWIN - 1} <= {int(row["id"]) for row in found}
+    scores = [float(row["score"]) for row in found]
+    assert scores == sorted(scores)
+    row = next(row for row in found if int(row["id"]) == 7)
+    assert (row["label"], row["suggested_label"]) == ("praise", "blame")
+    assert row["line"] == "9"
+    with open(out / "without_label_issues.csv", encoding="utf-8") as file:
+        kept = {int(row["id"]) for row in csv.DictReader(file)}
+    assert kept == set(range(120)) - unlikely
+
+    # The same command takes what is there.
+    screen.lines.clear()
+    before = (out / "label_issues.csv").read_text("utf-8")
+    find_label_errors(noisy, screen)
+    assert screen.text.count("was finished before") == 3
+    assert (out / "label_issues.csv").read_text("utf-8") == before
+    # Equal texts are never on both sides.
+    record = json.loads((out / "folds/1/finished.json").read_text("utf-8"))
+    assert record["identity"]["task_name"] == "csv"
+
+
+def test_mistakes(noisy, screen, write_csv, tmp_path):
+    with pytest.raises(UserError, match="in a command of its own"):
+        find_label_errors(dataclasses.replace(noisy, do_eval=True), screen)
+    rare = write_csv(
+        tmp_path / "rare.csv",
+        [(str(n), f"good {n}", "a" if n else "b") for n in range(9)],
+    )
+    data = dataclasses.replace(noisy.data, train_file=str(rare))
+    with pytest.raises(UserError, match="the label 'b' has 1 example"):
+        find_label_errors(dataclasses.replace(noisy, data=data), screen)
+    assert not list(noisy.output_dir.glob("*.csv"))
