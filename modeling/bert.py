@@ -59,7 +59,7 @@ from modeling.layer_groups import grouped_layers
 from modeling.shapes import Shape, Tensor, assert_rank, reshape_to_matrix
 from modeling.unpadding import PaddedLayout, TokenLayout, UnpaddedLayout
 
-ENCODED_OUTPUTS = ("tokens", "layers", "attention")
+ENCODED_OUTPUTS = ("tokens", "layers", "attention", "embeddings")
 """What `BertModel.encode` computes where it is wanted."""
 
 Inputs: TypeAlias = "Tensor | Mapping[str, Tensor]"
@@ -101,6 +101,8 @@ class Encoded:
         attention: float [B, N, S, S] for each layer, the probabilities with
             which each token (third axis) attends to each other; 0 where the
             third axis is padding. Likewise.
+        embeddings: float [R, E], the sum of all embeddings, normalised.
+            Likewise.
     """
 
     layout: TokenLayout
@@ -109,6 +111,7 @@ class Encoded:
     tokens: Tensor | None = None
     layers: Sequence[Tensor] | None = None
     attention: Sequence[Tensor] | None = None
+    embeddings: Tensor | None = None
 
     @functools.cached_property
     def pooled_output(self) -> Tensor:
@@ -288,7 +291,8 @@ class BertModel(keras.Model):
             outputs: names of `ENCODED_OUTPUTS`: "tokens", the last layer's
                 vectors of all tokens; "layers", every layer's; "attention",
                 the attention maps of every layer (not with
-                rematerialization). Each implies "tokens".
+                rematerialization); "embeddings", what the first layer reads.
+                Each implies "tokens".
             training: whether dropout is on.
             unpad: whether padding is left out. Without, no shape depends on a
                 value, which some runtimes of exported graphs need.
@@ -335,6 +339,7 @@ class BertModel(keras.Model):
             tokens=layers[-1] if outputs else None,
             layers=layers if "layers" in outputs else None,
             attention=[layout.mask_queries(one) for one in maps] or None,
+            embeddings=matrix if "embeddings" in outputs else None,
         )
 
     def _embed_tokens(

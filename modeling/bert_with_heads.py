@@ -25,7 +25,7 @@ Fine-tuning, pretraining and converted checkpoints all have this model.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -136,54 +136,75 @@ class BertWithHeads(keras.Model):
             `end_logits` [B, S]. Those of padding are `Head.padding` with
             `unpad`.
         """
-        pad: Callable[[Tensor], Tensor] = _unchanged
-        positions = None
-        if isinstance(inputs, dict):
-            positions = inputs.get(MASKED_LM_POSITIONS)
-        if not self.unpad:
-            # [B, D] and [B, S, D]
-            outputs = self.bert(inputs, training=training)
-            tokens = outputs[TOKENS]
-            vectors = {POOLED: outputs[POOLED], TOKENS: tokens}
-            masked = tokens
-            if positions is not None:
-                # [B, S, D] -> [B·P, D]
-                masked = gather_indexes(tokens, positions)
-        else:
-            encoded = self.bert.encode(
-                inputs,
-                positions=positions,
-                outputs=self._wanted_outputs(positions is not None),
-                training=training,
-            )
-            # [B, D] and [R, D]; at masked positions [B·P, D]
-            vectors = self._vectors_of(encoded)
-            masked = vectors.get(TOKENS)
-            if positions is not None:
-                masked = encoded.vectors
-            pad = encoded.layout.pad
+        if self.unpad:
+            encoded = self.encode(inputs, training=training)
+            return self.logits_of(encoded, inputs, training, used)
+        positions = _positions(inputs)
+        # [B, D] and [B, S, D]
+        outputs = self.bert(inputs, training=training)
+        tokens = outputs[TOKENS]
+        vectors = {POOLED: outputs[POOLED], TOKENS: tokens}
+        masked = tokens
+        if positions is not None:
+            # [B, S, D] -> [B·P, D]
+            masked = gather_indexes(tokens, positions)
         if used is not None:
             # [B·P, D] -> [U, D]
             masked = ops.take(masked, used, axis=0)
         logits = self._logits(vectors, masked, inputs, training)
-        named = self._named(vectors, logits, pad, positions is not None)
-        return self._without_padding(named, inputs)
+        return self._named(vectors, logits, _unchanged, positions is not None)
 
-    def pooled_logits(
-        self, encoded: Encoded, training: bool | None = None
-    ) -> dict[str, Tensor]:
-        """Computes the logits of heads that read the pooled output.
+    def encode(
+        self,
+        inputs: Inputs,
+        outputs: Collection[str] = (),
+        training: bool | None = None,
+    ) -> Encoded:
+        """Computes what the heads read, and what else is wanted.
 
         Args:
-            encoded: what `BertModel.encode` returned.
+            inputs: as for `call`.
+            outputs: as for `BertModel.encode`.
             training: whether dropout is on.
+        """
+        positions = _positions(inputs)
+        return self.bert.encode(
+            inputs,
+            positions=positions,
+            outputs=(*self._wanted_outputs(positions is not None), *outputs),
+            training=training,
+            unpad=self.unpad,
+        )
+
+    def logits_of(
+        self,
+        encoded: Encoded,
+        inputs: Inputs | None = None,
+        training: bool | None = None,
+        used: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Computes the logits of all heads from what `encode` returned.
+
+        Args:
+            encoded: with what the heads read.
+            inputs: that were encoded; None if all heads read the pooled
+                output.
+            training: whether dropout is on.
+            used: as for `call`.
 
         Returns:
-            As `call`, for a model of such heads alone.
+            As `call`.
         """
-        vectors = {POOLED: encoded.pooled_output}
-        logits = self._logits(vectors, None, None, training)
-        return self._named(vectors, logits, _unchanged, False)
+        has_positions = _positions(inputs) is not None
+        # [B, D] and [R, D]; at masked positions [B·P, D]
+        vectors = self._vectors_of(encoded)
+        masked = encoded.vectors if has_positions else vectors.get(TOKENS)
+        if used is not None:
+            # [B·P, D] -> [U, D]
+            masked = ops.take(masked, used, axis=0)
+        logits = self._logits(vectors, masked, inputs, training)
+        named = self._named(vectors, logits, encoded.layout.pad, has_positions)
+        return self._without_padding(named, inputs)
 
     def _wanted_outputs(self, has_positions: bool) -> tuple[str, ...]:
         """Returns what to compute beside the first token and positions."""
@@ -258,7 +279,7 @@ class BertWithHeads(keras.Model):
         return outputs
 
     def _without_padding(
-        self, outputs: dict[str, Tensor], inputs: Inputs
+        self, outputs: dict[str, Tensor], inputs: Inputs | None
     ) -> dict[str, Tensor]:
         """Sets the logits of padding where a softmax goes over tokens."""
         mask = inputs.get("input_mask") if isinstance(inputs, dict) else None
@@ -297,6 +318,13 @@ class BertWithHeads(keras.Model):
         """Makes a model from `get_config`'s mapping, weights random."""
         rest = dict(config)
         return cls(BertConfig.from_dict(rest.pop("config")), **rest)
+
+
+def _positions(inputs: Inputs | None) -> Tensor | None:
+    """Returns the masked positions [B, P], if the inputs name some."""
+    if isinstance(inputs, dict):
+        return inputs.get(MASKED_LM_POSITIONS)
+    return None
 
 
 def _unchanged(values: Tensor) -> Tensor:

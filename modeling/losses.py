@@ -120,16 +120,28 @@ def choice_loss(logits: Tensor, is_right: Tensor, example: Tensor) -> Tensor:
     Returns:
         float32 scalar.
     """
-    logits = ops.cast(logits, "float32")
     is_right = ops.cast(is_right, "float32")
+    log_likelihood = log_softmax_of_rows(ops.cast(logits, "float32"), example)
+    return -ops.sum(log_likelihood * is_right) / ops.sum(is_right)
+
+
+def log_softmax_of_rows(logits: Tensor, example: Tensor) -> Tensor:
+    """Logarithm of the softmax over the rows of each example.
+
+    Args:
+        logits: float32 [R].
+        example: int [R], as for `choice_loss`.
+
+    Returns:
+        float32 [R].
+    """
     # There are no more examples than rows; XLA needs the number at once.
     number = ops.shape(logits)[0]
     highest = ops.segment_max(ops.stop_gradient(logits), example, number)
     logits = logits - ops.take(highest, example)
     totals = ops.segment_sum(ops.exp(logits), example, number)
     # Gathered before the logarithm: unused segments are 0.
-    log_likelihood = logits - ops.log(ops.take(totals, example))
-    return -ops.sum(log_likelihood * is_right) / ops.sum(is_right)
+    return logits - ops.log(ops.take(totals, example))
 
 
 def multi_label_loss(
@@ -170,6 +182,143 @@ def regression_loss(
     """
     predicted = ops.squeeze(ops.cast(logits, "float32"), -1)
     return _mean(ops.square(predicted - targets), example_weights)
+
+
+# Losses whose labels are the outputs of another model (distillation). Each is
+# the Kullback-Leibler divergence of the probabilities, which is the
+# cross-entropy up to what no student can change, times T², so that gradients
+# do not become smaller with T (Hinton et al. 2015, section 2).
+
+
+def divergence(
+    logits: Tensor, teacher_logits: Tensor, temperature: float
+) -> Tensor:
+    """T²·KL(softmax(teacher / T) ‖ softmax(student / T)) over the last axis.
+
+    Args:
+        logits: float [..., C], the student's.
+        teacher_logits: float [..., C].
+        temperature: T.
+
+    Returns:
+        float32 [...].
+    """
+    log_probs, of_teacher = (
+        ops.log_softmax(ops.cast(one, "float32") / temperature, axis=-1)
+        for one in (logits, teacher_logits)
+    )
+    return temperature**2 * ops.sum(
+        ops.exp(of_teacher) * (of_teacher - log_probs), axis=-1
+    )
+
+
+def soft_classification_loss(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
+    example_weights: Tensor | None = None,
+) -> Tensor:
+    """Mean of `divergence` over the batch.
+
+    Args:
+        logits: float [B, C].
+        teacher_logits: float [B, C].
+        temperature: T.
+        example_weights: float [B] or None.
+
+    Returns:
+        float32 scalar.
+    """
+    losses = divergence(logits, teacher_logits, temperature)
+    return _mean(losses, example_weights)
+
+
+def soft_multi_label_loss(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
+    example_weights: Tensor | None = None,
+) -> Tensor:
+    """The same for labels that apply or not, each by itself.
+
+    Args:
+        logits: float [B, C].
+        teacher_logits: float [B, C].
+        temperature: T.
+        example_weights: float [B] or None.
+
+    Returns:
+        float32 scalar, the mean over B and C.
+    """
+    # The sigmoid is a softmax over a logit and 0: [B, C] -> [B, C, 2]
+    mine, theirs = (
+        ops.stack([one, ops.zeros_like(one)], axis=-1)
+        for one in (logits, teacher_logits)
+    )
+    losses = divergence(mine, theirs, temperature)
+    return _mean(ops.mean(losses, axis=-1), example_weights)
+
+
+def soft_token_loss(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
+    input_mask: Tensor,
+) -> Tensor:
+    """Mean over rows of the mean of `divergence` over a row's tokens.
+
+    Args:
+        logits: float [B, S, C].
+        teacher_logits: float [B, S, C].
+        temperature: T.
+        input_mask: int [B, S], 0 at padding.
+
+    Returns:
+        float32 scalar.
+    """
+    losses = divergence(logits, teacher_logits, temperature)
+    return ops.mean(mean_over_tokens(losses, input_mask))
+
+
+def mean_over_tokens(values: Tensor, input_mask: Tensor) -> Tensor:
+    """Mean over the tokens of each row.
+
+    Args:
+        values: float [B, S]; of any value at padding.
+        input_mask: int [B, S], 0 at padding.
+
+    Returns:
+        float32 [B]; 0 for a row without tokens.
+    """
+    is_token = ops.cast(input_mask, "bool")
+    values = ops.where(is_token, ops.cast(values, "float32"), 0.0)
+    number = ops.sum(ops.cast(is_token, "float32"), axis=-1)
+    return ops.sum(values, axis=-1) / ops.maximum(number, 1.0)
+
+
+def soft_choice_loss(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
+    example: Tensor,
+) -> Tensor:
+    """Mean over examples, whose rows are what the softmax goes over.
+
+    Args:
+        logits: float [R], one for each row.
+        teacher_logits: float [R].
+        temperature: T.
+        example: int [R], as for `choice_loss`.
+
+    Returns:
+        float32 scalar.
+    """
+    log_probs, of_teacher = (
+        log_softmax_of_rows(ops.cast(one, "float32") / temperature, example)
+        for one in (logits, teacher_logits)
+    )
+    total = ops.sum(ops.exp(of_teacher) * (of_teacher - log_probs))
+    return temperature**2 * total / ops.cast(example[-1] + 1, "float32")
 
 
 def _mean(losses: Tensor, weights: Tensor) -> Tensor:

@@ -115,6 +115,24 @@ class Choice(TaskDefaults):
             outputs["logits"][:, 0], features[TARGETS], features[EXAMPLE]
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`."""
+        from bert_keras3.inputs.batches import EXAMPLE
+        from modeling.losses import soft_choice_loss
+
+        return soft_choice_loss(
+            outputs["logits"][:, 0],
+            teacher["logits"][:, 0],
+            temperature,
+            features[EXAMPLE],
+        )
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each choice, counted from 0, is the right one."""
         groups = examples.groups

@@ -30,6 +30,7 @@ from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
 from bert_keras3.finetuning.long_texts import with_long_texts
 from bert_keras3.finetuning.lora import add_lora
+from bert_keras3.finetuning.objective import Guide, Objective, objective_of
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
@@ -47,6 +48,7 @@ from bert_keras3.finetuning.training import (
     TrainingRun,
     epoch_size,
     steps_of,
+    with_class_weights,
 )
 from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.feature_store import FeatureStore
@@ -65,18 +67,19 @@ from modeling.heads import HEADS, POOLED
 _LENGTH_STEP = 32
 
 
-def run(job: Job, screen: Screen) -> None:
+def run(job: Job, screen: Screen, guide: Guide | None = None) -> None:
     """Runs a job.
 
     Args:
         job: its settings.
         screen: where to print.
+        guide: what a training learns from beside the labels.
 
     Raises:
         UserError: a flag or file is wrong; no existing file has been
             overwritten.
     """
-    with begun(job, screen) as running:
+    with begun(job, screen, guide) as running:
         running.run()
 
 
@@ -95,7 +98,9 @@ def keep_checkpoint(job: Job, screen: Screen) -> None:
 
 
 @contextlib.contextmanager
-def begun(job: Job, screen: Screen) -> Iterator[RunningJob]:
+def begun(
+    job: Job, screen: Screen, guide: Guide | None = None
+) -> Iterator[RunningJob]:
     """Yields a job whose flags are checked and whose folder is locked."""
     with open_session(job.output_dir, screen, job.distribution) as session:
         folder = FinetuningFolder(session.output_dir)
@@ -110,7 +115,7 @@ def begun(job: Job, screen: Screen) -> Iterator[RunningJob]:
         with session.locked():
             shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
             try:
-                yield RunningJob(job, folder, session)
+                yield RunningJob(job, folder, session, guide)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -129,6 +134,8 @@ class TrainingData:
     train: Examples
     dev: Examples | None
     """To evaluate on; None without --do_eval."""
+    unlabelled: Examples | None
+    """To train on, too; only with a teacher."""
     others: Mapping[str, Examples]
     """{split: examples} to evaluate on or to predict after training."""
     dataset: Dataset
@@ -207,8 +214,13 @@ class RunningJob:
     """A job that is running."""
 
     def __init__(
-        self, job: Job, folder: FinetuningFolder, session: Session
+        self,
+        job: Job,
+        folder: FinetuningFolder,
+        session: Session,
+        guide: Guide | None = None,
     ) -> None:
+        self._guide = guide
         self._job = job
         self._folder = folder
         self._session = session
@@ -243,7 +255,7 @@ class RunningJob:
             job: whose folder lies in that of this one.
         """
         folder = FinetuningFolder(job.output_dir)
-        part = RunningJob(job, folder, self._session)
+        part = RunningJob(job, folder, self._session, self._guide)
         part._report = self._report
         return part
 
@@ -298,6 +310,7 @@ class RunningJob:
             self._session,
             callbacks,
         )
+        shutil.rmtree(folder / run_folder.TEACHER, ignore_errors=True)
         if self._session.devices.is_chief:
             predictor = self._with_best_weights(model, data.task, predictor)
         return dataclasses.replace(
@@ -318,15 +331,34 @@ class RunningJob:
     def _training_of(self, data: TrainingData) -> TrainingRun:
         """Makes a training with the model's first weights."""
         make_deterministic(self._job.training.seed)
+        model = self._model_to_train(data.checkpoint, data.task)
         return TrainingRun(
             self._job,
             data.settings,
             data.checkpoint.config,
-            self._model_to_train(data.checkpoint, data.task),
+            model,
             data.task,
-            data.train,
+            self._objective(model, data),
             data.dev,
             data.best_metric,
+        )
+
+    def _objective(self, model: BertWithHeads, data: TrainingData) -> Objective:
+        """Returns what the training minimizes."""
+        examples, class_weight = data.train, self._job.training.class_weight
+        if class_weight is not None:
+            examples = with_class_weights(
+                examples, len(data.task.labels), class_weight
+            )
+        if self._guide is None:
+            return objective_of(data.task, model, examples)
+        return self._guide.objective(
+            self._session,
+            self._folder,
+            data.task,
+            model,
+            examples,
+            data.unlabelled,
         )
 
     def _training_data(self, checkpoint: Checkpoint) -> TrainingData:
@@ -343,7 +375,12 @@ class RunningJob:
         description = source.describe()
         if description is not None:
             description.show(self._screen, str(source.path))
-        task, why = dataset.task(source)
+        labels = dataset.labels
+        if self._guide is None:
+            task, why = dataset.task(source)
+        else:
+            task, why = self._guide.task(dataset), "as the teacher's"
+            labels = task.labels
         task = with_long_texts(task, job.data)
         self._say(f"problem: {task.name} ({why})")
         best_metric = (
@@ -353,13 +390,19 @@ class RunningJob:
         checks.check_calibration(job, task)
         checks.check_class_weight(training.class_weight, task)
 
-        file = self._encode("train", source, encoder, task, dataset.labels)
+        file = self._encode("train", source, encoder, task, labels)
         self._say_labels(file.task)
         checks.check_metric(best_metric, file.task)
         settings = self._settings(dataset.name, file.task, source, checkpoint)
         if not job.overwrite_output_dir:
             checks.check_same_run(folder, dataclasses.asdict(settings))
         train, dev = self._split(file, sources, encoder)
+        unlabelled = None
+        further = self._guide and self._guide.unlabelled(settings)
+        if further:
+            unlabelled = self._encode(
+                run_folder.UNLABELLED, further, encoder, file.task
+            ).examples.with_rows()
         size = epoch_size(file.task, train)
         if not (size and len(train.rows)):
             raise UserError(
@@ -382,6 +425,7 @@ class RunningJob:
             source,
             train,
             dev,
+            unlabelled,
             others,
             dataset,
         )
@@ -515,7 +559,9 @@ class RunningJob:
         )
         for note in checkpoint.notes:
             self._say(f"note: {note}")
-        return checkpoint
+        return (
+            checkpoint if self._guide is None else self._guide.start(checkpoint)
+        )
 
     def _text_encoder(self, checkpoint: Checkpoint) -> TextEncoder:
         """Returns the encoder of texts for a checkpoint.
@@ -614,14 +660,15 @@ class RunningJob:
         """Encodes a file and prints the report on it.
 
         Args:
-            split: its name; those of "test" and "test_…" have no labels.
+            split: its name; those of "test", "test_…" and `UNLABELLED` have
+                no labels.
             source: the file.
             encoder: of the texts.
             task: of the examples; its labels are ignored.
             labels: the allowed labels; None: those of the file.
         """
         label_source = None
-        if not split.startswith("test"):
+        if not split.startswith(("test", run_folder.UNLABELLED)):
             label_source = LabelSource(
                 source.path,
                 labels,

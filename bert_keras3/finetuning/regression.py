@@ -86,6 +86,24 @@ class Regression(LongTexts):
             features.get(EXAMPLE_WEIGHTS),
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`: the squared error, at any temperature."""
+        from modeling.losses import regression_loss
+
+        teacher, _ = self.in_batch(teacher, features)
+        outputs, features = self.in_batch(outputs, features)
+        return regression_loss(
+            outputs["logits"],
+            teacher["logits"][:, 0],
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns the range of the numbers and their mean."""
         targets = examples.values(TARGETS)

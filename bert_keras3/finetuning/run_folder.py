@@ -52,6 +52,10 @@ DEV_SPLIT = "dev_split"
 DEV_SUFFIXES = (".csv", ".jsonl", ".txt")
 CONFUSION = "confusion_matrix.csv"
 SCRATCH = ".encoded"
+TEACHER = ".teacher"
+"""What a teacher answered, until the training is finished."""
+UNLABELLED = "unlabelled"
+"""The split of examples without labels that a training reads."""
 FINISHED = "finished.json"
 """In the folders of a collection: what a finished run depends on; in those of
 a search also its results."""
@@ -106,7 +110,7 @@ FILES = RunFiles(
         *RESULT_FILES,
         *_OF_BENCHMARKS,
     ),
-    scratch=(SCRATCH,),
+    scratch=(SCRATCH, TEACHER),
 )
 
 KEPT_FILES = (
@@ -351,7 +355,7 @@ class FinetuningFolder:
         """Writes reports on data files; earlier ones on other files stay.
 
         Args:
-            files: {"train", "dev" or "test": `EncodedFile.values()`}.
+            files: {split: `EncodedFile.values()`}.
         """
         try:
             earlier = self.run.read_json(DATA_REPORT) or {}

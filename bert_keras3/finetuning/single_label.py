@@ -110,6 +110,25 @@ class SingleLabel(LongTexts):
             features.get(EXAMPLE_WEIGHTS),
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`."""
+        from modeling.losses import soft_classification_loss
+
+        teacher, _ = self.in_batch(teacher, features)
+        outputs, features = self.in_batch(outputs, features)
+        return soft_classification_loss(
+            outputs["logits"],
+            teacher["logits"],
+            temperature,
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each label occurs."""
         counts = np.bincount(

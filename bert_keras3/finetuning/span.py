@@ -146,6 +146,22 @@ class Span(TaskDefaults):
             features[END_POSITION],
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`: as `loss`, the mean of both ends."""
+        from modeling.losses import soft_classification_loss
+
+        start, end = (
+            soft_classification_loss(outputs[name], teacher[name], temperature)
+            for name in (START, END)
+        )
+        return (start + end) / 2.0
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how many questions have an answer, and how many none."""
         examples = examples.with_rows()

@@ -145,6 +145,23 @@ class Tagging(TaskDefaults):
             outputs["logits"], features[TAGS], features[TAGS_PER_ROW]
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`: every token counts."""
+        from modeling.losses import soft_token_loss
+
+        return soft_token_loss(
+            outputs["logits"],
+            teacher["logits"],
+            temperature,
+            features["input_mask"],
+        )
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how many entities of each type there are."""
         tags = examples.store.arrays[TAGS]

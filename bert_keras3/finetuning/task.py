@@ -292,6 +292,25 @@ class Task(Protocol):
     def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
         """Named outputs and features of a batch → mean loss, float32."""
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """Returns how far the outputs are from those of another model.
+
+        Args:
+            outputs: of a batch.
+            teacher: the other model's, with the same names and shapes.
+            features: of the batch, without targets or weights.
+            temperature: what logits are divided by before the softmax.
+
+        Returns:
+            float32 scalar, a mean over the examples of the batch.
+        """
+
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns label statistics of examples, for the data report."""
 
@@ -356,6 +375,16 @@ class TaskDefaults:
     def own_rows(self) -> bool:
         """An exported model packs texts itself."""
         return False
+
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """Raises a TypeError: such a task cannot be learnt from a model."""
+        raise TypeError(f"{type(self).__name__} has no loss with a teacher")
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> Task:
         """Raises a TypeError: there is nothing to fit."""

@@ -7,12 +7,13 @@ epochs are int(100 / 32 · 3) = 9 steps.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from bert_keras3.finetuning.objective import Objective
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import Job, TrainingChoices
 from bert_keras3.finetuning.task import (
@@ -20,15 +21,14 @@ from bert_keras3.finetuning.task import (
     TARGETS,
     Examples,
     Task,
-    Tensors,
 )
 from bert_keras3.inputs.batches import training_batches
 from bert_keras3.inputs.feature_store import Column
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training import session
+from bert_keras3.training.concurrency import Batch
 from bert_keras3.training.session import Plan, Session
 from modeling import BertConfig, BertWithHeads
-from modeling.shapes import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class TrainingRun:
     model: BertWithHeads
     """With its initial weights."""
     task: Task
-    examples: Examples
-    """To train on."""
+    objective: Objective
+    """With the examples to train on."""
     dev: Examples | None
     """To evaluate on during training; None without --do_eval."""
     best_metric: str
@@ -53,15 +53,13 @@ class TrainingRun:
 
         JSON values; large arrays as checksums.
         """
-        data = [
-            self.examples.store.arrays["input_ids"],
-            self.examples.store.offsets,
-        ]
-        for part in (self.examples, self.dev):
+        examples = self.objective.examples
+        data = [examples.store.arrays["input_ids"], examples.store.offsets]
+        for part in (examples, self.dev):
             if part is not None:
                 data += [part.rows, *self._targets(part)]
-        if EXAMPLE_WEIGHTS in self.examples.store.columns:
-            data.append(self.examples.column(EXAMPLE_WEIGHTS))
+        if EXAMPLE_WEIGHTS in examples.store.columns:
+            data.append(examples.column(EXAMPLE_WEIGHTS))
         return {
             **session.identity_of(self.job.training, self.model, data),
             "task_name": self.settings.task_name,
@@ -69,6 +67,7 @@ class TrainingRun:
             "max_seq_length": self.settings.max_seq_length,
             "do_lower_case": self.settings.do_lower_case,
             "config": self.config.to_dict(),
+            **self.objective.identity,
         }
 
     def train(
@@ -92,36 +91,32 @@ class TrainingRun:
             UserError: the folder holds a training with other settings.
             StoppedError: a signal arrived; the state is saved.
         """
-        training = self.job.training
-        examples = self.examples
-        if training.class_weight is not None:
-            examples = with_class_weights(
-                examples, len(self.task.labels), training.class_weight
-            )
+        training, objective = self.job.training, self.objective
+        examples = objective.examples
         num_steps, epoch_ends = steps_of(
             epoch_size(self.task, examples), training
         )
+
+        def batches(step: int) -> Iterator[Batch]:
+            return training_batches(
+                objective.store,
+                examples.rows,
+                batch_size=training.train_batch_size,
+                seed=training.seed,
+                columns=[*objective.columns, *objective.further],
+                grouped=self.task.grouped,
+            )(step)
+
         session.train(
             Plan(
-                model=self.model,
-                loss=self._loss,
-                batches=training_batches(
-                    examples.store,
-                    examples.rows,
-                    batch_size=training.train_batch_size,
-                    seed=training.seed,
-                    columns=[
-                        *self.task.inputs,
-                        *self.task.targets,
-                        *({EXAMPLE_WEIGHTS} & examples.store.columns.keys()),
-                    ],
-                    grouped=self.task.grouped,
-                ),
+                model=objective.model,
+                loss=objective.loss,
+                batches=batches,
                 identity=identity,
                 save_weights=lambda optimizer: folder.save_model(self.model),
                 num_train_steps=num_steps,
                 num_warmup_steps=int(num_steps * training.warmup_proportion),
-                per_token=examples.store.per_token,
+                per_token=objective.per_token,
                 evaluate=evaluate,
                 epoch_ends=epoch_ends,
                 best_metric=self.best_metric,
@@ -143,11 +138,6 @@ class TrainingRun:
             else part.column(name)
             for name in self.task.targets
         ]
-
-    def _loss(
-        self, model: BertWithHeads, features: Tensors, training: bool
-    ) -> Tensor:
-        return self.task.loss(model(features, training=training), features)
 
 
 def epoch_size(task: Task, examples: Examples) -> int:

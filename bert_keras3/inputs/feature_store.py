@@ -302,6 +302,45 @@ def write_feature_store(
     )
 
 
+def joined(
+    folder: str | os.PathLike[str], first: FeatureStore, second: FeatureStore
+) -> FeatureStore:
+    """Writes the rows of one store and then those of another.
+
+    Args:
+        folder: an existing folder, as for `write_feature_store`.
+        first: its columns are those of the result.
+        second: columns that it lacks are 0 there. Its examples are numbered
+            from those of `first` on.
+    """
+    arrays = {}
+    for name, column in first.columns.items():
+        path = pathlib.Path(folder) / f"{name}.{column.stored_dtype.name}"
+        count = int(second.offsets[-1]) if column.per_token else len(second)
+        with open(path, "wb") as file:
+            first.arrays[name].astype(column.stored_dtype, copy=False).tofile(
+                file
+            )
+            if name in second.columns:
+                second.arrays[name].astype(
+                    column.stored_dtype, copy=False
+                ).tofile(file)
+            else:
+                shape = (count, *column.shape)
+                np.zeros(shape, column.stored_dtype).tofile(file)
+        arrays[name] = _mapped(path, column)
+    return dataclasses.replace(
+        first,
+        arrays=arrays,
+        offsets=np.concatenate(
+            [first.offsets, first.offsets[-1] + second.offsets[1:]]
+        ),
+        examples=np.concatenate(
+            [first.examples, first.num_examples + second.examples]
+        ),
+    )
+
+
 def store_in_memory(
     rows: Iterable[tuple[int, Mapping[str, Any]]],
     columns: Mapping[str, Column],

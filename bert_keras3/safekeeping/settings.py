@@ -20,6 +20,7 @@ GROUPS = (
     "Model",
     "Model inputs",
     "Vocabulary",
+    "Teacher and student",
     "Training",
     "Evaluation and prediction",
     "Masking",

@@ -71,7 +71,7 @@ class _Scores(keras.Model):
             outputs = self.model(inputs, training=training)
             return {name: outputs[name] for name in exported_outputs(task)}
         encoded = self.model.bert.encode(inputs, training=training, unpad=False)
-        outputs = self.model.pooled_logits(encoded, training=training)
+        outputs = self.model.logits_of(encoded, training=training)
         if task.own_rows:
             return {name: outputs[name] for name in exported_outputs(task)}
         return {task.score_name: task.scores(outputs)}

@@ -1,0 +1,175 @@
+"""A student learns from its teacher, from beginning to end."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from bert_keras3.distillation.job import distill
+from bert_keras3.distillation.teacher import Teacher
+from bert_keras3.finetuning.job import run
+from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.training import fit
+
+
+def weights_of(job):
+    """Returns {name: array} of the trained model in a folder."""
+    from bert_keras3 import checkpointing
+
+    arrays = checkpointing.read(job.output_dir)
+    return {name: arrays[name] for name in arrays}
+
+
+def test_a_student_is_an_ordinary_run(job, settings, screen, folder):
+    distill(job, settings, screen)
+    assert "problem: single_label (as the teacher's)" in screen.text
+    assert json.loads((job.output_dir / "classifier.json").read_text("utf-8"))[
+        "labels"
+    ] == ["one", "two"]
+    weights = weights_of(job)
+    assert "bert/encoder/layer_1/output/dense/kernel" in weights
+    assert "bert/encoder/layer_2/output/dense/kernel" not in weights
+    # What the teacher said is not needed any more.
+    assert not (job.output_dir / ".teacher").exists()
+
+    data = dataclasses.replace(
+        job.data, train_file=None, test_file=str(folder / "unlabelled.csv")
+    )
+    run(
+        dataclasses.replace(job, do_train=False, do_predict=True, data=data),
+        screen,
+    )
+    with open(job.output_dir / "predictions.csv", encoding="utf-8") as file:
+        assert len([*csv.reader(file)]) == 1 + 3
+
+
+@pytest.mark.slow
+def test_stored_and_recomputed_answers_are_the_same(
+    job, settings, screen, tmp_path
+):
+    distill(job, settings, screen)
+    other = dataclasses.replace(job, output_dir=tmp_path / "online")
+    distill(other, dataclasses.replace(settings, online=True), screen)
+    mine, theirs = weights_of(job), weights_of(other)
+    for name, array in mine.items():
+        # Six steps of float32, whose batches are padded differently.
+        np.testing.assert_allclose(array, theirs[name], atol=2e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_student_of_the_teachers_own_size_begins_as_it(
+    job, settings, screen, teacher
+):
+    """Nothing is to be learnt from its logits: the loss is 0."""
+    settings = dataclasses.replace(
+        settings, num_student_layers=3, label_weight=0.0
+    )
+    training = dataclasses.replace(job.training, learning_rate=1e-9)
+    distill(dataclasses.replace(job, training=training), settings, screen)
+    with open(job.output_dir / "training_log.jsonl", encoding="utf-8") as file:
+        first = json.loads(next(file))
+    # Of its own dropout alone: without, it would be 0.
+    assert 0 <= first["loss"] < 0.1
+    mine, theirs = weights_of(job), weights_of(teacher)
+    for name, array in mine.items():
+        np.testing.assert_allclose(array, theirs[name], atol=1e-7, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_bits(
+    job, settings, screen, tmp_path, folder, monkeypatch
+):
+    settings = dataclasses.replace(
+        settings, unlabelled_file=str(folder / "unlabelled.csv")
+    )
+    training = dataclasses.replace(job.training, save_checkpoints_steps=2)
+    job = dataclasses.replace(job, training=training)
+    distill(job, settings, screen)
+    assert "unlabelled.csv: 3 rows" in screen.text
+
+    killed = dataclasses.replace(job, output_dir=tmp_path / "killed")
+    step = fit.TrainStep.__call__
+    batches = []
+
+    def kill_in_the_fifth(self, batch):
+        batches.append(batch)
+        if len(batches) == 5:
+            raise MemoryError
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.TrainStep, "__call__", kill_in_the_fifth)
+        with pytest.raises(MemoryError):
+            distill(killed, settings, screen)
+    assert {name for batch in batches for name in batch} >= {
+        "teacher/logits",
+        "is_labelled",
+    }
+    # What the teacher said is still there, and is not computed again.
+    monkeypatch.setattr(Teacher, "_compute", None)
+    distill(killed, settings, screen)
+    assert "resumed after step 4" in screen.text
+    mine, theirs = weights_of(job), weights_of(killed)
+    for name, array in mine.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_the_answers_of_a_teacher_are_its_own(teacher, screen, tmp_path):
+    """One row for each row, in order, as the teacher alone computes them."""
+    from bert_keras3 import checkpointing
+    from bert_keras3.finetuning.run_folder import FinetuningFolder
+    from bert_keras3.inputs.feature_store import (
+        INPUT_COLUMNS,
+        store_in_memory,
+    )
+
+    task = FinetuningFolder(teacher.output_dir).read_settings().task
+    found = Teacher.load(checkpointing.open(teacher.output_dir), task)
+    rows = [[2, 10, 11, 3], [2, 12, 3], [2, 13, 14, 15, 16, 3]]
+    store = store_in_memory(
+        enumerate(
+            {"input_ids": row, "segment_ids": [0] * len(row)} for row in rows
+        ),
+        INPUT_COLUMNS,
+    )
+    answered = found.answers(store, tmp_path / "answers", 1)
+    for number in range(3):
+        expected = found.model(store.padded([number]), training=False)
+        np.testing.assert_allclose(
+            answered.arrays["teacher/logits"][number],
+            expected["logits"][0],
+            atol=1e-6,
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_student_layers": None}, "there is no student"),
+        ({"num_student_layers": 4}, "the teacher has layers 1 to 3"),
+        ({"label_weight": 0, "logits_weight": 0}, "nothing to learn"),
+        ({"teacher": "nowhere"}, "nowhere: there is no such checkpoint"),
+    ],
+)
+def test_mistakes(job, settings, screen, changes, message):
+    with pytest.raises(UserError, match=message):
+        distill(job, dataclasses.replace(settings, **changes), screen)
+    assert not job.output_dir.exists()
+
+
+def test_a_teacher_that_is_not_trained(job, settings, screen, small_bert):
+    settings = dataclasses.replace(settings, teacher=str(small_bert))
+    with pytest.raises(UserError, match="is no trained classifier"):
+        distill(job, settings, screen)
+
+
+def test_labels_that_the_teacher_does_not_know(job, settings, screen, tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("text,label\na b,one\nc d,three\n", "utf-8")
+    data = dataclasses.replace(job.data, train_file=str(path))
+    with pytest.raises(UserError, match=r"other.csv, line 3: .*three"):
+        distill(dataclasses.replace(job, data=data), settings, screen)
