@@ -11,6 +11,7 @@ from bert_keras3.commands import entry, flags
 from bert_keras3.finetuning.settings import ExportFlags, Job, LabelledJob
 from bert_keras3.parallel_work.pipelines import local_processes, require_beam
 from bert_keras3.parallel_work.settings import check_runner
+from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.environment import load_tensorflow
 
@@ -31,12 +32,12 @@ def run_job(command: flags.Command, kind: type[Job]) -> None:
     is_job = job.do_train or job.do_eval or job.do_predict
     if is_job or job.finds_label_errors or not command.values.do_export:
         job = entry.with_device_defaults(job, command)
-        _run(job)
+        _run(job, command.read(ReportFlags))
     if command.values.do_export:
         _export(command.read(ExportFlags), os.fspath(job.output_dir))
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, reporting: ReportFlags) -> None:
     from bert_keras3.commands.screen import Screen
 
     if job.finds_label_errors:
@@ -47,10 +48,27 @@ def _run(job: Job) -> None:
         from bert_keras3.finetuning.search import run_search
 
         run_search(job, Screen())
+        report(reporting, job.output_dir)
     else:
         from bert_keras3.finetuning.job import run
 
-        run(job, Screen())
+        is_chief = run(job, Screen())
+        if is_chief and (job.do_train or job.do_eval):
+            report(reporting, job.output_dir)
+
+
+def report(wanted: ReportFlags, folder: str | os.PathLike[str]) -> None:
+    """Writes the report on a finished job, if it is wanted.
+
+    Args:
+        wanted: whether and how.
+        folder: of the job.
+    """
+    if wanted.report:
+        from bert_keras3.commands.screen import Screen
+        from bert_keras3.reports.job import report_on
+
+        report_on(folder, wanted.report_language, Screen())
 
 
 def _predict_shards(

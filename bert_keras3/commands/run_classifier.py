@@ -17,11 +17,12 @@ from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags, LabelledJob
+from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import TpuFlags
 
 COMMAND = flags.Command(
-    __doc__, LabelledJob, ExportFlags, PredictionFlags, TpuFlags
+    __doc__, LabelledJob, ReportFlags, ExportFlags, PredictionFlags, TpuFlags
 )
 
 

@@ -19,10 +19,17 @@ from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags
 from bert_keras3.finetuning.span_settings import OriginalFlags, QuestionJob
+from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.training.settings import TpuFlags
 
 COMMAND = flags.Command(
-    __doc__, QuestionJob, ExportFlags, PredictionFlags, TpuFlags, OriginalFlags
+    __doc__,
+    QuestionJob,
+    ReportFlags,
+    ExportFlags,
+    PredictionFlags,
+    TpuFlags,
+    OriginalFlags,
 )
 
 

@@ -17,10 +17,11 @@ from bert_keras3.commands import entry, flags
 from bert_keras3.commands.fine_tuning import run_job
 from bert_keras3.finetuning.settings import ExportFlags
 from bert_keras3.finetuning.tagging_settings import TaggerJob
+from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.training.settings import TpuFlags
 
 COMMAND = flags.Command(
-    __doc__, TaggerJob, ExportFlags, PredictionFlags, TpuFlags
+    __doc__, TaggerJob, ReportFlags, ExportFlags, PredictionFlags, TpuFlags
 )
 
 

@@ -25,6 +25,7 @@ from bert_keras3.explaining.attributions import (
 from bert_keras3.explaining.explainer import Explanation
 from bert_keras3.inputs.examples import InputExample
 
+_PACKAGE = "bert_keras3.explaining"
 # Of shades from 0 to this.
 _DARKEST = 255
 
@@ -44,7 +45,7 @@ def attention_page(
         model: what the model is called.
         measured_on: of which texts the roles are.
     """
-    return _rendered(
+    return rendered(
         "attention.html",
         {
             "tokens": attention.tokens,
@@ -76,7 +77,7 @@ def explanation_page(
         model: what the model is called.
         method: one of `attributions.METHODS`.
     """
-    return _rendered(
+    return rendered(
         "explanation.html",
         {
             "answers": [
@@ -102,9 +103,25 @@ def explanation_page(
     )
 
 
-def _rendered(template: str, data: Mapping[str, Any], **values: object) -> str:
+def rendered(
+    template: str,
+    data: Mapping[str, Any],
+    *,
+    package: str = _PACKAGE,
+    **values: object,
+) -> str:
+    """Returns a page.
+
+    Args:
+        template: the name of its template.
+        data: what its script reads.
+        package: whose templates these are; `base.html` is here.
+        **values: what the template names.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bert_keras3.explaining"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(one) for one in (package, _PACKAGE)]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -149,7 +149,21 @@ class Choice(TaskDefaults):
             "loss": float(-log_probs[is_right].mean()),
             "accuracy": float(is_right[_best(groups, log_probs)].mean()),
         }
-        return Evaluation(scalars)
+        return Evaluation(
+            scalars,
+            rows=lambda: (
+                {
+                    "label": int(np.flatnonzero(right)[0]),
+                    "predicted": int(np.argmax(row)),
+                    "probabilities": [round(one, 5) for one in row.tolist()],
+                }
+                for row, right in zip(
+                    np.split(np.exp(log_probs), groups.first[1:]),
+                    np.split(is_right, groups.first[1:]),
+                    strict=True,
+                )
+            ),
+        )
 
     def answers(
         self, outputs: Outputs, examples: Examples

@@ -40,6 +40,12 @@ def kind_of(data: Any, trained: RunSettings | None = None) -> Kind:
     return _load(_FILES[type(data).__name__])
 
 
+def settings_class(name: str) -> Any:
+    """Returns the class of the settings of a kind; a KeyError for others."""
+    module = f"bert_keras3.finetuning.{_FILES[name]}"
+    return getattr(importlib.import_module(module), name)
+
+
 def script_for(problem: str) -> str:
     """Returns the script that trains models of a task."""
     kinds = map(_load, (*_FILES.values(), _CHOICES))

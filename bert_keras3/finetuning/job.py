@@ -31,6 +31,7 @@ from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
 from bert_keras3.finetuning.long_texts import with_long_texts
 from bert_keras3.finetuning.lora import add_lora
 from bert_keras3.finetuning.objective import Guide, Objective, objective_of
+from bert_keras3.finetuning.provenance import provenance_of
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
@@ -67,7 +68,7 @@ from modeling.heads import HEADS, POOLED
 _LENGTH_STEP = 32
 
 
-def run(job: Job, screen: Screen, guide: Guide | None = None) -> None:
+def run(job: Job, screen: Screen, guide: Guide | None = None) -> bool:
     """Runs a job.
 
     Args:
@@ -75,12 +76,17 @@ def run(job: Job, screen: Screen, guide: Guide | None = None) -> None:
         screen: where to print.
         guide: what a training learns from beside the labels.
 
+    Returns:
+        Whether this process wrote the results: that of several which is the
+        chief.
+
     Raises:
         UserError: a flag or file is wrong; no existing file has been
             overwritten.
     """
     with begun(job, screen, guide) as running:
         running.run()
+        return running.is_chief
 
 
 def keep_checkpoint(job: Job, screen: Screen) -> None:
@@ -229,6 +235,11 @@ class RunningJob:
         # {split: report on its file}.
         self._report: dict[str, dict[str, Any]] = {}
 
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the results."""
+        return self._session.devices.is_chief
+
     def run(self) -> None:
         """Trains or loads a model, evaluates it and writes predictions."""
         job = self._job
@@ -288,6 +299,7 @@ class RunningJob:
         begin(folder.run, identity, overwrite=job.overwrite_output_dir)
         folder.begin(data.settings, checkpoint)
         folder.write_data_report(self._report)
+        self._write_provenance("training", checkpoint)
         dev = data.dev
         if dev is not None and dev.store is data.train.store:
             path = folder.dev_split(data.source.suffix)
@@ -622,6 +634,14 @@ class RunningJob:
             options=options_of(task),
         )
 
+    def _write_provenance(
+        self, what: str, checkpoint: Checkpoint | None = None
+    ) -> None:
+        files = {split: one["file"] for split, one in self._report.items()}
+        if checkpoint is not None and checkpoint.weights_file is not None:
+            files["checkpoint"] = checkpoint.weights_file
+        self._folder.write_provenance(what, provenance_of(self._job, files))
+
     # The data files.
 
     def _sources(
@@ -772,6 +792,8 @@ class RunningJob:
     def _evaluate(self, trained: TrainedModel) -> None:
         """Writes and prints the metrics of the "dev" examples, if any."""
         task = trained.task
+        if any(split.startswith("dev") for split in trained.examples):
+            self._write_provenance("evaluation")
         for split, examples in trained.examples.items():
             if not split.startswith("dev"):
                 continue

@@ -30,6 +30,7 @@ from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
+    Targets,
     TextAnswer,
     TextReader,
     ordered_labels,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
+
+# Of each evaluated example as many are kept.
+_MOST_PROBABILITIES = 100
 
 DEFAULT_SEPARATOR = "|"
 THRESHOLD = 0.5
@@ -81,8 +85,12 @@ class MultiLabel(LongTexts):
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        targets = None if labels is None else _Targets(labels)
+        targets = None if labels is None else self.label_reader(labels)
         return TextReader(encoder, targets, self)
+
+    def label_reader(self, labels: LabelSource) -> Targets:
+        """Returns what reads the labels of a file."""
+        return _Targets(labels)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -157,7 +165,29 @@ class MultiLabel(LongTexts):
                 metrics.label_ranking_average_precision_score(truth, logits)
             ),
         }
-        return Evaluation(scalars, {"per_label": per_label})
+        return Evaluation(
+            scalars,
+            {"per_label": per_label},
+            rows=lambda: self._rows(scipy.special.expit(logits), truth),
+        )
+
+    def _rows(
+        self, probabilities: np.ndarray, truth: np.ndarray
+    ) -> Iterator[dict[str, Any]]:
+        """Yields labels, predicted ones and the highest probabilities."""
+        flags = self._exceed(probabilities)
+        number = min(_MOST_PROBABILITIES, len(self.labels))
+        best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :number]
+        for row, true, predicted, order in zip(
+            probabilities, truth, flags, best.tolist(), strict=True
+        ):
+            yield {
+                "labels": list(itertools.compress(self.labels, true)),
+                "predicted": list(itertools.compress(self.labels, predicted)),
+                "probabilities": {
+                    self.labels[one]: round(float(row[one]), 4) for one in order
+                },
+            }
 
     def answers(
         self, outputs: Outputs, examples: Examples

@@ -28,6 +28,7 @@ from bert_keras3.finetuning.task import (
 from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
+    Targets,
     TextAnswer,
     TextReader,
     text_answers,
@@ -67,8 +68,12 @@ class Regression(LongTexts):
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        targets = None if labels is None else _Targets(labels)
+        targets = None if labels is None else self.label_reader(labels)
         return TextReader(encoder, targets, self)
+
+    def label_reader(self, labels: LabelSource) -> Targets:
+        """Returns what reads the labels of a file."""
+        return _Targets(labels)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -131,7 +136,13 @@ class Regression(LongTexts):
                 "mean_absolute_error": float(np.abs(errors).mean()),
                 "pearson": pearson if math.isfinite(pearson) else 0.0,
                 "spearman": spearman if math.isfinite(spearman) else 0.0,
-            }
+            },
+            rows=lambda: (
+                {"label": round(target, 6), "predicted": round(value, 6)}
+                for target, value in zip(
+                    targets.tolist(), predicted.tolist(), strict=True
+                )
+            ),
         )
 
     def answers(

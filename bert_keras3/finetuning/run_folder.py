@@ -51,6 +51,9 @@ DATA_REPORT = "data_report.json"
 DEV_SPLIT = "dev_split"
 DEV_SUFFIXES = (".csv", ".jsonl", ".txt")
 CONFUSION = "confusion_matrix.csv"
+EVALUATED = "eval_predictions.jsonl"
+PROVENANCE = "provenance.json"
+REPORT = "report.html"
 SCRATCH = ".encoded"
 TEACHER = ".teacher"
 """What a teacher answered, until the training is finished."""
@@ -66,6 +69,8 @@ FOLDS = "folds"
 """Folder of the runs that look for label errors."""
 ISSUES = "label_issues.csv"
 WITHOUT_ISSUES = "without_label_issues.csv"
+# Evaluated examples whose predictions are kept: some 20 MB.
+_MOST_KEPT = 100_000
 
 RESULT_FILES = (
     *("predictions.csv", "test_results.tsv"),
@@ -84,7 +89,10 @@ _OF_BENCHMARKS = tuple(
                 for part in itertools.chain(
                     *(one.further for one in BENCHMARKS), FURTHER_PARTS
                 )
-                for name in (EVAL_TEXT, EVAL_JSON, CONFUSION, *RESULT_FILES)
+                for name in (
+                    *(EVAL_TEXT, EVAL_JSON, CONFUSION, EVALUATED),
+                    *RESULT_FILES,
+                )
             ),
             *(
                 submission.file
@@ -105,7 +113,7 @@ FILES = RunFiles(
         SENTENCE_PIECES,
         DATA_REPORT,
         *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
-        CONFUSION,
+        *(CONFUSION, EVALUATED, PROVENANCE, REPORT),
         FINISHED,
         *RESULT_FILES,
         *_OF_BENCHMARKS,
@@ -363,12 +371,27 @@ class FinetuningFolder:
             earlier = {}
         self.run.write_json(DATA_REPORT, {**earlier, **files})
 
+    def write_provenance(self, what: str, values: Mapping[str, Any]) -> None:
+        """Writes what made a training or an evaluation; the other one stays.
+
+        Args:
+            what: "training" or "evaluation".
+            values: the result of `provenance.provenance_of`.
+        """
+        try:
+            earlier = self.run.read_json(PROVENANCE) or {}
+        except UserError:  # a damaged file is replaced
+            earlier = {}
+        self.run.write_json(PROVENANCE, {**earlier, what: values})
+
     def write_evaluation(
         self, evaluation: Evaluation, labels: tuple[str, ...], context: Any
     ) -> None:
         """Writes the results of an evaluation.
 
-        The text file has the original's names and form, `key = value`.
+        The text file has the original's names and form, `key = value`. What
+        was predicted for each example, or for `_MOST_KEPT` evenly spaced
+        ones, is a file of JSON lines; `row` counts from 1.
 
         Args:
             evaluation: the results.
@@ -403,6 +426,13 @@ class FinetuningFolder:
                     labels, evaluation.confusion, strict=True
                 ):
                     writer.writerow([label, *(int(count) for count in counts)])
+        if evaluation.rows is not None:
+            every = -(-context["examples"] // _MOST_KEPT)
+            with atomic_write(self / EVALUATED) as file:
+                for number, row in enumerate(evaluation.rows()):
+                    if number % every == 0:
+                        line = {"row": number + 1, **row}
+                        file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
 
 def settings_beside(checkpoint: Checkpoint) -> RunSettings | None:

@@ -32,6 +32,7 @@ from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,
     LabelIds,
+    Targets,
     TextAnswer,
     TextReader,
     ordered_labels,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
 
+
+# Of each evaluated example as many are kept.
+_MOST_PROBABILITIES = 5
 
 UNSURE = "unsure"
 """What is said of a text whose highest probability is too low."""
@@ -90,8 +94,12 @@ class SingleLabel(LongTexts):
         self, encoder: TextEncoder, labels: LabelSource | None
     ) -> TextReader:
         """See `Task`."""
-        targets = None if labels is None else _Targets(labels)
+        targets = None if labels is None else self.label_reader(labels)
         return TextReader(encoder, targets, self)
+
+    def label_reader(self, labels: LabelSource) -> Targets:
+        """Returns what reads the labels of a file."""
+        return _Targets(labels)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -177,6 +185,7 @@ class SingleLabel(LongTexts):
             tables=tables,
             fault=self._collapsed(targets, predicted),
             remedy=_AGAINST_COLLAPSE,
+            rows=lambda: self._rows(np.exp(log_probs), targets),
         )
 
     def _collapsed(
@@ -189,6 +198,24 @@ class SingleLabel(LongTexts):
             f"the training has collapsed to one label: all {len(targets)} "
             f"texts are predicted to be {self.labels[predicted[0]]!r}"
         )
+
+    def _rows(
+        self, probabilities: np.ndarray, targets: np.ndarray
+    ) -> Iterator[dict[str, Any]]:
+        """Yields label, prediction and the highest probabilities."""
+        number = min(_MOST_PROBABILITIES, len(self.labels))
+        best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :number]
+        for row, target, order in zip(
+            probabilities, targets.tolist(), best.tolist(), strict=True
+        ):
+            yield {
+                "label": self.labels[target],
+                "predicted": self.labels[order[0]],
+                "label_probability": round(float(row[target]), 5),
+                "probabilities": {
+                    self.labels[one]: round(float(row[one]), 5) for one in order
+                },
+            }
 
     def calibrated(self, outputs: Outputs, examples: Examples) -> SingleLabel:
         """Fits the temperature: the least loss of these examples."""

@@ -14,8 +14,9 @@ Original: `run_squad.py`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -178,7 +179,9 @@ class Span(TaskDefaults):
         gold: list[tuple[str, list[str]]] = []
         said: dict[str, str] = {}
         odds: dict[str, float] = {}
+        found: list[Answer] = []
         for answer in self._answers(outputs, examples, gold):
+            found.append(dataclasses.replace(answer, n_best=()))
             said[answer.question_id] = answer.text
             if answer.null_odds is not None:
                 odds[answer.question_id] = answer.null_odds
@@ -204,7 +207,34 @@ class Span(TaskDefaults):
         else:
             figures = answer_metrics.squad_1(gold, said)
             scalars = {"loss": loss, **figures}
-        return Evaluation(scalars, {"official": figures})
+        return Evaluation(
+            scalars,
+            {"official": figures},
+            rows=lambda: itertools.starmap(
+                self._row, zip(found, gold, strict=True)
+            ),
+        )
+
+    def _row(
+        self, answer: Answer, gold: tuple[str, list[str]]
+    ) -> dict[str, Any]:
+        """Returns the answer to a question, and how good it is, from 0 to 1."""
+        metric: Callable[..., dict[str, float]] = answer_metrics.squad_1
+        exact = "exact_match"
+        if self.version_2_with_negative:
+            metric, exact = answer_metrics.squad_2, "exact"
+        elif self.answer_metrics == CMRC:
+            metric, exact = answer_metrics.cmrc_2018, "em"
+        figures = metric([gold], {gold[0]: answer.text})
+        return {
+            "answers": list(dict.fromkeys(gold[1])),
+            "predicted": answer.text,
+            "start": answer.best.start,
+            "end": answer.best.end,
+            "probability": round(answer.best.probability, 5),
+            "exact": figures[exact] / 100.0,
+            "f1": round(figures["f1"] / 100.0, 5),
+        }
 
     def answers(self, outputs: Outputs, examples: Examples) -> Iterator[Answer]:
         """The answer to each question."""

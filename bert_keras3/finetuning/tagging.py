@@ -237,7 +237,19 @@ class Tagging(TaskDefaults):
             ),
         )
         return Evaluation(
-            scalars, details, confusion, names, tables[: 1 + bool(mistakes)]
+            scalars,
+            details,
+            confusion,
+            names,
+            tables[: 1 + bool(mistakes)],
+            rows=lambda: (
+                {"expected": one, "predicted": other}
+                for one, other in zip(
+                    _by_text(true, tokens.offsets, tags),
+                    _by_text(found, tokens.offsets, tags),
+                    strict=True,
+                )
+            ),
         )
 
     def answers(
@@ -357,6 +369,26 @@ class TagReader:
             return ()
         long, rows = self._num_long, self._num_rows
         return (f"texts longer than a row: {long}, read in {rows} windows",)
+
+
+def _by_text(
+    entities: np.ndarray, offsets: np.ndarray, tags: TagSet
+) -> Iterator[list[tuple[int, int, str]]]:
+    """Yields the entities of each text: (first token, behind its last, type).
+
+    Args:
+        entities: int [E, 3], by tokens of all texts, in order.
+        offsets: int [N + 1], where each text's tokens begin.
+        tags: with the types.
+    """
+    bounds = np.searchsorted(entities[:, 0], offsets)
+    for start, first, behind in zip(
+        offsets[:-1].tolist(), bounds[:-1], bounds[1:], strict=True
+    ):
+        yield [
+            (a - start, b - start, tags.types[kind])
+            for a, b, kind in entities[first:behind].tolist()
+        ]
 
 
 def _pieces_of(examples: Examples) -> TrustedPieces:

@@ -101,6 +101,9 @@ class Evaluation:
     """What is wrong with the model as a whole, in a line."""
     remedy: str = ""
     """What usually helps against it."""
+    rows: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+    """Returns what was expected of each example and what was predicted, in
+    their order, as JSON values; made only where they are kept."""
 
     def show(self, screen: Screen, num_examples: int) -> None:
         """Prints the metrics, and those of each label as a table."""

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -131,17 +133,38 @@ def _is_logged(step: int, num_train_steps: int) -> bool:
     return step % LOG_EVERY == 0 or step in (1, num_train_steps)
 
 
+def _peak_memory() -> int:
+    """Returns the most memory that this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In bytes on macOS, in KiB on Linux.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 class TrainingLog(keras.callbacks.Callback):
     """A file of JSON lines: every tenth step, every evaluation.
+
+    Beside the loss and the learning rate, a step has the seconds since the
+    training began, without the time between the runs of a resumed one, and
+    the most memory that the process has had, in bytes.
 
     A resumed training continues the file; lines of steps after the saved
     state are deleted first.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Makes a log; the file is opened when training begins."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Makes a log; the file is opened when training begins.
+
+        Args:
+            path: of the file.
+            clock: monotonic, in seconds.
+        """
         super().__init__()
         self._path = pathlib.Path(path)
+        self._clock = clock
         self._file: IO[str] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -156,6 +179,8 @@ class TrainingLog(keras.callbacks.Callback):
                         kept.append(line)
         with atomic_write(self._path) as file:
             file.writelines(kept)
+        seconds = (json.loads(line).get("seconds", 0.0) for line in kept)
+        self._began = self._clock() - max(seconds, default=0.0)
         self._total = int(logs["num_train_steps"])
         self._file = self._path.open("a", encoding="utf-8")
 
@@ -167,6 +192,8 @@ class TrainingLog(keras.callbacks.Callback):
                     "step": batch,
                     "loss": float(logs["loss"]),
                     "learning_rate": float(logs["learning_rate"]),
+                    "seconds": round(self._clock() - self._began, 3),
+                    "peak_memory": _peak_memory(),
                 }
             )
 

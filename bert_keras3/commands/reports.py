@@ -1,0 +1,37 @@
+r"""Reports on a fine-tuning run, or compares some, as a page for a browser.
+
+    python -m reports out
+    python -m reports out other_out --report_language=zh
+
+out is the --output_dir of run_classifier.py, run_squad.py or run_tagger.py; the
+training may be finished, running or killed. The first command writes
+out/report.html: how good the model is, where it is wrong, whether the data is
+sound, how the training went and what made it. docs/reports.md explains it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bert_keras3.commands import entry, flags
+from bert_keras3.reports.settings import ReportLanguage
+from bert_keras3.training.environment import load_tensorflow
+
+COMMAND = flags.Command(__doc__, ReportLanguage)
+
+
+def main(folders: list[str]) -> None:
+    """Writes the report on the folders."""
+    settings = COMMAND.read(ReportLanguage)
+    load_tensorflow()
+    from bert_keras3.commands.screen import Screen
+    from bert_keras3.reports.job import run
+
+    run(folders, settings.report_language, Screen())
+
+
+def command() -> None:
+    """Runs the command with the arguments of the process."""
+    # Flags may stand behind the folders.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda one: not one.startswith("-"))
+    entry.run_with_rest(main, COMMAND)
