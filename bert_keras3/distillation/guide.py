@@ -10,34 +10,25 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.distillation.layers import CHOICES, layers_of, with_layers
-from bert_keras3.distillation.settings import DistillationSettings
-from bert_keras3.distillation.teacher import PREFIX, Teacher
+from bert_keras3.distillation.loss import IS_LABELLED, DistillationLoss
+from bert_keras3.distillation.settings import TOP, UNIFORM, DistillationSettings
+from bert_keras3.distillation.student import Student
+from bert_keras3.distillation.teacher import Teacher
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.dataset import Dataset, Source
 from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.objective import Objective, columns_of
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import CSV, DataChoices, Job
-from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
-    Examples,
-    Task,
-    Tensors,
-)
-from bert_keras3.inputs.batches import EXAMPLE
+from bert_keras3.finetuning.task import Examples, Task
 from bert_keras3.inputs.feature_store import Column, joined
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.session import Session
 from modeling import BertWithHeads
-from modeling.shapes import Tensor
-
-IS_LABELLED = "is_labelled"
-"""Column of a training with unlabelled examples: 1 where there are targets."""
 
 
 class DistillationGuide:
@@ -55,6 +46,8 @@ class DistillationGuide:
         """
         self._job = job
         self._settings = settings
+        # The teacher's layer for each of the student's.
+        self._mapping: tuple[int, ...] = ()
         self._checkpoint = checkpointing.open(
             settings.teacher,
             vocab_file=job.encoder.vocab_file,
@@ -81,6 +74,32 @@ class DistillationGuide:
 
     def start(self, checkpoint: Checkpoint) -> Checkpoint:
         """See `Guide`."""
+        student = self._student(checkpoint)
+        if self._settings.hidden_weight or self._settings.attention_weight:
+            self._mapping = layers_of(
+                "layer_mapping",
+                self._settings.layer_mapping,
+                student.config.num_hidden_layers,
+                self._checkpoint.config.num_hidden_layers,
+                (UNIFORM, TOP),
+            )
+        if self._settings.attention_weight:
+            self._check_heads(student)
+        return student
+
+    def _check_heads(self, student: Checkpoint) -> None:
+        mine, theirs = (
+            one.config.num_attention_heads
+            for one in (student, self._checkpoint)
+        )
+        if mine != theirs:
+            raise UserError(
+                f"--attention_weight={self._settings.attention_weight:g}: the "
+                f"student has {mine} attention heads and the teacher {theirs}; "
+                "maps are compared head by head. Leave it out"
+            )
+
+    def _student(self, checkpoint: Checkpoint) -> Checkpoint:
         wanted, teacher = self._settings.num_student_layers, self._checkpoint
         if wanted is not None:
             chosen = layers_of(
@@ -130,6 +149,7 @@ class DistillationGuide:
         precision = job.training.computing.mixed_precision
         with session.making_model(precision):
             teacher = Teacher.load(self._checkpoint, task)
+            student = Student(model, self._checkpoint.config, job.training.seed)
         teacher.model.unpad = job.unpad
         columns: tuple[str, ...] = ()
         if unlabelled is not None:
@@ -152,11 +172,12 @@ class DistillationGuide:
                 ),
             )
             columns = (IS_LABELLED,)
-        loss = DistillationLoss(settings, task, teacher)
-        stored = settings.logits_weight > 0 and not settings.online
+        # What is compared beside them needs the whole teacher in each step.
+        online = settings.online or settings.compared
+        stored = settings.logits_weight > 0 and not online
         return Objective(
-            model,
-            loss,
+            student,
+            DistillationLoss(settings, task, teacher, self._mapping),
             examples,
             (*columns_of(task, examples), *columns),
             teacher.columns if stored else {},
@@ -175,81 +196,8 @@ class DistillationGuide:
         # The examples and the weights to begin with are compared themselves.
         for name in ("teacher", "unlabelled_file", "take_layers"):
             del values[name]
-        return {**values, "teacher": teacher.weights}
-
-
-@dataclasses.dataclass(frozen=True)
-class DistillationLoss:
-    """The loss of a student: `training.step.LossFunction`.
-
-    Attributes:
-        settings: weights of its terms.
-        task: of both.
-        teacher: of the student.
-    """
-
-    settings: DistillationSettings
-    task: Task
-    teacher: Teacher
-
-    def __call__(
-        self, model: BertWithHeads, features: Tensors, training: bool
-    ) -> Tensor:
-        """Returns the mean loss of a batch, float32."""
-        settings = self.settings
-        encoded = model.encode(features, training=training)
-        outputs = model.logits_of(encoded, features, training)
-        total = tf.zeros([])
-        if settings.label_weight:
-            loss = self._of_labels(outputs, features)
-            total += settings.label_weight * loss
-        if settings.logits_weight:
-            teacher = self._teacher_outputs(features)
-            # Weights of classes or examples are the labels' own.
-            rest = {
-                name: one
-                for name, one in features.items()
-                if name != EXAMPLE_WEIGHTS
-            }
-            loss = self.task.soft_loss(
-                outputs, teacher, rest, settings.temperature
-            )
-            total += settings.logits_weight * loss
-        return total
-
-    def _teacher_outputs(self, features: Tensors) -> Tensors:
-        names = [*self.teacher.columns]
-        if names[0] in features:
-            return {name.removeprefix(PREFIX): features[name] for name in names}
-        encoded = self.teacher.encode(features, ())
-        return self.teacher.model.logits_of(encoded, features, False)
-
-    def _of_labels(self, outputs: Tensors, features: Tensors) -> Tensor:
-        """Returns the task's loss; unlabelled examples add 0 to the mean."""
-        if IS_LABELLED not in features:
-            return self.task.loss(outputs, features)
-        is_labelled = tf.cast(features[IS_LABELLED], tf.bool)
-
-        def of_labelled() -> Tensor:
-            chosen_outputs, chosen = (
-                {
-                    name: tf.boolean_mask(one, is_labelled)
-                    for name, one in values.items()
-                }
-                for values in (outputs, features)
-            )
-            if EXAMPLE not in features:
-                share = tf.reduce_mean(tf.cast(is_labelled, tf.float32))
-                return share * self.task.loss(chosen_outputs, chosen)
-            # Examples are numbered anew: 0 2 2 becomes 0 1 1.
-            example = chosen[EXAMPLE]
-            is_next = tf.cast(example[1:] != example[:-1], example.dtype)
-            chosen[EXAMPLE] = tf.concat([[0], tf.cumsum(is_next)], 0)
-            number, of_all = (
-                tf.cast(one[-1] + 1, tf.float32)
-                for one in (chosen[EXAMPLE], features[EXAMPLE])
-            )
-            share = number / of_all
-            return share * self.task.loss(chosen_outputs, chosen)
-
-        return tf.cond(tf.reduce_any(is_labelled), of_labelled, lambda: 0.0)
+        return {
+            **values,
+            "layer_mapping": [*self._mapping],
+            "teacher": teacher.weights,
+        }

@@ -80,15 +80,21 @@ def _check(job: Job, settings: DistillationSettings) -> None:
             f"--{name}={value}: the student begins with layers of the teacher, "
             "or with a checkpoint of its own. Leave one out"
         )
-    if not (settings.label_weight or settings.logits_weight):
+    of_teacher = settings.logits_weight or settings.compared
+    if not (settings.label_weight or of_teacher):
         raise UserError(
-            "--label_weight and --logits_weight are both 0, so there is "
-            "nothing to learn"
+            "all weights of the loss, --label_weight and so on, are 0, so "
+            "there is nothing to learn"
         )
-    if not settings.logits_weight and settings.unlabelled_file is not None:
+    if settings.unlabelled_file is not None and not of_teacher:
         raise UserError(
             f"--unlabelled_file={settings.unlabelled_file}: nothing is learnt "
-            "from it with --logits_weight=0"
+            "from it with --logits_weight=0 and no other weight"
+        )
+    if settings.attention_weight and job.training.computing.remat:
+        raise UserError(
+            "--remat and --attention_weight: attention maps cannot be "
+            "recomputed in the backward pass; leave one out"
         )
     if settings.unlabelled_file and job.training.computing.jit_compile:
         raise UserError(

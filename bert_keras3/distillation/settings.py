@@ -64,6 +64,40 @@ class DistillationSettings:
         group="Teacher and student",
         least=0,
     )
+    hidden_weight: float = flag(
+        0.0,
+        "Weight in the loss of the mean squared difference between the "
+        "vectors of the teacher's layers and those of the student's, after a "
+        "map that is learnt. The teacher is then computed in every step.",
+        group="Teacher and student",
+        least=0,
+    )
+    attention_weight: float = flag(
+        0.0,
+        "Weight in the loss of the divergence of the student's attention maps "
+        "from those of the teacher's layers; both must have as many heads. "
+        "The teacher is then computed in every step.",
+        group="Teacher and student",
+        least=0,
+    )
+    embedding_weight: float = flag(
+        0.0,
+        "Weight in the loss of the mean squared difference between the "
+        "embeddings of tokens, after a map that is learnt. The teacher is "
+        "then computed in every step.",
+        group="Teacher and student",
+        least=0,
+    )
+    layer_mapping: tuple[str, ...] = flag(
+        (UNIFORM,),
+        "Which layer of the teacher each layer of the student is compared "
+        "with. uniform: evenly spaced, the last with the last; top: the last "
+        "ones; or their numbers from 1, one for each layer of the student, "
+        "such as 2,4,6.",
+        group="Teacher and student",
+        placeholder="LAYERS",
+        needs=("hidden_weight", "attention_weight"),
+    )
     unlabelled_file: str | None = flag(
         None,
         "File with examples without labels, as a --test_file. The student is "
@@ -78,3 +112,13 @@ class DistillationSettings:
         "step, and kept in --output_dir until the training is finished.",
         group="Teacher and student",
     )
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Which `ENCODED_OUTPUTS` of teacher and student are compared."""
+        weights = {
+            "layers": self.hidden_weight,
+            "attention": self.attention_weight,
+            "embeddings": self.embedding_weight,
+        }
+        return tuple(name for name, weight in weights.items() if weight)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from bert_keras3.distillation.guide import IS_LABELLED, DistillationLoss
+from bert_keras3.distillation.loss import (
+    IS_LABELLED,
+    DistillationLoss,
+    row_weights,
+)
 from bert_keras3.distillation.settings import DistillationSettings
 from bert_keras3.finetuning.choice import Choice
 from bert_keras3.finetuning.multi_label import MultiLabel
@@ -106,9 +109,12 @@ def test_every_task_has_one():
     assert {type(case[0]).name for case in CASES} == set(TASKS)
 
 
-@dataclasses.dataclass
 class Echo:
-    """A model whose logits are a feature."""
+    """A student whose logits are a feature."""
+
+    @property
+    def model(self):
+        return self
 
     def encode(self, features, outputs=(), training=None):
         return features
@@ -164,3 +170,8 @@ def test_examples_of_several_rows_without_a_label():
     weights = {"label_weight": 1.0, "logits_weight": 0.0}
     found = loss_of(Choice(), features, **weights)
     assert found == pytest.approx((0 + math.log(2)) / 3, abs=1e-6)
+
+
+def test_rows_weigh_so_that_the_mean_is_over_examples():
+    features = {"example": np.array([0, 0, 1])}
+    assert row_weights(features).numpy() == pytest.approx([0.75, 0.75, 1.5])
