@@ -24,8 +24,8 @@ from tokenization.vocab import UNKNOWN
 
 _UNUSED = re.compile(r"\[unused\d+\]")
 
-# Arrays with one row for each entry of the vocabulary.
-_BY_TOKEN = (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS)
+BY_TOKEN = (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS)
+"""Arrays with one row for each entry of the vocabulary."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ def add_tokens(
             f"--add_tokens: the checkpoint has no {names.WORD_EMBEDDINGS}"
         )
     rows = checkpoint.arrays.shape(names.WORD_EMBEDDINGS)[0]
-    tokenizer = _tokenizer(checkpoint)
+    tokenizer = tokenizer_of(checkpoint)
     pieces, known, unreachable = _pieces_of_new(tokenizer, words)
     ids, added_vocabulary = _places(vocabulary, rows, list(pieces))
     unused = {w: n for w, n in ids.items() if n < len(vocabulary)}
@@ -169,7 +169,7 @@ def pieces_per_word(checkpoint: Checkpoint, text: Iterable[str]) -> float:
         checkpoint: its vocabulary is used.
         text: lines; words are separated by whitespace.
     """
-    tokenizer = _tokenizer(checkpoint)
+    tokenizer = tokenizer_of(checkpoint)
     words = pieces = 0
     for line in text:
         words += len(line.split())
@@ -198,7 +198,8 @@ def report_saving(
     )
 
 
-def _tokenizer(checkpoint: Checkpoint) -> FullTokenizer:
+def tokenizer_of(checkpoint: Checkpoint) -> FullTokenizer:
+    """Makes the tokenizer of a WordPiece vocabulary."""
     ids = {token: id_ for id_, token in enumerate(checkpoint.vocabulary or ())}
     return FullTokenizer.from_vocab(ids, checkpoint.do_lower_case)
 
@@ -246,7 +247,7 @@ def _with_rows(
     arrays: Arrays, sources: Mapping[int, Sequence[int]], size: int
 ) -> Arrays:
     entries = dict(arrays.entries)
-    for name in _BY_TOKEN:
+    for name in BY_TOKEN:
         if name in entries:
             entries[name] = _with_rows_of(entries[name], sources, size)
     return Arrays(entries)

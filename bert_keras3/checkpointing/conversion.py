@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from bert_keras3.checkpointing import added_tokens, loading, names
+from bert_keras3.checkpointing import added_tokens, kept_tokens, loading, names
 from bert_keras3.checkpointing.added_tokens import AddedWords
 from bert_keras3.checkpointing.architectures import ARCHITECTURES, has_pooler
 from bert_keras3.checkpointing.arrays import Array, Arrays
@@ -23,6 +23,7 @@ from bert_keras3.checkpointing.checkpoint import (
     read_labels,
 )
 from bert_keras3.checkpointing.formats import write
+from bert_keras3.checkpointing.kept_tokens import KeptTokens
 from bert_keras3.checkpointing.keras_weights import model_of
 from bert_keras3.checkpointing.loading import compare
 from bert_keras3.checkpointing.opening import open_checkpoint
@@ -49,6 +50,7 @@ class Settings:
         labels: names of the classes, in the order of their ids.
         labels_file: file of these names, one a line, instead.
         words: new words for the vocabulary.
+        keep_tokens_of: text files whose tokens are kept; None: all tokens.
         verify: run source and result and compare.
         config_file: configuration, where it is not beside the source.
         vocab_file: vocabulary, likewise.
@@ -60,6 +62,7 @@ class Settings:
     labels: Sequence[str] = ()
     labels_file: Path | None = None
     words: Sequence[str] = ()
+    keep_tokens_of: str | None = None
     verify: bool = False
     config_file: Path | None = None
     vocab_file: Path | None = None
@@ -75,6 +78,7 @@ class Outcome:
         bytes_dropped: bytes of optimizer state that was not written.
         left_out: weights that the format has no name for.
         added: the new words, if there are any.
+        kept: the tokens that were kept, if some were left out.
         difference: largest difference of any output, with `--verify`.
     """
 
@@ -83,6 +87,7 @@ class Outcome:
     bytes_dropped: int
     left_out: tuple[str, ...]
     added: AddedWords | None
+    kept: KeptTokens | None
     difference: float | None
 
 
@@ -115,6 +120,10 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
     added = None
     if settings.words:
         result, added = added_tokens.add_tokens(result, settings.words)
+    kept = None
+    if settings.keep_tokens_of is not None:
+        lines = kept_tokens.lines_of(settings.keep_tokens_of)
+        result, kept = kept_tokens.keep_tokens(result, lines)
     left_out: list[str] = []
     differences: list[float] = []
 
@@ -123,7 +132,8 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
         left_out.extend(n for n in result.arrays if n not in written.arrays)
         if settings.verify:
             new = set(added.ids.values()) if added else set()
-            differences.append(_verified(source, written, new))
+            ids = kept.ids if kept else None
+            differences.append(_verified(source, written, new, ids))
 
     write(target, result, format=settings.format, check=check)
     return Outcome(
@@ -132,6 +142,7 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
         bytes_dropped=dropped,
         left_out=tuple(left_out),
         added=added,
+        kept=kept,
         difference=differences[0] if differences else None,
     )
 
@@ -227,8 +238,13 @@ def _check_config_fits(checkpoint: Checkpoint, source: str) -> None:
         )
 
 
-def _verified(source: Checkpoint, written: Checkpoint, new: set[int]) -> float:
-    difference = largest_difference(source, written, avoid=new)
+def _verified(
+    source: Checkpoint,
+    written: Checkpoint,
+    new: set[int],
+    kept: Sequence[int] | None,
+) -> float:
+    difference = largest_difference(source, written, new, kept)
     if not difference <= TOLERANCE:
         raise UserError(
             f"--verify: outputs of the input and of the result differ by up "
@@ -244,6 +260,16 @@ def _check_settings(settings: Settings) -> None:
             f"--with_optimizer: --format={settings.format} has no place for "
             "the optimizer's slots; only --format=google has"
         )
+    if settings.keep_tokens_of is not None:
+        for flag, value in (
+            ("with_optimizer", settings.with_optimizer),
+            ("add_tokens", settings.words),
+        ):
+            if value:
+                raise UserError(
+                    f"--keep_tokens_of and --{flag} exclude each other; cut "
+                    "the vocabulary with a command of its own"
+                )
     if settings.with_optimizer and settings.words:
         raise UserError(
             "--with_optimizer and --add_tokens exclude each other: the new "
@@ -268,7 +294,10 @@ def _check_architecture(
 
 
 def largest_difference(
-    source: Checkpoint, result: Checkpoint, avoid: Collection[int] = ()
+    source: Checkpoint,
+    result: Checkpoint,
+    avoid: Collection[int] = (),
+    kept: Sequence[int] | None = None,
 ) -> float:
     """Runs two checkpoints on fixed inputs and compares their outputs.
 
@@ -276,6 +305,8 @@ def largest_difference(
         source: the checkpoint that was converted.
         result: the converted one.
         avoid: token ids with another meaning in the result.
+        kept: the ids in the source of the result's tokens, ascending; None:
+            they are the same.
 
     Returns:
         The largest absolute difference of any output; infinite where outputs
@@ -284,8 +315,13 @@ def largest_difference(
     Raises:
         UserError: one of the two is no BERT or ALBERT, or lacks weights.
     """
+    if kept is not None:
+        avoid = np.setdiff1d(np.arange(source.config.vocab_size), kept)
     inputs = fixed_inputs(source, avoid)
     before = outputs(source, inputs, "the input")
+    if kept is not None:
+        places = np.searchsorted(kept, inputs["input_ids"])
+        inputs["input_ids"] = places.astype(np.int32)
     after = outputs(result, inputs, "the result")
     if "pooled_output" not in after and not has_pooler(
         result.architecture, result.heads
@@ -293,10 +329,13 @@ def largest_difference(
         # Written without the pooler on purpose: no answer is computed from it.
         before.pop("pooled_output", None)
     vocabulary = min(source.config.vocab_size, result.config.vocab_size)
-    kept = np.setdiff1d(np.arange(vocabulary), list(avoid))
-    for found in (before, after):
+    same = np.setdiff1d(np.arange(vocabulary), list(avoid))
+    for found, ids in (
+        (before, same if kept is None else np.array(kept)),
+        (after, same if kept is None else np.arange(len(kept))),
+    ):
         if "masked_lm_logits" in found:
-            found["masked_lm_logits"] = found["masked_lm_logits"][..., kept]
+            found["masked_lm_logits"] = found["masked_lm_logits"][..., ids]
     if {n: a.shape for n, a in before.items()} != {
         n: a.shape for n, a in after.items()
     }:

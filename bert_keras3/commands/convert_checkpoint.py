@@ -144,6 +144,16 @@ class Conversion:
         placeholder="FILE",
         needs=("input",),
     )
+    keep_tokens_of: str | None = flag(
+        None,
+        "Text files, comma-separated paths or glob patterns. Only tokens that "
+        "they have are kept, with special tokens and single characters: the "
+        "model computes the same on these texts, and its word embedding "
+        "table is smaller. Other words are spelled out, or unknown.",
+        group="Vocabulary",
+        placeholder="FILES",
+        needs=("input",),
+    )
     report_text: str | None = flag(
         None,
         "Text file for which the average number of tokens per word before and "
@@ -255,6 +265,7 @@ def _convert(source: str, target: str, form: str, wanted: Conversion) -> None:
             architecture=wanted.architecture,
             labels_file=wanted.labels_file,
             words=words or (),
+            keep_tokens_of=wanted.keep_tokens_of,
             verify=wanted.verify,
             config_file=wanted.bert_config_file,
             vocab_file=wanted.vocab_file,
@@ -308,6 +319,8 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
         if wanted.report_text:
             text = pathlib.Path(wanted.report_text)
             say(report_saving(outcome.source, result, text))
+    if outcome.kept is not None:
+        say(outcome.kept.line())
     if outcome.difference is not None:
         say(f"largest difference of any output: {outcome.difference:.3g}")
 
