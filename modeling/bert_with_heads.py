@@ -33,6 +33,7 @@ from keras import ops
 
 from modeling.bert import BertModel, Encoded, Inputs
 from modeling.config import BertConfig
+from modeling.extra_columns import ExtraColumns
 from modeling.heads import (
     HEADS,
     POOLED,
@@ -70,6 +71,7 @@ class BertWithHeads(keras.Model):
         heads: Sequence[str] = (),
         labels: Sequence[str] = (),
         encoder_outputs: bool = False,
+        extra_columns: tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         """Builds the model with random weights.
@@ -80,6 +82,8 @@ class BertWithHeads(keras.Model):
             labels: names of the classes, C in all, for a head that has some.
             encoder_outputs: also return the encoder's own outputs, padding
                 computed, as models of converted checkpoints do.
+            extra_columns: the first three sizes of `ExtraColumns`, whose
+                vector the head `labels` reads behind the pooled output.
             **kwargs: of `keras.Model`.
         """
         super().__init__(**{"name": "bert_with_heads", **kwargs})
@@ -92,10 +96,17 @@ class BertWithHeads(keras.Model):
         if any(HEADS[head].in_cls for head in self.heads):
             self.cls = ClsHeads(config, self.heads)
             self.cls.build()
+        self.extra: Any = None
+        width = config.hidden_size
+        if extra_columns is not None:
+            self.extra = ExtraColumns(*extra_columns, width=config.hidden_size)
+            self.extra.build()
+            width += config.hidden_size
+        self._extra_sizes = extra_columns
         self.classifier: Any = None
         if not all(HEADS[head].in_cls for head in self.heads):
             self.classifier = SequenceClassifier(
-                len(self.labels), config.hidden_size, name="classifier"
+                len(self.labels), width, name="classifier"
             )
         # In a namespace, since Keras would wrap a bare function.
         self._table = types.SimpleNamespace(make=None)
@@ -188,7 +199,7 @@ class BertWithHeads(keras.Model):
         Args:
             encoded: with what the heads read.
             inputs: that were encoded; None if all heads read the pooled
-                output.
+                output alone.
             training: whether dropout is on.
             used: as for `call`.
 
@@ -249,9 +260,15 @@ class BertWithHeads(keras.Model):
             logits = self.cls(read, table)
         for head in self.heads:
             if not HEADS[head].in_cls:
-                logits[head] = self.classifier(
-                    vectors[HEADS[head].reads], training=training
-                )
+                read_by_head = vectors[HEADS[head].reads]
+                if self.extra is not None:
+                    # [B, D] and [B, D] -> [B, 2·D]
+                    columns = self.extra(inputs)
+                    read_by_head = ops.concatenate(
+                        [read_by_head, ops.cast(columns, read_by_head.dtype)],
+                        axis=-1,
+                    )
+                logits[head] = self.classifier(read_by_head, training=training)
         return logits
 
     def _named(
@@ -299,7 +316,9 @@ class BertWithHeads(keras.Model):
         Args:
             config: of its encoder.
         """
-        return BertWithHeads(config, self.heads, self.labels)
+        return BertWithHeads(
+            config, self.heads, self.labels, extra_columns=self._extra_sizes
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same model."""
@@ -308,6 +327,7 @@ class BertWithHeads(keras.Model):
             "heads": list(self.heads),
             "labels": list(self.labels),
             "encoder_outputs": self.encoder_outputs,
+            "extra_columns": self._extra_sizes and list(self._extra_sizes),
             "name": self.name,
         }
 

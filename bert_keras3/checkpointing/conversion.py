@@ -37,6 +37,9 @@ TOLERANCE = 1e-5
 _SENTENCES = 4
 _LONGEST = 64
 
+# Of the layer `modeling.extra_columns`.
+_EXTRA_COLUMNS = "extra_columns/"
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -112,6 +115,12 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
         open_checkpoint(source_path, settings.config_file, settings.vocab_file),
         settings,
     )
+    if any(name.startswith(_EXTRA_COLUMNS) for name in source.arrays):
+        raise UserError(
+            f"{source_path}: reads extra columns beside its texts, for which "
+            "no other format has a place. Use the run folder itself, or "
+            "export it with export_saved_model.py"
+        )
     _check_config_fits(source, str(source_path))
     result, dropped = source, 0
     if not settings.with_optimizer:

@@ -72,8 +72,11 @@ _VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("predictions", 1): ("output_bias",),
     ("seq_relationship", 2): _OUTPUT,
     ("squad", 2): _OUTPUT,
+    ("extra_columns", 1): ("bias",),
+    ("numbers", 1): ("kernel",),
+    ("categories", 1): ("embeddings",),
 }
-_SCOPES = ("bert", "cls")
+_SCOPES = ("bert", "cls", "extra_columns")
 # A layer that no model of ours has.
 _OF_KERASHUB = re.compile(r"(^|/)transformer_encoder(_\d+)?/")
 

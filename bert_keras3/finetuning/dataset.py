@@ -256,6 +256,7 @@ def check_own_files(data: DataChoices) -> None:
         "text_pair_column": data.file.text_pair,
         "label_column": data.file.label,
         "id_column": data.file.id,
+        "feature_columns": ",".join(data.file.features) or None,
         "choice_columns": ",".join(data.choice_columns) or None,
         "choice_labels": data.choice_labels,
         "labels_file": data.labels_file,

@@ -30,6 +30,10 @@ from bert_keras3.finetuning.dataset import (
     other_benchmark,
     write_rows,
 )
+from bert_keras3.finetuning.extra_columns import (
+    WithExtraColumns,
+    with_extra_columns,
+)
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
@@ -41,10 +45,13 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.trained_task import task_of_classifier
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.benchmarks import find_benchmark
-from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.columns import Columns, named_features
+from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.examples import InputExample, as_number
+from bert_keras3.inputs.extra_columns import ExtraColumns, find_extra_columns
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.labelled_files import LabelledFiles
+from bert_keras3.inputs.settings import AUTO
 from bert_keras3.safekeeping.errors import UserError
 
 # Number of labels from which the task is detected.
@@ -67,6 +74,8 @@ class LabelledSource:
     columns: dict[str, Any]
     takes_pairs: bool
     label_separator: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    """On the extra columns."""
     suffix = ".csv"
 
     @property
@@ -87,7 +96,7 @@ class LabelledSource:
         """What was detected about the file."""
         found = self.file.describe()
         return Description(
-            found.decisions,
+            (*found.decisions, *self.decisions),
             ("id", "text", "second text", "label"),
             [
                 (one.guid, one.text_a, one.text_b or "", one.label or "")
@@ -166,6 +175,9 @@ class FileDataset:
         # Those that cells may be numbers of.
         self._numbered = trained_labels if data.labels_file else ()
         self._files = OwnFiles(data)
+        self._features = data.file.features
+        # Known once the training file is open.
+        self._extra: ExtraColumns | None = None
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...] | None:
@@ -186,10 +198,49 @@ class FileDataset:
         """Opens a split; the columns are detected in the first one opened."""
         first, *others = self._files.paths(split)
         file = self._open(first, want_label=split != "test")
-        if not others:
-            return self._source(file)
-        more = (self._open(one, want_label=split != "test") for one in others)
-        return self._source(LabelledFiles((file, *more)))
+        found: LabelledFile | LabelledFiles = file
+        if others:
+            more = (
+                self._open(one, want_label=split != "test") for one in others
+            )
+            found = LabelledFiles((file, *more))
+        if split == "train" and self._features:
+            return self._with_extra_columns(found)
+        return self._source(found)
+
+    def _with_extra_columns(
+        self, file: LabelledFile | LabelledFiles
+    ) -> LabelledSource:
+        """Finds out what the extra columns of the training file hold.
+
+        All rows count, those that are held out later too: with their cells,
+        not with their labels.
+        """
+        columns = file.columns
+        extra, left_out = find_extra_columns(
+            [columns.names[index] for index in columns.features],
+            (example.columns for example in file),
+            named_features(self._features, columns.names),
+            auto=AUTO in self._features,
+        )
+        if not extra.columns:
+            raise UserError(
+                f"{file.path}: --feature_columns={','.join(self._features)}: "
+                "no column is of use. Leave the flag out"
+            )
+        self._extra = extra
+        file = file.with_features(extra.names)
+        self._columns = file.columns
+        decisions = [
+            *(Decision(one.name, one.kind, one.note) for one in extra.columns),
+            *(
+                Decision(name, "left out", f"it {why}")
+                for name, why in left_out.items()
+            ),
+        ]
+        return dataclasses.replace(
+            self._source(file), decisions=tuple(decisions)
+        )
 
     def _open(self, path: pathlib.Path, *, want_label: bool) -> LabelledFile:
         # Every row of a test file gets a prediction.
@@ -197,7 +248,7 @@ class FileDataset:
         if self._columns is None:
             file = LabelledFile.open(
                 path,
-                self._data.file,
+                dataclasses.replace(self._data.file, features=self._features),
                 want_label=want_label,
                 skip_labels=skipped,
             )
@@ -248,6 +299,8 @@ class FileDataset:
                 delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
                 self._data.label_separator,
             )
+        if self._extra is not None:
+            task = with_extra_columns(task, self._extra, self._data.features)
         return self.reopened(task), why
 
     def write_submission(
@@ -261,6 +314,8 @@ class FileDataset:
         task = task_of_classifier(checkpoint, self._data, None)
         if self._data.labels_file is not None:
             self._numbered = task.labels
+        if isinstance(task, WithExtraColumns):
+            self._features = task.extra.names
         return self.reopened(task)
 
     def reopened(self, task: Task) -> Task:
@@ -353,6 +408,7 @@ def check_same_data(
     folder.check_flags(
         problem_type=(data.problem_type, settings.problem),
         label_separator=(data.label_separator, settings.label_separator),
+        features=(data.features, settings.options.get("features")),
     )
     if settings.columns:
         _check_same_columns(data, folder, settings, do_eval)
@@ -380,6 +436,12 @@ def _check_same_columns(
         "label": data.file.label if do_eval else None,
     }
     names = dict(enumerate(trained.names))
+    if data.file.features:
+        now = named_features(data.file.features, trained.names)
+        trained_on = [trained.names[index] for index in trained.features]
+        if [*now] != trained_on and AUTO not in data.file.features:
+            shown = f"--feature_columns={','.join(data.file.features)}"
+            raise folder.contradiction(shown, ", ".join(trained_on) or "none")
     for role, value in given.items():
         if value is None or trained.are_said(role, value):
             continue

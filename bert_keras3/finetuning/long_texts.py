@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.extra_columns import WithExtraColumns
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     Examples,
     Outputs,
     Task,
-    TaskDefaults,
     Tensors,
 )
-from bert_keras3.inputs.examples import example_of
 from bert_keras3.inputs.row_groups import RowGroups
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.packing import pack_head_tail, pack_windows
@@ -47,7 +46,7 @@ _FLAGS = ("long_text", "window_stride", "window_pooling", "max_windows")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LongTexts(TaskDefaults, abc.ABC):
+class LongTexts(WithExtraColumns, abc.ABC):
     """What the tasks over one text, or a pair, do with long ones.
 
     Attributes:
@@ -73,7 +72,7 @@ class LongTexts(TaskDefaults, abc.ABC):
     @property
     def own_rows(self) -> bool:
         """See `Task`: only what is cut at its end is packed in the graph."""
-        return self.long_text != TRUNCATE
+        return self.long_text != TRUNCATE or self.feature_columns is not None
 
     def rows_of(
         self, encoder: TextEncoder, example: InputExample
@@ -83,6 +82,13 @@ class LongTexts(TaskDefaults, abc.ABC):
         Raises:
             UserError: there is no room for its texts.
         """
+        features = self.features_of(example)
+        rows = self._text_rows(encoder, self.with_columns_written(example))
+        return [{**row, **features} for row in rows]
+
+    def _text_rows(
+        self, encoder: TextEncoder, example: InputExample
+    ) -> list[dict[str, Any]]:
         if self.long_text == WINDOWS:
             packer = functools.partial(
                 pack_windows, stride=self.window_stride, most=self.max_windows
@@ -190,17 +196,18 @@ class LongTextAnswering:
     @property
     def columns(self) -> Mapping[str, Column]:
         """The inputs of the model."""
-        from bert_keras3.inputs.feature_store import INPUT_COLUMNS
-
-        return INPUT_COLUMNS
+        return self._task.row_columns
 
     def item(self, given: Any) -> InputExample:
         """Takes a text or a pair of texts, as strings or UTF-8.
 
+        With extra columns, a mapping of their names to values stands behind
+        the texts.
+
         Raises:
             ValueError: it is neither.
         """
-        return example_of(given)
+        return self._task.example_of(given)
 
     def rows(self, item: InputExample) -> Iterator[Mapping[str, Any]]:
         """Yields the rows of a text or a pair."""

@@ -451,4 +451,9 @@ def new_model(config: BertConfig, task: Task) -> BertWithHeads:
     """Creates the model of a task with random weights."""
     from modeling import BertWithHeads
 
-    return BertWithHeads(config, task.heads, labels=task.labels)
+    return BertWithHeads(
+        config,
+        task.heads,
+        labels=task.labels,
+        extra_columns=task.column_sizes,
+    )

@@ -149,6 +149,16 @@ class DataChoices(DataFiles):
         placeholder="FILE",
     )
 
+    features: str | None = flag(
+        None,
+        "How --feature_columns are read. concat: as numbers and embedded "
+        "categories, whose vector stands beside that of the text; text: "
+        "written before the text, as in 'price: 3.5; brand: Ant'. By default "
+        "concat.",
+        group="Model inputs",
+        choices=("concat", "text"),
+        needs=("feature_columns",),
+    )
     long_text: str | None = flag(
         None,
         "What is done with texts of more than --max_seq_length tokens. "

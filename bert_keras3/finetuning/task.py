@@ -248,8 +248,6 @@ class Task(Protocol):
     contradict each other."""
     heads: ClassVar[tuple[str, ...]]
     """The heads of the model, keys of `modeling.heads.HEADS`."""
-    inputs: ClassVar[tuple[str, ...]]
-    """The columns of a batch that the model reads."""
     targets: ClassVar[tuple[str, ...]]
     """The columns of a training batch that only the loss reads."""
     per_token: ClassVar[tuple[str, ...]]
@@ -274,6 +272,18 @@ class Task(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the C outputs; none before the data has been read."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of a batch that the model reads."""
+
+    @property
+    def extra_inputs(self) -> Mapping[str, Column]:
+        """The types of those beside BERT's own; one value a row each."""
+
+    @property
+    def column_sizes(self) -> tuple[int, int, int] | None:
+        """The sizes of `modeling.ExtraColumns`; None: there are none."""
 
     @property
     def grouped(self) -> bool:
@@ -362,12 +372,26 @@ class TaskDefaults:
     has_classes: ClassVar[bool] = False
     repeats_labels: ClassVar[bool] = True
     heads: ClassVar[tuple[str, ...]] = ("labels",)
-    inputs: ClassVar[tuple[str, ...]] = MODEL_INPUTS
     targets: ClassVar[tuple[str, ...]] = (TARGETS,)
     per_token: ClassVar[tuple[str, ...]] = ()
     reads_padding: ClassVar[bool] = False
     epochs_of_rows: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Those of BERT."""
+        return MODEL_INPUTS
+
+    @property
+    def extra_inputs(self) -> Mapping[str, Column]:
+        """There are none."""
+        return {}
+
+    @property
+    def column_sizes(self) -> tuple[int, int, int] | None:
+        """There are none."""
+        return None
 
     @property
     def grouped(self) -> bool:

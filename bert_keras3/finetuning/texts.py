@@ -84,9 +84,8 @@ class TextReader:
     @property
     def columns(self) -> Mapping[str, Column]:
         """The inputs of the model; `finish` adds the targets."""
-        from bert_keras3.inputs.feature_store import INPUT_COLUMNS
-
-        return INPUT_COLUMNS
+        columns: Mapping[str, Column] = self._task.row_columns
+        return columns
 
     def rows(self, example: InputExample) -> Iterator[Mapping[str, Any]]:
         """Yields the row of an example, or its windows.

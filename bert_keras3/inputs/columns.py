@@ -16,7 +16,8 @@ from typing import Any
 
 from bert_keras3.inputs import examples
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
-from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.inputs.extra_columns import KINDS
+from bert_keras3.inputs.settings import AUTO, FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
 NO_COLUMN = "none"
@@ -43,6 +44,7 @@ class Columns:
         text_pair: column of the second text, if there is one.
         label: columns of the labels; several for multi-label data.
         id: column of the identifier, if there is one.
+        features: extra columns.
         names: names of all columns of the file.
         header: whether the file has a header.
         decisions: what was decided and how, for display.
@@ -54,6 +56,7 @@ class Columns:
     id: int | None
     names: tuple[str, ...]
     header: bool
+    features: tuple[int, ...] = ()
     decisions: tuple[Decision, ...] = dataclasses.field(
         default=(), compare=False
     )
@@ -89,7 +92,10 @@ class Columns:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Columns:
         """The columns that `to_dict` wrote."""
-        lists = {name: tuple(values[name]) for name in ("label", "names")}
+        lists = {
+            name: tuple(values.get(name, ()))
+            for name in ("label", "names", "features")
+        }
         return cls(**{**values, **lists})
 
 
@@ -135,6 +141,7 @@ def matching_columns(
     needed = [trained.text]
     if trained.text_pair is not None:
         needed.append(trained.text_pair)
+    needed.extend(trained.features)
     if want_label:
         needed.extend(trained.label)
     for index in needed:
@@ -149,6 +156,7 @@ def matching_columns(
         "text_pair": _as_tuple(trained.text_pair),
         "label": trained.label if want_label else (),
         "id": _as_tuple(trained.id),
+        "features": trained.features,
     }
     found = {
         role: tuple(
@@ -165,6 +173,7 @@ def _is_only_text(trained: Columns, dialect: Dialect, want_label: bool) -> bool:
         not want_label
         and len(dialect.columns) == 1
         and trained.text_pair is None
+        and not trained.features
         and (not dialect.header or examples.is_text_name(dialect.columns[0]))
     )
 
@@ -217,7 +226,8 @@ def columns_of(
     """Returns the columns, given by role, with how each was decided.
 
     Args:
-        found: indices by role: "text", "text_pair", "label", "id".
+        found: indices by role: "text", "text_pair", "label", "id",
+            "features".
         how: the reason, by role.
         dialect: dialect of the file.
     """
@@ -229,6 +239,7 @@ def columns_of(
             how.get(role, "none was found"),
         )
         for role, indices in found.items()
+        if indices or role != "features"
     )
     text_pair, id_ = found["text_pair"], found["id"]
     return Columns(
@@ -238,6 +249,7 @@ def columns_of(
         id=id_[0] if id_ else None,
         names=names,
         header=dialect.header,
+        features=found["features"],
         decisions=decisions,
     )
 
@@ -274,6 +286,7 @@ def find_columns(
     search.set_given("text_pair", choices.text_pair)
     search.set_given("label", label)
     search.set_given("id", choices.id)
+    search.set_features(choices.features)
     if choices.text is None and choices.text_pair is None:
         search.find_pair()
     if label is None:
@@ -287,7 +300,37 @@ def find_columns(
     if label is None and not want_label:
         # Searched only so that it is not taken for the text.
         search.leave_out("label")
+    if AUTO in choices.features:
+        search.take_the_rest()
     return search.columns()
+
+
+def named_features(
+    features: Sequence[str], names: Sequence[str]
+) -> dict[str, str | None]:
+    """Returns {name of a column: its kind, if given} of --feature_columns.
+
+    Args:
+        features: as they are given, by name or number; `AUTO` is left out.
+        names: of all columns of the file.
+    """
+    folded = [name.casefold() for name in names]
+    found: dict[str, str | None] = {}
+    for value in features:
+        name, kind = _without_kind(value)
+        if name.casefold() in folded:
+            name = names[folded.index(name.casefold())]
+        elif name.isdecimal() and 1 <= int(name) <= len(names):
+            name = names[int(name) - 1]
+        if name != AUTO:
+            found[name] = kind
+    return found
+
+
+def _without_kind(value: str) -> tuple[str, str | None]:
+    """Splits `price:number` into a column and a kind, if there is one."""
+    name, _, kind = value.strip().rpartition(":")
+    return (name, kind) if name and kind in KINDS else (value.strip(), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -389,7 +432,7 @@ class _Search:
             )
             for index in range(len(dialect.columns))
         ]
-        roles = ("text", "text_pair", "label", "id")
+        roles = ("text", "text_pair", "label", "id", "features")
         self.found: dict[str, tuple[int, ...]] = dict.fromkeys(roles, ())
         self._how: dict[str, str] = {}
 
@@ -427,6 +470,31 @@ class _Search:
                     f"{self._path_in(index)}"
                 )
             self.found[role] += (index,)
+
+    def set_features(self, values: Sequence[str]) -> None:
+        for value in values:
+            name, _ = _without_kind(value)
+            if name != AUTO:
+                self._add_feature(name)
+
+    def _add_feature(self, name: str) -> None:
+        index = self._locate(name)
+        if index is None:
+            raise self._error(
+                f"--feature_columns: there is no column {name!r}, or more "
+                "than one"
+            )
+        if index in self._taken() or self._profiles[index].has_objects:
+            raise self._error(
+                f"--feature_columns: column {name!r} is given twice, or holds "
+                "objects"
+            )
+        self._set("features", (*self.found["features"], index), "as given")
+
+    def take_the_rest(self) -> None:
+        """Adds all other columns; what they hold is looked at later."""
+        taken = (*self.found["features"], *self._free())
+        self._set("features", sorted(taken), "the columns that are left")
 
     def find_pair(self) -> None:
         for names in examples.PAIR_NAMES:

@@ -33,6 +33,7 @@ class InputExample:
             0 if it is one of several files.
         place: then the file and the line, for messages.
         weight: what its loss is multiplied with.
+        columns: the cells of the extra columns, if there are any.
     """
 
     guid: str
@@ -42,6 +43,7 @@ class InputExample:
     line: int = 0
     place: str = ""
     weight: float = 1.0
+    columns: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:

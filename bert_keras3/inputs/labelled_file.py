@@ -162,6 +162,7 @@ class LabelledFile:
         self.missing.clear()
         columns = self.columns
         text, pair, id_ = columns.text, columns.text_pair, columns.id
+        extra = columns.features
         for number, row, label in self._kept():
             yield InputExample(
                 guid=str(number) if id_ is None else row.cells[id_],
@@ -169,6 +170,7 @@ class LabelledFile:
                 text_b=None if pair is None else self._text(row, pair),
                 label=self._named(label),
                 line=row.line,
+                columns=tuple(row.cells[index] for index in extra),
             )
 
     def notes(self) -> tuple[str, ...]:
@@ -189,6 +191,14 @@ class LabelledFile:
     def with_classes(self, classes: tuple[str, ...]) -> LabelledFile:
         """Returns the same file, whose labels may be numbers of classes."""
         return dataclasses.replace(self, classes=classes)
+
+    def with_features(self, names: Sequence[str]) -> LabelledFile:
+        """Returns the same file with these of its extra columns, in order."""
+        known = self.columns.names
+        places = {known[index]: index for index in self.columns.features}
+        features = tuple(places[name] for name in names)
+        columns = dataclasses.replace(self.columns, features=features)
+        return dataclasses.replace(self, columns=columns)
 
     def rows(self) -> Iterator[Row]:
         """Streams the rows of the examples, as they are in the file."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bert_keras3.inputs.columns import Columns, same_name
 from bert_keras3.inputs.delimited import Decision, Dialect, Row
@@ -53,6 +53,19 @@ class LabelledFiles:
         return LabelledFiles(
             tuple(file.with_classes(classes) for file in self.files)
         )
+
+    def with_features(self, names: Sequence[str]) -> LabelledFiles:
+        """Returns the same files with these extra columns of the first."""
+        first = self.files[0].columns
+        order = [first.names[index] for index in first.features]
+        chosen = [order.index(name) for name in names]
+
+        def narrowed(file: LabelledFile) -> LabelledFile:
+            columns = file.columns
+            own = [columns.names[columns.features[one]] for one in chosen]
+            return file.with_features(own)
+
+        return LabelledFiles(tuple(map(narrowed, self.files)))
 
     def __iter__(self) -> Iterator[InputExample]:
         """Streams the examples; without an id column, the guid counts on.

@@ -9,6 +9,9 @@ import dataclasses
 
 from bert_keras3.safekeeping.settings import flag
 
+AUTO = "auto"
+"""The value of --feature_columns for all that are of use."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FileChoices:
@@ -48,6 +51,17 @@ class FileChoices:
         group="Columns and labels",
         placeholder="COLUMN",
         name="id_column",
+    )
+    features: tuple[str, ...] = flag(
+        (),
+        "Comma-separated extra columns, such as price,brand, that the model "
+        "reads beside the text (--features says how), by name or by number "
+        "from 1; behind a name may stand :number, :quantiles, :category, "
+        ":boolean or :date. auto: all columns that are no text, label or id "
+        "and say something. By default none.",
+        group="Columns and labels",
+        name="feature_columns",
+        needs=("do_train",),
     )
     header: bool | None = flag(
         None,
@@ -92,9 +106,10 @@ class FileChoices:
     def named_columns(self) -> tuple[str, ...]:
         """The columns that are given, by name, path or number."""
         given = (self.text, self.text_pair, self.label, self.id)
+        named = [one for one in self.features if one.strip() != AUTO]
         return tuple(
             part.strip()
-            for value in given
+            for value in (*given, *named)
             if value is not None
             for part in value.split(",")
         )

@@ -13,9 +13,12 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from bert_keras3.finetuning.task import RowTask, Task, TextTask
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving.formats import ID_INPUTS
 from bert_keras3.vectors.exported import TEXT_VECTORS, TextVectors
 
 if TYPE_CHECKING:  # the runtimes load without Keras
@@ -114,6 +117,28 @@ def task_called(name: str) -> type[Task]:
     if name == TEXT_VECTORS:
         return cast(type[Task], TextVectors)
     return TASKS[name]
+
+
+def exported_inputs(
+    task: Task,
+) -> dict[str, tuple[tuple[int | None, ...], str]]:
+    """Returns {name: (shape, dtype)} of the inputs that every export takes.
+
+    Of token ids the shape is [N, S], with None for both; extra columns follow.
+    """
+    inputs: dict[str, tuple[tuple[int | None, ...], str]]
+    inputs = dict.fromkeys(ID_INPUTS, ((None, None), "int32"))
+    for name, column in task.extra_inputs.items():
+        inputs[name] = ((None, *column.shape), column.dtype)
+    return inputs
+
+
+def nothing_for(task: Task, num_rows: int = 1) -> dict[str, np.ndarray]:
+    """Returns inputs of one padding token a row, for a first call."""
+    return {
+        name: np.zeros((num_rows, *(size or 1 for size in shape[1:])), dtype)
+        for name, (shape, dtype) in exported_inputs(task).items()
+    }
 
 
 def exported_outputs(task: Task) -> tuple[str, ...]:

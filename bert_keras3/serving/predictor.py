@@ -29,8 +29,11 @@ from bert_keras3.inputs.feature_store import (
     store_in_memory,
 )
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.description import exported_shapes
-from bert_keras3.serving.formats import ID_INPUTS
+from bert_keras3.serving.description import (
+    exported_inputs,
+    exported_shapes,
+    nothing_for,
+)
 from bert_keras3.serving.runtimes.opening import open_runtime
 from bert_keras3.serving.runtimes.runtime import Row
 from bert_keras3.training.concurrency import in_flight
@@ -41,8 +44,6 @@ Text = str | bytes
 _PACKED_AT_ONCE = 2048
 # Inputs of a task that makes rows itself, and which are answered at once.
 _ITEMS_AT_ONCE = 256
-# A row of [PAD], to compute before the first input comes.
-_NOTHING = {name: np.zeros((1, 1), np.int32) for name in ID_INPUTS}
 
 
 class Predictor:
@@ -81,7 +82,7 @@ class Predictor:
             self._answering = cast(RowTask, task).answering(
                 self._runtime.tokenizer, self.description.max_seq_length
             )
-            self._runtime.outputs(_NOTHING)
+            self._runtime.outputs(nothing_for(task))
             return
         self._task = cast(TextTask, task)
         # The first calls are slow.
@@ -204,10 +205,11 @@ class Predictor:
         task = self.description.task
         lengths, rows = store.lengths, np.arange(len(store))
         limit = BatchLimit(self._batch_size)
-        batches = list(batches_by_length(store, rows, limit, ID_INPUTS))
+        names = tuple(exported_inputs(task))
+        batches = list(batches_by_length(store, rows, limit, names))
         computed = in_flight(
             lambda batch: self._runtime.outputs(
-                {name: batch[1][name] for name in ID_INPUTS}
+                {name: batch[1][name] for name in names}
             ),
             batches,
             self._runtime.concurrency,

@@ -13,8 +13,13 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from bert_keras3.finetuning.task import TextTask
-from bert_keras3.serving.description import Description, exported_outputs
+from bert_keras3.finetuning.task import Task, TextTask
+from bert_keras3.inputs.extra_columns import CATEGORIES
+from bert_keras3.serving.description import (
+    Description,
+    exported_inputs,
+    exported_outputs,
+)
 from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import ID_INPUTS
 from modeling import BertConfig
@@ -46,7 +51,9 @@ def write_saved_model(
     has no input and returns the fields of `Description`.
 
     Of a task that makes rows itself, `serving_default` is `tokenized`, its
-    outputs are the model's, and there is no `packed`.
+    outputs are the model's, and there is no `packed`. With extra columns
+    `tokenized` also takes `numbers` float32 [N, M] and `categories` int32
+    [N, K], of those that there are.
 
     Args:
         folder: an empty folder, or one that does not exist.
@@ -66,7 +73,8 @@ def write_saved_model(
 
     def answer(inputs: Tensors) -> Tensors:
         inputs = {
-            name: _at_least_one_column(ids) for name, ids in inputs.items()
+            name: _at_least_one_column(ids) if name in ID_INPUTS else ids
+            for name, ids in inputs.items()
         }
         outputs = model(inputs, training=False)
         if task.own_rows:
@@ -84,7 +92,7 @@ def write_saved_model(
         return answer(packed(**texts))
 
     def answer_ids(**inputs: tf.Tensor) -> Tensors:
-        return answer(_checked_ids(inputs, model.bert.config))
+        return answer(_checked_ids(inputs, model.bert.config, task))
 
     def describe() -> Tensors:
         fields = dataclasses.asdict(description)
@@ -100,7 +108,8 @@ def write_saved_model(
         for name in TEXT_INPUTS[description.takes_pairs]
     }
     ids = {
-        name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
+        name: tf.TensorSpec(shape, dtype, name)
+        for name, (shape, dtype) in exported_inputs(task).items()
     }
 
     def traced(function: Any, **specs: tf.TensorSpec) -> Any:
@@ -155,7 +164,7 @@ def _checked_texts(texts: Tensors) -> Tensors:
     )
 
 
-def _checked_ids(inputs: Tensors, config: BertConfig) -> Tensors:
+def _checked_ids(inputs: Tensors, config: BertConfig, task: Task) -> Tensors:
     """Checks the ranges and shapes of token ids."""
     rows = {
         "input_ids": config.vocab_size,
@@ -180,6 +189,22 @@ def _checked_ids(inputs: Tensors, config: BertConfig) -> Tensors:
                 shape,
                 f"{name} and input_ids must have the same shape",
             ),
+        ]
+    for name in task.extra_inputs:
+        checks.append(
+            tf.debugging.assert_equal(
+                tf.shape(inputs[name])[0],
+                shape[0],
+                f"{name} and input_ids must have equally many rows",
+            )
+        )
+    if CATEGORIES in task.extra_inputs:
+        assert task.column_sizes is not None
+        codes, number = inputs[CATEGORIES], task.column_sizes[1]
+        message = f"{CATEGORIES} must be from 0 to {number - 1}"
+        checks += [
+            tf.debugging.assert_non_negative(codes, message),
+            tf.debugging.assert_less(codes, number, message),
         ]
     return _after(inputs, checks)
 

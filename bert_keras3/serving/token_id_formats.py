@@ -22,11 +22,14 @@ import tensorflow as tf
 
 from bert_keras3.finetuning.task import Task
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.description import Description, exported_outputs
+from bert_keras3.serving.description import (
+    Description,
+    exported_inputs,
+    exported_outputs,
+)
 from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import (
     DESCRIPTION_FILE,
-    ID_INPUTS,
     LITERT,
     MODEL_FILES,
     ONNX,
@@ -71,7 +74,7 @@ class _Scores(keras.Model):
             outputs = self.model(inputs, training=training)
             return {name: outputs[name] for name in exported_outputs(task)}
         encoded = self.model.bert.encode(inputs, training=training, unpad=False)
-        outputs = self.model.logits_of(encoded, training=training)
+        outputs = self.model.logits_of(encoded, inputs, training=training)
         if task.own_rows:
             return {name: outputs[name] for name in exported_outputs(task)}
         return {task.score_name: task.scores(outputs)}
@@ -140,7 +143,8 @@ def _write(
     **options: Any,
 ) -> None:
     ids = {
-        name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_INPUTS
+        name: tf.TensorSpec(shape, dtype, name)
+        for name, (shape, dtype) in exported_inputs(task).items()
     }
     with warnings.catch_warnings():  # of the converters
         warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ library, as the runtimes have to.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ class TextVectors:
     heads: ClassVar[tuple[str, ...]] = ()
     per_token: ClassVar[tuple[str, ...]] = ()
     own_rows: ClassVar[bool] = False
+    extra_inputs: ClassVar[Mapping[str, Any]] = {}
     score_name: ClassVar[str] = "vectors"
 
     labels: tuple[str, ...] = ()

@@ -11,7 +11,11 @@ from collections.abc import Callable, Sequence
 
 from bert_keras3.finetuning.task import Outputs
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.serving.description import Description, exported_shapes
+from bert_keras3.serving.description import (
+    Description,
+    exported_shapes,
+    nothing_for,
+)
 from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
 from tokenization.packing import Packed, pack, pad
@@ -50,7 +54,10 @@ class TokenIdRuntime(Runtime):
             self._compute = load(str(model_file))
             # Fails if the model has a smaller vocabulary.
             tried = self.outputs(
-                self._padded([self._pack([max(vocab.values())])])
+                {
+                    **nothing_for(self.description.task),
+                    **self._padded([self._pack([max(vocab.values())])]),
+                }
             )
         except Exception as error:  # the libraries' errors have no common class
             raise UserError(
