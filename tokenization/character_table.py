@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -31,6 +31,8 @@ _STAND_INS = (
 )
 # For private use too; the tokenizer leaves it unchanged.
 _SEPARATOR = "\U0010fffd"
+# Unassigned.
+_INERT = "\u0378"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +54,17 @@ class CharacterTable:
 
 
 def character_table(
-    vocab: Mapping[str, int], do_lower_case: bool
+    vocab: Mapping[str, int],
+    do_lower_case: bool,
+    further: Mapping[str, str] | None = None,
 ) -> CharacterTable:
     """Computes the table for a vocabulary.
 
     Args:
         vocab: {token: id}, with [UNK].
         do_lower_case: as for `BasicTokenizer`.
+        further: replacements of characters that have no properties and are
+            not in the vocabulary.
     """
     chars = set("".join(vocab))
     clean = BasicTokenizer(do_lower_case).clean
@@ -86,7 +92,36 @@ def character_table(
     string_of[[*map(ord, characters.all_but_inert() + inert)]] = [
         strings.setdefault(outcome, len(strings)) for outcome in outcomes
     ]
+    for char, outcome in (further or {}).items():
+        string_of[ord(char)] = strings.setdefault(outcome, len(strings))
     return CharacterTable(pieces, list(strings), string_of, alphabet)
+
+
+def folding_table(
+    do_lower_case: bool, rewrite: Callable[[str], str], unchanged: str
+) -> tuple[list[str], np.ndarray]:
+    """Computes what `BasicTokenizer.fold` makes of each character.
+
+    Args:
+        do_lower_case: as for `BasicTokenizer`.
+        rewrite: the replacement of each character of what it makes.
+        unchanged: characters without properties that stay as they are; the
+            others become `rewrite` of U+0378, which has none either.
+
+    Returns:
+        `strings` and `string_of`, as in `CharacterTable`.
+    """
+    table = characters.Replacements(rewrite)
+    table[ord(_SEPARATOR)] = _SEPARATOR
+    outcomes = _folded(do_lower_case).translate(table).split(_SEPARATOR)
+    strings = {rewrite(_INERT): 0}
+    string_of = np.zeros(sys.maxunicode + 1, np.int32)
+    everything = characters.all_but_inert() + unchanged
+    string_of[[*map(ord, everything)]] = [
+        strings.setdefault(outcome, len(strings))
+        for outcome in itertools.chain(outcomes, unchanged)
+    ]
+    return list(strings), string_of
 
 
 def _body(token: str) -> str:
@@ -135,3 +170,10 @@ def _normalized(do_lower_case: bool) -> str:
     """Returns every character's replacement, between separators."""
     text = _SEPARATOR.join(characters.all_but_inert())
     return BasicTokenizer(do_lower_case).normalize(text)
+
+
+@functools.lru_cache(maxsize=2)
+def _folded(do_lower_case: bool) -> str:
+    """Returns every character folded, between separators."""
+    text = _SEPARATOR.join(characters.all_but_inert())
+    return BasicTokenizer(do_lower_case).fold(text)

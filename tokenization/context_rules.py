@@ -80,10 +80,10 @@ def mark_context(alphabet: Collection[str]) -> MarkContext | None:
         for char, parts in composites.items()
         if not classes.keys().isdisjoint(parts)
     }
-    return MarkContext(classes, composites, _boundaries(_is_no_base()))
+    return MarkContext(classes, composites, boundaries(_is_no_base()))
 
 
-def _boundaries(belongs: Callable[[str], bool]) -> np.ndarray:
+def boundaries(belongs: Callable[[str], bool]) -> np.ndarray:
     """Returns where a set of characters begins, ends, begins again, etc.
 
     A code point belongs to it if an odd number of boundaries, int32, are at
@@ -106,7 +106,7 @@ def _sigma_context() -> SigmaContext:
         text = "A" + clean(char) + CAPITAL_SIGMA
         return text.lower().endswith(FINAL_SIGMA) and not is_cased(char)
 
-    return SigmaContext(_boundaries(is_passed_over), _boundaries(is_cased))
+    return SigmaContext(boundaries(is_passed_over), boundaries(is_cased))
 
 
 def _is_no_base() -> Callable[[str], bool]:

@@ -18,12 +18,22 @@ import tensorflow_text
 
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import context_rules, normalizer_model, packing, vocab
+from tokenization.added_tokens import (
+    AddedToken,
+    read_added_tokens,
+    searched_for,
+)
+from tokenization.added_tokens_in_graph import AddedTokensInGraph
 from tokenization.character_table import (
     UNKNOWN_CHAR,
     CharacterTable,
     character_table,
 )
-from tokenization.tokenizers import MAX_CHARS_PER_WORD
+from tokenization.tokenizers import (
+    MAX_CHARS_PER_WORD,
+    pieces_of,
+    with_added,
+)
 from tokenization.vocab import CONTINUATION, UNKNOWN, Path
 
 # A character takes up to four bytes.
@@ -31,7 +41,6 @@ _MAX_BYTES_PER_WORD = 4 * MAX_CHARS_PER_WORD
 _TOO_LONG = f"[^ ]{{{MAX_CHARS_PER_WORD + 1},}}"
 # What FastWordpiece's model can hold.
 _MAX_BYTES_PER_PIECE = 256
-_MAX_VOCAB_SIZE = 1 << 22
 
 
 class GraphTokenizer(tf.Module):
@@ -55,6 +64,7 @@ class GraphTokenizer(tf.Module):
     Args:
         vocab_file: a `vocab.txt` or `tokenizer.json`.
         do_lower_case: fold case and drop accents.
+        added_tokens: as for `FullTokenizer`.
 
     Attributes:
         cls_id: the id of [CLS]; None if the vocabulary has none.
@@ -64,21 +74,49 @@ class GraphTokenizer(tf.Module):
         UserError: the vocabulary cannot be read or used, or lacks [UNK].
     """
 
-    def __init__(self, vocab_file: Path, do_lower_case: bool = True) -> None:
+    def __init__(
+        self,
+        vocab_file: Path,
+        do_lower_case: bool = True,
+        added_tokens: Iterable[AddedToken] = (),
+    ) -> None:
         super().__init__()
-        self._set_up(vocab.load_vocab(vocab_file), do_lower_case, vocab_file)
+        self._set_up(
+            vocab.load_vocab(vocab_file),
+            do_lower_case,
+            vocab_file,
+            tuple(added_tokens),
+        )
+
+    @classmethod
+    def open(
+        cls, vocab_file: Path, do_lower_case: bool = True
+    ) -> GraphTokenizer:
+        """Returns the tokenizer of a vocabulary and of what is added to it.
+
+        Args:
+            vocab_file: as for the class; files beside it list added tokens.
+            do_lower_case: as for the class.
+
+        Raises:
+            UserError: as for the class, or one of those files is damaged.
+        """
+        added = read_added_tokens(vocab_file, vocab.load_vocab(vocab_file))
+        return cls(vocab_file, do_lower_case, added)
 
     @classmethod
     def from_vocab(
         cls,
         entries: Mapping[str, int] | Sequence[str],
         do_lower_case: bool = True,
+        added_tokens: Iterable[AddedToken] = (),
     ) -> GraphTokenizer:
         """Returns a tokenizer for a vocabulary in memory.
 
         Args:
             entries: {token: id}, or tokens in the order of their ids.
             do_lower_case: fold case and drop accents.
+            added_tokens: as for `FullTokenizer`.
 
         Raises:
             UserError: as for the class.
@@ -87,29 +125,54 @@ class GraphTokenizer(tf.Module):
             entries = {token: index for index, token in enumerate(entries)}
         tokenizer = cls.__new__(cls)
         tf.Module.__init__(tokenizer)
-        tokenizer._set_up(entries, do_lower_case, "vocabulary in memory")
+        tokenizer._set_up(
+            entries, do_lower_case, "vocabulary in memory", tuple(added_tokens)
+        )
         return tokenizer
 
     def _set_up(
-        self, entries: Mapping[str, int], do_lower_case: bool, source: Path
+        self,
+        entries: Mapping[str, int],
+        do_lower_case: bool,
+        source: Path,
+        added_tokens: tuple[AddedToken, ...],
     ) -> None:
-        _check_vocab(entries, source)
-        self.cls_id = entries.get("[CLS]")
-        self.sep_id = entries.get("[SEP]")
-        table = character_table(entries, do_lower_case)
+        everything = with_added(dict(entries), added_tokens)
+        _check_vocab(everything, source)
+        self.cls_id = everything.get("[CLS]")
+        self.sep_id = everything.get("[SEP]")
+        entries = pieces_of(dict(entries), added_tokens)
+        self._added = self._fold = None
+        sought = searched_for(added_tokens)
+        if sought:
+            self._added = AddedTokensInGraph(
+                sought, set("".join(entries)), do_lower_case
+            )
+        if self._added and self._added.folding:
+            self._fold = _normalizer(*self._added.folding)
+        table = character_table(
+            entries,
+            do_lower_case and not self._fold,
+            self._added.further if self._added else None,
+        )
         _check_table(table, source)
         self._sigma = self._marks = None
         if do_lower_case:
-            self._sigma = context_rules.sigma_context(table.alphabet)
-            self._marks = context_rules.mark_context(table.alphabet)
+            alphabet = table.alphabet
+            if self._added:
+                alphabet |= self._added.alphabet
+            self._sigma = context_rules.sigma_context(alphabet)
+            self._marks = context_rules.mark_context(alphabet)
         self._ordinary = f"[{_all_but(self._out_of_the_ordinary())}]*"
-        self._normalizer = tensorflow_text.FastBertNormalizer(
-            model_buffer=_constant(
-                normalizer_model.build(table.strings, table.string_of)
-            )
-        )
+        self._normalizer = _normalizer(table.strings, table.string_of)
+        pieces = table.pieces
+        if self._added:
+            size = max(everything.values()) + 1
+            pieces += [f"[{id_}]" for id_ in range(len(pieces), size)]
+            pieces += self._added.stand_ins
+            self._id_of = np.array([*range(size), *self._added.ids], np.int32)
         self._wordpiece = tensorflow_text.FastWordpieceTokenizer(
-            model_buffer=_constant(_wordpiece_model(table.pieces)),
+            model_buffer=_constant(_wordpiece_model(pieces)),
             token_out_type=tf.int32,
         )
 
@@ -123,15 +186,22 @@ class GraphTokenizer(tf.Module):
         Returns:
             Ragged int32 [N, None].
         """
+        if self._added:
+            text = self._added.replace(text)
         ordinary = tf.strings.regex_full_match(text, self._ordinary)
         text = tf.cond(
             tf.reduce_all(ordinary),
             lambda: text,
             lambda: self._settle_rows(text, tf.where(~ordinary)),
         )
+        if self._added and self._fold:
+            text = self._added.replace_folded(self._fold.normalize(text))
         text = self._normalizer.normalize(text)
         text = tf.strings.regex_replace(text, _TOO_LONG, UNKNOWN_CHAR)
-        return self._wordpiece.tokenize(text)
+        ids = self._wordpiece.tokenize(text)
+        if self._added:
+            ids = ids.with_values(tf.gather(self._id_of, ids.values))
+        return ids
 
     def pack(
         self,
@@ -233,10 +303,10 @@ class GraphTokenizer(tf.Module):
 
 def _check_vocab(entries: Mapping[str, int], source: Path) -> None:
     vocab.require_special_tokens(entries, source, [UNKNOWN])
-    if max(entries.values()) >= _MAX_VOCAB_SIZE:
+    if max(entries.values()) >= vocab.MAX_VOCAB_SIZE:
         raise UserError(
             f"{os.fspath(source)}: ids go up to {max(entries.values())}; the "
-            f"tokenizer in the graph has room for {_MAX_VOCAB_SIZE}"
+            f"tokenizer in the graph has room for {vocab.MAX_VOCAB_SIZE}"
         )
 
 
@@ -268,6 +338,15 @@ def _wordpiece_model(pieces: list[str]) -> bytes:
         support_detokenization,
     )
     return model
+
+
+def _normalizer(
+    strings: Sequence[str], string_of: np.ndarray
+) -> tensorflow_text.FastBertNormalizer:
+    """Returns the operation that replaces characters by a table."""
+    return tensorflow_text.FastBertNormalizer(
+        model_buffer=_constant(normalizer_model.build(strings, string_of))
+    )
 
 
 def _constant(data: bytes) -> tf.Tensor:

@@ -6,6 +6,7 @@ normalised; after, a piece such as `▁2000,` is split into number and comma.
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import unicodedata
@@ -15,6 +16,7 @@ import sentencepiece
 
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
+from tokenization.added_tokens import AddedToken, AddedTokens
 from tokenization.vocab import Path
 
 
@@ -43,9 +45,11 @@ class SentencePieceTokenizer:
     Args:
         model_file: a SentencePiece model, such as `30k-clean.model`.
         do_lower_case: lower-case every text.
+        added_tokens: tokens beside the model, which texts are searched for
+            first; the original has none.
 
     Attributes:
-        vocab: {piece: id}; not to be changed.
+        vocab: {piece: id}, added tokens included; not to be changed.
         inv_vocab: {id: piece}.
         do_lower_case: whether texts are lower-cased.
         special_tokens: tokens that the program itself writes; first the
@@ -55,7 +59,12 @@ class SentencePieceTokenizer:
         UserError: the file cannot be read or is no SentencePiece model.
     """
 
-    def __init__(self, model_file: Path, do_lower_case: bool = True) -> None:
+    def __init__(
+        self,
+        model_file: Path,
+        do_lower_case: bool = True,
+        added_tokens: Iterable[AddedToken] = (),
+    ) -> None:
         self.do_lower_case = do_lower_case
         self._file = os.fspath(model_file)
         model = _read(model_file)
@@ -73,13 +82,27 @@ class SentencePieceTokenizer:
                 "fetch it again"
             ) from error
         self.vocab = {piece: i for i, piece in self.inv_vocab.items()}
+        self._all_added = tuple(added_tokens)
+        for token in self._all_added:
+            self.vocab[token.content] = token.id
+            self.inv_vocab[token.id] = token.content
+        self._added = AddedTokens(
+            self._all_added,
+            functools.partial(preprocess_text, lower=do_lower_case),
+        )
         self._unknown_id = self._processor.unk_id()
         unknown = self.inv_vocab[self._unknown_id]
         self.special_tokens: tuple[str, ...] = (unknown, "[CLS]", "[SEP]")
 
-    def __reduce__(self) -> tuple[type, tuple[str, bool]]:
-        """Pickles only the path and the case."""
-        return type(self), (self._file, self.do_lower_case)
+    def __reduce__(
+        self,
+    ) -> tuple[type, tuple[str, bool, tuple[AddedToken, ...]]]:
+        """Pickles only the path, the case and the added tokens."""
+        return type(self), (
+            self._file,
+            self.do_lower_case,
+            self._all_added,
+        )
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the pieces of `text`; unknown text is kept as it is.
@@ -87,10 +110,17 @@ class SentencePieceTokenizer:
         Raises:
             ValueError: `text` is neither a string nor bytes.
         """
-        plain = preprocess_text(
-            characters.convert_to_unicode(text), self.do_lower_case
-        )
-        pieces = []
+        pieces: list[str] = []
+        for part in self._added.parts(characters.convert_to_unicode(text)):
+            if isinstance(part, AddedToken):
+                pieces.append(part.content)
+            else:
+                pieces += self._pieces_of(part)
+        return pieces
+
+    def _pieces_of(self, text: str) -> list[str]:
+        plain = preprocess_text(text, self.do_lower_case)
+        pieces: list[str] = []
         for piece in self._processor.EncodeAsPieces(plain):
             if piece.endswith(",") and piece[-2:-1].isdigit():
                 pieces += self._without_comma(piece)

@@ -12,9 +12,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tokenization.added_tokens import SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG
 from tokenization.vocab import TOKENIZER_JSON, read_object
-
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # Values of options that Google's tokenizers have, None among them where it is
 # the option's default. `strip_accents` depends on the case.
@@ -37,7 +36,6 @@ _SPECIAL_TOKENS: Mapping[str, tuple[str, ...]] = {
 }
 # Google's tokenizer splits these, too, but no text is expected to have them.
 _NEVER_SPLIT = ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]")
-SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 # Options of `tokenizer_config.json` that a tokenizer keeps, whatever is done to
 # its model; and what the normalizer of `tokenizer.json` calls some of them.
 _KEPT = (

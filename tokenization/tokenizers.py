@@ -15,10 +15,15 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from tokenization import characters, vocab
+from tokenization.added_tokens import (
+    AddedToken,
+    AddedTokens,
+    read_added_tokens,
+)
 from tokenization.vocab import CONTINUATION, UNKNOWN, Path, is_sentence_pieces
 
 
@@ -39,6 +44,10 @@ def _drop_accent(char: str) -> str:
     return "" if characters.is_accent(char) else _set_punctuation_apart(char)
 
 
+def _without_accent(char: str) -> str:
+    return "" if characters.is_accent(char) else char
+
+
 class BasicTokenizer:
     """Splits text into words and punctuation marks.
 
@@ -53,6 +62,7 @@ class BasicTokenizer:
         self._cut = characters.Replacements(
             _drop_accent if do_lower_case else _set_punctuation_apart
         )
+        self._without_accents = characters.Replacements(_without_accent)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """Returns the words and punctuation marks of `text`, in order.
@@ -77,6 +87,18 @@ class BasicTokenizer:
         if self.do_lower_case:
             text = unicodedata.normalize("NFD", text.lower())
         return text.translate(self._cut)
+
+    def fold(self, text: str | bytes) -> str:
+        """Returns `text` as `normalize` does, punctuation left where it is.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        text = self.clean(text)
+        if not self.do_lower_case:
+            return text
+        text = unicodedata.normalize("NFD", text.lower())
+        return text.translate(self._without_accents)
 
     def clean(self, text: str | bytes) -> str:
         """Returns `text` without control characters, ideographs set apart."""
@@ -208,12 +230,15 @@ class FullTokenizer:
     Args:
         vocab_file: a `vocab.txt` or `tokenizer.json`.
         do_lower_case: fold case and drop accents.
+        added_tokens: tokens beside the vocabulary, which texts are searched
+            for first; the original has none.
 
     Attributes:
-        vocab: {token: id}; not to be changed.
+        vocab: {token: id}, added tokens included; not to be changed.
         inv_vocab: {id: token}.
         basic_tokenizer: text to words and punctuation marks.
         wordpiece_tokenizer: words to pieces.
+        added_tokens: finds the added tokens of a text.
         special_tokens: tokens that the program itself writes, [UNK] first.
 
     Raises:
@@ -222,23 +247,38 @@ class FullTokenizer:
 
     special_tokens: tuple[str, ...] = vocab.SPECIAL_TOKENS
 
-    def __init__(self, vocab_file: Path, do_lower_case: bool = True) -> None:
-        self._set_up(vocab.load_vocab(vocab_file), do_lower_case)
+    def __init__(
+        self,
+        vocab_file: Path,
+        do_lower_case: bool = True,
+        added_tokens: Iterable[AddedToken] = (),
+    ) -> None:
+        entries = vocab.load_vocab(vocab_file)
+        self._set_up(entries, do_lower_case, tuple(added_tokens))
 
     @classmethod
     def from_vocab(
-        cls, entries: Mapping[str, int], do_lower_case: bool = True
+        cls,
+        entries: Mapping[str, int],
+        do_lower_case: bool = True,
+        added_tokens: Iterable[AddedToken] = (),
     ) -> FullTokenizer:
         """Returns a tokenizer for a vocabulary in memory, {token: id}."""
         tokenizer = cls.__new__(cls)
-        tokenizer._set_up(dict(entries), do_lower_case)
+        tokenizer._set_up(dict(entries), do_lower_case, tuple(added_tokens))
         return tokenizer
 
-    def _set_up(self, entries: dict[str, int], do_lower_case: bool) -> None:
-        self.vocab = entries
-        self.inv_vocab = {index: token for token, index in entries.items()}
+    def _set_up(
+        self,
+        entries: dict[str, int],
+        do_lower_case: bool,
+        added: tuple[AddedToken, ...],
+    ) -> None:
+        self.vocab = with_added(entries, added)
+        self.inv_vocab = {index: token for token, index in self.vocab.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case)
-        self.wordpiece_tokenizer = WordpieceTokenizer(entries)
+        self.wordpiece_tokenizer = WordpieceTokenizer(pieces_of(entries, added))
+        self.added_tokens = AddedTokens(added, self.basic_tokenizer.fold)
         self._tokens = _WordCache(self._tokens_of_word)
         self._ids = _WordCache(self._ids_of_word)
 
@@ -253,7 +293,15 @@ class FullTokenizer:
         Raises:
             ValueError: `text` is neither a string nor bytes.
         """
-        return self._tokens.of_all(_split(text))
+        if not self.added_tokens:
+            return self._tokens.of_all(_split(text))
+        tokens: list[str] = []
+        for part in self._parts(text):
+            if isinstance(part, AddedToken):
+                tokens.append(part.content)
+            else:
+                tokens += self._tokens.of_all(_split(part))
+        return tokens
 
     def encode(self, text: str | bytes) -> list[int]:
         """Returns the ids of `tokenize(text)`.
@@ -262,7 +310,33 @@ class FullTokenizer:
             KeyError: a word is unknown and the vocabulary has no [UNK].
             ValueError: `text` is neither a string nor bytes.
         """
-        return self._ids.of_all(_split(text))
+        if not self.added_tokens:
+            return self._ids.of_all(_split(text))
+        ids: list[int] = []
+        for part in self._parts(text):
+            if isinstance(part, AddedToken):
+                ids.append(part.id)
+            else:
+                ids += self._ids.of_all(_split(part))
+        return ids
+
+    def words(self, text: str | bytes) -> list[str]:
+        """Returns words, punctuation marks and added tokens, in order.
+
+        `encode` of each gives its ids.
+
+        Raises:
+            ValueError: `text` is neither a string nor bytes.
+        """
+        if not self.added_tokens:
+            return self.basic_tokenizer.tokenize(text)
+        words: list[str] = []
+        for part in self._parts(text):
+            if isinstance(part, AddedToken):
+                words.append(part.content)
+            else:
+                words += self.basic_tokenizer.tokenize(part)
+        return words
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Looks tokens up; a token that is not there is a KeyError."""
@@ -279,7 +353,9 @@ class FullTokenizer:
         has, or the whole word where each of them is one.
         """
         parts = []
-        for word in self.basic_tokenizer.tokenize(text):
+        for word in self.words(text):
+            if word in self.vocab:
+                continue
             if UNKNOWN in self.wordpiece_tokenizer.tokenize(word):
                 missing = [
                     char
@@ -289,6 +365,9 @@ class FullTokenizer:
                 ]
                 parts += missing or [word]
         return parts
+
+    def _parts(self, text: str | bytes) -> Iterator[str | AddedToken]:
+        return self.added_tokens.parts(characters.convert_to_unicode(text))
 
     def _tokens_of_word(self, word: str) -> list[str]:
         tokens = []
@@ -307,6 +386,32 @@ def _split(text: str | bytes) -> list[str]:
         if char in text:
             text = text.replace(char, "")
     return text.split()
+
+
+def with_added(
+    entries: dict[str, int], added: Iterable[AddedToken]
+) -> dict[str, int]:
+    """Returns {token: id} of a vocabulary with its added tokens.
+
+    An entry whose id is that of an added token is not there any more.
+    """
+    ids = {token.content: token.id for token in added if not token.is_piece}
+    if not ids:
+        return entries
+    taken = set(ids.values())
+    kept = {token: n for token, n in entries.items() if n not in taken}
+    return dict(sorted({**kept, **ids}.items(), key=lambda entry: entry[1]))
+
+
+def pieces_of(
+    entries: dict[str, int], added: Iterable[AddedToken]
+) -> dict[str, int]:
+    """Returns the entries that words are cut into: no added tokens."""
+    beside = {token.content for token in added if not token.is_piece}
+    if not beside:
+        return entries
+    kept = with_added(entries, added)
+    return {token: n for token, n in kept.items() if token not in beside}
 
 
 class Tokenizer(Protocol):
@@ -337,21 +442,28 @@ class Tokenizer(Protocol):
 
 
 def open_tokenizer(vocab_file: Path, do_lower_case: bool = True) -> Tokenizer:
-    """Makes the tokenizer of a vocabulary.
+    """Makes the tokenizer of a vocabulary and of the tokens added beside it.
 
     Args:
         vocab_file: a `vocab.txt`, `tokenizer.json` or SentencePiece `.model`.
         do_lower_case: fold case; WordPiece drops accents then, too.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: a file cannot be read.
     """
     if is_sentence_pieces(vocab_file):
         # Imports a library that only ALBERT needs.
         from tokenization.sentence_pieces import SentencePieceTokenizer
 
-        return SentencePieceTokenizer(vocab_file, do_lower_case)
-    return FullTokenizer(vocab_file, do_lower_case)
+        plain = SentencePieceTokenizer(vocab_file, do_lower_case)
+        added = read_added_tokens(vocab_file, plain.vocab)
+        if not added:
+            return plain
+        return SentencePieceTokenizer(vocab_file, do_lower_case, added)
+    entries = vocab.load_vocab(vocab_file)
+    return FullTokenizer.from_vocab(
+        entries, do_lower_case, read_added_tokens(vocab_file, entries)
+    )
 
 
 def read_tokens(vocab_file: Path) -> dict[str, int]:

@@ -48,6 +48,8 @@ _MODEL_NAME = re.compile(
     r"bert|(^|[_-])L-\d+_H-\d+|^(multi_|wwm_)?(un)?cased$|^chinese_|^multi",
     re.IGNORECASE,
 )
+# More than any vocabulary has, so that a forged id takes no memory.
+MAX_VOCAB_SIZE = 1 << 22
 # A lower-cased vocabulary may have some words that were added by hand.
 _SHARE_OF_UNREACHABLE = 0.01
 
@@ -132,6 +134,11 @@ def require_special_tokens(
         )
 
 
+def missing_token(number: int) -> str:
+    """Returns what stands for an id that no token has; no text has it."""
+    return f"[missing{number}]"
+
+
 def tokens_in_order(vocab: Mapping[str, int]) -> tuple[str, ...]:
     """Returns one token for each id, from 0.
 
@@ -144,7 +151,7 @@ def tokens_in_order(vocab: Mapping[str, int]) -> tuple[str, ...]:
     """
     by_id = {number: token for token, number in vocab.items()}
     return tuple(
-        by_id.get(number, f"[missing{number}]")
+        by_id.get(number, missing_token(number))
         for number in range(max(by_id) + 1)
     )
 
@@ -286,6 +293,36 @@ def _parse(path: pathlib.Path, text: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def check_token(
+    path: pathlib.Path, where: str, token: object, number: object
+) -> None:
+    """Checks a token and its id in a JSON file.
+
+    Args:
+        path: the file.
+        where: the entry, for the message.
+        token: what stands for the token.
+        number: what stands for its id.
+
+    Raises:
+        UserError: the token is no line of text, or the id no number of a row.
+    """
+    if not isinstance(token, str):
+        raise UserError(
+            f"{path}: {where} is no token with its `content` and `id`; take "
+            "the file that was published with the checkpoint"
+        )
+    if "\n" in token:
+        raise UserError(
+            f"{path}: {where} has {token!r:.40}, and a token is one line"
+        )
+    if type(number) is not int or not 0 <= number < MAX_VOCAB_SIZE:
+        raise UserError(
+            f"{path}: {where} gives {token!r:.80} the id {number!r:.80}; an "
+            "id is the number of a row of the word embedding table, from 0"
+        )
+
+
 def _vocab_of_json(
     path: pathlib.Path, content: Mapping[str, Any]
 ) -> dict[str, int]:
@@ -296,6 +333,8 @@ def _vocab_of_json(
     prefix = model.get("continuing_subword_prefix", CONTINUATION)
     vocab = model.get("vocab")
     vocab = vocab if isinstance(vocab, dict) else {}
+    for token, number in vocab.items():
+        check_token(path, "model.vocab", token, number)
     if kind != "WordPiece" or prefix != CONTINUATION or not vocab:
         raise UserError(
             f"{path}: not the tokenizer of a BERT model (model.type is "
@@ -304,8 +343,12 @@ def _vocab_of_json(
             f"with the prefix {CONTINUATION!r} and a vocabulary"
         )
     # Added tokens are listed beside the model, with ids beyond its own.
-    added = content.get("added_tokens", ())
-    vocab = vocab | {entry["content"]: entry["id"] for entry in added}
+    added = content.get("added_tokens") or []
+    for entry in added if isinstance(added, list) else [added]:
+        fields = entry if isinstance(entry, dict) else {}
+        token, number = fields.get("content"), fields.get("id")
+        check_token(path, f"added_tokens: {entry!r:.80}", token, number)
+        vocab = {**vocab, token: number}
     return dict(sorted(vocab.items(), key=lambda entry: entry[1]))
 
 

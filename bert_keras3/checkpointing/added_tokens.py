@@ -201,7 +201,9 @@ def report_saving(
 def tokenizer_of(checkpoint: Checkpoint) -> FullTokenizer:
     """Makes the tokenizer of a WordPiece vocabulary."""
     ids = {token: id_ for id_, token in enumerate(checkpoint.vocabulary or ())}
-    return FullTokenizer.from_vocab(ids, checkpoint.do_lower_case)
+    return FullTokenizer.from_vocab(
+        ids, checkpoint.do_lower_case, checkpoint.added_tokens
+    )
 
 
 def _pieces_of_new(
@@ -212,7 +214,7 @@ def _pieces_of_new(
     known: list[str] = []
     unreachable: list[str] = []
     for word in words:
-        basic = tokenizer.basic_tokenizer.tokenize(word)
+        basic = tokenizer.words(word)
         if len(basic) != 1:
             unreachable.append(word)
         elif basic[0] in tokenizer.vocab:

@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bert_keras3.checkpointing import names
@@ -32,7 +32,8 @@ from bert_keras3.checkpointing.sentence_pooling import (
 )
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
-from tokenization.tokenizers import Tokenizer, open_tokenizer, read_tokens
+from tokenization.added_tokens import AddedToken
+from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
 SENTENCE_PIECES = "spiece.model"
@@ -84,9 +85,8 @@ class Checkpoint:
         why_lower_case: the reason for `do_lower_case`, in words.
         other_options: those of its tokenizer, `name: value`, that Google's
             tokenizers do not have, so that tokens would differ.
-        added_tokens: {token: id} of tokens that a Hugging Face tokenizer adds
-            to its vocabulary file and searches texts for; in `vocabulary` they
-            have their places.
+        added_tokens: those that a Hugging Face tokenizer adds to its
+            vocabulary file; in `vocabulary` they have their places.
         notes: what was decided without the files' saying so, for the user.
         max_seq_length: most tokens of an input, [CLS] and [SEP] included, if
             a file says so.
@@ -103,7 +103,7 @@ class Checkpoint:
     vocab_file: pathlib.Path | None = None
     why_lower_case: str = ""
     other_options: tuple[str, ...] = ()
-    added_tokens: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    added_tokens: tuple[AddedToken, ...] = ()
     notes: tuple[str, ...] = ()
     max_seq_length: int | None = None
     pooling: SentencePooling | None = None
@@ -301,7 +301,9 @@ def read_vocabulary(path: pathlib.Path) -> tuple[str, ...]:
         UserError: the file cannot be read or is no vocabulary.
     """
     if is_sentence_pieces(path):
-        return tuple(read_tokens(path))
+        from tokenization.sentence_pieces import SentencePieceTokenizer
+
+        return tuple(SentencePieceTokenizer(path).vocab)
     ids = load_vocab(path)
     if path.suffix == ".json":
         return tokens_in_order(ids)

@@ -26,7 +26,10 @@ from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.checkpointing.object_graph import OBJECT_GRAPH
 from bert_keras3.checkpointing.scopes import without_scope
 from bert_keras3.checkpointing.tensor_bundle import IndexEntry
-from bert_keras3.checkpointing.tokenizer_files import write_unusual_options
+from bert_keras3.checkpointing.tokenizer_files import (
+    lines_with,
+    write_unusual_options,
+)
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
@@ -284,14 +287,17 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
 def write_sidecars(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Writes `bert_config.json`, or ALBERT's, and the vocabulary.
 
-    Options of a Hugging Face tokenizer that Google's do not have are kept in
-    the file that they came from.
+    Options and added tokens of a Hugging Face tokenizer, which Google's do
+    not have, are kept in a file of the name that they have there.
     """
     family = names.family_of(checkpoint.config)
     (folder / f"{family}_config.json").write_text(
         checkpoint.config.to_json_string(), encoding="utf-8"
     )
-    write_vocabulary(folder, checkpoint.vocabulary, checkpoint.sentence_pieces)
+    tokens = checkpoint.vocabulary
+    if tokens is not None:
+        tokens = lines_with(tokens, checkpoint.added_tokens)
+    write_vocabulary(folder, tokens, checkpoint.sentence_pieces)
     write_unusual_options(folder, checkpoint)
 
 

@@ -35,7 +35,7 @@ from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.tokenizer_options import options_that_differ
-from tokenization.vocab import guess_do_lower_case
+from tokenization.vocab import MAX_VOCAB_SIZE, guess_do_lower_case
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +219,9 @@ def _vocabulary(
     case, _ = guess_do_lower_case(weights, ids)
     notes: list[str] = []
     try:
-        tokens, added = with_added_tokens(tokens, folder, rows or len(tokens))
+        tokens, added = with_added_tokens(
+            tokens, vocab_file, rows or MAX_VOCAB_SIZE
+        )
         notes += note_on_added_tokens(added, folder)
     except UserError as error:
         notes.append(str(error))

@@ -32,6 +32,7 @@ from bert_keras3.checkpointing.trained_run import run_settings, with_task
 from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
+from tokenization.added_tokens import AddedToken
 from tokenization.tokenizer_options import options_that_differ
 from tokenization.vocab import (
     find_vocab_file,
@@ -428,15 +429,14 @@ def _with_vocabulary(
     file = None if vocab_file is None else pathlib.Path(vocab_file)
     vocabulary: tuple[str, ...] = ()
     sentence_pieces = None
-    added: dict[str, int] = {}
+    added: tuple[AddedToken, ...] = ()
     notes: tuple[str, ...] = ()
     if file is not None:
         vocabulary = read_vocabulary(file)
-        if checkpoint.has_weights:
-            vocabulary, added = with_added_tokens(
-                vocabulary, file.parent, checkpoint.config.vocab_size
-            )
-            notes = note_on_added_tokens(added, file.parent)
+        vocabulary, added = with_added_tokens(
+            vocabulary, file, checkpoint.config.vocab_size
+        )
+        notes = note_on_added_tokens(added, file.parent)
         if is_sentence_pieces(file):
             sentence_pieces = file.read_bytes()
     if do_lower_case is None and checkpoint.weights_file is not None:

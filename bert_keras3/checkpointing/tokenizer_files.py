@@ -1,31 +1,41 @@
-"""Hugging Face's tokenizer files: tokens added to a vocabulary; all of them.
+"""Hugging Face's tokenizer files, as they are written.
 
     vocab.txt               the vocabulary that a model began with
-    added_tokens.json       {"[E1]": 30522}, tokens that came later
-    tokenizer_config.json   options, the special tokens, and in newer folders
-                            the added ones (`added_tokens_decoder`)
-    tokenizer.json          the same (`added_tokens`), where no other file
-                            lists them
+    tokenizer_config.json   options, the special tokens, and those that were
+                            added later (`added_tokens_decoder`)
 
-What a tokenizer's options mean, and which of them are not computed here, is in
+How added tokens are read and found is in `tokenization.added_tokens`; what a
+tokenizer's options mean, and which of them are not computed here, in
 `tokenization.tokenizer_options`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
-from bert_keras3.checkpointing.json_file import read_json
+from bert_keras3.checkpointing.checkpoint import (
+    Checkpoint,
+    read_vocabulary,
+    write_vocabulary,
+)
 from bert_keras3.safekeeping.errors import UserError
-from tokenization.tokenizer_options import TOKENIZER_CONFIG, kept_options
-from tokenization.vocab import TOKENIZER_JSON, read_object
-
-_ADDED_TOKENS = "added_tokens.json"
-_SPECIAL_TOKENS_MAP = "special_tokens_map.json"
+from bert_keras3.safekeeping.files import atomic_path
+from tokenization import characters
+from tokenization.added_tokens import (
+    DECODER,
+    SPECIAL_TOKENS_MAP,
+    TOKENIZER_CONFIG,
+    AddedToken,
+    added_tokens_decoder,
+    read_added_tokens,
+    searched_for,
+)
+from tokenization.tokenizer_options import kept_options
+from tokenization.vocab import CONTINUATION, MAX_VOCAB_SIZE, missing_token
 
 _SPECIAL_TOKENS = {
     "cls_token": "[CLS]",
@@ -55,52 +65,94 @@ _SENTENCE_PIECE = {
 
 
 def with_added_tokens(
-    vocabulary: Sequence[str], folder: pathlib.Path, rows: int
-) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Puts the tokens that a folder adds to its vocabulary in their places.
+    vocabulary: Sequence[str], vocab_file: pathlib.Path, rows: int
+) -> tuple[tuple[str, ...], tuple[AddedToken, ...]]:
+    """Puts the tokens that are added to a vocabulary in their places.
 
     Args:
         vocabulary: as its file has it, in the order of the ids.
-        folder: with that file.
+        vocab_file: that file; others beside it list the tokens.
         rows: of the word embedding table.
 
     Returns:
-        (the vocabulary with them, {token: id} of those that it had not).
+        (the vocabulary with them, the added tokens).
 
     Raises:
         UserError: a file is damaged, or an id is beyond the table.
     """
     tokens = list(vocabulary)
-    added: dict[str, int] = {}
-    for file, token, number in _added(folder):
-        if not isinstance(number, int) or not 0 <= number < rows:
+    ids = {token: number for number, token in enumerate(tokens)}
+    added = read_added_tokens(vocab_file, ids)
+    for token in added:
+        if token.id >= rows:
             raise UserError(
-                f"{file}: gives the added token {token!r} the id {number!r}, "
-                f"and the word embedding table has {rows} rows"
+                f"{vocab_file.parent}: gives the added token "
+                f"{token.content!r} the id {token.id}, and the word embedding "
+                f"table has {rows} rows"
             )
-        if number < len(tokens) and tokens[number] == token:
-            continue
-        while len(tokens) <= number:
-            tokens.append(f"[missing{len(tokens)}]")
-        tokens[number] = token
-        added[token] = number
+        while len(tokens) <= token.id:
+            tokens.append(missing_token(len(tokens)))
+        if not token.is_piece:
+            tokens[token.id] = token.content
     return tuple(tokens), added
 
 
 def note_on_added_tokens(
-    added: Mapping[str, int], folder: pathlib.Path
+    added: Sequence[AddedToken], folder: pathlib.Path
 ) -> tuple[str, ...]:
-    """Says that texts are not searched for added tokens."""
-    if not added:
+    """Says which tokens texts are searched for."""
+    contents = [token.content for token in searched_for(added)]
+    if not contents:
         return ()
-    shown = ", ".join(list(added)[:3]) + ", …" * (len(added) > 3)
+    shown = ", ".join(contents[:3]) + ", …" * (len(contents) > 3)
+    several = len(contents) > 1
     note = (
-        f"{folder} adds {len(added)} token{'s' * (len(added) > 1)} to its "
-        f"vocabulary file ({shown}), which texts are not searched for; "
-        "convert_checkpoint.py writes them into the vocabulary, where those "
-        "without punctuation are found as words"
+        f"{folder} adds {len(contents)} token{'s' * several} to its "
+        f"vocabulary ({shown}), which {'are' if several else 'is'} found in "
+        "texts before anything is cut"
     )
     return (note,)
+
+
+def lines_with(
+    tokens: Sequence[str], added: Iterable[AddedToken]
+) -> tuple[str, ...]:
+    """Returns the lines of a `vocab.txt` that has added tokens in it.
+
+    Words are cut into the lines of such a file, and into added tokens they are
+    not. So a line that could be taken where the search does not find the
+    token says `[missingN]`; what lies beside the file says which it is.
+
+    Args:
+        tokens: in the order of their ids, added tokens in their places.
+        added: the added tokens.
+    """
+    lines = list(tokens)
+    for token in added:
+        if _is_mistakable(token):
+            lines[token.id] = missing_token(token.id)
+    return tuple(lines)
+
+
+def copy_added_tokens(
+    vocab_file: str | os.PathLike[str], folder: pathlib.Path
+) -> None:
+    """Writes what is added to a vocabulary, beside a copy of its file.
+
+    Args:
+        vocab_file: as `with_added_tokens`.
+        folder: gets a `tokenizer_config.json` with the added tokens; none if
+            there are no such tokens, and one of an earlier run is removed.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    path = pathlib.Path(vocab_file)
+    _, added = with_added_tokens(read_vocabulary(path), path, MAX_VOCAB_SIZE)
+    (folder / TOKENIZER_CONFIG).unlink(missing_ok=True)
+    if added:
+        with atomic_path(folder / TOKENIZER_CONFIG) as temporary:
+            write_json(temporary, {DECODER: added_tokens_decoder(added)})
 
 
 def write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -116,33 +168,31 @@ def write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
         UserError: as `write_unusual_options`.
     """
     assert checkpoint.vocabulary is not None
-    pieces = checkpoint.sentence_pieces
-    write_vocabulary(folder, checkpoint.vocabulary, pieces)
+    pieces, added = checkpoint.sentence_pieces, checkpoint.added_tokens
+    write_vocabulary(folder, _without_last(checkpoint), pieces)
     special, settings = _SPECIAL_TOKENS, _WORD_PIECE
     if pieces is not None:
         special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
     options = _kept(checkpoint)
-    write_json(folder / _SPECIAL_TOKENS_MAP, special)
+    write_json(folder / SPECIAL_TOKENS_MAP, special)
     write_json(
         folder / TOKENIZER_CONFIG,
         {
             **special,
             **settings,
             **options,
+            **({DECODER: added_tokens_decoder(added)} if added else {}),
             "do_lower_case": checkpoint.do_lower_case,
             "model_max_length": checkpoint.config.max_position_embeddings,
         },
     )
-    if checkpoint.added_tokens:
-        # Texts are searched for these before anything else is done to them.
-        write_json(folder / _ADDED_TOKENS, checkpoint.added_tokens)
 
 
 def write_unusual_options(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Writes options that Google's tokenizers do not have, if there are some.
+    """Writes what Google's tokenizers do not have, if there is some of it.
 
-    A vocabulary alone cannot say them, and without them the model would be
-    given other tokens than it was trained with.
+    A vocabulary alone cannot say options and added tokens, and without them
+    the model would be given other tokens than it was trained with.
 
     Args:
         folder: exists.
@@ -151,10 +201,15 @@ def write_unusual_options(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: they have no names there.
     """
-    if checkpoint.other_options:
+    added = checkpoint.added_tokens
+    if checkpoint.other_options or added:
         write_json(
             folder / TOKENIZER_CONFIG,
-            {**_kept(checkpoint), "do_lower_case": checkpoint.do_lower_case},
+            {
+                **_kept(checkpoint),
+                **({DECODER: added_tokens_decoder(added)} if added else {}),
+                "do_lower_case": checkpoint.do_lower_case,
+            },
         )
 
 
@@ -184,36 +239,27 @@ def write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _added(
-    folder: pathlib.Path,
-) -> Iterator[tuple[pathlib.Path, str, Any]]:
-    """Yields the file, token and id of each token that a folder adds."""
-    file = folder / _ADDED_TOKENS
-    if file.is_file():
-        for token, number in read_json(file).items():
-            yield file, token, number
-    file = folder / TOKENIZER_CONFIG
-    decoder: Any = {}
-    if file.is_file():
-        decoder = read_object(file).get("added_tokens_decoder") or {}
-    if not isinstance(decoder, dict):
-        raise UserError(f"{file}: added_tokens_decoder is no JSON object")
-    for key, entry in decoder.items():
-        content = entry.get("content") if isinstance(entry, dict) else None
-        if not key.isdecimal() or not isinstance(content, str):
-            raise UserError(
-                f"{file}: added_tokens_decoder has no token for {key!r}"
-            )
-        yield file, content, int(key)
-    file = folder / TOKENIZER_JSON
-    if decoder or (folder / _ADDED_TOKENS).is_file() or not file.is_file():
-        return
-    listed = read_object(file).get("added_tokens") or []
-    for entry in listed if isinstance(listed, list) else [listed]:
-        content = entry.get("content") if isinstance(entry, dict) else None
-        if not isinstance(content, str):
-            raise UserError(
-                f"{file}: added_tokens has {entry!r:.80}, which is no token "
-                "with its `content` and `id`"
-            )
-        yield file, content, entry.get("id")
+def _without_last(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Returns the vocabulary up to where only added tokens follow.
+
+    transformers gives these the next ids, and does not cut words into them.
+    """
+    assert checkpoint.vocabulary is not None
+    ids = {one.id for one in checkpoint.added_tokens if not one.is_piece}
+    end = len(checkpoint.vocabulary)
+    while end - 1 in ids:
+        end -= 1
+    return checkpoint.vocabulary[:end]
+
+
+def _is_mistakable(token: AddedToken) -> bool:
+    """Whether words might be cut into it where a search does not find it."""
+    if token.is_piece:
+        return False
+    if token.content.startswith(CONTINUATION):
+        return True
+    is_word = not any(
+        characters.is_punctuation(char) or char.isspace()
+        for char in token.content
+    )
+    return is_word and (token.single_word or not token.normalized)

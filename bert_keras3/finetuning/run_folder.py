@@ -17,6 +17,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bert_keras3.checkpointing import trained_run
+from bert_keras3.checkpointing.checkpoint import read_vocabulary
+from bert_keras3.checkpointing.tokenizer_files import (
+    copy_added_tokens,
+    lines_with,
+    with_added_tokens,
+)
 from bert_keras3.finetuning.task import Evaluation, Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.benchmarks import BENCHMARKS
@@ -30,11 +36,10 @@ from bert_keras3.training.run_folder import (
     RunFiles,
     RunFolder,
 )
+from tokenization.added_tokens import TOKENIZER_CONFIG
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import (
     is_sentence_pieces,
-    load_vocab,
-    tokens_in_order,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +116,7 @@ FILES = RunFiles(
         VOCABULARY,
         LORA,
         SENTENCE_PIECES,
+        TOKENIZER_CONFIG,
         DATA_REPORT,
         *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
         *(CONFUSION, EVALUATED, PROVENANCE, REPORT),
@@ -270,6 +276,7 @@ class FinetuningFolder:
         """Copies the configuration and the vocabulary beside the weights."""
         with atomic_write(self / CONFIG) as file:
             file.write(config.to_json_string())
+        copy_added_tokens(vocab_file, self.path)
         if is_sentence_pieces(vocab_file):
             with atomic_path(self / SENTENCE_PIECES) as temporary:
                 shutil.copyfile(vocab_file, temporary)
@@ -277,10 +284,14 @@ class FinetuningFolder:
         # One of an earlier run would take precedence.
         (self / SENTENCE_PIECES).unlink(missing_ok=True)
         if pathlib.Path(vocab_file).suffix == ".json":
-            vocab = load_vocab(vocab_file)
+            tokens, added = with_added_tokens(
+                read_vocabulary(pathlib.Path(vocab_file)),
+                pathlib.Path(vocab_file),
+                config.vocab_size,
+            )
             with atomic_write(self / VOCABULARY, newline="\n") as file:
                 file.writelines(
-                    f"{token}\n" for token in tokens_in_order(vocab)
+                    f"{line}\n" for line in lines_with(tokens, added)
                 )
         else:
             with atomic_path(self / VOCABULARY) as temporary:

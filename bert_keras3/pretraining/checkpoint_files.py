@@ -24,6 +24,7 @@ from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.safekeeping.files import atomic_write, naming
 from modeling.config import BertConfig
+from tokenization.added_tokens import AddedToken
 
 GOOGLE = "google"
 
@@ -34,6 +35,7 @@ CHECKPOINTS = (
     "albert_config.json",
     "vocab.txt",
     "spiece.model",
+    "tokenizer_config.json",
     "bert_model.keras",
     "model.safetensors",
     "config.json",
@@ -56,6 +58,7 @@ class CheckpointFiles:
         config: written beside the weights.
         tokens: the vocabulary, written too, if it is known.
         sentence_pieces: the SentencePiece model of the vocabulary, if any.
+        added_tokens: those beside the vocabulary, if any.
         do_lower_case: whether the model is uncased, for formats that record
             it.
         format: one of `checkpointing.formats.FORMATS`.
@@ -68,6 +71,7 @@ class CheckpointFiles:
     config: BertConfig
     tokens: tuple[str, ...] | None = None
     sentence_pieces: bytes | None = None
+    added_tokens: tuple[AddedToken, ...] = ()
     do_lower_case: bool = True
     format: str = GOOGLE
     with_optimizer: bool = False
@@ -102,6 +106,7 @@ class CheckpointFiles:
             self.tokens,
             self.do_lower_case,
             self.sentence_pieces,
+            added_tokens=self.added_tokens,
         )
         with self._unfinished() as unfinished:
             if self.format == GOOGLE:

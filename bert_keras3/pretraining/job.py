@@ -378,6 +378,7 @@ class _TrainingRun:
             self.start.config,
             self.start.vocabulary,
             self.start.sentence_pieces,
+            self.start.added_tokens,
             self.start.do_lower_case,
             format=choices.checkpoint_format,
             with_optimizer=choices.with_optimizer,

@@ -191,20 +191,22 @@ class WordPieceEncoder:
         return ids, starts
 
     def _ids_of_word(self, word: str) -> tuple[int, ...]:
+        if self._tokenizer.added_tokens:
+            return tuple(self._tokenizer.encode(word))
         pieces = self._tokenizer.wordpiece_tokenizer.tokenize(word)
         return tuple(self._tokenizer.convert_tokens_to_ids(pieces))
 
     def _basic_tokens(self, text: str) -> tuple[list[str], list[bool]]:
         """Returns basic tokens, and which of them continue a word."""
-        basic = self._tokenizer.basic_tokenizer
+        words_of = self._tokenizer.words
         if self._segment is None:
-            words = basic.tokenize(text)
+            words = words_of(text)
             return words, [False] * len(words)
         words, glued = [], []
         # Whitespace always ends a word, so text that was segmented before
         # keeps its words.
         for chunk in _SPACE.split(text):
-            tokens = basic.tokenize(chunk)
+            tokens = words_of(chunk)
             words += tokens
             glued += _glue(tokens, self._segment)
         return words, glued
@@ -213,7 +215,7 @@ class WordPieceEncoder:
         self, text: str, start: int, end: int
     ) -> tuple[int, int]:
         """Returns which basic tokens the characters [start, end) are in."""
-        tokenize = self._tokenizer.basic_tokenizer.tokenize
+        tokenize = self._tokenizer.words
         before, through = tokenize(text[:start]), tokenize(text[:end])
         cuts_a_word = before + tokenize(text[start:]) != tokenize(text)
         return len(before) - cuts_a_word, len(through)

@@ -190,6 +190,7 @@ class _PiecesOfWords:
     """Which characters of a word each of its pieces stands for."""
 
     def __init__(self, tokenizer: FullTokenizer) -> None:
+        self._tokenizer = tokenizer
         self._basic = tokenizer.basic_tokenizer
         self._wordpiece = tokenizer.wordpiece_tokenizer
         # {character: what the tokenizer makes of it}
@@ -204,8 +205,11 @@ class _PiecesOfWords:
 
         Returns:
             None where characters cannot be told apart: what a character
-            becomes depends on its neighbours in a way that changes lengths.
+            becomes depends on its neighbours in a way that changes lengths,
+            or an added token is in the word.
         """
+        if self._has_added_token(word):
+            return None
         # One entry for each character that the tokenizer leaves.
         source: list[int] = []
         for index, char in enumerate(word):
@@ -227,6 +231,12 @@ class _PiecesOfWords:
         if place != len(source) or len(ranges) != count:
             return None
         return [(start, _over_accents(word, end)) for start, end in ranges]
+
+    def _has_added_token(self, word: str) -> bool:
+        added = self._tokenizer.added_tokens
+        return bool(added) and any(
+            not isinstance(part, str) for part in added.parts(word)
+        )
 
 
 def _lengths(pieces: Sequence[str], token: str) -> list[int]:

@@ -14,6 +14,7 @@ import pathlib
 import shutil
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing.tokenizer_files import copy_added_tokens
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.run_folder import FinetuningFolder
@@ -176,11 +177,12 @@ def _write(
                 quantize_dense_layers(model)
             tokenizer = None
             if in_graph:
-                tokenizer = GraphTokenizer(
+                tokenizer = GraphTokenizer.open(
                     vocab_file, description.do_lower_case
                 )
             else:
                 shutil.copyfile(vocab_file, temporary / vocab_file.name)
+                copy_added_tokens(vocab_file, temporary)
             write_saved_model(temporary, model, tokenizer, description)
         else:
             write_token_id_format(

@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bert_keras3.checkpointing.tokenizer_files import copy_added_tokens
 from bert_keras3.finetuning.task import Task
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import (
@@ -111,6 +112,7 @@ def write_token_id_format(
         folder / MODEL_FILES[format_name], model, description.task, quantize
     )
     shutil.copyfile(vocab_file, folder / pathlib.Path(vocab_file).name)
+    copy_added_tokens(vocab_file, folder)
     (folder / DESCRIPTION_FILE).write_text(description.to_json(), "utf-8")
 
 
