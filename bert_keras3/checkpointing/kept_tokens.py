@@ -123,7 +123,7 @@ def keep_tokens(
     wanted = {
         *found,
         *_SPECIAL,
-        *checkpoint.added_tokens,
+        *(token.content for token in checkpoint.added_tokens),
         *letters,
         *(_CONTINUED + letter for letter in letters),
     }
@@ -133,7 +133,10 @@ def keep_tokens(
     ids = sorted(last[token] for token in wanted & last.keys())
     config = copy.deepcopy(checkpoint.config)
     config.vocab_size = len(ids)
-    added = {token: ids.index(last[token]) for token in checkpoint.added_tokens}
+    added = tuple(
+        dataclasses.replace(token, id=ids.index(last[token.content]))
+        for token in checkpoint.added_tokens
+    )
     return (
         dataclasses.replace(
             checkpoint,
@@ -151,7 +154,7 @@ def _tokens_of(tokenizer: FullTokenizer, lines: Iterable[str]) -> set[str]:
     found: set[str] = set()
     seen: set[str] = set()
     for line in lines:
-        for word in tokenizer.basic_tokenizer.tokenize(line):
+        for word in tokenizer.words(line):
             if word in seen:
                 continue
             seen.add(word)

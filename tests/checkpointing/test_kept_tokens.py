@@ -16,6 +16,7 @@ from bert_keras3.checkpointing.conversion import Settings, convert, outputs
 from bert_keras3.checkpointing.kept_tokens import keep_tokens
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
+from tokenization.added_tokens import AddedToken
 from tokenization.tokenizers import FullTokenizer
 
 VOCABULARY = (
@@ -55,6 +56,20 @@ def test_an_unknown_word_stays_unknown(checkpoint):
     kept, _ = keep_tokens(checkpoint, ["abc a bbc"])
     assert "ab" in (kept.vocabulary or ())
     assert tokenizer(kept).tokenize("abc") == ["[UNK]"]
+
+
+def test_added_tokens_stay(checkpoint):
+    added = (AddedToken("[E1]", 1, normalized=False),)
+    vocabulary = (VOCABULARY[0], "[E1]", *VOCABULARY[2:])
+    whole = dataclasses.replace(
+        checkpoint, vocabulary=vocabulary, added_tokens=added
+    )
+    kept, report = keep_tokens(whole, ["tables"])
+    assert kept.added_tokens == added
+    assert kept.vocabulary[1] == "[E1]"
+    kept, _ = keep_tokens(whole, ["[E1] un"])
+    assert kept.added_tokens == added
+    assert report.ids[:3] == (0, 1, 2)
 
 
 def tokenizer(checkpoint):
