@@ -166,20 +166,25 @@ class NextSentence(keras.layers.Layer):
     same names, `get_sentence_order_output`.
     """
 
-    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+    def __init__(
+        self, config: BertConfig, num_outputs: int = 2, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._hidden_size = config.hidden_size
+        self._num_outputs = num_outputs
         self._initializer_range = config.initializer_range
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights."""
         self.output_weights = self.add_weight(
             name="output_weights",
-            shape=(2, self._hidden_size),
+            shape=(self._num_outputs, self._hidden_size),
             initializer=create_initializer(self._initializer_range),
         )
         self.output_bias = self.add_weight(
-            name="output_bias", shape=(2,), initializer="zeros"
+            name="output_bias",
+            shape=(self._num_outputs,),
+            initializer="zeros",
         )
 
     def call(self, pooled_output: Tensor) -> Tensor:
@@ -219,6 +224,7 @@ HEADS: Mapping[str, Head] = {
     "masked_lm": Head(TOKENS, ("masked_lm_logits",)),
     "next_sentence": Head(POOLED, ("next_sentence_logits",)),
     "span": Head(TOKENS, ("start_logits", "end_logits"), padding=-10000.0),
+    "windows": Head(POOLED, ("window_logits",)),
     "labels": Head(POOLED, ("logits",), in_cls=False),
     "token_labels": Head(TOKENS, ("logits",), in_cls=False),
 }
@@ -248,10 +254,19 @@ class ClsHeads(keras.layers.Layer):
         if "span" in heads:
             # Two outputs for each token, made like the two for a sequence.
             self.span = NextSentence(config, name="squad")
+        self.windows: Any = None
+        if "windows" in heads:
+            # How much a window of a long text counts; not in the original.
+            self.windows = NextSentence(config, num_outputs=1, name="windows")
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights."""
-        for head in (self.masked_lm, self.next_sentence, self.span):
+        for head in (
+            self.masked_lm,
+            self.next_sentence,
+            self.span,
+            self.windows,
+        ):
             if head is not None:
                 head.build()
 
@@ -262,11 +277,12 @@ class ClsHeads(keras.layers.Layer):
 
         Args:
             vectors: by the name of the head: float [R, D] or [B, S, D] for
-                `masked_lm` and `span`, [B, D] for `next_sentence`.
+                `masked_lm` and `span`, [B, D] for `next_sentence` and
+                `windows`.
             embedding_table: [V, E].
 
         Returns:
-            By the name of the head: [..., V] or [..., 2].
+            By the name of the head: [..., V], [..., 2], or [B] for `windows`.
         """
         logits = {}
         if self.masked_lm is not None:
@@ -280,4 +296,9 @@ class ClsHeads(keras.layers.Layer):
             )
         if self.span is not None:
             logits["span"] = self.span(vectors["span"])
+        if self.windows is not None:
+            # [B, D] -> [B, 1] -> [B]
+            logits["windows"] = ops.squeeze(
+                self.windows(vectors["windows"]), axis=-1
+            )
         return logits

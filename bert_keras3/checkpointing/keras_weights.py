@@ -72,6 +72,7 @@ _VARIABLES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("predictions", 1): ("output_bias",),
     ("seq_relationship", 2): _OUTPUT,
     ("squad", 2): _OUTPUT,
+    ("windows", 2): _OUTPUT,
     ("extra_columns", 1): ("bias",),
     ("numbers", 1): ("kernel",),
     ("categories", 1): ("embeddings",),

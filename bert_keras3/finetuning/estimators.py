@@ -75,7 +75,7 @@ class _BertTextEstimator(BaseEstimator):
         gradient_accumulation_steps: micro-batches of a batch.
         long_text: truncate, head_tail or windows.
         window_stride: tokens from one window to the next.
-        window_pooling: mean or max.
+        window_pooling: mean, max or attention.
         max_windows: maximum number of windows of a text.
         dev_fraction: fraction of the examples that is held out; the weights
             of the epoch with the best metric on it are kept. 0: none is, and

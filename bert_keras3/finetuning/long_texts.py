@@ -36,12 +36,15 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.settings import DataFiles
     from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
+    from modeling.shapes import Tensor
     from tokenization.tokenizers import Tokenizer
 
 TRUNCATE, HEAD_TAIL, WINDOWS = "truncate", "head_tail", "windows"
-MEAN, MAX = "mean", "max"
+MEAN, MAX, ATTENTION = "mean", "max", "attention"
 
 _LOGITS = "logits"
+# How much each window counts, before the softmax over those of a text.
+_WINDOW_LOGITS = "window_logits"
 _FLAGS = ("long_text", "window_stride", "window_pooling", "max_windows")
 
 
@@ -52,11 +55,11 @@ class LongTexts(WithExtraColumns, abc.ABC):
     Attributes:
         long_text: `TRUNCATE`, `HEAD_TAIL` or `WINDOWS`.
         window_stride: see `packing.pack_windows`.
-        window_pooling: `MEAN` or `MAX`, for each label.
+        window_pooling: `MEAN`; `MAX`, for each label; or `ATTENTION`, a mean
+            with learnt weights.
         max_windows: see `packing.pack_windows`.
     """
 
-    exported: ClassVar[tuple[str, ...]] = (_LOGITS,)
     text_inputs: ClassVar[tuple[str, ...]] = ("text",)
 
     long_text: str = TRUNCATE
@@ -68,6 +71,20 @@ class LongTexts(WithExtraColumns, abc.ABC):
     def grouped(self) -> bool:
         """See `Task`."""
         return self.long_text == WINDOWS
+
+    @property
+    def _attends(self) -> bool:
+        return self.grouped and self.window_pooling == ATTENTION
+
+    @property
+    def further_heads(self) -> tuple[str, ...]:
+        """See `Task`."""
+        return ("windows",) if self._attends else ()
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """See `RowTask`."""
+        return (_LOGITS, _WINDOW_LOGITS) if self._attends else (_LOGITS,)
 
     @property
     def own_rows(self) -> bool:
@@ -104,12 +121,16 @@ class LongTexts(WithExtraColumns, abc.ABC):
 
     def logits_of(self, outputs: Outputs, examples: Examples) -> np.ndarray:
         """Returns the logits of examples, [E, C], given those of rows."""
-        return self._pooled(outputs[_LOGITS], examples.groups)
+        return self._pooled(outputs, examples.groups)
 
-    def _pooled(self, logits: np.ndarray, groups: RowGroups) -> np.ndarray:
+    def _pooled(self, outputs: Outputs, groups: RowGroups) -> np.ndarray:
         """Logits of rows [R, C] → of examples, [E, C]."""
+        logits = outputs[_LOGITS]
         if not self.grouped or not len(logits):
             return logits
+        if self.window_pooling == ATTENTION:
+            shares = groups.softmax(outputs[_WINDOW_LOGITS])
+            return groups.sum(shares[:, None] * logits).astype(logits.dtype)
         if self.window_pooling == MAX:
             return groups.max(logits)
         return groups.mean(logits).astype(logits.dtype)
@@ -123,7 +144,8 @@ class LongTexts(WithExtraColumns, abc.ABC):
         rows is the mean over examples.
 
         Args:
-            outputs: `logits` [R, C].
+            outputs: `logits` [R, C], and with `ATTENTION` `window_logits`
+                [R].
             features: of the rows, with the column `batches.EXAMPLE`.
 
         Returns:
@@ -145,6 +167,10 @@ class LongTexts(WithExtraColumns, abc.ABC):
         if self.window_pooling == MAX:
             pooled = ops.segment_max(logits, example, number)
             pooled = ops.take(pooled, example, axis=0)
+        elif self.window_pooling == ATTENTION:
+            shares = _softmax_within(outputs[_WINDOW_LOGITS], example, number)
+            sums = ops.segment_sum(shares[:, None] * logits, example, number)
+            pooled = ops.take(sums, example, axis=0)
         else:
             sums = ops.segment_sum(logits, example, number)
             pooled = ops.take(sums, example, axis=0) / sizes[:, None]
@@ -175,10 +201,10 @@ class LongTexts(WithExtraColumns, abc.ABC):
         return LongTextAnswering(self, tokenizer, max_seq_length)
 
     def pooled_predictions(
-        self, logits: np.ndarray, groups: RowGroups
+        self, outputs: Outputs, groups: RowGroups
     ) -> list[Any]:
-        """Logits of rows [R, C] → a prediction for each example."""
-        return self.predictions(self.scores_of(self._pooled(logits, groups)))
+        """Outputs of rows → a prediction for each example."""
+        return self.predictions(self.scores_of(self._pooled(outputs, groups)))
 
 
 class LongTextAnswering:
@@ -218,8 +244,25 @@ class LongTextAnswering:
     ) -> list[Any]:
         """Returns the prediction for each input."""
         return self._task.pooled_predictions(
-            outputs[_LOGITS], RowGroups.of(store.examples)
+            outputs, RowGroups.of(store.examples)
         )
+
+
+def _softmax_within(logits: Tensor, example: Tensor, number: Any) -> Tensor:
+    """Returns the softmax over the rows of each example, float32 [R].
+
+    Args:
+        logits: [R].
+        example: int [R], the example of each row, not decreasing.
+        number: at least that of the examples.
+    """
+    from keras import ops
+
+    logits = ops.cast(logits, "float32")
+    most = ops.segment_max(logits, example, number)
+    powers = ops.exp(logits - ops.take(most, example))
+    sums = ops.segment_sum(powers, example, number)
+    return powers / ops.take(sums, example)
 
 
 # Flags.

@@ -464,7 +464,7 @@ def new_model(config: BertConfig, task: Task) -> BertWithHeads:
 
     return BertWithHeads(
         config,
-        task.heads,
+        (*task.heads, *task.further_heads),
         labels=task.labels,
         extra_columns=task.column_sizes,
     )

@@ -178,10 +178,11 @@ class DataChoices(DataFiles):
     )
     window_pooling: str | None = flag(
         None,
-        "How the logits of a text's windows become one. mean; or max, for each "
-        "label. By default mean.",
+        "How the logits of a text's windows become one. mean; max, for each "
+        "label; or attention, a mean whose weights are learnt. By default "
+        "mean.",
         group="Model inputs",
-        choices=("mean", "max"),
+        choices=("mean", "max", "attention"),
         needs=("long_text=windows",),
     )
     max_windows: int | None = flag(

@@ -278,6 +278,10 @@ class Task(Protocol):
         """The columns of a batch that the model reads."""
 
     @property
+    def further_heads(self) -> tuple[str, ...]:
+        """Heads of the model that only some settings of the task need."""
+
+    @property
     def extra_inputs(self) -> Mapping[str, Column]:
         """The types of those beside BERT's own; one value a row each."""
 
@@ -384,6 +388,11 @@ class TaskDefaults:
         return MODEL_INPUTS
 
     @property
+    def further_heads(self) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    @property
     def extra_inputs(self) -> Mapping[str, Column]:
         """There are none."""
         return {}
@@ -452,8 +461,10 @@ class RowTask(Task, Protocol):
 
     text_inputs: ClassVar[tuple[str, ...]]
     """What an input consists of, in words, such as question and context."""
-    exported: ClassVar[tuple[str, ...]]
-    """Names of the model's outputs that an export has."""
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """Names of the model's outputs that an export has."""
 
     def answering(self, tokenizer: Tokenizer, max_seq_length: int) -> Answering:
         """Returns what answers the inputs of an exported model.

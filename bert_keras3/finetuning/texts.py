@@ -23,7 +23,7 @@ from bert_keras3.finetuning.task import (
     LabelSource,
     Task,
 )
-from bert_keras3.inputs.examples import plain_number
+from bert_keras3.inputs.examples import MISSING_TEXTS, plain_number
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -194,6 +194,13 @@ class LabelIds:
                 "mean the same, write them alike in the data"
                 for names in alike.values()
                 if len(names) > 1
+            ]
+            notes += [
+                f"note: the label {name!r} is a class of its own; if it means "
+                "that the label is missing, leave these rows out with "
+                f"--skip_labels={name}"
+                for name in self.names
+                if name in MISSING_TEXTS
             ]
         return tuple(notes)
 

@@ -53,8 +53,19 @@ class RowGroups:
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Values of rows [R, C] → float64 [G, C]."""
-        sums = np.add.reduceat(values.astype(np.float64), self.first)
-        return sums / self.sizes[:, None]
+        means: np.ndarray = self.sum(values) / self.sizes[:, None]
+        return means
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Values of rows [R, …] → float64 [G, …]."""
+        return np.add.reduceat(values.astype(np.float64), self.first)
+
+    def softmax(self, values: np.ndarray) -> np.ndarray:
+        """Values of rows [R] → float64 [R], whose sum is 1 in each group."""
+        values = values.astype(np.float64)
+        powers = np.exp(values - self.spread(self.max(values)))
+        shares: np.ndarray = powers / self.spread(self.sum(powers))
+        return shares
 
     def max(self, values: np.ndarray) -> np.ndarray:
         """Values of rows [R, …] → the greatest of each group, [G, …]."""

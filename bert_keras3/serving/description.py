@@ -163,7 +163,11 @@ def exported_shapes(
         return {text_task.score_name: (num_rows, *text_task.score_shape)}
     classes = (len(task.labels),) if needs_labels(type(task)) else ()
     return {
-        name: (num_rows, *((length,) * (name in task.per_token)), *classes)
+        name: (
+            num_rows,
+            *((length,) * (name in task.per_token)),
+            *(classes if name == "logits" else ()),
+        )
         for name in cast(RowTask, task).exported
     }
 

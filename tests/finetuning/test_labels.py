@@ -69,6 +69,13 @@ def test_labels_that_differ_in_case_or_spaces_are_pointed_out(read):
         read(SingleLabel(), ["Bad "], ("bad", "good"))
 
 
+def test_a_label_that_may_be_missing_is_pointed_out(read):
+    labels, _, notes = read(SingleLabel(), ["good", "nan", "bad", "nan"])
+    assert labels == ("bad", "good", "nan")
+    (note,) = notes
+    assert note.endswith("leave these rows out with --skip_labels=nan")
+
+
 def test_identifiers_and_words_stay_as_they_are(read):
     cells = ["007", "7", "1e0", "+1", "1", "v1.0", "v1"]
     labels, targets, notes = read(SingleLabel(), cells)

@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.long_texts import MAX, MEAN, with_long_texts
+from bert_keras3.finetuning.long_texts import (
+    ATTENTION,
+    MAX,
+    MEAN,
+    with_long_texts,
+)
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import (
     DataChoices,
@@ -143,7 +148,7 @@ def test_the_answer_is_the_mean_of_the_windows(windows_job):
     np.testing.assert_allclose(predictions(job), wanted, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", [MEAN, MAX])
+@pytest.mark.parametrize("pooling", [MEAN, MAX, ATTENTION])
 @pytest.mark.parametrize("name", ["single_label", "multi_label", "regression"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_loss_of_a_batch_is_that_of_its_texts(pooling, name, weighted):
@@ -159,9 +164,12 @@ def test_the_loss_of_a_batch_is_that_of_its_texts(pooling, name, weighted):
         "multi_label": rng.integers(0, 2, (3, 3)).astype(np.uint8),
         "regression": rng.normal(size=3).astype(np.float32),
     }[name]
+    scores = rng.normal(size=6).astype(np.float32)
     pooled = np.stack(
         [
-            getattr(np, pooling)(logits[examples == one], axis=0)
+            softmax(scores[examples == one]) @ logits[examples == one]
+            if pooling == ATTENTION
+            else getattr(np, pooling)(logits[examples == one], axis=0)
             for one in range(3)
         ]
     )
@@ -181,7 +189,11 @@ def test_the_loss_of_a_batch_is_that_of_its_texts(pooling, name, weighted):
         for part in (whole, rows)
     ]
     wanted = plain.loss({"logits": tf.constant(pooled)}, tensors[0])
-    found = task.loss({"logits": tf.constant(logits)}, tensors[1])
+    outputs = {
+        "logits": tf.constant(logits),
+        "window_logits": tf.constant(scores),
+    }
+    found = task.loss(outputs, tensors[1])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
@@ -236,6 +248,27 @@ def test_an_exported_model_answers_alike(windows_job, tmp_path, format_name):
         predictor.predict([3])
 
 
+@pytest.mark.slow
+def test_attention_over_windows(make_job, screen, tmp_path):
+    """The weights are learnt; files and exports pool alike."""
+    from bert_keras3.serving import Predictor, export
+
+    job = make_job(10, long_text="windows", window_pooling=ATTENTION)
+    run(job, screen)
+    assert accuracy(job) > 0.9
+    model = FinetuningFolder(job.output_dir).load_model()
+    weights = {one.path: one.numpy() for one in model.weights}
+    assert weights["cls/windows/output_weights"].shape == (1, 16)
+    texts = [text for _, text, _ in rows_of(12, 2)]
+    for format_name in ("saved_model", "onnx", "litert"):
+        folder = tmp_path / format_name
+        export(job.output_dir, folder, format_name=format_name)
+        found = Predictor(folder).predict(texts)
+        np.testing.assert_allclose(
+            [one.probabilities for one in found], predictions(job), **CLOSE
+        )
+
+
 def test_flags_that_do_not_fit(make_job, screen):
     with pytest.raises(UserError, match=r"long_text=windows is for .* choice"):
         with_long_texts(TASKS["choice"](), DataChoices(long_text="windows"))
@@ -250,3 +283,6 @@ def test_pooling_by_hand():
     assert groups.mean(logits).tolist() == [[2, -2], [5, 6]]
     assert groups.max(logits).tolist() == [[3, 0], [5, 6]]
     assert groups.spread(np.array([7, 8])).tolist() == [7, 7, 8]
+    shares = groups.softmax(np.array([0, np.log(3), 5]))
+    np.testing.assert_allclose(shares, [0.25, 0.75, 1])
+    assert groups.sum(logits).tolist() == [[4, -4], [5, 6]]
