@@ -8,11 +8,13 @@ r"""Trains a smaller BERT that learns from a trained one.
 The teacher is the --output_dir of run_classifier, run_squad or run_tagger, or
 a fine-tuned checkpoint. The flags are those of the script that trained it, and
 --teacher=FOLDER --help lists them; the student is an ordinary run of that
-script.
+script. With --input_file, records of raw text, the teacher may be a pretrained
+model, and the flags are those of run_pretraining.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import pathlib
@@ -26,12 +28,22 @@ from bert_keras3.distillation.settings import DistillationSettings
 from bert_keras3.finetuning.settings import Job, LabelledJob
 from bert_keras3.finetuning.span_settings import QuestionJob
 from bert_keras3.finetuning.tagging_settings import TaggerJob
+from bert_keras3.pretraining.settings import Job as PretrainingJob
+from bert_keras3.pretraining_data.settings import MaskingSettings
 from bert_keras3.training.settings import TpuFlags
 
 # By the task of the teacher.
 _KINDS: dict[str, type[Job]] = {"span": QuestionJob, "tagging": TaggerJob}
 
 COMMAND = flags.Command(__doc__, DistillationSettings, LabelledJob, TpuFlags)
+# With --input_file.
+_FROM_TEXT = flags.Command(
+    __doc__,
+    DistillationSettings,
+    PretrainingJob,
+    TpuFlags,
+    needs={"masked_lm_prob": ("masking",)},
+)
 
 
 def main(command: flags.Command, kind: type[Job]) -> None:
@@ -49,12 +61,25 @@ def main(command: flags.Command, kind: type[Job]) -> None:
     distill(job, settings, Screen())
 
 
-def _teacher_among(arguments: Sequence[str]) -> pathlib.Path | None:
-    """Returns the value of --teacher, which decides what flags there are."""
+def main_from_text() -> None:
+    """Runs the general stage."""
+    job = _FROM_TEXT.read(PretrainingJob)
+    if _FROM_TEXT.values.masking is not None:
+        masking = _FROM_TEXT.read(MaskingSettings)
+        job = dataclasses.replace(job, masking=masking)
+    job = entry.with_device_defaults(job, _FROM_TEXT)
+    from bert_keras3.commands.screen import Screen
+    from bert_keras3.distillation.general import distill_from_text
+
+    distill_from_text(job, _FROM_TEXT.read(DistillationSettings), Screen())
+
+
+def _value_among(arguments: Sequence[str], flag: str) -> str | None:
+    """Returns the value of a flag that decides what other flags there are."""
     for argument, following in itertools.zip_longest(arguments, arguments[1:]):
         name, equals, value = argument.partition("=")
-        if name.lstrip("-") == "teacher" and name.startswith("-"):
-            return pathlib.Path(value if equals else following or "")
+        if name.lstrip("-") == flag and name.startswith("-"):
+            return value if equals else following or ""
     return None
 
 
@@ -82,10 +107,14 @@ def _problem_of(teacher: pathlib.Path) -> str | None:
 
 def command() -> None:
     """Runs the command with the arguments of the process."""
+    arguments = sys.argv[1:]
+    if _value_among(arguments, "input_file") is not None:
+        entry.run(main_from_text, _FROM_TEXT)
 
     def parse_and_run() -> None:
-        teacher = _teacher_among(sys.argv[1:])
-        kind = _KINDS.get((teacher and _problem_of(teacher)) or "")
+        teacher = _value_among(arguments, "teacher")
+        problem = _problem_of(pathlib.Path(teacher)) if teacher else None
+        kind = _KINDS.get(problem or "")
         if kind is None:
             entry.run(functools.partial(main, COMMAND, LabelledJob), COMMAND)
         own = flags.Command(__doc__, DistillationSettings, kind, TpuFlags)

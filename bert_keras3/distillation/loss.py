@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from bert_keras3.distillation.settings import DistillationSettings
 from bert_keras3.distillation.student import Student
-from bert_keras3.distillation.teacher import PREFIX, Teacher
-from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, Task, Tensors
+from bert_keras3.distillation.teacher import PREFIX, Taught, Teacher
+from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, Tensors
 from bert_keras3.inputs.batches import EXAMPLE
 from modeling.bert import Encoded
 from modeling.losses import mean_over_tokens
@@ -45,7 +45,7 @@ class DistillationLoss:
     """
 
     settings: DistillationSettings
-    task: Task
+    task: Taught
     teacher: Teacher
     mapping: Sequence[int] = ()
 
@@ -54,6 +54,7 @@ class DistillationLoss:
     ) -> Tensor:
         """Returns the mean loss of a batch, float32."""
         settings, compared = self.settings, self.settings.compared
+        features = dict(features)
         encoded = student.model.encode(features, compared, training)
         outputs = student.model.logits_of(encoded, features, training)
         total = tf.zeros([])
@@ -85,7 +86,7 @@ class DistillationLoss:
     ) -> Tensors:
         """Returns the stored outputs of a batch, or computes them."""
         names = [*self.teacher.columns]
-        if names[0] in features:
+        if all(name in features for name in names):
             return {name.removeprefix(PREFIX): features[name] for name in names}
         if online is None:
             online = self.teacher.encode(features, ())

@@ -12,12 +12,12 @@ import functools
 import pathlib
 import shutil
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.finetuning.run_folder import new_model
-from bert_keras3.finetuning.task import MODEL_INPUTS, Task, Tensors
+from bert_keras3.finetuning.task import MODEL_INPUTS, Tensors
 from bert_keras3.inputs.batches import BatchLimit, batches_by_length
 from bert_keras3.inputs.feature_store import Column, FeatureStore
 from bert_keras3.safekeeping.errors import UserError
@@ -26,13 +26,47 @@ from bert_keras3.training.predict import Predictor
 from bert_keras3.training.state import checksum
 from modeling import BertWithHeads
 from modeling.bert import Encoded
+from modeling.bert_with_heads import MASKED_LM_POSITIONS
 from modeling.heads import HEADS
+from modeling.shapes import Tensor
 
 PREFIX = "teacher/"
 _KEY = "key.txt"
 # The tokens of a batch, padding included.
 _BATCH_TOKENS = 4096
 _BATCH_SIZE = 128
+
+
+class Taught(Protocol):
+    """What teacher and student do: a `Task`, or a part of one."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of both, keys of `modeling.heads.HEADS`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the outputs, if the head has some."""
+
+    @property
+    def per_token(self) -> tuple[str, ...]:
+        """Names of outputs with one value per token."""
+
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
+        """See `Task`."""
+
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +80,11 @@ class Teacher:
     """
 
     model: BertWithHeads
-    task: Task
+    task: Taught
     weights: int
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, task: Task) -> Teacher:
+    def load(cls, checkpoint: Checkpoint, task: Taught) -> Teacher:
         """Creates the model of a checkpoint.
 
         Args:
@@ -60,7 +94,7 @@ class Teacher:
         Raises:
             UserError: it lacks weights.
         """
-        model = new_model(checkpoint.config, task)
+        model = BertWithHeads(checkpoint.config, task.heads, task.labels)
         # Hugging Face's taggers and models of questions have no pooler.
         report = checkpoint.load_into(model, (".*",))
         pooler = f"{model.bert.name}/pooler/"
@@ -100,7 +134,8 @@ class Teacher:
             features: of a batch.
             outputs: as for `BertModel.encode`.
         """
-        inputs = {name: features[name] for name in MODEL_INPUTS}
+        names = (*MODEL_INPUTS, MASKED_LM_POSITIONS)
+        inputs = {one: features[one] for one in names if one in features}
         return self.model.encode(inputs, outputs, training=False)
 
     def answers(
@@ -154,7 +189,7 @@ class Teacher:
                 store,
                 np.arange(len(store)),
                 BatchLimit(_BATCH_SIZE, _BATCH_TOKENS),
-                self.task.inputs,
+                MODEL_INPUTS,
             ),
             store.lengths,
             folder,

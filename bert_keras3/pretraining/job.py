@@ -29,7 +29,7 @@ from bert_keras3.pretraining.checkpoint_files import (
     CheckpointFiles,
 )
 from bert_keras3.pretraining.evaluation import Evaluation, example_figures
-from bert_keras3.pretraining.objective import loss, new_model
+from bert_keras3.pretraining.objective import Guide, heads_for, loss, new_model
 from bert_keras3.pretraining.settings import (
     WITHOUT_EFFECT,
     Job,
@@ -64,6 +64,7 @@ from bert_keras3.training.session import (
 )
 from bert_keras3.training.settings import ModelChoices
 from bert_keras3.training.state import checksum, read_numbers
+from bert_keras3.training.step import LossFunction
 from modeling import BertWithHeads
 from tokenization.packing import check_max_seq_length
 from tokenization.tokenizers import read_tokens
@@ -76,12 +77,13 @@ FILES = RunFiles(signs=(SETTINGS,), kept=CHECKPOINTS)
 _HEADS = "cls/"
 
 
-def run(job: Job, screen: Screen) -> None:
+def run(job: Job, screen: Screen, guide: Guide | None = None) -> None:
     """Runs a job.
 
     Args:
         job: its settings.
         screen: where to print.
+        guide: what a training learns from beside the records.
 
     Raises:
         UserError: a flag or file is wrong; no existing file has been
@@ -97,25 +99,34 @@ def run(job: Job, screen: Screen) -> None:
         folder = RunFolder(session.output_dir, FILES)
         folder.check_is_folder()
         start = _open_checkpoint(_model_choices(job, folder, screen))
+        if guide is not None:
+            start = guide.start(start)
         if job.do_train:
             _check_folder(job, folder, start)
         # The folder may be evaluated while another process trains in it.
         with session.locked() if job.do_train else contextlib.nullcontext():
-            _run(job, folder, session, start)
+            _run(job, folder, session, start, guide)
 
 
 def _run(
-    job: Job, folder: RunFolder, session: Session, start: Checkpoint
+    job: Job,
+    folder: RunFolder,
+    session: Session,
+    start: Checkpoint,
+    guide: Guide | None,
 ) -> None:
     """Runs a job whose flags and folder have been checked."""
     screen, computing = session.screen, job.training.computing
     _check_length(job, start)
     to_train, to_evaluate = _open_records(job, start, screen)
+    heads = heads_for(job.sentence_objective)
+    if guide is not None:
+        heads = guide.heads
     make_deterministic(job.training.seed)
     with session.making_model(computing.mixed_precision):
         model = new_model(
             start.config,
-            job.sentence_objective,
+            heads,
             lazy_embeddings=job.training.lazy_embeddings,
         )
         loaded = "no --init_checkpoint: all weights are random"
@@ -146,7 +157,9 @@ def _run(
             job.sentence_objective,
         )
     if job.do_train and to_train is not None:
-        training = _TrainingRun(job, folder, session, start, model, to_train)
+        training = _TrainingRun(
+            job, folder, session, start, model, to_train, guide
+        )
         training.run(evaluation)
     if evaluation is not None and session.devices.is_chief:
         common = evaluation.records.num_also_in(to_train) if to_train else 0
@@ -364,6 +377,7 @@ class _TrainingRun:
     start: Checkpoint
     model: BertWithHeads
     records: CheckedRecords
+    guide: Guide | None
 
     def run(self, evaluation: Evaluation | None) -> None:
         """Trains to the last step; the last weights are the result.
@@ -385,6 +399,13 @@ class _TrainingRun:
             keep=choices.keep_checkpoint_max,
         )
         identity = self.identity()
+        trained: keras.Model = self.model
+        minimized: LossFunction = loss
+        if self.guide is not None:
+            trained, minimized, more = self.guide.objective(
+                self.session, self.model
+            )
+            identity |= more
         begin(folder, identity, overwrite=job.overwrite_output_dir)
         if job.overwrite_output_dir:
             files.remove_all()
@@ -401,8 +422,8 @@ class _TrainingRun:
 
         result = train(
             Plan(
-                self.model,
-                loss,
+                trained,
+                minimized,
                 self.records.training_batches(
                     choices.train_batch_size,
                     choices.seed,

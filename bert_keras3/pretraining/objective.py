@@ -10,7 +10,8 @@ Devlin et al. 2019, section 3.1; original: `model_fn_builder` of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keras import ops
 
@@ -20,6 +21,13 @@ from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 from modeling.losses import masked_lm_loss, next_sentence_loss
 from modeling.shapes import Tensor
+
+if TYPE_CHECKING:
+    import keras
+
+    from bert_keras3.checkpointing import Checkpoint
+    from bert_keras3.training.session import Session
+    from bert_keras3.training.step import LossFunction
 
 # {--sentence_objective: prefix of the metrics}; None: no sentence pairs.
 SENTENCE_METRICS: Mapping[str, str | None] = {
@@ -37,30 +45,39 @@ PREDICTIONS_PER_EXAMPLE = "predictions_per_example"
 TOKENS_TO_UPDATE = "tokens_to_update"
 
 
+def heads_for(sentence_objective: str) -> tuple[str, ...]:
+    """Returns the heads that a pretraining trains.
+
+    Args:
+        sentence_objective: one of `SENTENCE_METRICS`.
+    """
+    if SENTENCE_METRICS[sentence_objective] is None:
+        return ("masked_lm",)
+    return ("masked_lm", "next_sentence")
+
+
 def new_model(
     config: BertConfig,
-    sentence_objective: str = "nsp",
+    heads: Sequence[str] = ("masked_lm", "next_sentence"),
     *,
     lazy_embeddings: bool = False,
 ) -> BertWithHeads:
     """Creates a model with the pretraining heads and random weights.
 
-    Weights: `bert/…`, `cls/predictions/…` and, unless the objective is "none",
+    Weights: `bert/…`, `cls/predictions/…` and, with pairs of sentences,
     `cls/seq_relationship/…`. Sentence order prediction (Lan et al. 2020,
     section 3.1) has the same head; only the pairs differ.
 
     Args:
         config: of the encoder.
-        sentence_objective: one of `SENTENCE_METRICS`. With "none" the pooler
-            exists but is not trained.
+        heads: returned by `heads_for`, or none. Without `next_sentence` the
+            pooler exists but is not trained.
         lazy_embeddings: limit the gradient of the word embedding table to the
             tokens that a batch reads or predicts.
     """
-    has_pairs = SENTENCE_METRICS[sentence_objective] is not None
-    heads = ("masked_lm", "next_sentence") if has_pairs else ("masked_lm",)
     model = BertWithHeads(config, heads, name="pretraining")
     # Without a gradient, weight decay alone would shrink it.
-    model.bert.pooler.trainable = has_pairs
+    model.bert.pooler.trainable = "next_sentence" in heads
     if lazy_embeddings:
         model.use_output_table(
             lambda inputs, training: _output_table(model, inputs, training)
@@ -101,7 +118,7 @@ def loss(
     used = ops.where(weights > 0)[0]
     logits = model(dict(features), training=training, used=used)
     ids = ops.reshape(features[records.MASKED_LM_IDS], (-1,))
-    return _sum_of_losses(
+    return sum_of_losses(
         logits, ops.take(ids, used), ops.take(weights, used), features
     )
 
@@ -114,7 +131,7 @@ def plain_loss(
     All positions are predicted, also unused ones; with `model.unpad` off,
     padding is computed as well.
     """
-    return _sum_of_losses(
+    return sum_of_losses(
         model(dict(features), training=training),
         features[records.MASKED_LM_IDS],
         features[records.MASKED_LM_WEIGHTS],
@@ -122,12 +139,20 @@ def plain_loss(
     )
 
 
-def _sum_of_losses(
+def sum_of_losses(
     logits: Mapping[str, Tensor],
     masked_lm_ids: Tensor,
     masked_lm_weights: Tensor,
     features: Mapping[str, Tensor],
 ) -> Tensor:
+    """Returns the sum of the losses of all heads.
+
+    Args:
+        logits: of the heads, by name; `masked_lm_logits` [R, V].
+        masked_lm_ids: int [R], or of that many numbers.
+        masked_lm_weights: float likewise.
+        features: of the batch.
+    """
     share = features.get(PREDICTIONS_PER_EXAMPLE)
     total = masked_lm_loss(
         logits["masked_lm_logits"],
@@ -141,3 +166,35 @@ def _sum_of_losses(
             features[records.NEXT_SENTENCE_LABELS],
         )
     return total
+
+
+class Guide(Protocol):
+    """What a job asks of a teacher, in this order."""
+
+    def start(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Returns what the model starts from.
+
+        Args:
+            checkpoint: that of the job's flags.
+
+        Raises:
+            UserError: teacher and model do not fit together.
+        """
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of the model."""
+
+    def objective(
+        self, session: Session, model: BertWithHeads
+    ) -> tuple[keras.Model, LossFunction, Mapping[str, Any]]:
+        """Returns what the training minimizes.
+
+        Args:
+            session: whose devices the model was created on.
+            model: to train, with its initial weights.
+
+        Returns:
+            What is trained: the model, or something around it; its loss; and
+            what identifies the training beside data and settings.
+        """

@@ -224,7 +224,7 @@ def test_a_cased_model_stays_cased(config, tmp_path):
         format="huggingface",
     )
     files.folder.mkdir()
-    model = new_model(config, "nsp")
+    model = new_model(config)
     optimizer = create_optimizer(1e-3, 10, 0)
     optimizer.build(model.trainable_variables)
     files.save(model, optimizer)

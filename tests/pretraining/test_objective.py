@@ -12,6 +12,7 @@ from bert_keras3.inputs import records
 from bert_keras3.pretraining.evaluation import example_figures, metrics
 from bert_keras3.pretraining.objective import (
     PREDICTIONS_PER_EXAMPLE,
+    heads_for,
     loss,
     new_model,
     plain_loss,
@@ -194,7 +195,7 @@ def test_parts_of_a_batch_add_up_to_its_loss(config, batch):
 def test_without_a_question_about_pairs_the_pooler_stays_as_it_is(
     config, batch
 ):
-    model = new_model(config, "none")
+    model = new_model(config, heads_for("none"))
     paths = [weight.path for weight in model.weights]
     assert "bert/pooler/dense/kernel" in paths
     assert not any("seq_relationship" in path for path in paths)
@@ -205,7 +206,7 @@ def test_without_a_question_about_pairs_the_pooler_stays_as_it_is(
 
 @pytest.mark.parametrize("objective", ["nsp", "none"])
 def test_a_saved_model_is_the_same_again(tmp_path, config, batch, objective):
-    model = new_model(config, objective)
+    model = new_model(config, heads_for(objective))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert [w.path for w in again.weights] == [w.path for w in model.weights]

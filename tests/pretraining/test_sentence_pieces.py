@@ -17,7 +17,7 @@ from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.inputs import records
 from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.job import run
-from bert_keras3.pretraining.objective import new_model
+from bert_keras3.pretraining.objective import heads_for, new_model
 from bert_keras3.pretraining_data import preparation
 from bert_keras3.pretraining_data.checks import resolve
 from bert_keras3.pretraining_data.documents import Sentence
@@ -180,7 +180,7 @@ def albert(tmp_path):
         type_vocab_size=2,
     )
     keras.utils.set_random_seed(0)
-    model = new_model(config, "sop")
+    model = new_model(config, heads_for("sop"))
     weights = {weight.path: np.asarray(weight) for weight in model.weights}
     tensor_bundle.write(folder / "model.ckpt-best", in_memory(weights))
     (folder / "albert_config.json").write_text(config.to_json_string())
