@@ -60,15 +60,24 @@ def _run(job: Job, reporting: ReportFlags) -> None:
 def report(wanted: ReportFlags, folder: str | os.PathLike[str]) -> None:
     """Writes the report on a finished job, if it is wanted.
 
+    A report that cannot be made is a warning: the results are written already.
+
     Args:
         wanted: whether and how.
         folder: of the job.
     """
-    if wanted.report:
-        from bert_keras3.commands.screen import Screen
-        from bert_keras3.reports.job import report_on
+    if not wanted.report:
+        return
+    from bert_keras3.commands.screen import Screen
 
-        report_on(folder, wanted.report_language, Screen())
+    screen = Screen()
+    try:
+        from bert_keras3.reports.job import run
+
+        run([folder], wanted.report_language, screen)
+    except Exception as error:  # noqa: BLE001
+        what = " ".join(str(error).split()) or type(error).__name__
+        screen.say(f"warning: no report was written: {what}")
 
 
 def _predict_shards(

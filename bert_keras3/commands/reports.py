@@ -6,7 +6,9 @@ r"""Reports on a fine-tuning run, or compares some, as a page for a browser.
 out is the --output_dir of run_classifier.py, run_squad.py or run_tagger.py; the
 training may be finished, running or killed. The first command writes
 out/report.html: how good the model is, where it is wrong, whether the data is
-sound, how the training went and what made it. docs/reports.md explains it.
+sound, how the training went and what made it. The second one writes
+other_out/comparison.html: what changed, which rows were won and lost, and
+whether that is more than chance. docs/reports.md explains both.
 """
 
 from __future__ import annotations

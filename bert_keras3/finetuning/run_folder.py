@@ -59,6 +59,7 @@ CONFUSION = "confusion_matrix.csv"
 EVALUATED = "eval_predictions.jsonl"
 PROVENANCE = "provenance.json"
 REPORT = "report.html"
+COMPARISON = "comparison.html"
 SCRATCH = ".encoded"
 TEACHER = ".teacher"
 """What a teacher answered, until the training is finished."""
@@ -119,7 +120,7 @@ FILES = RunFiles(
         TOKENIZER_CONFIG,
         DATA_REPORT,
         *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
-        *(CONFUSION, EVALUATED, PROVENANCE, REPORT),
+        *(CONFUSION, EVALUATED, PROVENANCE, REPORT, COMPARISON),
         FINISHED,
         *RESULT_FILES,
         *_OF_BENCHMARKS,

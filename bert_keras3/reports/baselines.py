@@ -138,6 +138,7 @@ def _bag_of_words(
     vectors = words.fit_transform(texts)
     is_number = np.issubdtype(targets.dtype, np.floating) and targets.ndim == 1
     model = (Ridge if is_number else RidgeClassifier)(solver="sparse_cg")
-    model.fit(vectors, targets)
+    # It labels what is not in a class −1.
+    model.fit(vectors, targets if is_number else targets.astype(np.int64))
     predicted: np.ndarray = model.predict(words.transform(evaluated))
     return predicted

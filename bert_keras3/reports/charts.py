@@ -21,7 +21,11 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 def line_chart(
-    series: Mapping[str, Points], *, x_title: str, y_title: str
+    series: Mapping[str, Points],
+    *,
+    x_title: str,
+    y_title: str,
+    are_shares: bool = False,
 ) -> str:
     """Draws lines; of more than 300 points, means of as many stretches.
 
@@ -29,9 +33,12 @@ def line_chart(
         series: {name: (x [P], y [P])}; the first in the first colour.
         x_title: of the horizontal axis.
         y_title: of the vertical axis.
+        are_shares: whether both axes go from 0 to 1.
     """
     thinned = {name: _thinned(*points) for name, points in series.items()}
     axes = _Axes.around(list(thinned.values()), x_title, y_title)
+    if are_shares:
+        axes = _Axes((0.0, 1.0), (0.0, 1.0), x_title, y_title)
     parts = []
     for number, (name, (x, y)) in enumerate(thinned.items()):
         path = " ".join(

@@ -6,7 +6,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from bert_keras3.finetuning.run_folder import REPORT
+from bert_keras3.finetuning.run_folder import COMPARISON, REPORT
+from bert_keras3.reports.comparison import comparison_page
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.report import report_page
 from bert_keras3.reports.wording import Wording
@@ -18,10 +19,11 @@ from bert_keras3.training.session import Screen
 def run(
     folders: Sequence[str | os.PathLike[str]], language: str, screen: Screen
 ) -> None:
-    """Writes `report.html` in the folder of a run.
+    """Writes `report.html` in the folder of a run, or a comparison of some.
 
     Args:
-        folders: of runs.
+        folders: of one run, or of several, whose comparison is written as
+            `comparison.html` in the folder of the last.
         language: one of `settings.LANGUAGES`.
         screen: where to print.
 
@@ -32,27 +34,14 @@ def run(
         raise UserError(
             "name the --output_dir of a run: python -m reports output_dir"
         )
-    record = RunRecord.open(folders[0])
-    page = report_page(record, Wording(language))
-    _write(record.folder / REPORT, page, screen)
-
-
-def report_on(
-    folder: str | os.PathLike[str], language: str, screen: Screen
-) -> None:
-    """Does so at the end of a job, which must not fail by it.
-
-    Args:
-        folder: of the job.
-        language: one of `settings.LANGUAGES`.
-        screen: where to print, also what went wrong.
-    """
-    try:
-        run([folder], language, screen)
-    # The results are written already, whatever is wrong with their picture.
-    except Exception as error:  # noqa: BLE001
-        what = " ".join(str(error).split()) or type(error).__name__
-        screen.say(f"warning: no report was written: {what}")
+    records = [RunRecord.open(folder) for folder in folders]
+    last = records[-1].folder
+    if len(records) > 1:
+        page = comparison_page(records, Wording(language))
+        _write(last / COMPARISON, page, screen)
+        return
+    page = report_page(records[0], Wording(language))
+    _write(last / REPORT, page, screen)
 
 
 def _write(path: pathlib.Path, page: str, screen: Screen) -> None:

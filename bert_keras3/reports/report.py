@@ -20,7 +20,7 @@ import numpy as np
 
 from bert_keras3.explaining.page import rendered
 from bert_keras3.reports import soundness
-from bert_keras3.reports.baselines import BAG_OF_WORDS, chosen
+from bert_keras3.reports.baselines import chosen
 from bert_keras3.reports.charts import interval_chart, line_chart
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.resampling import intervals
@@ -102,6 +102,7 @@ def report_page(record: RunRecord, wording: Wording) -> str:
         ],
         confusion=confusion,
         has_rows=made.outcomes is not None,
+        has_confidence=any(row["confidence"] is not None for row in made.rows),
         kinds=made.kinds,
         num_suspects=made.num_suspects,
         texts_error=made.texts_error,
@@ -111,7 +112,7 @@ def report_page(record: RunRecord, wording: Wording) -> str:
         label_counts=_label_counts(record),
         curves=_curves(record, wording),
         facts=_facts(record, wording),
-        settings=_settings(record),
+        settings=settings_of(record),
     )
 
 
@@ -123,7 +124,7 @@ class _Report:
         self.texts_error = ""
         self.view: View | None
         self.outcomes: Outcomes | None
-        self.view, self.outcomes = _outcomes_of(record)
+        self.view, self.outcomes = outcomes_of(record)
         self.baselines: Mapping[str, Mapping[str, float]] = {}
         self.findings: soundness.Findings | None = None
         try:
@@ -140,23 +141,19 @@ class _Report:
 
     def _figures(self) -> list[Figure]:
         """Returns the metrics, that of the best weights first."""
-        record = self._record
-        found: dict[str, tuple[float, float, float]] = {}
-        if self.outcomes is not None:
-            found = intervals(self.outcomes.groups, self.outcomes.metrics)
-        figures = []
-        for name in record.settings.task.metrics:
-            value = record.results.get(name)
-            if not isinstance(value, (int, float)):
-                continue
-            _, low, high = found.get(name, (value, None, None))
-            others = {
-                baseline: values[name]
-                for baseline, values in self.baselines.items()
-                if name in values
-            }
-            figures.append(Figure(name, float(value), low, high, others))
-        best = best_metric_of(record)
+        figures = [
+            Figure(
+                name,
+                *found,
+                {
+                    baseline: values[name]
+                    for baseline, values in self.baselines.items()
+                    if math.isfinite(values.get(name, math.nan))
+                },
+            )
+            for name, found in metrics_of(self._record, self.outcomes).items()
+        ]
+        best = best_metric_of(self._record)
         return sorted(figures, key=lambda one: one.name != best)
 
     @property
@@ -169,18 +166,24 @@ class _Report:
             "metric": self._t.name(one.name),
             "value": _number(one.value),
         }
-        other = one.others.get(BAG_OF_WORDS)
-        if other is None or one.low is None or one.high is None:
+        if not one.others or one.low is None or one.high is None:
             return self._t("verdict", **words)
-        low, high = one.low, one.high
-        if lower_is_better(one.name):
-            other, low, high = -other, -high, -low
+        sign = -1 if lower_is_better(one.name) else 1
+        low, high = sorted((sign * one.low, sign * one.high))
+        baseline, other = max(
+            one.others.items(), key=lambda named: sign * named[1]
+        )
         key = "verdict_equal"
-        if low > other:
+        if low > sign * other:
             key = "verdict_better"
-        elif high < other:
+        elif high < sign * other:
             key = "verdict_worse"
-        return self._t(key, **words, other=_number(abs(other)))
+        return self._t(
+            key,
+            **words,
+            baseline=self._t.name(baseline),
+            other=_number(other),
+        )
 
     @property
     def figure_chart(self) -> str:
@@ -250,9 +253,7 @@ class _Report:
                         **shown_values(shown),
                         "row": row,
                         "wrong": round(float(self.outcomes.wrong[number]), 4),
-                        "confidence": round(
-                            float(self.outcomes.confidence[number]), 4
-                        ),
+                        "confidence": _finite(self.outcomes.confidence[number]),
                         "kinds": {
                             kind: places[kind][number]
                             for kind in self.kinds
@@ -272,7 +273,7 @@ class _Report:
             return dict.fromkeys(rows.tolist())
 
 
-def _outcomes_of(
+def outcomes_of(
     record: RunRecord,
 ) -> tuple[View, Outcomes] | tuple[None, None]:
     """Reads the predictions for single examples, if they were kept."""
@@ -287,7 +288,7 @@ def _outcomes_of(
 
 def _selected(outcomes: Outcomes) -> dict[str, np.ndarray]:
     """Returns {kind: numbers of examples, the first the most telling}."""
-    badness = outcomes.wrong * outcomes.confidence
+    badness = outcomes.wrong * np.nan_to_num(outcomes.confidence, nan=1.0)
     mistakes = np.flatnonzero(outcomes.wrong > 0)
     order = np.argsort(-badness[mistakes], kind="stable")
     kinds = {"mistake": mistakes[order][:_MISTAKES]}
@@ -338,6 +339,7 @@ def shown_values(shown: Shown) -> dict[str, Any]:
         "texts": texts,
         "expected": shown.expected[:_MOST_CHARACTERS],
         "predicted": shown.predicted[:_MOST_CHARACTERS],
+        **({} if shown.pairs is None else {"pairs": shown.pairs}),
     }
 
 
@@ -412,6 +414,22 @@ class _Confusion:
         return math.sqrt(count / self.most)
 
 
+def metrics_of(
+    record: RunRecord, outcomes: Outcomes | None
+) -> dict[str, tuple[float, float | None, float | None]]:
+    """Returns {metric: (value, ends of its interval or None)}."""
+    drawn: dict[str, tuple[float, float, float]] = {}
+    if outcomes is not None:
+        drawn = intervals(outcomes.groups, outcomes.metrics)
+    found = {}
+    for name in record.settings.task.metrics:
+        value = record.results.get(name)
+        if isinstance(value, (int, float)):
+            ends = drawn[name][1:] if name in drawn else (None, None)
+            found[name] = (float(value), *ends)
+    return found
+
+
 def best_metric_of(record: RunRecord) -> str:
     """Returns the metric by which the best weights were chosen."""
     made_by = record.provenance.get("training", {})
@@ -483,9 +501,10 @@ def _curves(record: RunRecord, wording: Wording) -> list[Chart]:
             lines[wording("evaluation_loss")] = of_evaluation
         curves.append(
             Chart(
-                " · ".join(lines),
+                "",
                 line_chart(lines, x_title=step, y_title=wording("loss")),
                 _overfitting(*of_evaluation, wording),
+                tuple(lines),
             )
         )
         best = best_metric_of(record)
@@ -559,7 +578,7 @@ def _facts(record: RunRecord, wording: Wording) -> list[str]:
     return facts
 
 
-def _settings(record: RunRecord) -> list[tuple[str, str]]:
+def settings_of(record: RunRecord) -> list[tuple[str, str]]:
     """Returns (flag, value) of the training, the commonest first."""
     given = dict(record.provenance.get("training", {}).get("training", {}))
     computing = given.pop("computing", {})
@@ -582,6 +601,10 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None
 
 
 def _number(value: float) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 NUM_DRAWS = 1000
 """Bootstrap samples."""
+_MOST_DRAWN = 20_000_000  # numbers; with more groups there are fewer samples
 _MOST_NUMBERS = 4_000_000  # in memory at a time
 _SEED = 0
 
@@ -36,9 +37,10 @@ def intervals(
     sizes = np.bincount(groups)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     rng = np.random.default_rng(_SEED)
-    at_once = max(1, min(NUM_DRAWS, _MOST_NUMBERS // max(1, len(sizes))))
-    for first in range(0, NUM_DRAWS, at_once):
-        number = min(at_once, NUM_DRAWS - first)
+    num_draws = max(100, min(NUM_DRAWS, _MOST_DRAWN // len(sizes)))
+    at_once = max(1, _MOST_NUMBERS // len(sizes))
+    for first in range(0, num_draws, at_once):
+        number = min(at_once, num_draws - first)
         counts = rng.multinomial(
             len(groups), sizes / len(groups), number
         ).astype(np.float64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bert_keras3.reports import baselines
-from bert_keras3.reports.charts import reliability_chart
+from bert_keras3.reports.choice import reliability
 from bert_keras3.reports.resampling import Metric
 from bert_keras3.reports.views import (
     Chart,
@@ -103,13 +103,7 @@ class SingleLabelView:
 
     def charts(self, outcomes: Outcomes, wording: Wording) -> Sequence[Chart]:
         """How often a prediction is right, by how sure it is."""
-        svg = reliability_chart(
-            outcomes.confidence,
-            1.0 - outcomes.wrong,
-            x_title=wording("confidence"),
-            y_title=wording("accuracy"),
-        )
-        return [Chart(wording("reliability"), svg, wording("reliability_note"))]
+        return [reliability(outcomes, wording, "accuracy")]
 
     def shown(self, row: Mapping[str, Any], example: Any) -> Shown:
         """See `View`."""

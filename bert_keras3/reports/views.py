@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -49,12 +50,22 @@ class ShownText(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """How an example is shown in a table."""
+    """How an example is shown in a table.
+
+    Attributes:
+        guid: its id.
+        texts: its texts; none if they cannot be read.
+        expected: its label, in words.
+        predicted: the prediction, in words.
+        pairs: (expected, predicted) labels in it, as a confusion matrix counts
+            them; None for that of the example itself.
+    """
 
     guid: str
     texts: Sequence[ShownText]
     expected: str
     predicted: str
+    pairs: Sequence[tuple[str, str]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +76,13 @@ class Chart:
         title: above it.
         svg: the picture.
         note: below it; may be empty.
+        names: of its lines, in the order of their colours.
     """
 
     title: str
     svg: str
     note: str = ""
+    names: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Outcomes:
         groups: int [E]; examples of a group count alike in every metric.
         metrics: functions of the counts of the groups.
         wrong: float [E]: 0 is right, 1 all wrong.
-        confidence: float [E], of the predictions; 1 where there is none.
+        confidence: float [E], of the predictions; NaN where there is none.
         doubt: float [E]: the greater, the less sure; None if nothing says so.
         cells: int [E]: examples with the same label and prediction have the
             same number; None if that says nothing.
@@ -150,6 +163,36 @@ def view_of(task: str, labels: tuple[str, ...]) -> View | None:
     module = importlib.import_module(f"bert_keras3.reports.{task}")
     view: View = getattr(module, name)(labels)
     return view
+
+
+def overlaid(
+    expected: Sequence[tuple[int, int, str]],
+    found: Sequence[tuple[int, int, str]],
+) -> list[Mark]:
+    """Returns marks for what was expected and what was found.
+
+    Where both overlap, a stretch is divided: at what is in both, expected
+    only, and found only.
+
+    Args:
+        expected: (first character, the one behind the last, label).
+        found: the same.
+    """
+    ends = sorted({end for one in (*expected, *found) for end in one[:2]})
+    marks = []
+    for start, end in itertools.pairwise(ends):
+        wanted, given = (
+            [label for first, last, label in both if first <= start < last]
+            for both in (expected, found)
+        )
+        if wanted and given and wanted[0] == given[0]:
+            marks.append(Mark(start, end, RIGHT, given[0]))
+        elif wanted and given:
+            marks.append(Mark(start, end, WRONG, f"{given[0]} ≠ {wanted[0]}"))
+        elif wanted or given:
+            label = (wanted or given)[0]
+            marks.append(Mark(start, end, MISSED if wanted else WRONG, label))
+    return marks
 
 
 def texts_of(example: Any) -> list[ShownText]:

@@ -33,14 +33,19 @@ const data = JSON.parse(document.getElementById("data").textContent);
     const expected = make("td", row.expected);
     const predicted = make("td", row.predicted, row.wrong > 0 ? "wrong-answer" : "right-answer");
     for (const cell of [expected, predicted]) cell.dir = "auto";
-    made.append(make("td", row.id, "n"), text, expected, predicted,
-      make("td", row.confidence === null ? "" : row.confidence.toFixed(3), "n"));
+    made.append(make("td", row.id, "n"), text, expected);
+    if (row.before !== undefined)
+      made.append(make("td", row.before, row.wrong > 0 ? "" : "wrong-answer"));
+    made.append(predicted);
+    if (row.confidence !== null) made.append(make("td", row.confidence.toFixed(3), "n"));
     return made;
   }
 
   const rows = data.rows;
-  for (const row of rows)
-    row.search = [row.id, row.expected, row.predicted, ...row.texts.map(one => one[0])].join("\n").toLowerCase();
+  for (const row of rows) {
+    row.pairs ??= [[row.expected, row.predicted]];
+    row.search = [row.id, row.expected, row.predicted, row.before ?? "", ...row.texts.map(one => one[0])].join("\n").toLowerCase();
+  }
   let cell = null, limit = PAGE, sorted = null;
   const body = document.querySelector("#rows tbody");
 
@@ -48,7 +53,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
     const kind = element("kind").value;
     const wanted = element("search").value.toLowerCase();
     const found = rows.filter(row =>
-      (cell ? row.expected === cell[0] && row.predicted === cell[1] : !kind || kind in row.kinds)
+      (cell ? row.pairs.some(pair => pair[0] === cell[0] && pair[1] === cell[1]) : !kind || kind in row.kinds)
       && row.search.includes(wanted));
     if (sorted) {
       const [key, sign] = sorted;
