@@ -10,7 +10,7 @@ from the Python tokenizer, so that its rules are written only once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,7 @@ from tokenization.character_table import (
     CharacterTable,
     character_table,
 )
+from tokenization.cleaning import expressions
 from tokenization.tokenizers import (
     MAX_CHARS_PER_WORD,
     pieces_of,
@@ -299,6 +300,25 @@ class GraphTokenizer(tf.Module):
             decoded = _sort_marks(decoded, self._marks)
         some = tf.strings.unicode_encode(decoded, "UTF-8")
         return tf.tensor_scatter_nd_update(text, rows, some)
+
+
+def clean_in_graph(text: tf.Tensor, rules: Collection[str]) -> tf.Tensor:
+    """Does what `cleaning.clean` does.
+
+    Args:
+        text: string [N].
+        rules: some of `cleaning.RULES`; with none, the text stays as it is.
+
+    Returns:
+        string [N].
+    """
+    if rules:
+        text = tf.strings.unicode_transcode(
+            text, "UTF-8", "UTF-8", errors="ignore"
+        )
+    for expression, replacement in expressions(rules):
+        text = tf.strings.regex_replace(text, expression, replacement)
+    return text
 
 
 def _check_vocab(entries: Mapping[str, int], source: Path) -> None:

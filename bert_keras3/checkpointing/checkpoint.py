@@ -33,6 +33,7 @@ from bert_keras3.checkpointing.sentence_pooling import (
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.added_tokens import AddedToken
+from tokenization.cleaning import with_cleaning
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import is_sentence_pieces, load_vocab, tokens_in_order
 
@@ -51,6 +52,7 @@ class Description:
         notes: what else is to be said to the user.
         other_options: those of its tokenizer that Google's do not have, as in
             `Checkpoint`.
+        clean: rules of `tokenization.cleaning` that texts go through.
         max_seq_length: most tokens of an input, if it says so.
         pooling: how it makes vectors of texts, if it says so.
     """
@@ -105,6 +107,7 @@ class Checkpoint:
     other_options: tuple[str, ...] = ()
     added_tokens: tuple[AddedToken, ...] = ()
     notes: tuple[str, ...] = ()
+    clean: tuple[str, ...] = ()
     max_seq_length: int | None = None
     pooling: SentencePooling | None = None
 
@@ -136,7 +139,8 @@ class Checkpoint:
                 "it was trained with. A copy of the vocabulary in another "
                 "folder, as --vocab_file, is read as theirs all the same"
             )
-        return open_tokenizer(self.vocab_file, self.do_lower_case)
+        plain = open_tokenizer(self.vocab_file, self.do_lower_case)
+        return with_cleaning(plain, self.clean)
 
     def load_into(
         self, model: Any, allow_missing: Iterable[str] = ()

@@ -257,14 +257,15 @@ def open_checkpoint(
     if config_file is None:
         config, changed = with_rows(config, arrays)
         notes += (*says.assumed, *changed)
+    trained = run_settings(location.weights) or {}
     checkpoint = Checkpoint(
         as_albert(arrays),
         config,
         source=str(path),
         weights_file=location.weights,
         notes=notes,
-        max_seq_length=says.max_seq_length
-        or (run_settings(location.weights) or {}).get("max_seq_length"),
+        clean=tuple(trained.get("clean", ())),
+        max_seq_length=says.max_seq_length or trained.get("max_seq_length"),
         pooling=says.pooling,
     )
     check_computable(checkpoint.arrays, checkpoint.config, str(path))

@@ -22,6 +22,7 @@ from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training.devices import check_not_distributed
 from bert_keras3.training.session import check_training, refuse_evaluation
 from modeling import BertConfig
+from tokenization.cleaning import expressions
 from tokenization.tokenizers import read_tokens
 
 
@@ -38,6 +39,10 @@ def check_flags(job: Job) -> None:
             "--do_predict, or several of them"
         )
     check_ranges(job.data)
+    try:
+        expressions(getattr(job.data, "clean", ()))
+    except ValueError as error:
+        raise UserError(f"--clean: {error}") from error
     kind_of(job.data).check(job.data, do_train=job.do_train)
     if job.do_train:
         _check_training(job)
@@ -200,6 +205,10 @@ def check_same_model(job: Job, folder: FinetuningFolder) -> None:
     folder.check_flags(
         max_seq_length=(encoder.max_seq_length, settings.max_seq_length),
         do_lower_case=(encoder.do_lower_case, settings.do_lower_case),
+        clean=(
+            ",".join(getattr(job.data, "clean", ())) or None,
+            ",".join(settings.clean) or None,
+        ),
         **{
             name: (value, getattr(settings.task, name, None))
             for name, value in given_flags(job.data).items()

@@ -73,6 +73,7 @@ class _BertTextEstimator(BaseEstimator):
         lazy_embeddings: update the embeddings of a batch's tokens alone.
         lora_rank: rank of LoRA; None: all weights are trained.
         gradient_accumulation_steps: micro-batches of a batch.
+        clean: rules that texts go through, of html, urls, digits, repeats.
         long_text: truncate, head_tail or windows.
         window_stride: tokens from one window to the next.
         window_pooling: mean, max or attention.
@@ -115,6 +116,7 @@ class _BertTextEstimator(BaseEstimator):
         lazy_embeddings: bool = False,
         lora_rank: int | None = None,
         gradient_accumulation_steps: int = 1,
+        clean: Sequence[str] = (),
         long_text: str | None = None,
         window_stride: int | None = None,
         window_pooling: str | None = None,
@@ -144,6 +146,7 @@ class _BertTextEstimator(BaseEstimator):
         self.lazy_embeddings = lazy_embeddings
         self.lora_rank = lora_rank
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.clean = clean
         self.long_text = long_text
         self.window_stride = window_stride
         self.window_pooling = window_pooling
@@ -226,6 +229,7 @@ class _BertTextEstimator(BaseEstimator):
         return TextsInMemory(
             problem_type=self._problem,
             dev_fraction=self.dev_fraction,
+            clean=tuple(self.clean),
             long_text=self.long_text,
             window_stride=self.window_stride,
             window_pooling=self.window_pooling,

@@ -571,6 +571,9 @@ class RunningJob:
         )
         for note in checkpoint.notes:
             self._say(f"note: {note}")
+        # Of data that is no text with labels there are no such flags.
+        clean = getattr(self._job.data, "clean", ()) or checkpoint.clean
+        checkpoint = dataclasses.replace(checkpoint, clean=clean)
         return (
             checkpoint if self._guide is None else self._guide.start(checkpoint)
         )
@@ -632,6 +635,7 @@ class RunningJob:
             label_separator=source.label_separator,
             init_checkpoint=self._job.encoder.init_checkpoint,
             options=options_of(task),
+            clean=checkpoint.clean,
         )
 
     def _write_provenance(

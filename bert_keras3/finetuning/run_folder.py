@@ -37,6 +37,7 @@ from bert_keras3.training.run_folder import (
     RunFolder,
 )
 from tokenization.added_tokens import TOKENIZER_CONFIG
+from tokenization.cleaning import with_cleaning
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import (
     is_sentence_pieces,
@@ -155,6 +156,8 @@ class RunSettings:
     """The --init_checkpoint of the training, for information."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Further settings of the task."""
+    clean: tuple[str, ...] = ()
+    """Rules of `tokenization.cleaning` that texts go through."""
 
     @property
     def task(self) -> Task:
@@ -255,6 +258,7 @@ class FinetuningFolder:
         try:
             fields = json.loads(path.read_text("utf-8"))
             fields["labels"] = tuple(fields["labels"])
+            fields["clean"] = tuple(fields.get("clean", ()))
             return RunSettings(**fields)
         except FileNotFoundError:
             if (self / STATE).exists():
@@ -304,9 +308,9 @@ class FinetuningFolder:
         Raises:
             UserError: the vocabulary is missing or damaged.
         """
-        return open_tokenizer(
-            self.vocab_file, self.read_settings().do_lower_case
-        )
+        settings = self.read_settings()
+        plain = open_tokenizer(self.vocab_file, settings.do_lower_case)
+        return with_cleaning(plain, settings.clean)
 
     # Weights.
 

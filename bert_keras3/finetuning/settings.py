@@ -159,6 +159,15 @@ class DataChoices(DataFiles):
         choices=("concat", "text"),
         needs=("feature_columns",),
     )
+    clean: tuple[str, ...] = flag(
+        (),
+        "Comma-separated rules that texts go through before they are "
+        "tokenized, in training, predictions and exports. html: no tags, "
+        "characters for entities; urls: URL and EMAIL for addresses; digits: "
+        "0 for each digit; repeats: one punctuation mark for several equal "
+        "ones. By default as the model was trained, or none.",
+        group="Model inputs",
+    )
     long_text: str | None = flag(
         None,
         "What is done with texts of more than --max_seq_length tokens. "

@@ -20,6 +20,7 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.formats import ID_INPUTS
 from bert_keras3.vectors.exported import TEXT_VECTORS, TextVectors
+from tokenization.cleaning import expressions
 
 if TYPE_CHECKING:  # the runtimes load without Keras
     from bert_keras3.finetuning.run_folder import RunSettings
@@ -41,6 +42,8 @@ class Description:
     """Whether the input is a pair of texts."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Further settings of the task, JSON values."""
+    clean: tuple[str, ...] = ()
+    """Rules of `tokenization.cleaning` that texts go through."""
 
     @property
     def task(self) -> Task:
@@ -85,7 +88,9 @@ class Description:
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path, error) from error
         return dataclasses.replace(
-            description, labels=tuple(description.labels)
+            description,
+            labels=tuple(description.labels),
+            clean=tuple(description.clean),
         )
 
     def _check(self) -> None:
@@ -109,6 +114,7 @@ class Description:
         for name in ("do_lower_case", "takes_pairs"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is neither true nor false")
+        expressions(self.clean)
         _ = self.task
 
 

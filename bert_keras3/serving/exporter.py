@@ -138,6 +138,7 @@ def export_vectors(
             "pooling": pooling or "+".join(how.modes),
             "normalize": normalize,
         },
+        checkpoint.clean,
     )
     _write(
         target,

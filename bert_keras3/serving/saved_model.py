@@ -23,7 +23,7 @@ from bert_keras3.serving.description import (
 from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import ID_INPUTS
 from modeling import BertConfig
-from tokenization.in_graph import GraphTokenizer
+from tokenization.in_graph import GraphTokenizer, clean_in_graph
 
 Tensors = dict[str, tf.Tensor]
 
@@ -85,7 +85,11 @@ def write_saved_model(
 
     def packed(**texts: tf.Tensor) -> Tensors:
         assert tokenizer is not None
-        ids = [tokenizer(text) for text in _checked_texts(texts).values()]
+        cleaned = [
+            clean_in_graph(text, description.clean)
+            for text in _checked_texts(texts).values()
+        ]
+        ids = [tokenizer(text) for text in cleaned]
         return tokenizer.pack(*ids, max_seq_length=description.max_seq_length)
 
     def answer_strings(**texts: tf.Tensor) -> Tensors:
@@ -98,7 +102,8 @@ def write_saved_model(
         fields = dataclasses.asdict(description)
         fields["options"] = json.dumps(fields["options"])
         # Without a type, TensorFlow takes an empty list for numbers.
-        fields["labels"] = tf.constant([*fields["labels"]], tf.string)
+        for name in ("labels", "clean"):
+            fields[name] = tf.constant([*fields[name]], tf.string)
         return {
             name: tf.convert_to_tensor(value) for name, value in fields.items()
         }
@@ -144,6 +149,7 @@ def read_description(loaded: Any) -> Description:
         do_lower_case=bool(fields["do_lower_case"]),
         takes_pairs=bool(fields["takes_pairs"]),
         options=json.loads(fields.get("options", b"{}")),
+        clean=tuple(rule.decode() for rule in fields.get("clean", ())),
     )
 
 

@@ -153,6 +153,7 @@ def test_it_tells_what_it_is(loaded, predictors):
         b"praise",
         "无".encode(),
     ]
+    assert said.pop("clean").numpy().tolist() == []
     assert {name: value.numpy() for name, value in said.items()} == {
         "problem": b"single_label",
         "max_seq_length": 12,

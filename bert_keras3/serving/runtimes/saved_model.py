@@ -57,9 +57,7 @@ class SavedModelRuntime(Runtime):
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the vocabulary in the folder."""
-        return open_exported_tokenizer(
-            self._folder, self.description.do_lower_case
-        )
+        return open_exported_tokenizer(self._folder, self.description)
 
     def token_ids(self, rows: Sequence[Row]) -> Ids:
         """Tokenizes in the graph."""

@@ -18,6 +18,7 @@ from bert_keras3.serving.description import (
 )
 from bert_keras3.serving.formats import DESCRIPTION_FILE, ID_INPUTS
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime
+from tokenization.cleaning import with_cleaning
 from tokenization.packing import Packed, pack, pad
 from tokenization.tokenizers import Tokenizer, open_tokenizer
 from tokenization.vocab import find_vocab_file, require_special_tokens
@@ -46,7 +47,7 @@ class TokenIdRuntime(Runtime):
             model_file.with_name(DESCRIPTION_FILE)
         )
         self._tokenizer = open_exported_tokenizer(
-            model_file.parent, self.description.do_lower_case
+            model_file.parent, self.description
         )
         vocab = self._tokenizer.vocab
         self._cls_id, self._sep_id = vocab["[CLS]"], vocab["[SEP]"]
@@ -105,9 +106,9 @@ class TokenIdRuntime(Runtime):
 
 
 def open_exported_tokenizer(
-    folder: pathlib.Path, do_lower_case: bool
+    folder: pathlib.Path, description: Description
 ) -> Tokenizer:
-    """Opens the vocabulary in a folder.
+    """Opens the vocabulary in a folder, to tokenize as the model describes.
 
     Raises:
         UserError: there is none, or it lacks special tokens.
@@ -119,6 +120,8 @@ def open_exported_tokenizer(
             "ALBERT); copy it from the folder that export_saved_model.py "
             "wrote, or export again"
         )
-    tokenizer = open_tokenizer(path, do_lower_case)
+    tokenizer = with_cleaning(
+        open_tokenizer(path, description.do_lower_case), description.clean
+    )
     require_special_tokens(tokenizer.vocab, path, tokenizer.special_tokens)
     return tokenizer
