@@ -327,7 +327,7 @@ def _by_row(logits: np.ndarray, examples: Examples) -> np.ndarray:
     """Returns logits as `WindowScores` takes them: flat, or [R, S]."""
     if examples.store.fixed_length is None:
         return logits
-    return logits.reshape(len(examples.rows), -1)
+    return logits.reshape(len(examples.rows), examples.store.fixed_length)
 
 
 def _loss(outputs: Outputs, examples: Examples) -> float:

@@ -197,10 +197,18 @@ class Examples:
         """
         from bert_keras3.inputs.batches import batches_by_length
 
-        return predictor(
-            batches_by_length(self.store, self.rows, limit, columns),
-            self.store.output_lengths(self.rows),
+        store, rows = self.store, self.rows
+        if not len(rows):
+            # As where the contexts of all questions are empty. The names and
+            # shapes are the model's: one row is computed, and left out.
+            store, rows = store.one_blank_row(), np.zeros(1, np.int64)
+        outputs = predictor(
+            batches_by_length(store, rows, limit, columns),
+            store.output_lengths(rows),
         )
+        if not len(self.rows):
+            return {name: values[:0] for name, values in outputs.items()}
+        return outputs
 
 
 def options_of(task: Any) -> dict[str, Any]:

@@ -193,6 +193,26 @@ class FeatureStore:
                 batch[name] = values[rows].astype(column.dtype, copy=False)
         return batch
 
+    def one_blank_row(self) -> FeatureStore:
+        """Returns a store like this with one row, whose one token is padding.
+
+        Its features per row are zero.
+        """
+        arrays = {
+            name: np.full(
+                (1, *column.shape),
+                column.padding if column.per_token else 0,
+                column.stored_dtype,
+            )
+            for name, column in self.columns.items()
+        }
+        return dataclasses.replace(
+            self,
+            arrays=arrays,
+            offsets=np.array([0, 1]),
+            examples=np.zeros(1, np.int64),
+        )
+
     def with_column(
         self, name: str, column: Column, values: np.ndarray
     ) -> FeatureStore:

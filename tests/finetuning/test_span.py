@@ -115,6 +115,22 @@ def test_padding_changes_no_answer(again, change, screen):
     assert read(again.output_dir, "predictions") == unpadded
 
 
+@pytest.mark.parametrize("unpad", [True, False])
+def test_no_context_has_a_token(
+    again, change, screen, tmp_path, write_csv, unpad
+):
+    """So that there is no window, and nothing to compute."""
+    rows = [("q0", "", "film?", ""), ("q1", " \t", "film?", "")]
+    file = str(write_csv(tmp_path / "empty.csv", rows, HEADER))
+    wanted = change(
+        again, test_file=file, dev_file=file, do_eval=True, unpad=unpad
+    )
+    run(wanted, screen)
+    assert read(wanted.output_dir, "predictions") == {"q0": "", "q1": ""}
+    assert list(read(wanted.output_dir, "null_odds")) == ["q0", "q1"]
+    assert read(wanted.output_dir, "eval_results")["exact_match"] == 100.0
+
+
 def test_held_out_questions_are_kept(trained, change, screen, tmp_path):
     wanted = change(
         trained[0],
