@@ -47,6 +47,8 @@ from bert_keras3.training.state import checksum
 
 _PROBABILITIES = "probabilities.npy"
 _SHOWN = 10
+# Models that are not this much better than the commonest label know nothing.
+_LEAST_LEARNT = 0.05
 _CONTRADICTS = "same text, other label"
 _UNLIKELY = "unlikely label"
 
@@ -125,13 +127,28 @@ class _Folds:
         self._targets = data.train.values(TARGETS).astype(np.int64)
         self._rows = self._read_rows()
         self._identity: dict[str, Any] = {}
-        rarest = int(np.bincount(self._targets).min())
-        if rarest < job.folds:
-            label = data.task.labels[int(np.bincount(self._targets).argmin())]
+        counts = np.bincount(self._targets, minlength=len(self._task.labels))
+        is_common = counts >= job.folds
+        # Rows of rarer labels are learnt from and not looked at.
+        self._classes = np.flatnonzero(is_common)
+        self._looked_at = np.flatnonzero(is_common[self._targets])
+        if len(self._classes) < 2:
             raise UserError(
-                f"--folds={job.folds}: the label {label!r} has {rarest} "
-                f"example{'s' * (rarest != 1)}, and each fold needs one. Give "
-                "fewer folds, or join rare labels"
+                f"--folds={job.folds}: fewer than two labels have so many "
+                f"examples, which each fold needs one of; the commonest has "
+                f"{counts.max()}. Give fewer folds"
+            )
+        rare = [
+            f"{label} ({number})"
+            for label, number in zip(self._task.labels, counts, strict=True)
+            if 0 < number < job.folds
+        ]
+        if rare:
+            screen.say(
+                f"note: {len(rare)} labels have fewer examples than there are "
+                "folds; these are learnt from, and not looked at: "
+                + ", ".join(rare[:_SHOWN])
+                + " …" * (len(rare) > _SHOWN)
             )
 
     def run(self, folder: FinetuningFolder) -> None:
@@ -141,17 +158,29 @@ class _Folds:
 
         self._identity = self._running.identity(self._data)
         probabilities = self._out_of_fold()
-        accuracy = (probabilities.argmax(-1) == self._targets).mean()
+        places, rows = self._classes, self._looked_at
+        suggested = probabilities.argmax(-1)
+        accuracy = (suggested[rows] == self._targets[rows]).mean()
         self._screen.say(
             f"\naccuracy of labels that were not learnt: {accuracy:.4f}"
         )
-        scores = get_label_quality_scores(self._targets, probabilities)
-        doubtful = find_label_issues(self._targets, probabilities, n_jobs=1)
-        removed = np.flatnonzero(doubtful)
+        commonest = np.bincount(self._targets[rows]).max() / len(rows)
+        if accuracy < commonest + _LEAST_LEARNT:
+            self._screen.say(
+                "note: that is hardly better than always the commonest label "
+                f"({commonest:.4f}). Train longer or with a larger "
+                "--learning_rate before these rows mean anything"
+            )
+        # Of the labels that are looked at alone, their sum is 1 again.
+        of_rows = probabilities[np.ix_(rows, places)]
+        of_rows /= of_rows.sum(-1, keepdims=True)
+        given = np.searchsorted(places, self._targets[rows])
+        scores = np.ones(len(self._rows))
+        scores[rows] = get_label_quality_scores(given, of_rows)
+        removed = rows[find_label_issues(given, of_rows, n_jobs=1)]
         reasons = dict.fromkeys(self._contradicting(), _CONTRADICTS)
         reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
         order = sorted(reasons, key=lambda number: float(scores[number]))
-        suggested = probabilities.argmax(-1)
         self._write(folder, order, suggested, scores, reasons)
         kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
         self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
@@ -167,12 +196,16 @@ class _Folds:
         folds = StratifiedGroupKFold(
             self._job.folds, shuffle=True, random_state=self._job.training.seed
         )
+        rows = self._looked_at
         groups = np.unique(
-            [_digest(row.texts) for row in self._rows], return_inverse=True
+            [_digest(self._rows[row].texts) for row in rows],
+            return_inverse=True,
         )[1]
-        parts = folds.split(self._targets, self._targets, groups)
-        for number, (train, rest) in enumerate(parts, 1):
+        parts = folds.split(rows, self._targets[rows], groups)
+        for number, (_, chosen) in enumerate(parts, 1):
             self._screen.say(f"\nfold {number} of {self._job.folds}")
+            rest = rows[chosen]
+            train = np.setdiff1d(np.arange(len(self._rows)), rest)
             found[rest] = self._fold(number, train, rest)
         return found
 

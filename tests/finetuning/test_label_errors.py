@@ -33,6 +33,7 @@ def noisy(tmp_path, checkpoint, write_csv, finished):
     for number in WRONG:
         rows[number][2] = ("blame", "praise")[number % 2]
     rows[TWIN][1] = rows[TWIN - 1][1]
+    rows.append(["rare", "a film of its own", "neither"])
     train = write_csv(tmp_path / "train.csv", rows)
     job = finished[0]
     return LabelledJob(
@@ -54,6 +55,7 @@ def test_changed_labels_are_found(noisy, screen):
     unlikely = {
         int(row["id"]) for row in found if row["reason"] == "unlikely label"
     }
+    assert "not looked at: neither (1)" in screen.text
     assert unlikely >= WRONG
     assert len(unlikely) <= len(WRONG) + 2
     assert {TWIN, TWIN - 1} <= {int(row["id"]) for row in found}
@@ -63,8 +65,8 @@ def test_changed_labels_are_found(noisy, screen):
     assert (row["label"], row["suggested_label"]) == ("praise", "blame")
     assert row["line"] == "9"
     with open(out / "without_label_issues.csv", encoding="utf-8") as file:
-        kept = {int(row["id"]) for row in csv.DictReader(file)}
-    assert kept == set(range(120)) - unlikely
+        kept = {row["id"] for row in csv.DictReader(file)}
+    assert kept == {"rare"} | {str(n) for n in {*range(120)} - unlikely}
 
     # The same command takes what is there.
     screen.lines.clear()
@@ -85,6 +87,6 @@ def test_mistakes(noisy, screen, write_csv, tmp_path):
         [(str(n), f"good {n}", "a" if n else "b") for n in range(9)],
     )
     data = dataclasses.replace(noisy.data, train_file=str(rare))
-    with pytest.raises(UserError, match="the label 'b' has 1 example"):
+    with pytest.raises(UserError, match="fewer than two labels"):
         find_label_errors(dataclasses.replace(noisy, data=data), screen)
     assert not list(noisy.output_dir.glob("*.csv"))
