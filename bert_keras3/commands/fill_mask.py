@@ -8,6 +8,8 @@ r"""Asks a pretrained model: words for [MASK], how likely texts and pairs are.
         --task=pseudo_likelihood --output_file=scores.csv
     python fill_mask.py --init_checkpoint=pretrained --task=next_sentence \
         --text='It rained all night.' --text_b='The streets were wet.'
+    python fill_mask.py --init_checkpoint=pretrained --input_file=train.csv \
+        --task=augment --output_file=augmented.csv
 
 Any checkpoint with the pretraining heads will do, such as those that Google
 publishes and the --output_dir of run_pretraining. A fine-tuned classifier no

@@ -18,8 +18,9 @@ from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.texts import open_texts
 from bert_keras3.mask_filling.masked_lm import MaskedLM
-from bert_keras3.mask_filling.settings import NEXT_SENTENCE, Job
-from bert_keras3.mask_filling.tasks import TASKS, Task
+from bert_keras3.mask_filling.settings import AUGMENT, NEXT_SENTENCE, Job
+from bert_keras3.mask_filling.task import Task
+from bert_keras3.mask_filling.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 from bert_keras3.safekeeping.settings import check_ranges
@@ -118,7 +119,7 @@ def _examples(
 
 def _check_number_of_texts(file: LabelledFile, job: Job) -> None:
     pair = file.columns.text_pair
-    if pair is not None and job.task != NEXT_SENTENCE:
+    if pair is not None and job.task not in (NEXT_SENTENCE, AUGMENT):
         names = file.columns.names
         raise UserError(
             f"{file.path}: has pairs of texts in the columns "

@@ -11,6 +11,7 @@ from bert_keras3.training.settings import AskedModel
 FILL_MASK = "fill_mask"
 PSEUDO_LIKELIHOOD = "pseudo_likelihood"
 NEXT_SENTENCE = "next_sentence"
+AUGMENT = "augment"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,10 +23,12 @@ class Job(AskedModel):
         "Question to the model. fill_mask: the best words for each [MASK] of "
         "a text; pseudo_likelihood: how likely a text is, each of its tokens "
         "masked in turn; next_sentence: how likely the second text of a pair "
-        "follows the first. The first two need a model with the masked-LM "
-        "head, the third one with the next-sentence head.",
+        "follows the first; augment: copies of a text, or a pair, in which "
+        "random words are replaced by others that the model takes for likely "
+        "there. next_sentence needs a model with the next-sentence head, the "
+        "others one with the masked-LM head.",
         group="What to do",
-        choices=(FILL_MASK, PSEUDO_LIKELIHOOD, NEXT_SENTENCE),
+        choices=(FILL_MASK, PSEUDO_LIKELIHOOD, NEXT_SENTENCE, AUGMENT),
     )
     text: str | None = flag(
         None,
@@ -37,7 +40,7 @@ class Job(AskedModel):
         None,
         "The second text of the pair whose first is --text.",
         group="Data",
-        needs=("task=next_sentence",),
+        needs=("task=next_sentence", "task=augment"),
     )
     input_file: str | None = flag(
         None,
@@ -89,6 +92,36 @@ class Job(AskedModel):
         group="Evaluation and prediction",
         least=1,
         needs=("task=fill_mask",),
+    )
+    num_copies: int = flag(
+        20,
+        "Number of copies of each text; those that are equal count once.",
+        group="Evaluation and prediction",
+        least=1,
+        needs=("task=augment",),
+    )
+    replace_prob: float = flag(
+        0.4,
+        "Probability with which a word of a copy is replaced.",
+        group="Evaluation and prediction",
+        above=0,
+        most=1,
+        needs=("task=augment",),
+    )
+    num_candidates: int = flag(
+        15,
+        "Number of most likely words of which one replaces a word.",
+        group="Evaluation and prediction",
+        least=1,
+        needs=("task=augment",),
+    )
+    seed: int = flag(
+        12345,
+        "Random seed of the words that are replaced.",
+        group="Random numbers",
+        aliases=("random_seed",),
+        least=0,
+        needs=("task=augment",),
     )
     max_seq_length: int | None = flag(
         None,

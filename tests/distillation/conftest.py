@@ -54,7 +54,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("distillation")
     for name, rows in (
         ("train.csv", [("text", "label"), *LABELLED]),
-        ("unlabelled.csv", [("text",), *((text,) for text in UNLABELLED)]),
+        # As `fill_mask.py --task=augment` writes it.
+        ("unlabelled.csv", [("id", "text"), *enumerate(UNLABELLED)]),
     ):
         with open(path / name, "w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows)
