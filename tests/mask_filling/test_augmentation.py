@@ -51,9 +51,7 @@ def augment(checkpoint, model, monkeypatch, tmp_path):
             num_candidates=3,
             **flags,
         )
-        mask_filling.run(
-            job, Lines() if lines is None else lines, io.StringIO()
-        )
+        mask_filling.run(job, screen or NoScreen(), io.StringIO())
         with open(tmp_path / "augmented.csv", encoding="utf-8") as file:
             return [*csv.reader(file)]
 
