@@ -1,4 +1,4 @@
-"""Reads JSON files that came with a checkpoint; an error names the line."""
+"""Reads JSON and YAML files of a checkpoint; an error names the line."""
 
 from __future__ import annotations
 
@@ -34,6 +34,37 @@ def read_json_objects(path: pathlib.Path) -> list[dict[str, Any]]:
         isinstance(value, dict) for value in values
     ):
         raise UserError(f"{path}: holds no list of JSON objects")
+    return values
+
+
+def read_yaml(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a YAML file that holds an object.
+
+    Raises:
+        UserError: the file cannot be read, or holds no object; or the library
+            for it is not installed.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise UserError(
+            f"{path}: is YAML; pip install pyyaml, or name a bert_config.json "
+            "with --bert_config_file"
+        ) from error
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            # Makes numbers, texts, lists and mappings, and nothing else.
+            values = yaml.safe_load(file)
+    except (
+        *(OSError, UnicodeDecodeError, RecursionError, ValueError),
+        yaml.YAMLError,
+    ) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as YAML: {said}") from error
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{path}: holds a {type(values).__name__}, not a YAML object"
+        )
     return values
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from bert_keras3.checkpointing import google, names, object_graph
 from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
 from bert_keras3.checkpointing.checkpoint import Description
-from bert_keras3.checkpointing.json_file import read_json
+from bert_keras3.checkpointing.json_file import read_json, read_yaml
 from bert_keras3.checkpointing.object_graph import ObjectGraph, Variable
 from bert_keras3.checkpointing.sizes import sizes_of
 from bert_keras3.safekeeping.errors import UserError
@@ -34,6 +34,8 @@ _DENSE, _NORM = r"(kernel|bias)", r"(gamma|beta)"
 # Of the models of 2019, whose layers are below `encoder`.
 _OLD = "embedding_postprocessor"
 _LAYER = r"(?:transformer|encoder)/layer_(\d+)"
+# The one layer of an AlbertEncoder.
+_SHARED = "bert/encoder/transformer/group_0/inner_group_0"
 
 # Ends of a variable's own name → Google's name, with its groups.
 _NAMES = tuple(
@@ -77,6 +79,30 @@ _NAMES = tuple(
             rf"{_LAYER}/output_layer_norm/{_NORM}",
             r"bert/encoder/layer_\1/output/LayerNorm/\2",
         ),
+        (
+            rf"transformer/self_attention/(query|key|value)/{_DENSE}",
+            rf"{_SHARED}/attention_1/self/\1/\2",
+        ),
+        (
+            rf"transformer/self_attention/attention_output/{_DENSE}",
+            rf"{_SHARED}/attention_1/output/dense/\1",
+        ),
+        (
+            rf"transformer/self_attention_layer_norm/{_NORM}",
+            rf"{_SHARED}/LayerNorm/\1",
+        ),
+        (
+            rf"transformer/intermediate/{_DENSE}",
+            rf"{_SHARED}/ffn_1/intermediate/dense/\1",
+        ),
+        (
+            rf"transformer/output/{_DENSE}",
+            rf"{_SHARED}/ffn_1/intermediate/output/dense/\1",
+        ),
+        (
+            rf"transformer/output_layer_norm/{_NORM}",
+            rf"{_SHARED}/LayerNorm_1/\1",
+        ),
         (rf"pooler_transform/{_DENSE}", r"bert/pooler/dense/\1"),
         (
             rf"cls/predictions/transform/dense/{_DENSE}",
@@ -98,19 +124,17 @@ _LOGITS = re.compile(
 )
 _HEAD_POOLER = re.compile(rf"(?:.*/)?\w+/pooler_dense/{_DENSE}")
 _IN_A_LAYER = re.compile(r"(?:.*/)?(transformer|encoder)/")
+_ATTENTION = re.compile(r"/attention(_1)?/")
 _KERNELS = {"kernel": "output_weights", "bias": "output_bias"}
 _SLOTS = {"m": "adam_m", "v": "adam_v"}
 # Optimizers since TensorFlow 2.11 keep their moments in lists of their own.
 _MOMENTS = re.compile(r"(.*/)?_(variables|momentums|velocities)/\d+")
 
 # Other encoders of the Garden, by names that only theirs have.
-_OTHERS = (
-    (re.compile(r"(.*/)?transformer/self_attention/"), "an ALBERT"),
-    (re.compile(r"(.*/)?mobile_bert_embedding/"), "a MobileBERT"),
-)
+_OTHERS = ((re.compile(r"(.*/)?mobile_bert_embedding/"), "a MobileBERT"),)
 
-PARAMS = "params.json"
-_GIVEN = ("bert_config.json", PARAMS)
+PARAMS, PARAMS_YAML = "params.json", "params.yaml"
+_GIVEN = ("bert_config.json", "albert_config.json", PARAMS, PARAMS_YAML)
 # The Garden's configurations → ours.
 _FIELDS = {
     "vocab_size": "vocab_size",
@@ -125,16 +149,24 @@ _FIELDS = {
     "type_vocab_size": "type_vocab_size",
     "initializer_range": "initializer_range",
     "embedding_size": "embedding_size",
+    "embedding_width": "embedding_size",
 }
+_LAYERS = "num_hidden_layers"
 # What the shapes have to show.
 _SHOWN = (
     "vocab_size",
     "hidden_size",
-    "num_hidden_layers",
+    _LAYERS,
     "intermediate_size",
     "max_position_embeddings",
     "type_vocab_size",
 )
+# Encoders that are computed here, with what their names say.
+_KINDS: Mapping[str, Mapping[str, int]] = {
+    "bert": {},
+    "bert_v2": {},
+    "albert": {"num_hidden_groups": 1, "inner_group_num": 1},
+}
 # The Garden's default for keys that a file leaves out.
 _DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
 ASSUMED_ACTIVATION = (
@@ -274,7 +306,7 @@ class _Translation:
                 )
             named[name] = variable
         notes = self._take_pooler_of_head(named)
-        if names.family(named) != "bert":
+        if names.family(named) not in ("bert", "albert"):
             shown = [one.path for one in weights if self._shape(one)]
             raise UserError(
                 f"{self._prefix}: is an object-based TensorFlow 2 checkpoint, "
@@ -364,7 +396,7 @@ class _Translation:
             shape = shape[::-1]
         elif len(shape) == 3 and name.endswith("/output/dense/kernel"):
             shape = (shape[0] * shape[1], shape[2])
-        elif "/attention/" in name and len(shape) > 1:
+        elif _ATTENTION.search(name) and len(shape) > 1:
             # A kernel [D, N, H]; a bias [N, H]; of the oldest a kernel [D, D].
             axes = shape[:1] if name.endswith("/kernel") else ()
             shape = (*axes, math.prod(shape[len(axes) :]))
@@ -413,6 +445,8 @@ class _Translation:
         )
 
     def _layout(self, named: Mapping[str, Variable]) -> str:
+        if names.family(named) == "albert":
+            return "AlbertEncoder"
         layer = named[next(n for n in named if names.count_layers([n]))]
         if any(_OLD in variable.name for variable in named.values()):
             return "the BertModel of 2019"
@@ -429,7 +463,13 @@ def _sizes(found: Contents, source: pathlib.Path) -> dict[str, int]:
     """Returns the sizes of the configuration, which the shapes show."""
     shown = sizes_of(found.arrays())
     shown.pop("num_labels", None)
-    absent = [field for field in _SHOWN if field not in shown]
+    absent = [
+        field
+        for field in _SHOWN
+        if field not in shown
+        # Layers that share their weights are not counted.
+        and (field != _LAYERS or "num_hidden_groups" not in shown)
+    ]
     if absent:
         raise UserError(
             f"{source}: lacks the weights that show its {absent[0]}; it holds "
@@ -475,6 +515,13 @@ def config_of(
         shown["num_attention_heads"] = max(
             1, shown["hidden_size"] // _WIDTH_OF_A_HEAD
         )
+    if _LAYERS not in {**values, **shown}:
+        raise UserError(
+            f"{source}: is an ALBERT, whose layers share their weights, so "
+            f"that no weight shows {_LAYERS}; put its params.yaml or "
+            "albert_config.json beside it, or name one with "
+            "--bert_config_file"
+        )
     config = BertConfig.from_dict({**values, **shown})
     config.validate(file or source)
     return config
@@ -510,27 +557,33 @@ def describe(prefix: pathlib.Path) -> Description:
 
 
 def from_json_file(path: pathlib.Path) -> BertConfig:
-    """Reads a `params.json` of the Garden's, or a `bert_config.json`.
+    """Reads a `params.yaml` of the Garden's, or a `bert_config.json`.
 
     Args:
         path: the file.
 
     Raises:
-        UserError: it is no JSON object, or of an encoder that is not
-            computed here.
+        UserError: it cannot be read, or is of an encoder that is not computed
+            here.
     """
-    values = read_json(path)
+    is_yaml = path.suffix in (".yaml", ".yml")
+    values = read_yaml(path) if is_yaml else read_json(path)
     for key in ("task", "model"):
         values = values[key] if isinstance(values.get(key), dict) else values
     encoder = values.get("encoder")
     if not isinstance(encoder, dict):
+        if is_yaml:
+            raise UserError(
+                f"{path}: has no task.model.encoder, which describes the model"
+            )
         return BertConfig.from_json_file(path)
-    kind = encoder.get("type", "bert")
-    fields = encoder.get(kind, {})
-    if kind != "bert" or not isinstance(fields, dict):
+    kind = encoder.get("type") or "bert"
+    is_known = isinstance(kind, str) and kind in _KINDS
+    fields = (encoder.get(kind) or {}) if is_known else None
+    if not isinstance(fields, dict):
         raise UserError(
-            f"{path}: is of an encoder of the type {kind!r}; of the Model "
-            "Garden's only 'bert' is computed here"
+            f"{path}: is of an encoder of the type {kind!r:.80}; of the Model "
+            f"Garden's only {' and '.join(_KINDS)} are computed here"
         )
     if fields.get("norm_first"):
         raise UserError(
@@ -542,6 +595,6 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
         for key, value in fields.items()
         if key in _FIELDS and value is not None
     }
-    config = BertConfig.from_dict({**_DEFAULTS, **ours})
+    config = BertConfig.from_dict({**_DEFAULTS, **ours, **_KINDS[kind]})
     config.validate(path)
     return config

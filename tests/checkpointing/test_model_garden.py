@@ -14,6 +14,7 @@ import tensorflow as tf
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import tensor_bundle
 from bert_keras3.checkpointing.arrays import in_memory
+from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.checkpointing.inspection import inspect
 from bert_keras3.checkpointing.keras_weights import model_of
 from bert_keras3.checkpointing.object_graph import OBJECT_GRAPH
@@ -133,6 +134,65 @@ def test_names_of_2019(tmp_path: pathlib.Path, garden: pathlib.Path) -> None:
     assert inspect(tmp_path).what.endswith("(the BertModel of 2019)")
     for name in set(arrays) - arrays.slots:
         np.testing.assert_array_equal(found.arrays[name], arrays[name])
+
+
+# As the library's `params_dict` writes it.
+PARAMS = """\
+task:
+  model:
+    cls_heads: []
+    encoder:
+      {kind}:
+        attention_dropout_rate: 0.0
+        dropout_rate: 0.0
+        embedding_{width}
+        hidden_activation: gelu
+        hidden_size: 16
+        initializer_range: 0.02
+        intermediate_size: 12
+        max_position_embeddings: 20
+        num_attention_heads: 4
+        num_layers: 2
+        type_vocab_size: 2
+        vocab_size: 31
+      type: {kind}
+    mlm_activation: gelu
+"""
+
+
+def test_albert(garden: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = shutil.copytree(garden / "albert", tmp_path / "albert")
+    with pytest.raises(UserError, match="no weight shows num_hidden_layers"):
+        checkpointing.open(folder)
+    params = folder / "params.yaml"
+    params.write_text(PARAMS.format(kind="albert", width="width: 8"))
+    assert assert_computes_the_same(folder) == ENCODED
+    assert checkpointing.open(folder).config.num_hidden_groups == 1
+    convert(folder, tmp_path / "google", Settings("google", verify=True))
+    assert (tmp_path / "google/albert_config.json").is_file()
+
+
+def test_parameters_in_yaml(
+    garden: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    folder = shutil.copytree(garden / "encoder", tmp_path / "encoder")
+    (folder / "params.json").unlink()
+    params = folder / "params.yaml"
+    text = PARAMS.format(kind="bert", width="size: null")
+    params.write_text(text.replace("gelu", "relu"))
+    assert checkpointing.open(folder).config.hidden_act == "relu"
+    assert not inspect(folder).notes
+    for forged, message in (
+        ("a: [", r"params\.yaml: cannot be read as YAML: .* line 1"),
+        ("a: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
+        ("[1]", "holds a list, not a YAML object"),
+        ("a: 1", "has no task.model.encoder"),
+        (text.replace("type: bert", "type: [1]"), r"the type \[1\]"),
+        (text.replace("num_layers: 2", "num_layers: 3"), "is 3, .* have 2"),
+    ):
+        params.write_text(forged)
+        with pytest.raises(UserError, match=message):
+            checkpointing.open(folder)
 
 
 def test_other_encoders_are_refused(garden: pathlib.Path) -> None:
