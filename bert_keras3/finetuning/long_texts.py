@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bert_keras3.finetuning.extra_columns import WithExtraColumns
+from bert_keras3.finetuning.extra_columns import TEXT, WithExtraColumns
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     Examples,
@@ -90,6 +90,13 @@ class LongTexts(WithExtraColumns, abc.ABC):
     def own_rows(self) -> bool:
         """See `Task`: only what is cut at its end is packed in the graph."""
         return self.long_text != TRUNCATE or self.feature_columns is not None
+
+    @property
+    def packs_in_graph(self) -> bool:
+        """See `Task`: what is cut at its end, with columns but dates."""
+        return self.long_text == TRUNCATE and (
+            self.features == TEXT or not self.extra.has_dates
+        )
 
     def rows_of(
         self, encoder: TextEncoder, example: InputExample

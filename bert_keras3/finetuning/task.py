@@ -302,6 +302,10 @@ class Task(Protocol):
         """Whether all rows of an example must be in one training batch."""
 
     @property
+    def packs_in_graph(self) -> bool:
+        """Whether a graph can make the rows of texts, and of their columns."""
+
+    @property
     def own_rows(self) -> bool:
         """Whether an exported model is a `RowTask`, else a `TextTask`."""
 
@@ -414,6 +418,11 @@ class TaskDefaults:
     def grouped(self) -> bool:
         """Each row is an example of its own."""
         return False
+
+    @property
+    def packs_in_graph(self) -> bool:
+        """It cannot, where the task makes rows itself."""
+        return not self.own_rows
 
     @property
     def own_rows(self) -> bool:

@@ -31,12 +31,15 @@ KINDS = (NUMBER, QUANTILES, CATEGORY, BOOLEAN, DATE)
 
 # The names of the features that a model reads.
 NUMBERS, CATEGORIES = "numbers", "categories"
-_MISSING, _UNSEEN, _FIRST = 0, 1, 2
+MISSING, UNSEEN = 0, 1
+_FIRST = UNSEEN + 1
 
-_YES = frozenset(("true", "yes", "y", "t", "1", "1.0", "是", "有", "真"))
-_NO = frozenset(("false", "no", "n", "f", "0", "0.0", "否", "无", "假"))
-_SIGNS = "$€£¥￥%"
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+YES = frozenset(("true", "yes", "y", "t", "1", "1.0", "是", "有", "真"))
+NO = frozenset(("false", "no", "n", "f", "0", "0.0", "否", "无", "假"))
+# What may stand around a number; expressions that RE2 reads as well.
+SIGNS = "$€£¥￥%"
+THOUSANDS = r"[-+]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?"
+FLOAT = r"[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?"
 
 # Different values of a column that are counted; the rest is not looked at.
 _MOST_COUNTED = 200_000
@@ -110,8 +113,8 @@ class ExtraColumn:
         """Returns the code of a category."""
         value = cell.strip()
         if _is_missing(value):
-            return _MISSING
-        return self._codes.get(value, _UNSEEN)
+            return MISSING
+        return self._codes.get(value, UNSEEN)
 
     @property
     def _codes(self) -> Mapping[str, int]:
@@ -178,6 +181,11 @@ class ExtraColumns:
     def num_codes(self) -> int:
         """How many rows the table of all categories has."""
         return sum(column.num_codes for column in self.columns)
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether one of the columns holds dates."""
+        return any(column.kind == DATE for column in self.columns)
 
     def encode(self, cells: Sequence[str]) -> dict[str, np.ndarray]:
         """Returns the features of a row; those without a column are left out.
@@ -385,19 +393,18 @@ def _is_missing(value: str) -> bool:
 
 def _truth(value: str) -> float | None:
     folded = value.casefold()
-    return 1.0 if folded in _YES else 0.0 if folded in _NO else None
+    return 1.0 if folded in YES else 0.0 if folded in NO else None
 
 
 def _number(value: str) -> float | None:
     """Returns the number in `$1,234.50`, `35 %` or `-2e3`."""
-    text = value.strip(_SIGNS + " ")
-    if _THOUSANDS.fullmatch(text):
+    text = value.strip(SIGNS + " ")
+    if re.fullmatch(THOUSANDS, text):
         text = text.replace(",", "")
-    try:
-        number = float(text)
-    except ValueError:
+    if not re.fullmatch(FLOAT, text):
         return None
-    return number if math.isfinite(number) and "_" not in text else None
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _begin_with_days(filled: Iterable[str]) -> bool:

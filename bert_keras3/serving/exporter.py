@@ -165,7 +165,10 @@ def _write(
         UserError: the vocabulary is one that no graph has a tokenizer for.
     """
     # Other tasks tokenize in Python, whatever the format.
-    in_graph = format_name == SAVED_MODEL and not description.task.own_rows
+    task = description.task
+    in_graph = format_name == SAVED_MODEL and task.packs_in_graph
+    if task.own_rows and is_sentence_pieces(vocab_file):
+        in_graph = False
     if in_graph and is_sentence_pieces(vocab_file):
         raise UserError(
             f"{vocab_file}: a SavedModel takes strings, and its graph has no "
@@ -181,7 +184,7 @@ def _write(
                 tokenizer = GraphTokenizer.open(
                     vocab_file, description.do_lower_case
                 )
-            else:
+            if task.own_rows:
                 shutil.copyfile(vocab_file, temporary / vocab_file.name)
                 copy_added_tokens(vocab_file, temporary)
             write_saved_model(temporary, model, tokenizer, description)

@@ -13,8 +13,13 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from bert_keras3.finetuning.extra_columns import TEXT, WithExtraColumns
 from bert_keras3.finetuning.task import Task, TextTask
 from bert_keras3.inputs.extra_columns import CATEGORIES
+from bert_keras3.serving.columns_in_graph import (
+    encode_in_graph,
+    write_in_graph,
+)
 from bert_keras3.serving.description import (
     Description,
     exported_inputs,
@@ -31,6 +36,7 @@ STRINGS = "serving_default"
 IDS = "tokenized"
 PACKED = "packed"
 DESCRIPTION = "metadata"
+COLUMNS = "columns"
 
 # The inputs of the first signature, by whether the model takes pairs.
 TEXT_INPUTS = {False: ("text",), True: ("text_a", "text_b")}
@@ -53,13 +59,16 @@ def write_saved_model(
     Of a task that makes rows itself, `serving_default` is `tokenized`, its
     outputs are the model's, and there is no `packed`. With extra columns
     `tokenized` also takes `numbers` float32 [N, M] and `categories` int32
-    [N, K], of those that there are.
+    [N, K], of those that there are; if a graph can make them,
+    `serving_default` takes the texts and `columns` string [N, columns], in
+    the order in which `metadata`'s options have them, and gives scores and
+    decisions.
 
     Args:
         folder: an empty folder, or one that does not exist.
         model: the trained model.
         tokenizer: has the vocabulary that the model was trained with; None
-            for a task that makes rows itself.
+            for a task whose rows no graph makes.
         description: description of the model.
 
     Raises:
@@ -79,6 +88,9 @@ def write_saved_model(
         outputs = model(inputs, training=False)
         if task.own_rows:
             return {name: outputs[name] for name in exported_outputs(task)}
+        return answers_of(outputs)
+
+    def answers_of(outputs: Tensors) -> Tensors:
         text_task = cast(TextTask, task)
         scores = text_task.scores(outputs)
         return {**text_task.decisions(scores), text_task.score_name: scores}
@@ -94,6 +106,23 @@ def write_saved_model(
 
     def answer_strings(**texts: tf.Tensor) -> Tensors:
         return answer(packed(**texts))
+
+    def answer_with_columns(columns: tf.Tensor, **texts: tf.Tensor) -> Tensors:
+        extra_task = cast(WithExtraColumns, task)
+        extra, (first, *second) = extra_task.extra, texts
+        number = len(extra.columns)
+        columns = tf.ensure_shape(columns, [None, number])
+        features = {}
+        if extra_task.features == TEXT:
+            text = write_in_graph(extra, columns, texts[first])
+            texts = {first: text, **{name: texts[name] for name in second}}
+        else:
+            features = encode_in_graph(extra, columns)
+        inputs = {
+            name: _at_least_one_column(ids)
+            for name, ids in packed(**texts).items()
+        }
+        return answers_of(model({**inputs, **features}, training=False))
 
     def answer_ids(**inputs: tf.Tensor) -> Tensors:
         return answer(_checked_ids(inputs, model.bert.config, task))
@@ -125,6 +154,12 @@ def write_saved_model(
     signatures = {IDS: traced(answer_ids, **ids), DESCRIPTION: traced(describe)}
     if tokenizer is None:
         signatures[STRINGS] = signatures[IDS]
+    elif task.own_rows:
+        names = cast(WithExtraColumns, task).extra.names
+        cells = tf.TensorSpec([None, len(names)], tf.string, COLUMNS)
+        signatures[STRINGS] = traced(
+            answer_with_columns, **strings, **{COLUMNS: cells}
+        )
     else:
         signatures[STRINGS] = traced(answer_strings, **strings)
         signatures[PACKED] = traced(packed, **strings)

@@ -32,6 +32,7 @@ class TextVectors:
     heads: ClassVar[tuple[str, ...]] = ()
     per_token: ClassVar[tuple[str, ...]] = ()
     own_rows: ClassVar[bool] = False
+    packs_in_graph: ClassVar[bool] = True
     extra_inputs: ClassVar[Mapping[str, Any]] = {}
     score_name: ClassVar[str] = "vectors"
 

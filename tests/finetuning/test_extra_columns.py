@@ -139,6 +139,31 @@ def check_export(trained, folder, **options):
 
 def test_in_a_saved_model(trained, tmp_path):
     check_export(trained, tmp_path / "export")
+    check_raw_cells(trained[0], tmp_path / "export" / "1")
+
+
+def check_raw_cells(job, folder):
+    """Texts and cells as they are in the file, without Python."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    rows = list(rows_of(24, 2))
+    found = loaded.signatures["serving_default"](
+        text=tf.constant([row[1] for row in rows]),
+        columns=tf.constant([[f" {row[2]}", row[3]] for row in rows]),
+    )
+    wanted = predictions(job.output_dir)
+    assert [label.decode() for label in found["label"].numpy()] == [
+        row["label"] for row in wanted
+    ]
+    np.testing.assert_allclose(
+        found["probabilities"],
+        [
+            [float(row[f"probability_{label}"]) for label in ("cheap", "dear")]
+            for row in wanted
+        ],
+        **FLOAT32,
+    )
 
 
 @pytest.mark.slow
@@ -191,6 +216,8 @@ def test_text_mode_and_windows(trained, tmp_path, write_csv, screen):
             for _, text, price, brand, _, _ in rows_of(24, 2)
         ]
         assert [one.label for one in predictor.predict(items)] == found
+        if name == "text":
+            check_raw_cells(job, folder / "export" / "1")
 
 
 def test_mistakes(trained, tmp_path, screen, write_csv):
