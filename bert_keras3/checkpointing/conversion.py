@@ -77,7 +77,7 @@ class Outcome:
 
     Attributes:
         source: the checkpoint that was read.
-        result: the checkpoint that was written.
+        result: the checkpoint that was written, without what was left out.
         bytes_dropped: bytes of optimizer state that was not written.
         left_out: weights that the format has no name for.
         added: the new words, if there are any.
@@ -145,9 +145,14 @@ def convert(source_path: Path, target: Path, settings: Settings) -> Outcome:
             differences.append(_verified(source, written, new, ids))
 
     write(target, result, format=settings.format, check=check)
+    entries = dict(result.arrays.entries)
+    for name in left_out:
+        del entries[name]
     return Outcome(
         source=source,
-        result=result,
+        result=dataclasses.replace(
+            result, arrays=Arrays(entries, result.arrays.notes)
+        ),
         bytes_dropped=dropped,
         left_out=tuple(left_out),
         added=added,

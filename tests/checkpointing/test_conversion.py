@@ -155,6 +155,8 @@ def test_a_pooler_that_transformers_has_not_is_left_out(
     )
     pooler = {"bert/pooler/dense/bias", "bert/pooler/dense/kernel"}
     assert set(outcome.left_out) == pooler
+    # Nor is it among the heads that the command says were written.
+    assert ("pooler" in outcome.result.heads) == (not pooler)
     assert set(checkpointing.read(tmp_path / "there")) == (
         set(start.arrays) - pooler
     )
