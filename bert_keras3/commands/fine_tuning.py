@@ -74,7 +74,7 @@ def report(wanted: ReportFlags, folder: str | os.PathLike[str]) -> None:
     try:
         from bert_keras3.reports.job import run
 
-        run([folder], wanted.report_language, screen)
+        run([folder], wanted, screen)
     except Exception as error:  # noqa: BLE001
         what = " ".join(str(error).split()) or type(error).__name__
         screen.say(f"warning: no report was written: {what}")

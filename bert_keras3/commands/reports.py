@@ -16,20 +16,20 @@ from __future__ import annotations
 import sys
 
 from bert_keras3.commands import entry, flags
-from bert_keras3.reports.settings import ReportLanguage
+from bert_keras3.reports.settings import ReportChoices
 from bert_keras3.training.environment import load_tensorflow
 
-COMMAND = flags.Command(__doc__, ReportLanguage)
+COMMAND = flags.Command(__doc__, ReportChoices)
 
 
 def main(folders: list[str]) -> None:
     """Writes the report on the folders."""
-    settings = COMMAND.read(ReportLanguage)
+    settings = COMMAND.read(ReportChoices)
     load_tensorflow()
     from bert_keras3.commands.screen import Screen
     from bert_keras3.reports.job import run
 
-    run(folders, settings.report_language, Screen())
+    run(folders, settings, Screen())
 
 
 def command() -> None:

@@ -46,12 +46,6 @@ def predictions(record: RunRecord, rows: np.ndarray) -> dict[str, np.ndarray]:
     held_out: set[int] = set()
     if record.held_out is not None:
         held_out = {fingerprint(one.texts) for one in record.held_out}
-    examples = [
-        one
-        for one in itertools.islice(source, 0, None, _every(record))
-        if fingerprint(one.texts) not in held_out
-    ]
-    evaluated = chosen(record.evaluated(), rows)
     task: Any = record.settings.task
     reader = task.label_reader(
         LabelSource(
@@ -61,14 +55,19 @@ def predictions(record: RunRecord, rows: np.ndarray) -> dict[str, np.ndarray]:
             source.label_separator,
         )
     )
-    for one in examples:
-        reader.add(one)
+
+    def texts() -> Iterator[str]:
+        for one in itertools.islice(source, 0, None, _every(record)):
+            if fingerprint(one.texts) not in held_out:
+                reader.add(one)
+                yield _joined(one.texts)
+
+    vectors = _Vectors()
+    of_training = vectors.fit(texts())
     _, targets = reader.finish()
-    words = _bag_of_words(
-        (_joined(one.texts) for one in examples),
-        targets,
-        (_joined(one.texts) for _, one in evaluated),
-    )
+    evaluated = chosen(record.evaluated(), rows)
+    of_evaluation = vectors.of(_joined(one.texts) for _, one in evaluated)
+    words = _predicted(of_training, targets, of_evaluation)
     return {
         MAJORITY: np.repeat(_commonest(targets)[None], len(rows), 0),
         BAG_OF_WORDS: words,
@@ -122,23 +121,41 @@ def _commonest(targets: np.ndarray) -> np.ndarray:
     return np.asarray(np.arange(len(sums)) == sums.argmax())
 
 
-def _bag_of_words(
-    texts: Iterable[str], targets: np.ndarray, evaluated: Iterable[str]
-) -> np.ndarray:
-    from sklearn.feature_extraction.text import TfidfVectorizer
+class _Vectors:
+    """TF-IDF weights of words and pairs of words, hashed: memory is flat."""
+
+    def __init__(self) -> None:
+        from sklearn.feature_extraction.text import (
+            HashingVectorizer,
+            TfidfTransformer,
+        )
+
+        self._counts = HashingVectorizer(
+            token_pattern=_TOKEN,
+            ngram_range=(1, 2),
+            n_features=1 << 18,
+            alternate_sign=False,
+            norm=None,
+            dtype=np.float32,
+        )
+        self._weights = TfidfTransformer(sublinear_tf=True)
+
+    def fit(self, texts: Iterable[str]) -> Any:
+        """Returns the weights of texts to train on, sparse [N, 262144]."""
+        return self._weights.fit_transform(self._counts.transform(texts))
+
+    def of(self, texts: Iterable[str]) -> Any:
+        """Returns the weights of other texts."""
+        return self._weights.transform(self._counts.transform(texts))
+
+
+def _predicted(vectors: Any, targets: np.ndarray, others: Any) -> np.ndarray:
+    """Trains a linear model and applies it to other vectors."""
     from sklearn.linear_model import Ridge, RidgeClassifier
 
-    words = TfidfVectorizer(
-        token_pattern=_TOKEN,
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        max_features=200_000,
-        dtype=np.float32,
-    )
-    vectors = words.fit_transform(texts)
     is_number = np.issubdtype(targets.dtype, np.floating) and targets.ndim == 1
     model = (Ridge if is_number else RidgeClassifier)(solver="sparse_cg")
     # It labels what is not in a class −1.
     model.fit(vectors, targets if is_number else targets.astype(np.int64))
-    predicted: np.ndarray = model.predict(words.transform(evaluated))
+    predicted: np.ndarray = model.predict(others)
     return predicted

@@ -20,6 +20,7 @@ from bert_keras3.reports.views import (
     Outcomes,
     Shown,
     ShownText,
+    ViewDefaults,
     guid_of,
 )
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from bert_keras3.reports.wording import Wording
 
 
-class ChoiceView:
+class ChoiceView(ViewDefaults):
     """See `views.View`."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:

@@ -106,7 +106,7 @@ def comparison_page(records: Sequence[RunRecord], wording: Wording) -> str:
                 key: wording(key)
                 for key in (
                     *("of", "none_found", "mark_right", "mark_missed"),
-                    "mark_wrong",
+                    *("mark_wrong", "why"),
                 )
             },
         },

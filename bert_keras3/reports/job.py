@@ -10,6 +10,7 @@ from bert_keras3.finetuning.run_folder import COMPARISON, REPORT
 from bert_keras3.reports.comparison import comparison_page
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.report import report_page
+from bert_keras3.reports.settings import ReportChoices
 from bert_keras3.reports.wording import Wording
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
@@ -17,14 +18,16 @@ from bert_keras3.training.session import Screen
 
 
 def run(
-    folders: Sequence[str | os.PathLike[str]], language: str, screen: Screen
+    folders: Sequence[str | os.PathLike[str]],
+    choices: ReportChoices,
+    screen: Screen,
 ) -> None:
     """Writes `report.html` in the folder of a run, or a comparison of some.
 
     Args:
         folders: of one run, or of several, whose comparison is written as
             `comparison.html` in the folder of the last.
-        language: one of `settings.LANGUAGES`.
+        choices: how.
         screen: where to print.
 
     Raises:
@@ -34,13 +37,14 @@ def run(
         raise UserError(
             "name the --output_dir of a run: python -m reports output_dir"
         )
+    wording = Wording(choices.report_language)
     records = [RunRecord.open(folder) for folder in folders]
     last = records[-1].folder
     if len(records) > 1:
-        page = comparison_page(records, Wording(language))
+        page = comparison_page(records, wording)
         _write(last / COMPARISON, page, screen)
         return
-    page = report_page(records[0], Wording(language))
+    page = report_page(records[0], wording, choices.report_reasons)
     _write(last / REPORT, page, screen)
 
 

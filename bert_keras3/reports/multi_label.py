@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bert_keras3.reports.views import (
     Chart,
     Outcomes,
     Shown,
+    ViewDefaults,
     guid_of,
     texts_of,
 )
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 _MOST_CURVES = 5
 
 
-class MultiLabelView:
+class MultiLabelView(ViewDefaults):
     """See `views.View`."""
+
+    has_reasons: ClassVar[bool] = True
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         """Takes the C labels."""

@@ -63,17 +63,21 @@ class Figure:
     others: Mapping[str, float]
 
 
-def report_page(record: RunRecord, wording: Wording) -> str:
+def report_page(
+    record: RunRecord, wording: Wording, num_reasons: int = 0
+) -> str:
     """Returns the page of a run, below 2 MB.
 
     Args:
         record: of the run.
         wording: in the language of the page.
+        num_reasons: for how many mistakes, and as many least sure
+            predictions, the tokens that made them are looked for.
 
     Raises:
         UserError: a file of the run is damaged.
     """
-    made = _Report(record, wording)
+    made = _Report(record, wording, num_reasons)
     confusion = _Confusion.of(record)
     return rendered(
         "report.html",
@@ -83,7 +87,7 @@ def report_page(record: RunRecord, wording: Wording) -> str:
                 key: wording(key)
                 for key in (
                     *("of", "none_found", "mark_right", "mark_missed"),
-                    "mark_wrong",
+                    *("mark_wrong", "why"),
                 )
             },
         },
@@ -119,8 +123,11 @@ def report_page(record: RunRecord, wording: Wording) -> str:
 class _Report:
     """The parts of a report that need the evaluated examples."""
 
-    def __init__(self, record: RunRecord, wording: Wording) -> None:
+    def __init__(
+        self, record: RunRecord, wording: Wording, num_reasons: int
+    ) -> None:
         self._record, self._t = record, wording
+        self._num_reasons = num_reasons
         self.texts_error = ""
         self.view: View | None
         self.outcomes: Outcomes | None
@@ -217,11 +224,9 @@ class _Report:
         if self.view is None or self.outcomes is None:
             return []
         kinds = _selected(self.outcomes)
-        suspects = getattr(self.view, "suspects", None)
-        if suspects is not None:
-            every = suspects(self.outcomes, _SURE)
-            self.num_suspects = len(every)
-            kinds["suspect"] = every[:_MISTAKES]
+        suspects = self.view.suspects(self.outcomes, _SURE)
+        self.num_suspects = len(suspects)
+        kinds["suspect"] = suspects[:_MISTAKES]
         self.kinds = [
             kind
             for kind in ("mistake", "unsure", "suspect")
@@ -234,6 +239,7 @@ class _Report:
             for row in self._record.predictions()
             if row["row"] in examples
         }
+        why = self._reasons(kinds, examples)
         of_kind = {kind: set(some.tolist()) for kind, some in kinds.items()}
         places = {
             kind: {number: place for place, number in enumerate(some.tolist())}
@@ -251,6 +257,7 @@ class _Report:
                     ),
                     {
                         **shown_values(shown),
+                        **({"why": why[row]} if row in why else {}),
                         "row": row,
                         "wrong": round(float(self.outcomes.wrong[number]), 4),
                         "confidence": _finite(self.outcomes.confidence[number]),
@@ -263,6 +270,29 @@ class _Report:
                 )
             )
         return within_budget(rows)
+
+    def _reasons(
+        self, kinds: Mapping[str, np.ndarray], examples: Mapping[int, Any]
+    ) -> dict[int, list[list[Any]]]:
+        """Returns which tokens made the most telling predictions."""
+        assert self.view is not None
+        assert self.outcomes is not None
+        wanted = [
+            int(self.outcomes.rows[number])
+            for kind in ("mistake", "unsure")
+            for number in kinds.get(kind, ())[: self._num_reasons]
+        ]
+        texts = {row: examples[row] for row in wanted if examples[row]}
+        # A training that goes on, or was killed, may have no weights yet.
+        if not (
+            texts
+            and self.view.has_reasons
+            and self._record.folder.holds_a_model
+        ):
+            return {}
+        from bert_keras3.reports.reasons import reasons
+
+        return reasons(self._record, texts)
 
     def _examples(self, rows: np.ndarray) -> dict[int, Any]:
         """Returns {row: example}; None for each if the file is gone."""

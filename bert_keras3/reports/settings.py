@@ -6,15 +6,27 @@ This file imports neither TensorFlow nor Keras, so that `--help` is fast.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from bert_keras3.safekeeping.settings import flag
 
 LANGUAGES = ("en", "zh")
 
 
+def _reasons(default: int) -> Any:
+    return flag(
+        default,
+        "Number of mistakes, and of least sure predictions, for which the "
+        "report of a classifier or of values says which tokens made them, by "
+        "some forward and backward passes each. 0 for none.",
+        group="Output files",
+        least=0,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class ReportLanguage:
-    """What a report is written in."""
+class ReportChoices:
+    """What a report is written in, and what it computes."""
 
     report_language: str = flag(
         LANGUAGES[0],
@@ -22,10 +34,11 @@ class ReportLanguage:
         group="Output files",
         choices=LANGUAGES,
     )
+    report_reasons: int = _reasons(20)
 
 
 @dataclasses.dataclass(frozen=True)
-class ReportFlags(ReportLanguage):
+class ReportFlags(ReportChoices):
     """Whether and how a job reports on itself."""
 
     report: bool = flag(
@@ -36,3 +49,5 @@ class ReportFlags(ReportLanguage):
         group="Output files",
         needs=("do_train", "do_eval"),
     )
+    # A short training should not wait for it.
+    report_reasons: int = _reasons(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bert_keras3.reports.views import (
     Chart,
     Outcomes,
     Shown,
+    ViewDefaults,
     guid_of,
     texts_of,
 )
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from bert_keras3.reports.wording import Wording
 
 
-class SingleLabelView:
+class SingleLabelView(ViewDefaults):
     """See `views.View`."""
+
+    has_reasons: ClassVar[bool] = True
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         """Takes the C labels."""
@@ -80,17 +83,7 @@ class SingleLabelView:
         }
 
     def suspects(self, outcomes: Outcomes, least: float) -> np.ndarray:
-        """Returns examples whose label may be wrong, the likeliest first.
-
-        The model is sure of another label, and the bag of words says so, too.
-
-        Args:
-            outcomes: of the examples.
-            least: confidence of the model.
-
-        Returns:
-            int64 [K], numbers of examples.
-        """
+        """See `View`: the bag of words gives the model's label, too."""
         if self._words is None:
             return np.zeros(0, np.int64)
         found = np.flatnonzero(

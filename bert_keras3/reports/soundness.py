@@ -5,6 +5,7 @@ The counts of each file were made when it was encoded; here are the rows.
 
 from __future__ import annotations
 
+import array
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ class _Scanned:
 
     def __init__(self, split: str, source: Source) -> None:
         self.split, self.source = split, source
-        texts, labels = [], []
+        texts, labels = array.array("Q"), array.array("Q")
         for example in source:
             texts.append(fingerprint(example.texts))
             labels.append(fingerprint([_label_of(example)]))

@@ -15,6 +15,7 @@ from bert_keras3.reports.views import (
     Outcomes,
     Shown,
     ShownText,
+    ViewDefaults,
     overlaid,
 )
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _NO_ANSWER = "—"
 
 
-class SpanView:
+class SpanView(ViewDefaults):
     """See `views.View`."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:

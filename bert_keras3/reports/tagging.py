@@ -16,6 +16,7 @@ from bert_keras3.reports.views import (
     Outcomes,
     Shown,
     ShownText,
+    ViewDefaults,
     guid_of,
     overlaid,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _LONGEST = 8
 
 
-class TaggingView:
+class TaggingView(ViewDefaults):
     """See `views.View`."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -116,6 +116,9 @@ class Outcomes:
 class View(Protocol):
     """What a report shows of one kind of task."""
 
+    has_reasons: ClassVar[bool]
+    """Whether the tokens of texts say why they have their predictions."""
+
     def __init__(self, labels: tuple[str, ...]) -> None:
         """Takes the labels of the task."""
 
@@ -134,6 +137,17 @@ class View(Protocol):
     def charts(self, outcomes: Outcomes, wording: Wording) -> Sequence[Chart]:
         """Returns further pictures of the evaluation."""
 
+    def suspects(self, outcomes: Outcomes, least: float) -> np.ndarray:
+        """Returns examples whose label may be wrong, the likeliest first.
+
+        Args:
+            outcomes: of the examples.
+            least: confidence of the model.
+
+        Returns:
+            int64 [K], numbers of examples.
+        """
+
     def shown(self, row: Mapping[str, Any], example: Any) -> Shown:
         """Returns how an example is shown.
 
@@ -142,6 +156,16 @@ class View(Protocol):
             example: as it stands in the data file; None if that cannot be
                 read.
         """
+
+
+class ViewDefaults:
+    """What a `View` has if it says nothing else."""
+
+    has_reasons: ClassVar[bool] = False
+
+    def suspects(self, outcomes: Outcomes, least: float) -> np.ndarray:
+        """Returns none: there is no second opinion."""
+        return np.zeros(0, np.int64)
 
 
 # {task: its view, in the file of the same name}

@@ -10,6 +10,7 @@ import pytest
 from bert_keras3.finetuning.run_folder import COMPARISON
 from bert_keras3.reports.job import run
 from bert_keras3.reports.resampling import mcnemar, paired_p_value
+from bert_keras3.reports.settings import ReportChoices
 from bert_keras3.safekeeping.errors import UserError
 
 LABELS = ("blame", "praise")
@@ -57,7 +58,7 @@ def both(write_run, reviews, tmp_path):
 
 
 def test_the_page_in_a_browser(both, screen, opened):
-    run([one.path for one in both], "en", screen)
+    run([one.path for one in both], ReportChoices(), screen)
     assert screen.lines == [f"report: {both[1] / COMPARISON}"]
     page = opened(both[1] / COMPARISON)
     from selenium.webdriver.common.by import By
@@ -88,10 +89,10 @@ def test_other_rows_and_other_tasks(both, screen, write_run, reviews, tmp_path):
         reviews.scalars,
         labels=LABELS,
     )
-    run([both[0].path, other.path], "zh", screen)
+    run([both[0].path, other.path], ReportChoices("zh"), screen)
     page = (other / COMPARISON).read_text("utf-8")
     assert "other 与 first 的评估样本不同" in page
     settings = other.read_settings()
     other.write_settings(dataclasses.replace(settings, problem="regression"))
     with pytest.raises(UserError, match="only runs of one task"):
-        run([both[0].path, other.path], "en", screen)
+        run([both[0].path, other.path], ReportChoices(), screen)

@@ -13,7 +13,7 @@ from bert_keras3.finetuning.run_folder import EVALUATED, PROVENANCE, REPORT
 from bert_keras3.reports.job import run
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.resampling import intervals, mean_of
-from bert_keras3.reports.settings import ReportFlags
+from bert_keras3.reports.settings import ReportChoices, ReportFlags
 from bert_keras3.reports.single_label import classification_metrics
 from bert_keras3.reports.wording import texts
 from bert_keras3.safekeeping.errors import UserError
@@ -35,7 +35,7 @@ def folder(write_run, reviews, tmp_path):
 
 
 def page_of(folder, screen, language="en"):
-    run([folder.path], language, screen)
+    run([folder.path], ReportChoices(language), screen)
     return (folder / REPORT).read_text("utf-8")
 
 
@@ -126,11 +126,11 @@ def test_a_report_that_fails_is_a_line(folder, screen, tmp_path, capsys):
     report(ReportFlags(report=False), folder.path)
     assert not capsys.readouterr().out
     with pytest.raises(UserError, match="is damaged"):
-        run([folder.path], "en", screen)
+        run([folder.path], ReportChoices(), screen)
     with pytest.raises(UserError, match="no classifier was trained here"):
-        run([tmp_path], "en", screen)
+        run([tmp_path], ReportChoices(), screen)
     with pytest.raises(UserError, match="name the --output_dir"):
-        run([], "en", screen)
+        run([], ReportChoices(), screen)
 
 
 def test_a_page_has_a_limit(folder, screen, write_run, tmp_path):

@@ -26,16 +26,31 @@ const data = JSON.parse(document.getElementById("data").textContent);
     line.append(points.slice(place).join(""));
     return line;
   }
+  function reasonsOf(tokens) {
+    const line = make("div", "", "why");
+    line.dir = "auto";
+    line.title = data.words.why;
+    for (const [token, part] of tokens) {
+      const isPiece = token.startsWith("##") && token.length > 2;
+      const shown = make("span", isPiece ? token.slice(2) : token);
+      shown.title = part.toFixed(2);
+      shown.style.background = `rgb(var(${part > 0 ? "--from" : "--to"}) / ${(0.7 * Math.abs(part)).toFixed(2)})`;
+      if (!isPiece) line.append(" ");
+      line.append(shown);
+    }
+    return line;
+  }
   function tableRow(row) {
     const made = make("tr", "");
     const text = make("td", "", "wide");
     text.append(...row.texts.map(textOf));
+    if (row.why) text.append(reasonsOf(row.why));
     const expected = make("td", row.expected);
-    const predicted = make("td", row.predicted, row.wrong > 0 ? "wrong-answer" : "right-answer");
+    const predicted = make("td", row.predicted, row.wrong > 0.1 ? "wrong-answer" : "right-answer");
     for (const cell of [expected, predicted]) cell.dir = "auto";
     made.append(make("td", row.id, "n"), text, expected);
     if (row.before !== undefined)
-      made.append(make("td", row.before, row.wrong > 0 ? "" : "wrong-answer"));
+      made.append(make("td", row.before, row.wrong > 0.1 ? "" : "wrong-answer"));
     made.append(predicted);
     if (row.confidence !== null) made.append(make("td", row.confidence.toFixed(3), "n"));
     return made;
