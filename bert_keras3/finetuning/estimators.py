@@ -30,6 +30,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from bert_keras3.finetuning.extra_columns import cell_of
+from bert_keras3.inputs.columns import column_names
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
@@ -73,6 +75,11 @@ class _BertTextEstimator(BaseEstimator):
         lazy_embeddings: update the embeddings of a batch's tokens alone.
         lora_rank: rank of LoRA; None: all weights are trained.
         gradient_accumulation_steps: micro-batches of a batch.
+        text_column: name of the column of the text, where X is a DataFrame
+            with `feature_columns`; None: its first column.
+        feature_columns: names of columns beside the text, perhaps with a kind
+            behind them, such as price:number; X is then a DataFrame.
+        features: concat or text: how these are read.
         clean: rules that texts go through, of html, urls, digits, repeats.
         long_text: truncate, head_tail or windows.
         window_stride: tokens from one window to the next.
@@ -116,6 +123,9 @@ class _BertTextEstimator(BaseEstimator):
         lazy_embeddings: bool = False,
         lora_rank: int | None = None,
         gradient_accumulation_steps: int = 1,
+        text_column: str | None = None,
+        feature_columns: Sequence[str] = (),
+        features: str = "concat",
         clean: Sequence[str] = (),
         long_text: str | None = None,
         window_stride: int | None = None,
@@ -146,6 +156,9 @@ class _BertTextEstimator(BaseEstimator):
         self.lazy_embeddings = lazy_embeddings
         self.lora_rank = lora_rank
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.text_column = text_column
+        self.feature_columns = feature_columns
+        self.features = features
         self.clean = clean
         self.long_text = long_text
         self.window_stride = window_stride
@@ -181,6 +194,7 @@ class _BertTextEstimator(BaseEstimator):
 
     def _fit(
         self,
+        X: Any,
         texts: Sequence[tuple[str, str | None]],
         y: Sequence[str | tuple[str, ...]],
         sample_weight: Any,
@@ -196,9 +210,10 @@ class _BertTextEstimator(BaseEstimator):
                 label=label,
                 place=f"X[{number}]",
                 weight=weight,
+                columns=cells,
             )
-            for number, (pair, label, weight) in enumerate(
-                zip(texts, y, weights, strict=True)
+            for number, (pair, label, weight, cells) in enumerate(
+                zip(texts, y, weights, self._cells(X, len(texts)), strict=True)
             )
         ]
         takes_pairs = _are_pairs(texts)
@@ -229,6 +244,8 @@ class _BertTextEstimator(BaseEstimator):
         return TextsInMemory(
             problem_type=self._problem,
             dev_fraction=self.dev_fraction,
+            extra_columns=tuple(self.feature_columns),
+            features=self.features if self.feature_columns else None,
             clean=tuple(self.clean),
             long_text=self.long_text,
             window_stride=self.window_stride,
@@ -299,6 +316,40 @@ class _BertTextEstimator(BaseEstimator):
             set_up_environment()
             load_tensorflow(suitable_threads(self._concurrency()))
 
+    def _texts_of(self, X: Any) -> list[tuple[str, str | None]]:
+        """Returns the texts, without the columns beside them."""
+        names = [*column_names(self.feature_columns)]
+        if not names:
+            return texts_of(X)
+        if not hasattr(X, "columns"):
+            raise ValueError(
+                "with feature_columns X must be a DataFrame, and is "
+                f"{type(X).__name__}"
+            )
+        wanted = self.text_column or X.columns[0]
+        for name in (wanted, *names):
+            if name not in X.columns:
+                raise ValueError(
+                    f"X has no column {name!r}; its columns are "
+                    f"{', '.join(map(str, X.columns))}"
+                )
+        return texts_of(X[wanted])
+
+    def _cells(self, X: Any, number: int) -> list[tuple[str, ...]]:
+        """Returns the cells beside each text, as a file would have them."""
+        names = column_names(self.feature_columns)
+        if not names:
+            return [()] * number
+        columns = [[cell_of(one) for one in X[name]] for name in names]
+        return list(zip(*columns, strict=True))
+
+    def _texts_for(self, X: Any, y: Any) -> list[tuple[str, str | None]]:
+        """Returns the texts, as many as there are values in y."""
+        texts = self._texts_of(X)
+        if len(texts) != len(y):
+            raise ValueError(f"X has {len(texts)} texts, y {len(y)} values")
+        return texts
+
     # Predicting.
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -309,10 +360,14 @@ class _BertTextEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         self._load_tensorflow()
-        texts = texts_of(X)
+        texts = self._texts_of(X)
         examples = [
-            InputExample(str(number + 1), *pair, place=f"X[{number}]")
-            for number, pair in enumerate(texts)
+            InputExample(
+                str(number + 1), *pair, place=f"X[{number}]", columns=cells
+            )
+            for number, (pair, cells) in enumerate(
+                zip(texts, self._cells(X, len(texts)), strict=True)
+            )
         ]
         pairs = _are_pairs(texts)
         data = self._texts(splits={"test": examples}, takes_pairs=pairs)
@@ -431,7 +486,7 @@ class BertTextClassifier(ClassifierMixin, _BertTextEstimator):
         Raises:
             ValueError: X, y or a parameter is wrong.
         """
-        texts = _texts_for(X, y)
+        texts = self._texts_for(X, y)
         y = np.asarray(y)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -445,6 +500,7 @@ class BertTextClassifier(ClassifierMixin, _BertTextEstimator):
                 f"y has the one class {names}; a classifier needs two"
             )
         self._fit(
+            X,
             texts,
             [names[code] for code in codes.ravel().tolist()],
             sample_weight,
@@ -504,7 +560,7 @@ class BertTextMultiLabelClassifier(ClassifierMixin, _BertTextEstimator):
         Raises:
             ValueError: X, y or a parameter is wrong.
         """
-        texts = _texts_for(X, y)
+        texts = self._texts_for(X, y)
         names = getattr(y, "columns", None)
         y = np.asarray(y)
         if y.ndim != 2 or not np.isin(y, (0, 1)).all():
@@ -517,6 +573,7 @@ class BertTextMultiLabelClassifier(ClassifierMixin, _BertTextEstimator):
         labels = tuple(map(str, classes.tolist()))
         rows = y.astype(int).astype(str).tolist()
         self._fit(
+            X,
             texts,
             [tuple(row) for row in rows],
             sample_weight,
@@ -563,14 +620,16 @@ class BertTextRegressor(RegressorMixin, _BertTextEstimator):
         Raises:
             ValueError: X, y or a parameter is wrong.
         """
-        texts = _texts_for(X, y)
+        texts = self._texts_for(X, y)
         y = np.asarray(y, float)
         if y.ndim != 1 or not np.isfinite(y).all():
             raise ValueError(
                 f"y must be one finite number for each text; its shape is "
                 f"{y.shape}"
             )
-        self._fit(texts, [repr(value) for value in y.tolist()], sample_weight)
+        self._fit(
+            X, texts, [repr(value) for value in y.tolist()], sample_weight
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -706,14 +765,6 @@ def texts_of(X: Any) -> list[tuple[str, str | None]]:
     if not items:
         raise ValueError("X has no texts")
     return [_text_or_pair(number, item) for number, item in enumerate(items)]
-
-
-def _texts_for(X: Any, y: Any) -> list[tuple[str, str | None]]:
-    """Returns the texts, as many as there are values in y."""
-    texts = texts_of(X)
-    if len(texts) != len(y):
-        raise ValueError(f"X has {len(texts)} texts, y {len(y)} values")
-    return texts
 
 
 def _text_or_pair(number: int, item: Any) -> tuple[str, str | None]:

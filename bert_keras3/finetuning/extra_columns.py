@@ -133,14 +133,14 @@ class WithExtraColumns(TaskDefaults):
                 f"the model has no column {unknown[0]!r}; its columns are "
                 f"{', '.join(names)}"
             )
-        cells = tuple(_cell(columns.get(name)) for name in names)
+        cells = tuple(cell_of(columns.get(name)) for name in names)
         return dataclasses.replace(example_of(texts), columns=cells)
 
 
-def _cell(value: Any) -> str:
+def cell_of(value: Any) -> str:
     """Returns a value as a file would have it; "" if it is missing."""
-    # NaN is not equal to itself.
-    if value is None or value != value:
+    # NaN is not equal to itself; pandas' NA is neither equal nor not.
+    if value is None or str(value) == "<NA>" or value != value:
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "ignore")

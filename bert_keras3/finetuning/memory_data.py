@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bert_keras3.finetuning.dataset import Kind
+from bert_keras3.finetuning.extra_columns import with_extra_columns
 from bert_keras3.finetuning.labelled_data import (
     LabelledSource,
     check_same_data,
@@ -23,8 +24,9 @@ from bert_keras3.finetuning.labelled_data import (
 from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
-from bert_keras3.inputs.columns import Columns
+from bert_keras3.inputs.columns import Columns, column_names
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.extra_columns import find_extra_columns
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 
@@ -46,6 +48,8 @@ class TextsInMemory(DataChoices):
         label_columns: of several labels, whose examples have C cells of 0 or
             1; else none.
         takes_pairs: whether examples have two texts.
+        extra_columns: names of the examples' `columns`, which may have a kind
+            behind them as in --feature_columns.
     """
 
     splits: Mapping[str, Sequence[InputExample]] = dataclasses.field(
@@ -54,6 +58,7 @@ class TextsInMemory(DataChoices):
     labels: tuple[str, ...] | None = None
     label_columns: tuple[str, ...] = ()
     takes_pairs: bool = False
+    extra_columns: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,7 @@ class _MemorySource:
     examples: Sequence[InputExample]
     takes_pairs: bool
     label_columns: tuple[str, ...]
+    extra_names: tuple[str, ...] = ()
     label_separator = None
     has_ids = False
     suffix = LabelledSource.suffix
@@ -75,19 +81,22 @@ class _MemorySource:
     @property
     def _names(self) -> tuple[str, ...]:
         texts = _TEXTS[: 1 + self.takes_pairs]
-        return (*texts, *(self.label_columns or (_LABEL,)))
+        labels = self.label_columns or (_LABEL,)
+        return (*texts, *labels, *self.extra_names)
 
     @property
     def columns(self) -> dict[str, Any]:
         """The columns of `write_rows`."""
         names, num_texts = self._names, 1 + self.takes_pairs
+        num_used = len(names) - len(self.extra_names)
         return Columns(
             text=0,
             text_pair=1 if self.takes_pairs else None,
-            label=tuple(range(num_texts, len(names))),
+            label=tuple(range(num_texts, num_used)),
             id=None,
             names=names,
             header=True,
+            features=tuple(range(num_used, len(names))),
         ).to_dict()
 
     def __iter__(self) -> Iterator[InputExample]:
@@ -112,7 +121,7 @@ class _MemorySource:
                 example = self.examples[number]
                 label = example.label
                 cells = label if isinstance(label, tuple) else (label,)
-                writer.writerow([*example.texts, *cells])
+                writer.writerow([*example.texts, *cells, *example.columns])
 
 
 class _MemoryDataset:
@@ -137,7 +146,10 @@ class _MemoryDataset:
     def source(self, split: str) -> Source:
         data = self._data
         return _MemorySource(
-            data.splits[split], data.takes_pairs, data.label_columns
+            data.splits[split],
+            data.takes_pairs,
+            data.label_columns,
+            tuple(column_names(data.extra_columns)),
         )
 
     def held_out(self, folder: FinetuningFolder) -> Source | None:
@@ -145,7 +157,17 @@ class _MemoryDataset:
 
     def task(self, source: Source) -> tuple[Task, str]:
         assert self._data.problem_type is not None
-        return TASKS[self._data.problem_type](), "as given"
+        task = TASKS[self._data.problem_type]()
+        kinds = column_names(self._data.extra_columns)
+        if kinds:
+            extra, _ = find_extra_columns(
+                [*kinds],
+                (example.columns for example in source),
+                kinds,
+                auto=False,
+            )
+            task = with_extra_columns(task, extra, self._data.features)
+        return task, "as given"
 
     def task_of(self, checkpoint: Any) -> Task:
         raise UserError("texts in memory are for training and prediction")

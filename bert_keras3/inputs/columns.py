@@ -327,6 +327,11 @@ def named_features(
     return found
 
 
+def column_names(features: Sequence[str]) -> dict[str, str | None]:
+    """Returns {name: kind, if given} of columns that are given by name."""
+    return dict(map(_without_kind, features))
+
+
 def _without_kind(value: str) -> tuple[str, str | None]:
     """Splits `price:number` into a column and a kind, if there is one."""
     name, _, kind = value.strip().rpartition(":")

@@ -217,6 +217,35 @@ def test_other_problems(checkpoint, texts, labels, tmp_path):
 
 
 @pytest.mark.slow
+def test_columns_beside_the_text(checkpoint, texts, tmp_path):
+    """A DataFrame with a price, which alone says what the label is."""
+    pandas = pytest.importorskip("pandas")
+    prices = [None if n % 11 == 5 else n % 9 for n in range(len(texts))]
+    table = pandas.DataFrame(
+        {"review": texts, "price": prices, "brand": ["Ant", "Bee"] * 20}
+    )
+    y = np.array([0 if price is None else int(price > 4) for price in prices])
+    settings = {**SETTINGS, "num_train_epochs": 10}
+    classifier = BertTextClassifier(
+        checkpoint, feature_columns=["price:number", "brand"], **settings
+    )
+    classifier.fit(table, y)
+    assert classifier.score(table, y) > 0.9
+    # In another order of columns, and after it was saved.
+    classifier.save(tmp_path / "saved")
+    again = BertTextClassifier.load(tmp_path / "saved")
+    again.set_params(text_column="review")
+    np.testing.assert_array_equal(
+        again.predict_proba(table[["brand", "review", "price"]]),
+        classifier.predict_proba(table),
+    )
+    with pytest.raises(ValueError, match="no column 'price'"):
+        classifier.predict(table[["review", "brand"]])
+    with pytest.raises(ValueError, match="must be a DataFrame"):
+        classifier.predict(texts)
+
+
+@pytest.mark.slow
 def test_pairs_and_a_folder(checkpoint, texts, labels, tmp_path):
     """Two columns are a pair; a fit that is repeated has nothing to do."""
     pairs = [(text, "film") for text in texts]
