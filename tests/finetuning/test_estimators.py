@@ -291,7 +291,7 @@ def test_wrong_weights(checkpoint, weights):
 
 
 def test_missing_texts_are_empty():
-    from bert_keras3.finetuning.estimators import texts_of
+    from bert_keras3.finetuning.estimator_inputs import texts_of
 
     assert texts_of([None, float("nan"), b"a", "b"]) == [
         ("", None),
