@@ -17,22 +17,28 @@ import sentencepiece
 from bert_keras3.safekeeping.errors import UserError
 from tokenization import characters
 from tokenization.added_tokens import AddedToken, AddedTokens
-from tokenization.vocab import Path
+from tokenization.vocab import WORD_MARK, Path, keeps_accents
 
 
-def preprocess_text(inputs: str, lower: bool = False) -> str:
+def preprocess_text(
+    inputs: str, lower: bool = False, keep_accents: bool = False
+) -> str:
     """Normalises a text as ALBERT does (the original's function of this name).
 
     Args:
         inputs: any text.
         lower: whether to lower-case it.
+        keep_accents: whether to leave it composed, with its marks; the
+            original does not.
 
     Returns:
         The text in the normal form NFKD without combining marks, with single
         spaces for whitespace and none at the ends.
     """
-    decomposed = unicodedata.normalize("NFKD", " ".join(inputs.split()))
-    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
+    plain = " ".join(inputs.split())
+    if not keep_accents:
+        plain = unicodedata.normalize("NFKD", plain)
+        plain = "".join(c for c in plain if not unicodedata.combining(c))
     return plain.lower() if lower else plain
 
 
@@ -40,7 +46,9 @@ class SentencePieceTokenizer:
     """Text to SentencePiece tokens, with the methods of `FullTokenizer`.
 
     The original's `FullTokenizer` with an `spm_model_file`, and the
-    `preprocess_text` that its `run_classifier.py` puts before.
+    `preprocess_text` that its `run_classifier.py` puts before. A model that
+    was not made of such texts, as a Japanese BERT's, is given texts with their
+    accents, and its pieces are left as they are.
 
     Args:
         model_file: a SentencePiece model, such as `30k-clean.model`.
@@ -52,6 +60,7 @@ class SentencePieceTokenizer:
         vocab: {piece: id}, added tokens included; not to be changed.
         inv_vocab: {id: piece}.
         do_lower_case: whether texts are lower-cased.
+        keep_accents: whether texts keep their accents.
         special_tokens: tokens that the program itself writes; first the
             unknown token.
 
@@ -82,13 +91,18 @@ class SentencePieceTokenizer:
                 "fetch it again"
             ) from error
         self.vocab = {piece: i for i, piece in self.inv_vocab.items()}
+        self.keep_accents = keeps_accents(self.vocab)
         self._all_added = tuple(added_tokens)
         for token in self._all_added:
             self.vocab[token.content] = token.id
             self.inv_vocab[token.id] = token.content
         self._added = AddedTokens(
             self._all_added,
-            functools.partial(preprocess_text, lower=do_lower_case),
+            functools.partial(
+                preprocess_text,
+                lower=do_lower_case,
+                keep_accents=self.keep_accents,
+            ),
         )
         self._unknown_id = self._processor.unk_id()
         unknown = self.inv_vocab[self._unknown_id]
@@ -119,7 +133,9 @@ class SentencePieceTokenizer:
         return pieces
 
     def _pieces_of(self, text: str) -> list[str]:
-        plain = preprocess_text(text, self.do_lower_case)
+        plain = preprocess_text(text, self.do_lower_case, self.keep_accents)
+        if self.keep_accents:
+            return list(self._processor.EncodeAsPieces(plain))
         pieces: list[str] = []
         for piece in self._processor.EncodeAsPieces(plain):
             if piece.endswith(",") and piece[-2:-1].isdigit():
@@ -135,7 +151,7 @@ class SentencePieceTokenizer:
     def unknown_parts(self, text: str | bytes) -> list[str]:
         """Returns the pieces of a text that the vocabulary lacks."""
         return [
-            piece.lstrip("▁")
+            piece.lstrip(WORD_MARK)
             for piece in self.tokenize(text)
             if piece not in self.vocab
         ]
@@ -154,7 +170,7 @@ class SentencePieceTokenizer:
         The number then begins a word even inside of one, as in the original,
         whose check against that compares text with bytes under Python 3.
         """
-        number = piece[:-1].replace("▁", "")
+        number = piece[:-1].replace(WORD_MARK, "")
         return [*self._processor.EncodeAsPieces(number), ","]
 
 

@@ -22,7 +22,6 @@ _AS_GOOGLES: Mapping[str, tuple[Any, ...]] = {
     "do_basic_tokenize": (None, True),
     "word_tokenizer_type": (None, "basic"),
     "subword_tokenizer_type": (None, "wordpiece"),
-    "keep_accents": (None, False),
 }
 _NORMALIZER_AS_GOOGLES: Mapping[str, tuple[Any, ...]] = {
     "handle_chinese_chars": (None, True),
@@ -40,7 +39,8 @@ _NEVER_SPLIT = ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]")
 # its model; and what the normalizer of `tokenizer.json` calls some of them.
 _KEPT = (
     *_AS_GOOGLES,
-    *("strip_accents", "never_split", "remove_space", "mecab_kwargs"),
+    *("keep_accents", "strip_accents", "never_split", "remove_space"),
+    "mecab_kwargs",
     *("sudachi_kwargs", "jumanpp_kwargs", "do_word_tokenize"),
     "do_subword_tokenize",
 )
@@ -52,7 +52,7 @@ _OTHER_CLASSES = ("BertJapaneseTokenizer", "BertJapaneseTokenizerFast")
 
 
 def options_that_differ(
-    folder: pathlib.Path, do_lower_case: bool
+    folder: pathlib.Path, do_lower_case: bool, keeps_accents: bool = False
 ) -> tuple[str, ...]:
     """Returns the options with which tokens would differ, each `name: value`.
 
@@ -60,6 +60,8 @@ def options_that_differ(
         folder: with the vocabulary; `tokenizer_config.json` is read, else
             the normalizer of `tokenizer.json`; and `special_tokens_map.json`.
         do_lower_case: whether text is lower-cased.
+        keeps_accents: whether a SentencePiece model is given text with its
+            accents.
 
     Raises:
         UserError: a file cannot be read.
@@ -69,7 +71,9 @@ def options_that_differ(
     config = folder / TOKENIZER_CONFIG
     if config.is_file():
         options = read_object(config)
-        differing = _of_config(options, do_lower_case)
+        differing = [*_of_config(options, do_lower_case)]
+        if options.get("keep_accents") not in (None, keeps_accents):
+            differing.append(f"keep_accents: {options['keep_accents']}")
         return (*differing, *_of_special_tokens({**tokens, **options}))
     return (*_of_tokenizer(folder, do_lower_case), *_of_special_tokens(tokens))
 

@@ -23,6 +23,8 @@ from tokenization import characters
 # Begins a piece that does not begin a word.
 CONTINUATION = "##"
 UNKNOWN = "[UNK]"
+# Begins a piece of SentencePiece that begins a word.
+WORD_MARK = "▁"
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -186,12 +188,33 @@ def guess_do_lower_case(
         if answer is not None:
             return answer
     words = [token for token in vocab if not _has_punctuation(token)]
-    lost = sum(word != _lower_cased(word) for word in words)
+    lower_cased = str.lower if keeps_accents(vocab) else _lower_cased
+    lost = sum(word != lower_cased(word) for word in words)
     why = (
         f"{lost} of {len(words)} words in the vocabulary would be unreachable "
         "in lower-cased text"
     )
     return lost <= _SHARE_OF_UNREACHABLE * len(words), why
+
+
+def keeps_accents(pieces: Iterable[str]) -> bool:
+    """Whether a SentencePiece model was made of texts with their accents.
+
+    ALBERT drops them, and with them the voicing marks of kana: no text could
+    have a piece with one. A Japanese BERT has thousands of such pieces.
+
+    Args:
+        pieces: of the vocabulary; of WordPiece's the answer is no.
+    """
+    words = list(pieces)
+    if not any(word.startswith(WORD_MARK) for word in words):
+        return False
+    accented = sum(
+        not word.isascii()
+        and any(map(unicodedata.combining, unicodedata.normalize("NFD", word)))
+        for word in words
+    )
+    return accented > _SHARE_OF_UNREACHABLE * len(words)
 
 
 def validate_case_matches_checkpoint(

@@ -35,7 +35,11 @@ from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.tokenizer_options import options_that_differ
-from tokenization.vocab import MAX_VOCAB_SIZE, guess_do_lower_case
+from tokenization.vocab import (
+    MAX_VOCAB_SIZE,
+    guess_do_lower_case,
+    keeps_accents,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +229,7 @@ def _vocabulary(
         notes += note_on_added_tokens(added, folder)
     except UserError as error:
         notes.append(str(error))
-    options = options_that_differ(folder, case)
+    options = options_that_differ(folder, case, keeps_accents(tokens))
     if options:
         notes.append(
             f"its tokenizer has {', '.join(options)}, which Google's do not "

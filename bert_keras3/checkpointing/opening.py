@@ -38,6 +38,7 @@ from tokenization.vocab import (
     find_vocab_file,
     guess_do_lower_case,
     is_sentence_pieces,
+    keeps_accents,
 )
 
 _CONFIG_FILES = ("bert_config.json", "albert_config.json", "config.json")
@@ -451,7 +452,9 @@ def _with_vocabulary(
         )
     other_options: tuple[str, ...] = ()
     if file is not None and checkpoint.has_weights:
-        other_options = options_that_differ(file.parent, do_lower_case)
+        other_options = options_that_differ(
+            file.parent, do_lower_case, keeps_accents(vocabulary)
+        )
     return dataclasses.replace(
         checkpoint,
         vocabulary=None if file is None else vocabulary,

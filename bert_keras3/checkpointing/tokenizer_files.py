@@ -35,7 +35,12 @@ from tokenization.added_tokens import (
     searched_for,
 )
 from tokenization.tokenizer_options import kept_options
-from tokenization.vocab import CONTINUATION, MAX_VOCAB_SIZE, missing_token
+from tokenization.vocab import (
+    CONTINUATION,
+    MAX_VOCAB_SIZE,
+    keeps_accents,
+    missing_token,
+)
 
 _SPECIAL_TOKENS = {
     "cls_token": "[CLS]",
@@ -59,7 +64,6 @@ _SPECIAL_SENTENCE_PIECES = {
 }
 _SENTENCE_PIECE = {
     "tokenizer_class": "AlbertTokenizer",
-    "keep_accents": False,
     "remove_space": True,
 }
 
@@ -172,7 +176,11 @@ def write_tokenizer(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     write_vocabulary(folder, _without_last(checkpoint), pieces)
     special, settings = _SPECIAL_TOKENS, _WORD_PIECE
     if pieces is not None:
-        special, settings = _SPECIAL_SENTENCE_PIECES, _SENTENCE_PIECE
+        special = dict(_SPECIAL_SENTENCE_PIECES)
+        if special["pad_token"] not in checkpoint.vocabulary:
+            special["pad_token"] = _SPECIAL_TOKENS["pad_token"]
+        accents = keeps_accents(checkpoint.vocabulary)
+        settings = {**_SENTENCE_PIECE, "keep_accents": accents}
     options = _kept(checkpoint)
     write_json(folder / SPECIAL_TOKENS_MAP, special)
     write_json(

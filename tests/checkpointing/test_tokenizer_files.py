@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pathlib
 import shutil
@@ -9,15 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 from safetensors.numpy import load_file, save_file
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.conversion import Settings, convert
+from bert_keras3.checkpointing.formats import write
 from bert_keras3.checkpointing.inspection import inspect
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.checkpointing.tokenizer_files import with_added_tokens
 from bert_keras3.safekeeping.errors import UserError
+from modeling.config import BertConfig
+from tokenization.tokenizer_options import options_that_differ
 from tokenization.tokenizers import open_tokenizer
 
 REFERENCE = pathlib.Path(__file__).parents[1] / "reference/huggingface"
@@ -260,3 +266,39 @@ def test_other_special_tokens_are_refused(folder: pathlib.Path) -> None:
     change(folder / "tokenizer_config.json", cls_token=token)
     with pytest.raises(UserError, match="cls_token: <s>"):
         checkpointing.open(folder).tokenizer()
+
+
+def test_a_japanese_sentence_piece_model(
+    tmp_path: pathlib.Path, config: BertConfig, encoder_arrays: Any
+) -> None:
+    """As published: BERT's weights, and `wiki-ja.model` beside them."""
+    text = "ガラスのコップで、1,000円のビデオを。"
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text] * 9),
+        model_writer=model,
+        vocab_size=27,
+        control_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"],
+        minloglevel=2,
+    )
+    arrays = dict(encoder_arrays)
+    table = "bert/embeddings/word_embeddings"
+    arrays[table] = np.resize(arrays[table], (27, 8))
+    config = BertConfig.from_dict({**config.to_dict(), "vocab_size": 27})
+    source = Checkpoint(in_memory(arrays), config)
+    write(tmp_path / "bert", source, format="google")
+    (tmp_path / "bert/wiki-ja.model").write_bytes(model.getvalue())
+    plain = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    folder = tmp_path / "bert"
+    for format_name in ("google", "huggingface", "keras"):
+        checkpoint = checkpointing.open(folder)
+        assert not checkpoint.other_options
+        assert checkpoint.tokenizer().encode(text) == plain.EncodeAsIds(text)
+        assert not inspect(folder).notes
+        convert(folder, tmp_path / format_name, Settings(format_name))
+        folder = tmp_path / format_name
+    there = read_json(tmp_path / "huggingface/tokenizer_config.json")
+    assert (there["keep_accents"], there["pad_token"]) == (True, "[PAD]")
+    # Of a model without such pieces it is an option that is not computed.
+    (tmp_path / "tokenizer_config.json").write_text('{"keep_accents": true}')
+    assert options_that_differ(tmp_path, True) == ("keep_accents: True",)

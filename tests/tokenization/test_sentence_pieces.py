@@ -10,9 +10,10 @@ import pathlib
 import pickle
 
 import pytest
+import sentencepiece
 
 from bert_keras3.safekeeping.errors import UserError
-from tokenization import find_vocab_file, load_vocab
+from tokenization import find_vocab_file, guess_do_lower_case, load_vocab
 from tokenization.sentence_pieces import SentencePieceTokenizer, preprocess_text
 from tokenization.tokenizers import FullTokenizer, open_tokenizer
 
@@ -55,6 +56,47 @@ def test_numbers_with_a_comma_are_cut(
     """`▁19,` is a piece of this vocabulary, and not used."""
     assert "▁19," in tokenizer.vocab
     assert tokenizer.tokenize("19, 20") == ["▁", "1", "9", ",", "▁20"]
+
+
+SENTENCES = (
+    "日本語の文をガラスのコップで読む。",
+    "東京でパンダが学校へ行った。",
+    "ABC株式会社は、1,000円でビデオを売る。",
+    "これは猫です。それは犬ではない。",
+)
+
+
+@pytest.fixture(scope="module")
+def japanese(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A model as those of Japanese BERTs, made of texts as they are."""
+    file = tmp_path_factory.mktemp("japanese") / "wiki-ja.model"
+    with open(file, "wb") as writer:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(SENTENCES * 5),
+            model_writer=writer,
+            vocab_size=63,
+            control_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"],
+            minloglevel=2,
+        )
+    return file
+
+
+def test_kana_keep_their_marks(japanese: pathlib.Path) -> None:
+    """Without them が would be か, which is another word."""
+    tokenizer = SentencePieceTokenizer(japanese, do_lower_case=False)
+    assert tokenizer.keep_accents
+    plain = sentencepiece.SentencePieceProcessor(model_file=str(japanese))
+    for text in (*SENTENCES, "か\u3099ガ　ﾊﾟ 1,000"):
+        assert tokenizer.tokenize(text) == plain.EncodeAsPieces(text)
+        assert tokenizer.encode(text) == plain.EncodeAsIds(text)
+    lower = SentencePieceTokenizer(japanese, do_lower_case=True)
+    assert lower.encode("ABC") == plain.EncodeAsIds("abc")
+    # Marks of kana are no sign of case, capitals are.
+    pieces = tokenizer.vocab
+    assert not guess_do_lower_case(None, pieces)[0]
+    small = {piece: n for piece, n in pieces.items() if piece.lower() == piece}
+    assert guess_do_lower_case(None, small)[0]
+    assert not SentencePieceTokenizer(MODEL).keep_accents
 
 
 def test_what_is_unknown(tokenizer: SentencePieceTokenizer) -> None:
