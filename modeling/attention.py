@@ -133,11 +133,59 @@ class AttentionLayer(keras.layers.Layer):
         Returns:
             float [Q, N·H].
         """
+        key, value = self.keys_and_values(to_tensor, to_layout)
+        return self.attend(
+            from_tensor,
+            key,
+            value,
+            attention_mask,
+            from_layout=from_layout,
+            training=training,
+        )
+
+    def keys_and_values(
+        self, to_tensor: Tensor, to_layout: TokenLayout
+    ) -> tuple[Tensor, Tensor]:
+        """Projects the tokens that are attended to.
+
+        Args:
+            to_tensor: float [R, to width].
+            to_layout: where in [B, T] its tokens are.
+
+        Returns:
+            Keys and values, float [B, N, T, H] each.
+        """
+        # [R, to width] -> [R, N·H] -> [B, N, T, H]
+        return (
+            self._split_heads(self.key(to_tensor), to_layout),
+            self._split_heads(self.value(to_tensor), to_layout),
+        )
+
+    def attend(
+        self,
+        from_tensor: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        from_layout: TokenLayout,
+        training: bool | None = None,
+    ) -> Tensor:
+        """Attends from every token of a matrix to keys made before.
+
+        Args:
+            from_tensor: float [Q, from width].
+            key: float [B, N, T, H].
+            value: float [B, N, T, H].
+            attention_mask: as for `call`.
+            from_layout: where in [B, F] the tokens of `from_tensor` are.
+            training: whether probabilities are dropped.
+
+        Returns:
+            float [Q, N·H].
+        """
         # [Q, from width] -> [Q, N·H] -> [B, N, F, H]
         query = self._split_heads(self.query(from_tensor), from_layout)
-        # [R, to width] -> [R, N·H] -> [B, N, T, H]
-        key = self._split_heads(self.key(to_tensor), to_layout)
-        value = self._split_heads(self.value(to_tensor), to_layout)
         # [B, N, F, H] x [B, N, T, H] -> [B, N, F, T]
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
         scores *= 1.0 / math.sqrt(float(self._size_per_head))

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from modeling.keras_layers import (
@@ -140,10 +141,33 @@ class EmbeddingLookup(keras.layers.Layer):
 
 @dataclasses.dataclass(frozen=True)
 class TableSettings:
-    """Name of an embedding table's weight, and how many vectors it has."""
+    """Name of an embedding table's weight, and how many vectors it has.
+
+    A table of positions may be `sinusoidal`: constant, and no weight.
+    """
 
     name: str
     size: int
+    sinusoidal: bool = False
+
+
+def sinusoidal_positions(size: int, width: int) -> np.ndarray:
+    """Returns the position vectors of "Attention Is All You Need", 3.5.
+
+    Args:
+        size: number of positions, P.
+        width: E.
+
+    Returns:
+        float32 [P, E]: sin(p / 10000^(2i/E)) in column 2i, the cosine of the
+        same in column 2i + 1.
+    """
+    columns = np.arange(width)
+    wavelengths = 10000.0 ** (columns // 2 * 2 / width)
+    # [P, 1], [E] -> [P, E]
+    angles = np.arange(size)[:, None] / wavelengths
+    positions = np.where(columns % 2, np.cos(angles), np.sin(angles))
+    return positions.astype(np.float32)
 
 
 class EmbeddingPostprocessor(keras.layers.Layer):
@@ -183,7 +207,11 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         if self._token_types is not None:
             self.token_type_table = self._add_table(self._token_types)
         if self._positions is not None:
-            self.position_table = self._add_table(self._positions)
+            self.position_table = (
+                sinusoidal_positions(self._positions.size, self._width)
+                if self._positions.sinusoidal
+                else self._add_table(self._positions)
+            )
         self.layer_norm.build((None, None, self._width))
 
     def _add_table(self, table: TableSettings) -> keras.Variable:
@@ -198,6 +226,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
         word_vectors: Tensor,
         token_type_ids: Tensor | None = None,
         layout: UnpaddedLayout | None = None,
+        first_position: int | Tensor = 0,
         training: bool | None = None,
     ) -> Tensor:
         """[B, S, E], types [B, S] → [B, S, E]; or [R, E], [R] → [R, E].
@@ -206,6 +235,7 @@ class EmbeddingPostprocessor(keras.layers.Layer):
             word_vectors: float [B, S, E], or [R, E] with `layout`.
             token_type_ids: int32 [B, S] or [R].
             layout: where in [B, S] the R tokens are.
+            first_position: position of the first of the S tokens.
             training: whether dropout is on.
 
         Returns:
@@ -231,10 +261,13 @@ class EmbeddingPostprocessor(keras.layers.Layer):
             # A slice past the table is an error when the length is known
             # only to the running graph, too.
             # [max positions, E] -> [S, E]
-            position_vectors = ops.slice(
-                ops.convert_to_tensor(self.position_table),
-                (0, 0),
-                (length, self._width),
+            position_vectors = ops.cast(
+                ops.slice(
+                    ops.convert_to_tensor(self.position_table),
+                    (first_position, 0),
+                    (length, self._width),
+                ),
+                output.dtype,
             )
             # [S, E], added to each of [B, S, E]; or [S, E] -> [R, E]
             output += (

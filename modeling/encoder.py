@@ -135,9 +135,14 @@ class SelfAttention(keras.layers.Layer):
         self.self_attention = settings.attention()
         self.output_layer = ResidualOutput(settings, name="output")
 
-    def build(self, input_shape: Shape) -> None:
-        """Makes attention and output for inputs [R, D]."""
-        self.self_attention.build(input_shape, input_shape)
+    def build(self, input_shape: Shape, to_shape: Shape | None = None) -> None:
+        """Makes attention and output for inputs [R, D].
+
+        Args:
+            input_shape: of the tokens that attend.
+            to_shape: of those that are attended to, where they are others.
+        """
+        self.self_attention.build(input_shape, to_shape or input_shape)
         self.output_layer.build(input_shape, input_shape)
 
     def call(
@@ -160,6 +165,36 @@ class SelfAttention(keras.layers.Layer):
             attention_mask,
             from_layout=query_layout,
             to_layout=layout,
+            training=training,
+        )
+        return self.output_layer(context, queries, training=training)
+
+    def attend(
+        self,
+        queries: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        layout: TokenLayout,
+        training: bool | None = None,
+    ) -> Tensor:
+        """Attends to keys made before, [Q, D] → [Q, D].
+
+        Args:
+            queries: float [Q, D].
+            key: float [B, N, T, H], as `AttentionLayer.keys_and_values` makes.
+            value: float [B, N, T, H].
+            attention_mask: [B, F, T] or [B, 1, T].
+            layout: where in [B, F] the queries are.
+            training: whether dropout is on.
+        """
+        context = self.self_attention.attend(
+            queries,
+            key,
+            value,
+            attention_mask,
+            from_layout=layout,
             training=training,
         )
         return self.output_layer(context, queries, training=training)

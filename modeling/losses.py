@@ -40,6 +40,62 @@ def log_likelihood_loss(logits: Tensor, labels: Tensor) -> Tensor:
     )
 
 
+def label_smoothing_loss(
+    logits: Tensor, labels: Tensor, smoothing: float
+) -> Tensor:
+    """Returns the cross-entropy with smoothed labels of every prediction.
+
+    Of each label, ε of its probability is shared out among all V, itself
+    included (Szegedy et al. 2016, section 7). Besides the logits no tensor of
+    [R, V] is kept for the backward pass.
+
+    Args:
+        logits: float [R, V].
+        labels: int [R].
+        smoothing: ε; 0: as `log_likelihood_loss`.
+
+    Returns:
+        float32 [R].
+    """
+    vocab_size = logits.shape[-1]
+    rows = ops.arange(ops.shape(logits)[0])
+    places = ops.stack([rows, ops.cast(labels, rows.dtype)], axis=1)
+
+    @ops.custom_gradient
+    def loss(x: Tensor) -> Tensor:
+        # [R]
+        total = ops.logsumexp(x, axis=-1)
+        of_label = ops.squeeze(
+            ops.take_along_axis(x, ops.expand_dims(labels, 1), axis=1), 1
+        )
+
+        def gradient(*upstream: Tensor) -> Tensor:
+            scale = upstream[-1]
+            # exp(x + ln scale - ln Σ exp x), in one pass less.
+            probabilities = ops.exp(x - ops.expand_dims(total, 1))
+            slopes = (probabilities - smoothing / vocab_size) * (
+                ops.expand_dims(scale, 1)
+            )
+            # [R, V], [R, 2], [R] -> [R, V]
+            return ops.scatter_update(
+                slopes,
+                places,
+                ops.squeeze(
+                    ops.take_along_axis(
+                        slopes, ops.expand_dims(labels, 1), axis=1
+                    ),
+                    1,
+                )
+                - (1.0 - smoothing) * scale,
+            )
+
+        mean = ops.mean(x, axis=-1)
+        value = total - (1.0 - smoothing) * of_label - smoothing * mean
+        return value, gradient
+
+    return loss(ops.cast(logits, "float32"))
+
+
 def classification_loss(
     logits: Tensor, label_ids: Tensor, example_weights: Tensor | None = None
 ) -> Tensor:

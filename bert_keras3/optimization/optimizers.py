@@ -131,6 +131,46 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable(package="bert")
+class InverseSquareRootDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then as 1/√step (Vaswani et al. 2017, section 5.3).
+
+    The learning rate of step i (the first is 0) is
+    init_lr·i/num_warmup_steps while i < num_warmup_steps, and
+    init_lr·√(num_warmup_steps/i) from then on. The paper's
+    d⁻⁰·⁵·min(i⁻⁰·⁵, i·warmup⁻¹·⁵), d the hidden size, is this with an init_lr
+    of 1/√(d·num_warmup_steps).
+    """
+
+    def __init__(self, init_lr: float, num_warmup_steps: int) -> None:
+        """Makes a schedule.
+
+        Args:
+            init_lr: the peak learning rate.
+            num_warmup_steps: number of steps of warm-up; 0 is taken for 1.
+        """
+        super().__init__()
+        self.init_lr = init_lr
+        self.num_warmup_steps = num_warmup_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the float32 learning rate of a step, an int scalar."""
+        step = ops.cast(step, "float32")
+        warmup = float(max(self.num_warmup_steps, 1))
+        falling = ops.sqrt(warmup / ops.maximum(step, warmup))
+        return self.init_lr * ops.minimum(step / warmup, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "init_lr": self.init_lr,
+            "num_warmup_steps": self.num_warmup_steps,
+        }
+
+
+SCHEDULES = ("linear", "inverse_sqrt")
+"""How the learning rate may fall after warm-up."""
+
 OPTIMIZERS: dict[str, Callable[..., AdamWeightDecay]] = {
     # The original's.
     "adam_weight_decay": AdamWeightDecay,
@@ -150,6 +190,7 @@ def create_optimizer(
     *,
     name: str = DEFAULT_OPTIMIZER,
     lazy_embeddings: bool = False,
+    schedule: str = "linear",
 ) -> AdamWeightDecay:
     """Returns the optimizer BERT was trained with (original: same name).
 
@@ -160,11 +201,18 @@ def create_optimizer(
         name: key of `OPTIMIZERS`.
         lazy_embeddings: update only the word embeddings of tokens that occur
             in the batch.
+        schedule: one of `SCHEDULES`.
 
     Raises:
-        KeyError: there is no optimizer of that name.
+        KeyError: there is no optimizer, or schedule, of that name.
     """
+    learning_rate = {
+        "linear": WarmupPolynomialDecay(
+            init_lr, num_train_steps, num_warmup_steps
+        ),
+        "inverse_sqrt": InverseSquareRootDecay(init_lr, num_warmup_steps),
+    }[schedule]
     return OPTIMIZERS[name](
-        WarmupPolynomialDecay(init_lr, num_train_steps, num_warmup_steps),
+        learning_rate,
         lazy_rows=WORD_EMBEDDINGS if lazy_embeddings else (),
     )

@@ -262,6 +262,8 @@ class Plan:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     """Further ones; see `fit.fit`. One that sets `model.stop_training` ends
     the training."""
+    schedule: str = "linear"
+    """How the learning rate falls, one of `optimizers.SCHEDULES`."""
 
 
 def train(
@@ -289,6 +291,7 @@ def train(
             plan.num_warmup_steps,
             name=settings.optimizer,
             lazy_embeddings=settings.lazy_embeddings,
+            schedule=plan.schedule,
         )
         applied = loss_scaled(optimizer, settings.computing.mixed_precision)
 

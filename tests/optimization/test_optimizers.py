@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from bert_keras3.optimization import OPTIMIZERS, create_optimizer, only_rows
+from bert_keras3.optimization.optimizers import InverseSquareRootDecay
 from bert_keras3.optimization.updates import WORD_EMBEDDINGS
 
 RATE, DECAY, BETA_1, BETA_2, EPSILON = 0.1, 0.01, 0.9, 0.999, 1e-6
@@ -225,3 +226,17 @@ def test_each_survives_its_config(name):
 def test_there_is_no_other_name():
     with pytest.raises(KeyError, match="sgd"):
         create_optimizer(1e-3, 10, 2, name="sgd")
+
+
+def test_the_inverse_square_root_is_the_transformers_schedule():
+    size, warmup = 512, 4000
+    schedule = InverseSquareRootDecay((size * warmup) ** -0.5, warmup)
+    for step in (0, 1, 100, 4000, 4001, 100_000):
+        paper = size**-0.5 * min(step**-0.5 if step else 0, step * warmup**-1.5)
+        np.testing.assert_allclose(schedule(step), paper, rtol=1e-6)
+    again = InverseSquareRootDecay.from_config(schedule.get_config())
+    assert float(again(7)) == float(schedule(7))
+    optimizer = create_optimizer(0.1, 10, 2, schedule="inverse_sqrt")
+    np.testing.assert_allclose(optimizer.learning_rate, 0.0)
+    with pytest.raises(KeyError):
+        create_optimizer(0.1, 10, 2, schedule="cosine")

@@ -1,0 +1,1 @@
+"""Pairs of texts → a model that translates; texts → their translations."""
