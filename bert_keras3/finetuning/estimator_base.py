@@ -424,6 +424,12 @@ class BertTextEstimator(BaseEstimator):
         kept: dict[str, Any] = {"parameters": {}, "fitted": {}}
         if (path / ESTIMATOR).exists():
             kept = json.loads((path / ESTIMATOR).read_text("utf-8"))
+        elif settings.columns.get("features"):
+            names, columns = settings.columns["names"], settings.columns
+            kept["parameters"] = {
+                "text_column": names[columns["text"]],
+                "feature_columns": [names[n] for n in columns["features"]],
+            }
         estimator = cls(**kept["parameters"])
         estimator.run_ = FittedRun(path)
         estimator._set_fitted(settings.labels, kept["fitted"])

@@ -15,6 +15,7 @@ import pytest
 
 from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.explaining.explainer import Explainer
+from bert_keras3.finetuning import BertTextClassifier
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.inputs.settings import FileChoices
@@ -173,6 +174,17 @@ def test_in_the_other_formats(trained, tmp_path, format_name):
         {"onnx": "tf2onnx", "litert": "ai_edge_litert"}[format_name]
     )
     check_export(trained, tmp_path / "export", format_name=format_name)
+
+
+def test_as_an_estimator(trained):
+    """A folder of the script's takes the columns by their names."""
+    job, _ = trained
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(list(rows_of(24, 2)), columns=HEADER)
+    found = BertTextClassifier.load(job.output_dir).predict(table)
+    assert found.tolist() == [
+        row["label"] for row in predictions(job.output_dir)
+    ]
 
 
 def test_columns_written_into_the_text(trained, tmp_path, screen):
