@@ -24,18 +24,22 @@ from collections.abc import Sequence
 from bert_keras3.checkpointing.architectures import FINE_TUNED
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.commands import entry, flags
+from bert_keras3.commands.fine_tuning import report
 from bert_keras3.distillation.settings import DistillationSettings
 from bert_keras3.finetuning.settings import Job, LabelledJob
 from bert_keras3.finetuning.span_settings import QuestionJob
 from bert_keras3.finetuning.tagging_settings import TaggerJob
 from bert_keras3.pretraining.settings import Job as PretrainingJob
 from bert_keras3.pretraining_data.settings import MaskingSettings
+from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.training.settings import TpuFlags
 
 # By the task of the teacher.
 _KINDS: dict[str, type[Job]] = {"span": QuestionJob, "tagging": TaggerJob}
 
-COMMAND = flags.Command(__doc__, DistillationSettings, LabelledJob, TpuFlags)
+COMMAND = flags.Command(
+    __doc__, DistillationSettings, LabelledJob, ReportFlags, TpuFlags
+)
 # With --input_file.
 _FROM_TEXT = flags.Command(
     __doc__,
@@ -58,7 +62,8 @@ def main(command: flags.Command, kind: type[Job]) -> None:
     from bert_keras3.commands.screen import Screen
     from bert_keras3.distillation.job import distill
 
-    distill(job, settings, Screen())
+    if distill(job, settings, Screen()):
+        report(command.read(ReportFlags), job.output_dir)
 
 
 def main_from_text() -> None:
@@ -117,7 +122,9 @@ def command() -> None:
         kind = _KINDS.get(problem or "")
         if kind is None:
             entry.run(functools.partial(main, COMMAND, LabelledJob), COMMAND)
-        own = flags.Command(__doc__, DistillationSettings, kind, TpuFlags)
+        own = flags.Command(
+            __doc__, DistillationSettings, kind, ReportFlags, TpuFlags
+        )
         entry.run(functools.partial(main, own, kind), own)
 
     entry.exit_after(parse_and_run)

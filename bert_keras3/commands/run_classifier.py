@@ -13,13 +13,18 @@ Command lines for run_classifier.py of google-research/bert work unchanged.
 
 from __future__ import annotations
 
+import pathlib
+
 from bert_keras3.batch_inference.settings import PredictionFlags
 from bert_keras3.commands import entry, flags
-from bert_keras3.commands.fine_tuning import run_job
+from bert_keras3.commands.fine_tuning import report, run_job
 from bert_keras3.finetuning.settings import ExportFlags, LabelledJob
 from bert_keras3.reports.settings import ReportFlags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.settings import TpuFlags
+
+# Of the tasks of a collection.
+_RESULTS = "*/eval_results.json"
 
 COMMAND = flags.Command(
     __doc__, LabelledJob, ReportFlags, ExportFlags, PredictionFlags, TpuFlags
@@ -53,7 +58,11 @@ def _run_collection() -> None:
     from bert_keras3.commands.screen import Screen
     from bert_keras3.finetuning.collection import run_collection
 
-    run_collection(job, Screen())
+    try:
+        run_collection(job, Screen())
+    finally:  # one of the tasks may have failed
+        for results in sorted(pathlib.Path(job.output_dir).glob(_RESULTS)):
+            report(COMMAND.read(ReportFlags), results.parent)
 
 
 def command() -> None:

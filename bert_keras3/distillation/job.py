@@ -17,7 +17,7 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.session import Screen
 
 
-def distill(job: Job, settings: DistillationSettings, screen: Screen) -> None:
+def distill(job: Job, settings: DistillationSettings, screen: Screen) -> bool:
     """Trains a student, and evaluates it or predicts with it.
 
     Args:
@@ -25,6 +25,10 @@ def distill(job: Job, settings: DistillationSettings, screen: Screen) -> None:
             configuration or a vocabulary is the student's.
         settings: the teacher, and what is learnt from it.
         screen: where to print.
+
+    Returns:
+        Whether this process wrote the results: that of several which is the
+        chief.
 
     Raises:
         UserError: a flag or file is wrong; no existing file has been
@@ -46,7 +50,7 @@ def distill(job: Job, settings: DistillationSettings, screen: Screen) -> None:
             do_lower_case=pair.teacher.do_lower_case,
         )
     job = dataclasses.replace(job, encoder=encoder)
-    finetuning.run(job, screen, TaskGuide(job, pair))
+    return finetuning.run(job, screen, TaskGuide(job, pair))
 
 
 def _check(job: Job, settings: DistillationSettings) -> None:

@@ -98,6 +98,16 @@ class RunRecord:
         counts = np.array([row[1:] for row in rows[1:]], np.int64)
         return tuple(rows[0][1:]), counts
 
+    @functools.cached_property
+    def label_issues(self) -> list[dict[str, str]]:
+        """The rows of `--find_label_errors`, the likeliest errors first."""
+        path = self.folder / run_folder.ISSUES
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+
     # The data files.
 
     @functools.cached_property

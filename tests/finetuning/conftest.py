@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import pathlib
 
+import numpy as np
 import pytest
 
 from bert_keras3.finetuning.job import run
@@ -166,3 +167,32 @@ def finished(tmp_path_factory, checkpoint, train_rows, write_csv):
 def job(tmp_path, finished) -> Job:
     """The same job in a folder of its own."""
     return dataclasses.replace(finished[0], output_dir=tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def reported():
+    """A function of a run's folder that returns its report, checked.
+
+    The metrics that the report computes from the predictions that were kept
+    are those of the evaluation.
+    """
+    from bert_keras3.reports.record import RunRecord
+    from bert_keras3.reports.report import outcomes_of, report_page
+    from bert_keras3.reports.wording import Wording
+
+    def report(folder) -> str:
+        record = RunRecord.open(folder)
+        _, outcomes = outcomes_of(record)
+        assert outcomes is not None
+        assert len(outcomes) == record.results["examples"]
+        counts = np.bincount(outcomes.groups)[None].astype(float)
+        for name, metric in outcomes.metrics.items():
+            # What is kept is rounded to five digits.
+            np.testing.assert_allclose(
+                metric(counts)[0], record.results[name], rtol=1e-4, atol=1e-6
+            )
+        page = report_page(record, Wording("en"), 1)
+        assert "could not be read" not in page
+        return page
+
+    return report

@@ -408,3 +408,8 @@ def test_an_exported_model(trained, tmp_path):
     long = "good " * 20
     with pytest.raises(UserError, match="different choices become equal"):
         predictor.predict([("a", [f"{long}bad {long}", f"{long}fine {long}"])])
+
+
+def test_its_report(trained, reported):
+    page = reported(trained[0].output_dir)
+    assert "Where is it wrong?" in page

@@ -101,6 +101,24 @@ def test_it_learns_and_says_what_it_did(finished):
     assert len(held_out) == 9
 
 
+def test_its_report(finished, reported):
+    out = finished[0].output_dir
+    page = reported(out)
+    lines = (out / run_folder.EVALUATED).read_text("utf-8").splitlines()
+    held_out = read_csv(out / "dev_split.csv")[1:]
+    labels = [json.loads(line)["label"] for line in lines]
+    assert labels == [row[2] for row in held_out]
+    # The texts that were held out are not trained on, and so none is shared.
+    assert "Evaluated texts that were trained on" not in page
+    assert '"why":[["[CLS]",0.0],' in page
+    made = json.loads((out / run_folder.PROVENANCE).read_text("utf-8"))
+    assert made["training"]["training"]["seed"] == 12345
+    files = made["training"]["files"]
+    assert files["train"]["path"] == finished[0].data.train_file
+    assert len(files["checkpoint"]["blake2b"]) == 64
+    (out / run_folder.REPORT).unlink(missing_ok=True)
+
+
 def test_the_weights_file_holds_the_model_once(finished):
     out = finished[0].output_dir
     parameters = FinetuningFolder(out).load_model().count_params()

@@ -238,3 +238,8 @@ def test_another_script_is_named(trained, job, change, screen):
     )
     with pytest.raises(UserError, match=r"holds a span model.*run run_squad"):
         run(wanted, screen)
+
+
+def test_its_report(trained, reported):
+    page = reported(trained[0].output_dir)
+    assert "Where is it wrong?" in page

@@ -365,3 +365,8 @@ def test_texts_with_spans(trained, change, screen, tmp_path, form):
     run(change(own, do_train=False, do_predict=False), screen)
     again = json.loads((own.output_dir / "eval_results.json").read_text())
     assert again["loss"] == pytest.approx(values["loss"])
+
+
+def test_its_report(trained, reported):
+    page = reported(trained[0].output_dir)
+    assert "Where is it wrong?" in page
