@@ -6,6 +6,7 @@ of words that follow one another, or of ideographs, trained on the same rows.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,9 +44,10 @@ def predictions(record: RunRecord, rows: np.ndarray) -> dict[str, np.ndarray]:
         UserError: a file cannot be read.
     """
     source = record.trained_on()
-    held_out: set[int] = set()
+    # How often each text was held out: the model has learnt from its repeats.
+    held_out: collections.Counter[int] = collections.Counter()
     if record.held_out is not None:
-        held_out = {fingerprint(one.texts) for one in record.held_out}
+        held_out.update(fingerprint(one.texts) for one in record.held_out)
     task: Any = record.settings.task
     reader = task.label_reader(
         LabelSource(
@@ -58,9 +60,12 @@ def predictions(record: RunRecord, rows: np.ndarray) -> dict[str, np.ndarray]:
 
     def texts() -> Iterator[str]:
         for one in itertools.islice(source, 0, None, _every(record)):
-            if fingerprint(one.texts) not in held_out:
-                reader.add(one)
-                yield _joined(one.texts)
+            number = fingerprint(one.texts)
+            if held_out[number]:
+                held_out[number] -= 1
+                continue
+            reader.add(one)
+            yield _joined(one.texts)
 
     vectors = _Vectors()
     of_training = vectors.fit(texts())
