@@ -129,12 +129,14 @@ FILES = RunFiles(
     scratch=(SCRATCH, TEACHER),
 )
 
-KEPT_FILES = (
-    *(SETTINGS, MODEL, CONFIG, VOCABULARY, SENTENCE_PIECES),
-    *(LORA, DATA_REPORT, EVAL_JSON, EVAL_TEXT, CONFUSION),
-    *(f"{DEV_SPLIT}{suffix}" for suffix in DEV_SUFFIXES),
+_NOT_KEPT = (STATE, FINISHED, REPORT, COMPARISON, *RESULT_FILES)
+KEPT_FILES = tuple(
+    name
+    for name in FILES.all
+    if name not in _NOT_KEPT and name not in _OF_BENCHMARKS
 )
-"""What a copy of a trained model has: all but the state of its training."""
+"""What a copy of a trained model has: all but the state of its training and
+what was made with it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -359,8 +359,7 @@ class _Search:
 
     def _keep(self, best: FinetuningFolder, folder: FinetuningFolder) -> None:
         """Copies the best run; the weights last, so that they are whole."""
-        wanted = (LOG, *KEPT_FILES)
-        names = [name for name in wanted if (best / name).exists()]
+        names = [name for name in KEPT_FILES if (best / name).exists()]
         for name in sorted(names, key=lambda name: name == MODEL):
             with atomic_path(folder / name) as temporary:
                 shutil.copyfile(best / name, temporary)
