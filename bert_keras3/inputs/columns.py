@@ -26,6 +26,8 @@ NO_COLUMN = "none"
 # A column is taken for the text if its cells are this much longer than those
 # of any other.
 _CLEARLY_LONGER = 1.5
+# How names of columns end that hold texts.
+_LAST_WORDS = frozenset((word,) for word in examples.TEXT_NAMES[0])
 # Cells of JSON that hold objects, not texts or labels.
 _OBJECTS = re.compile(r"\{|\[\s*\{")
 _YES_AND_NO = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"yes", "no"})
@@ -543,7 +545,19 @@ class _Search:
                 "no column looks like a text; say which it is with "
                 "--text_column"
             )
-        for rank in (*self._ranks(examples.TEXT_NAMES, texts), texts):
+        first, second, *rest = self._ranks(examples.TEXT_NAMES, texts)
+        # Of "Title" and the longer "Review Text", the second is the text.
+        worded = [
+            index
+            for index in texts
+            if self._words[index][-1:] in _LAST_WORDS
+            and "." not in self._dialect.columns[index]
+        ]
+        longest = self._longest([*second, *worded])
+        if not first and len(longest) == 1 and longest[0] in worded:
+            self._set("text", longest, "a word of the name, and the length")
+            return
+        for rank in (first, second, *rest, texts):
             longest = self._longest(rank)
             if len(longest) > 1:
                 raise self._tie("text", longest)

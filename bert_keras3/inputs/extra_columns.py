@@ -258,7 +258,7 @@ def find_extra_columns(
                 counter[value] += 1
     columns, left_out = [], {}
     for name, counter in zip(names, counts, strict=True):
-        found = _column(name, counter, kinds.get(name), number)
+        found = _column(name, counter, kinds.get(name), number, auto=auto)
         if isinstance(found, ExtraColumn):
             columns.append(found)
         elif auto:
@@ -273,6 +273,8 @@ def _column(
     counts: collections.Counter[str],
     kind: str | None,
     num_rows: int,
+    *,
+    auto: bool,
 ) -> ExtraColumn | str:
     """Returns a column, or why it can be none."""
     missing = sum(n for value, n in counts.items() if _is_missing(value))
@@ -295,6 +297,8 @@ def _column(
                 "has values that hardly come again; if they are categories "
                 f"all the same, give {name}:category"
             )
+    if auto and len(filled) == num_rows and all(map(str.isdecimal, filled)):
+        return "numbers the rows"
     share = f"; {missing} missing" if missing else ""
     if kind == CATEGORY:
         common = sorted(filled, key=lambda value: (-filled[value], value))

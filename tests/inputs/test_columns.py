@@ -41,6 +41,16 @@ def message(path: pathlib.Path, **choices: str) -> str:
     return str(caught.value)
 
 
+def test_the_text_of_a_title_and_a_text(write):
+    """Names say that both may be it, and one is clearly longer."""
+    rows = "".join(
+        f"Fine {n},{'It fits and looks well. ' * 4}{n},{n % 2}\n"
+        for n in range(9)
+    )
+    assert found(write(f"Title,Review Text,label\n{rows}"))[0] == 1
+    assert found(write(f"Title,Text color,label\n{rows}"))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

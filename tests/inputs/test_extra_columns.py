@@ -135,6 +135,13 @@ def test_columns_that_say_nothing(cells, why):
         find(cells)
 
 
+def test_a_count_of_the_rows_is_left_out():
+    """By auto alone: a price may be another in each row as well."""
+    cells = ["11", "14", "12", "17"]
+    assert find(cells, auto=True) == "numbers the rows"
+    assert find(cells).kind == "number"
+
+
 def test_a_kind_that_is_given():
     assert find(["1", "2", "1", "2"], kind="category").values == ("1", "2")
     assert (
