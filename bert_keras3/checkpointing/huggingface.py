@@ -166,6 +166,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
             f"{path}: model_type is {model_type!r}; of Hugging Face's models "
             "only 'bert' and 'albert' are read"
             + (f": this kind has {reason}" if reason else "")
+            + "; take a BERT of the same language"
         )
     check_keys(values, str(path))
     for key, expected in _FIXED.items():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
+import zipfile
 
+import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
@@ -17,6 +20,8 @@ from bert_keras3.training import run_folder
 from bert_keras3.training.settings import ModelChoices
 
 pytestmark = pytest.mark.slow
+
+REFERENCE = pathlib.Path(__file__).parents[1] / "reference/checkpointing"
 
 
 def evaluation_of(folder):
@@ -55,6 +60,59 @@ def test_the_first_weights_answer_as_the_other_formats_did(
     assert (job.output_dir / "vocab.txt").read_bytes() == (
         vocab_file.read_bytes()
     )
+
+
+@pytest.mark.parametrize(
+    ("archive", "name", "vocabulary"),
+    [
+        ("model_garden", "encoder", "vocab.txt"),
+        ("kerashub", "backbone", "assets/tokenizer/vocabulary.txt"),
+    ],
+)
+def test_from_a_model_of_the_garden_and_of_keras_hub(
+    job, lines, tmp_path, archive, name, vocabulary
+):
+    """Text and records by their vocabulary, and three small steps."""
+    files = REFERENCE / f"{archive}.zip"
+    zipfile.ZipFile(files).extractall(tmp_path)
+    given, records = tmp_path / name, str(tmp_path / "new.tfrecord")
+    before = open_checkpoint(given)
+    words = (before.vocabulary or ())[6:]
+    text = "\n\n".join("\n".join(words[n:]) for n in range(4))
+    (tmp_path / "text.txt").write_text(text)
+    preparation.prepare(
+        Settings(
+            input_files=(str(tmp_path / "text.txt"),),
+            output_files=(records,),
+            vocab_file=str(given / vocabulary),
+            masking=MaskingSettings(max_predictions_per_seq=4),
+            max_seq_length=16,
+            dupe_factor=4,
+        ),
+        Progress(),
+        lambda line: None,
+    )
+    going_on = from_checkpoint(
+        dataclasses.replace(
+            job, input_file=records, eval_file=None, max_seq_length=16
+        ),
+        given,
+        num_train_steps=3,
+        learning_rate=1e-5,
+    )
+    run(going_on, lines)
+    assert any("missing: cls/… (7)" in line for line in lines)
+    after = open_checkpoint(job.output_dir)
+    assert after.config.hidden_act == before.config.hidden_act
+    assert after.vocabulary == before.vocabulary
+    moved = [
+        np.abs(after.arrays[weight] - before.arrays[weight]).max()
+        for weight in before.arrays
+        if weight.startswith("bert/encoder/")
+    ]
+    # Adam without correction of its start moves a weight by at most learning
+    # rate · 0.1 / sqrt(0.001) a step.
+    assert 0 < max(moved) < 3 * 1e-5 * 3.2
 
 
 @pytest.fixture
