@@ -165,8 +165,11 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
         raise UserError(
             f"{path}: model_type is {model_type!r}; of Hugging Face's models "
             "only 'bert' and 'albert' are read"
-            + (f": this kind has {reason}" if reason else "")
-            + "; take a BERT of the same language"
+            + (
+                f": this kind has {reason}; take a BERT of the same language"
+                if reason
+                else ""
+            )
         )
     check_keys(values, str(path))
     for key, expected in _FIXED.items():

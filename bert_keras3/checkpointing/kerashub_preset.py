@@ -27,6 +27,7 @@ from bert_keras3.checkpointing.sentence_pooling import SentencePooling
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from modeling.heads import CLASSIFIER_DROPOUT_PROB
+from modeling.keras_layers import LAYER_NORM_EPSILON
 from tokenization.vocab import UNKNOWN
 
 CONFIG = "config.json"
@@ -365,6 +366,12 @@ def check_expressible(checkpoint: Checkpoint) -> None:
         raise UserError(
             f"{refuse}{BACKBONE} computes the tanh form of GELU alone, "
             f"hidden_act gelu; the input has {config.hidden_act}{accept}"
+        )
+    if config.layer_norm_eps != LAYER_NORM_EPSILON:
+        raise UserError(
+            f"{refuse}{BACKBONE} computes LayerNorm with an epsilon of "
+            f"{LAYER_NORM_EPSILON:g}, the input has layer_norm_eps "
+            f"{config.layer_norm_eps:g}; write google, huggingface or keras"
         )
     rates = (config.hidden_dropout_prob, config.attention_probs_dropout_prob)
     if len(set(rates)) > 1:

@@ -431,6 +431,26 @@ def keys(values: Any) -> Any:
     return type(values).__name__
 
 
+def test_heads_without_a_place_are_told(
+    checkpoint: Checkpoint, tmp_path: pathlib.Path
+) -> None:
+    """And not compared by --verify."""
+    arrays = {
+        **{n: checkpoint.arrays[n] for n in checkpoint.arrays},
+        "cls/squad/output_weights": np.ones((2, 8), np.float32),
+        "cls/squad/output_bias": np.ones(2, np.float32),
+    }
+    for name in ("output_weights", "output_bias"):
+        arrays.pop(name, None)
+    span = dataclasses.replace(checkpoint, arrays=in_memory(arrays))
+    write(tmp_path / "span", span, format="google")
+    outcome = convert(
+        tmp_path / "span", tmp_path / "there", Settings("kerashub", verify=True)
+    )
+    assert set(outcome.left_out) >= {"cls/squad/output_weights"}
+    assert outcome.difference == 0.0
+
+
 def test_what_was_written_is_read_again(
     checkpoint: Checkpoint, tmp_path: pathlib.Path
 ) -> None:
@@ -474,6 +494,7 @@ def test_a_pooler_that_is_missing_stays_so(
         ({"hidden_act": "gelu_erf"}, "tanh form of GELU alone.*by up to 4.7e"),
         ({"hidden_act": "relu"}, "the input has relu"),
         ({"embedding_size": 4}, "has no embedding_size"),
+        ({"layer_norm_eps": 1e-5}, "epsilon of 1e-12, .* layer_norm_eps 1e-05"),
         ({"hidden_dropout_prob": 0.2}, "has one dropout rate"),
         ({"vocabulary": WORDS[:4]}, r"the vocabulary lacks \[MASK\]"),
         ({"other_options": ("split: False",)}, "has split: False"),
