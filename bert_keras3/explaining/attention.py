@@ -72,7 +72,11 @@ class TextAttention:
 
 
 class AttentionReader:
-    """An encoder in memory, asked what it attends to."""
+    """An encoder in memory, asked what it attends to.
+
+    Attributes:
+        max_seq_length: the most tokens of a text or a pair.
+    """
 
     def __init__(self, checkpoint: Checkpoint, max_seq_length: int) -> None:
         """Loads the encoder.
@@ -85,6 +89,7 @@ class AttentionReader:
             UserError: there is no vocabulary, a weight is missing, or the
                 model has not so many positions.
         """
+        self.max_seq_length = max_seq_length
         self._computer = TextComputer(checkpoint)
         self._encoder: TextEncoder = self._computer.encoder(max_seq_length)
         self._predictor = Predictor(self._computer.bert, _role_shares)

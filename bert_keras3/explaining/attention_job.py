@@ -16,12 +16,14 @@ from bert_keras3.explaining.attention import (
 )
 from bert_keras3.explaining.page import attention_page
 from bert_keras3.explaining.settings import AttentionJob
+from bert_keras3.explaining.translated_attention import TranslationReader
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.texts import open_texts
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training.session import Screen
+from bert_keras3.translation.run_folder import holds_translator
 
 _ARRAYS = ".npz"
 
@@ -44,24 +46,45 @@ def run(job: AttentionJob, screen: Screen) -> None:
             f"--output_file={output}: exists and is not overwritten; give "
             "another name or remove it"
         )
-    examples = _examples(job, screen)
-    checkpoint = checkpointing.open(
-        job.init_checkpoint,
-        config_file=job.bert_config_file,
-        vocab_file=job.vocab_file,
-        do_lower_case=job.do_lower_case,
-    )
-    reader = AttentionReader(checkpoint, job.max_seq_length)
-    attention = reader.read(job.text, job.text_pair)
+    reader: AttentionReader | TranslationReader
+    if holds_translator(job.init_checkpoint):
+        _refuse_file(job)
+        reader = TranslationReader(job.init_checkpoint)
+        attention = reader.read(job.text, job.text_pair)
+        roles, num_texts = reader.roles(attention), 1
+    else:
+        examples = _examples(job, screen)
+        checkpoint = checkpointing.open(
+            job.init_checkpoint,
+            config_file=job.bert_config_file,
+            vocab_file=job.vocab_file,
+            do_lower_case=job.do_lower_case,
+        )
+        reader = AttentionReader(checkpoint, job.max_seq_length)
+        attention = reader.read(job.text, job.text_pair)
+        roles, num_texts = reader.roles(examples, job.batch_size), len(examples)
     if attention.num_dropped:
         screen.say(
             f"--text is {attention.num_dropped} tokens longer than "
-            f"--max_seq_length={job.max_seq_length} and is shown without them"
+            f"--max_seq_length={reader.max_seq_length} and is shown without "
+            "them"
         )
-    roles = reader.roles(examples, job.batch_size)
     _write(job, output, attention, roles)
-    _show(roles, len(examples), screen)
+    _show(roles, num_texts, screen)
     screen.say(f"wrote {output}")
+
+
+def _refuse_file(job: AttentionJob) -> None:
+    """Refuses texts to measure the heads of a translator on.
+
+    Raises:
+        UserError: some are given.
+    """
+    if job.input_file is not None:
+        raise UserError(
+            f"--input_file={job.input_file}: what the heads of a translator "
+            "attend to is measured on --text; leave it out"
+        )
 
 
 def _examples(job: AttentionJob, screen: Screen) -> list[InputExample]:

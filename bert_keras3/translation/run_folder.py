@@ -89,6 +89,11 @@ class TranslatorSettings:
         )
 
 
+def holds_translator(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is the --output_dir of a translator's training."""
+    return all((pathlib.Path(path) / one).is_file() for one in FILES.signs)
+
+
 class TranslatorFolder:
     """The files of one translator.
 
