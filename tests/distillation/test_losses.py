@@ -20,6 +20,7 @@ from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.span import Span
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tasks import TASKS
+from bert_keras3.inputs.feature_store import Column, joined, store_in_memory
 from modeling import losses
 
 AB = ("a", "b")
@@ -175,3 +176,24 @@ def test_examples_of_several_rows_without_a_label():
 def test_rows_weigh_so_that_the_mean_is_over_examples():
     features = {"example": np.array([0, 0, 1])}
     assert row_weights(features).numpy() == pytest.approx([0.75, 0.75, 1.5])
+
+
+def test_rows_of_two_stores(tmp_path):
+    """Labelled rows, and then others without a label."""
+    per_token = Column("int32", per_token=True)
+    first = store_in_memory(
+        [
+            (0, {"input_ids": [2, 7, 3], "targets": 1}),
+            (1, {"input_ids": [2, 3], "targets": 1}),
+        ],
+        {"input_ids": per_token, "targets": Column("int32")},
+    )
+    second = store_in_memory(
+        [(0, {"input_ids": [2, 8, 3]}), (0, {"input_ids": [2, 9, 3]})],
+        {"input_ids": per_token},
+    )
+    store = joined(tmp_path, first, second)
+    assert store.examples.tolist() == [0, 1, 2, 2]
+    batch = store.padded([1, 2, 3])
+    assert batch["input_ids"].tolist() == [[2, 3, 0], [2, 8, 3], [2, 9, 3]]
+    assert batch["targets"].tolist() == [1, 0, 0]
