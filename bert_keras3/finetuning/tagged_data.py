@@ -22,6 +22,7 @@ from bert_keras3.finetuning.dataset import (
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
+    settings_beside,
 )
 from bert_keras3.finetuning.tagging import Tagging
 from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
@@ -351,10 +352,15 @@ class TaggedDataset:
     def task_of(self, checkpoint: Checkpoint) -> Task:
         """Returns tagging with the tags that the checkpoint names.
 
+        The options of a run folder are those of its training.
+
         Raises:
             UserError: it has no head, or its labels are no tags.
         """
         check_trained_for(checkpoint, Tagging.name)
+        trained = settings_beside(checkpoint)
+        if trained is not None and isinstance(trained.task, Tagging):
+            return self.reopened(trained.task)
         labels = checkpoint.labels
         try:
             TagSet(labels)
