@@ -99,9 +99,10 @@ class BertWithHeads(keras.Model):
         self.extra: Any = None
         width = config.hidden_size
         if extra_columns is not None:
-            self.extra = ExtraColumns(*extra_columns, width=config.hidden_size)
+            extra_width = config.intermediate_size
+            self.extra = ExtraColumns(*extra_columns, width=extra_width)
             self.extra.build()
-            width += config.hidden_size
+            width += extra_width
         self._extra_sizes = extra_columns
         self.classifier: Any = None
         if not all(HEADS[head].in_cls for head in self.heads):
@@ -262,7 +263,7 @@ class BertWithHeads(keras.Model):
             if not HEADS[head].in_cls:
                 read_by_head = vectors[HEADS[head].reads]
                 if self.extra is not None:
-                    # [B, D] and [B, D] -> [B, 2·D]
+                    # [B, D] and [B, I] -> [B, D + I]
                     columns = self.extra(inputs)
                     read_by_head = ops.concatenate(
                         [read_by_head, ops.cast(columns, read_by_head.dtype)],

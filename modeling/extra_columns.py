@@ -29,9 +29,10 @@ NUMBERS, CATEGORIES = "numbers", "categories"
 class ExtraColumns(keras.layers.Layer):
     """tanh(numbers · W + Σ embeddings of the categories + b).
 
-    The original has no such layer. As wide as the pooled output and with the
-    same tanh, its vector is one that a head learns from as fast as from the
-    text's.
+    The original has no such layer. Its vector has the range of the pooled
+    output's values and is wider: Adam moves every weight of the head by about
+    as much, whatever it reads, so that a head learns the faster from a vector
+    the more values it has, and columns should be learnt within an epoch.
 
     Its weights are `numbers/kernel` [M, width], `categories/embeddings`
     [codes, width], of those that there are, and `bias` [width].
