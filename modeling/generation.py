@@ -3,6 +3,11 @@
 A search is one loop of the graph. With the cache each step computes one token
 of every beam, from the keys and values of the tokens before; without it, all
 tokens again. Both give the same numbers, the first in less time.
+
+    >>> settings = SearchSettings(begin_id=2, end_id=3)
+    >>> lengths = ops.array([1, 7])  # ((5 + n) / 6)^0.6
+    >>> print(ops.round(settings.penalty(lengths), 4).numpy())
+    [1.     1.5157]
 """
 
 from __future__ import annotations
