@@ -446,9 +446,14 @@ def _with_vocabulary(
         do_lower_case = settings.get("do_lower_case")
         why = f"as trained in {checkpoint.weights_file.parent}"
     if do_lower_case is None:
+        beside = {token.content for token in added}
         do_lower_case, why = guess_do_lower_case(
             checkpoint.weights_file,
-            {token: number for number, token in enumerate(vocabulary)},
+            {
+                token: number
+                for number, token in enumerate(vocabulary)
+                if token not in beside
+            },
         )
     other_options: tuple[str, ...] = ()
     if file is not None and checkpoint.has_weights:
