@@ -58,11 +58,9 @@ def _run_collection() -> None:
     from bert_keras3.commands.screen import Screen
     from bert_keras3.finetuning.collection import run_collection
 
-    try:
-        run_collection(job, Screen())
-    finally:  # one of the tasks may have failed
-        for results in sorted(pathlib.Path(job.output_dir).glob(_RESULTS)):
-            report(COMMAND.read(ReportFlags), results.parent)
+    run_collection(job, Screen())
+    for results in sorted(pathlib.Path(job.output_dir).glob(_RESULTS)):
+        report(COMMAND.read(ReportFlags), results.parent)
 
 
 def command() -> None:

@@ -98,6 +98,7 @@ def report_page(
         baselines=made.baselines,
         headline=made.headline,
         verdict=made.verdict,
+        last_evaluation=_last_evaluation(record, wording),
         num_evaluated=record.results.get("examples"),
         figure_chart=made.figure_chart,
         charts=made.charts,
@@ -562,6 +563,21 @@ def _curves(record: RunRecord, wording: Wording) -> list[Chart]:
                 )
             )
     return curves
+
+
+def _last_evaluation(record: RunRecord, wording: Wording) -> str:
+    """Says what the last evaluation during training found, if any."""
+    evaluated = [line for line in record.log if "evaluation" in line]
+    if not evaluated:
+        return ""
+    figures = ", ".join(
+        f"{wording.name(name)} {_number(value)}"
+        for name, value in evaluated[-1]["evaluation"].items()
+        if isinstance(value, (int, float))
+    )
+    return wording(
+        "last_evaluation", step=evaluated[-1]["step"], figures=figures
+    )
 
 
 def _overfitting(

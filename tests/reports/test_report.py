@@ -113,6 +113,8 @@ def test_whatever_is_missing(folder, screen, tmp_path):
     page = page_of(folder, screen)
     assert "were not kept" in page
     (folder / "eval_results.json").unlink()
+    page = page_of(folder, screen)
+    assert "The last one, after step 20: loss 0.4, accuracy 0.8" in page
     (folder / "training_log.jsonl").write_text('{"step": 1, "lo')
     assert "There is no evaluation" in page_of(folder, screen)
 
@@ -194,3 +196,46 @@ def test_the_page_in_a_browser(folder, screen, opened):
     assert [float(row.split()[-1]) for row in rows()] == first[::-1]
     page.find_element(By.ID, "search").send_keys("nothing like it")
     assert rows() == ["Nothing matches."]
+
+
+def test_labels_are_text_too(write_run, screen, tmp_path, opened):
+    """A label, a word and the name of the folder are tags."""
+    labels = ("<b>bad</b>", "<i>good</i>")
+    texts = [("<u>one</u>", labels[0]), ("two", labels[1])] * 4
+    rows = [
+        {
+            "label": label,
+            "predicted": labels[0],
+            "label_probability": 0.5,
+            "probabilities": {labels[0]: 0.6, labels[1]: 0.4},
+        }
+        for _, label in texts
+    ]
+    figures = {"precision": 0.5, "recall": 1.0, "f1": 0.6, "support": 4}
+    folder = write_run(
+        tmp_path / "<s>run<s>",
+        texts,
+        texts,
+        rows,
+        {"loss": 0.7, "accuracy": 0.5},
+        labels=labels,
+        confusion=[[4, 0], [4, 0]],
+        details={"per_label": dict.fromkeys(labels, figures)},
+    )
+    page_of(folder, screen)
+    page = opened(folder / REPORT)
+    from selenium.webdriver.common.by import By
+
+    tags = "section b b, section i, section u, section s, h1 s"
+    assert page.find_elements(By.CSS_SELECTOR, tags) == []
+    assert page.find_element(By.TAG_NAME, "h1").text == "<s>run<s>"
+    (cell,) = page.find_elements(By.CSS_SELECTOR, "#confusion .wrong button")
+    cell.click()
+    found = page.find_elements(By.CSS_SELECTOR, "#rows tbody tr")
+    assert len(found) == 4
+    assert "<i>good</i> <b>bad</b>" in found[0].text
+    assert "<i>good</i> → <b>bad</b>" in page.find_element(By.ID, "cell").text
+    sorting = page.find_elements(By.CSS_SELECTOR, "#labels th button")
+    sorting[0].click()
+    first = page.find_element(By.CSS_SELECTOR, "#labels tbody td")
+    assert first.text == "<i>good</i>"
