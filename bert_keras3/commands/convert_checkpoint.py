@@ -281,6 +281,7 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
     from bert_keras3.checkpointing.conversion import parameters
     from bert_keras3.commands.screen import Screen
     from modeling.keras_layers import LAYER_NORM_EPSILON
+    from tokenization.added_tokens import searched_for
 
     say = Screen().say
     result = outcome.result
@@ -300,6 +301,11 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
         say(
             f"left out, since --format={wanted.format} has no place for them: "
             f"{', '.join(outcome.left_out)}"
+        )
+    if wanted.format == "kerashub" and searched_for(result.added_tokens):
+        say(
+            "KerasHub's tokenizer does not find added tokens in texts; their "
+            "rows are there"
         )
     if wanted.format == "google" and result.config.hidden_act == "gelu_erf":
         say(

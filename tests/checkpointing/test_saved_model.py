@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_keras3 import checkpointing
@@ -14,6 +16,7 @@ from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.checkpointing.inspection import inspect
 from bert_keras3.checkpointing.keras_weights import model_of
 from bert_keras3.safekeeping.errors import UserError
+from modeling.config import BertConfig
 
 INPUTS = ("input_ids", "input_mask", "segment_ids")
 
@@ -176,3 +179,35 @@ def test_a_vocabulary_elsewhere(copy: pathlib.Path) -> None:
 def test_another_part_of_one(copy: pathlib.Path) -> None:
     with pytest.raises(UserError, match="give its folder"):
         checkpointing.open(copy / "keras_metadata.pb")
+
+
+def test_a_module_of_tf_hub_1(
+    tmp_path: pathlib.Path, config: BertConfig, encoder_arrays: Any
+) -> None:
+    """As `hub.Module` exported it, by TensorFlow 1's own writer."""
+    module = tmp_path / "module"
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        for name, array in encoder_arrays.items():
+            tf.compat.v1.get_variable(f"module/{name}", initializer=array)
+        session.run(tf.compat.v1.global_variables_initializer())
+        builder = tf.compat.v1.saved_model.Builder(str(module))
+        builder.add_meta_graph_and_variables(session, [])
+        builder.save()
+    (module / "tfhub_module.pb").write_bytes(b"\x08\x03")
+    (module / "assets").mkdir(exist_ok=True)
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef")
+    (module / "assets/vocab.txt").write_text("\n".join(tokens) + "\n")
+    # Nothing in it shows the number of attention heads.
+    with pytest.raises(UserError, match="name it with --bert_config_file"):
+        checkpointing.open(module)
+    file = tmp_path / "bert_config.json"
+    file.write_text(config.to_json_string())
+    checkpoint = checkpointing.open(module, config_file=file)
+    assert checkpoint.vocabulary == tokens
+    assert set(checkpoint.arrays) == set(encoder_arrays)
+    for name, array in encoder_arrays.items():
+        np.testing.assert_array_equal(checkpoint.arrays[name], array)
+    assert inspect(module).what == "a module of TF Hub 1"
+    convert(
+        module, tmp_path / "there", Settings("huggingface", config_file=file)
+    )
