@@ -229,8 +229,7 @@ class _Axes:
         margin = (high - low) * 0.05
         # A value near 0 is seen to be so.
         if 0 <= low < 0.4 * high:
-            low, margin = 0.0, margin
-            return cls(ranges[0], (low, high + margin), x_title, y_title)
+            return cls(ranges[0], (0.0, high + margin), x_title, y_title)
         return cls(ranges[0], (low - margin, high + margin), x_title, y_title)
 
     def x(self, value: float) -> float:
