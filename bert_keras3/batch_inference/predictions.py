@@ -30,8 +30,8 @@ from bert_keras3.finetuning import checks
 from bert_keras3.finetuning.dataset import Source
 from bert_keras3.finetuning.datasets import kind_of
 from bert_keras3.finetuning.encoding import TextEncoder
-from bert_keras3.finetuning.job import (
-    keep_checkpoint,
+from bert_keras3.finetuning.job import keep_checkpoint
+from bert_keras3.finetuning.opened_model import (
     open_model,
     padded_as,
     predictor_of,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from bert_keras3.finetuning.job import OpenedModel
+    from bert_keras3.finetuning.opened_model import OpenedModel
     from bert_keras3.training.predict import Predictor
 
 
@@ -60,7 +60,7 @@ class FittedRun:
         """Computes the scores of the texts of a job, [N, *score_shape]."""
         from bert_keras3.finetuning.datasets import kind_of
         from bert_keras3.finetuning.encoding import encode
-        from bert_keras3.finetuning.job import (
+        from bert_keras3.finetuning.opened_model import (
             open_model,
             padded_as,
             predictor_of,

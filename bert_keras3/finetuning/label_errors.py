@@ -26,7 +26,8 @@ import keras
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from bert_keras3.finetuning.job import RunningJob, TrainingData, begun
+from bert_keras3.finetuning.job import RunningJob, begun
+from bert_keras3.finetuning.job_data import TrainingData
 from bert_keras3.finetuning.run_folder import (
     FINISHED,
     FOLDS,

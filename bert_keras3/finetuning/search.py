@@ -25,13 +25,9 @@ from typing import Any
 
 import keras
 
-from bert_keras3.finetuning.job import (
-    RunningJob,
-    TrainedModel,
-    TrainingData,
-    begun,
-    predictor_of,
-)
+from bert_keras3.finetuning.job import RunningJob, TrainedModel, begun
+from bert_keras3.finetuning.job_data import TrainingData
+from bert_keras3.finetuning.opened_model import predictor_of
 from bert_keras3.finetuning.run_folder import (
     FINISHED,
     KEPT_FILES,

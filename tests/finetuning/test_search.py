@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from bert_keras3.finetuning import job as job_module
+from bert_keras3.finetuning import job_data
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.search import (
     _Finished,
@@ -99,8 +99,8 @@ def test_restarts(job, screen, tmp_path, monkeypatch):
         encoded.append(arguments[0].path)
         return encode(*arguments, **named)
 
-    encode = job_module.encode
-    monkeypatch.setattr(job_module, "encode", counting)
+    encode = job_data.encode
+    monkeypatch.setattr(job_data, "encode", counting)
     job = dataclasses.replace(
         job, training=dataclasses.replace(job.training, num_train_epochs=2)
     )
