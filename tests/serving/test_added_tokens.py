@@ -8,6 +8,8 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing.arrays import in_memory
@@ -44,6 +46,29 @@ class Silence:
 
     def table(self, headers, rows, title=None):
         pass
+
+
+# Seen in the wheel of TensorFlow Text 2.12.1. TensorFlow Serving's images are
+# built with it, whatever their TensorFlow is.
+TEXT_OPERATIONS = {
+    "FastBertNormalize",
+    "FastWordpieceTokenizeWithOffsets",
+    "RegexSplitWithOffsets",
+}
+
+
+def text_operations(folder: pathlib.Path) -> set[str]:
+    """Returns the operations of a SavedModel that TensorFlow itself lacks."""
+    file = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [
+        *graph.node,
+        *(node for one in graph.library.function for node in one.node_def),
+    ]
+    functions = {one.signature.name for one in graph.library.function}
+    found = {node.op for node in nodes} - functions - set(dir(tf.raw_ops))
+    return {name for name in found if not name.startswith("_")}
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +153,8 @@ def test_after_conversion(predicted, tmp_path, format_name):
 def test_exported(predicted, tmp_path, format_name):
     run_folder, probabilities = predicted
     target = export(run_folder, tmp_path / "served", format_name=format_name)
+    if format_name == "saved_model":
+        assert text_operations(target) == TEXT_OPERATIONS
     answers = Predictor(target.parent).predict(TEXTS)
     np.testing.assert_allclose(
         [answer.probabilities[1] for answer in answers],
