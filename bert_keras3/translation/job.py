@@ -23,10 +23,7 @@ from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import check_ranges
 from bert_keras3.training import session
-from bert_keras3.training.devices import (
-    check_not_distributed,
-    make_deterministic,
-)
+from bert_keras3.training.devices import make_deterministic
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.session import (
     Plan,
@@ -37,6 +34,7 @@ from bert_keras3.training.session import (
     open_session,
     train,
 )
+from bert_keras3.training.settings import OFF
 from bert_keras3.translation import bleu
 from bert_keras3.translation.detokenization import learn_spacing
 from bert_keras3.translation.pairs import (
@@ -90,8 +88,6 @@ def run(
         if job.do_train:
             with opened.locked():
                 _train(job, folder, opened, evaluated)
-        if not opened.devices.is_chief:
-            return
         decoding = Decoding(
             job.beam_size,
             job.length_penalty,
@@ -165,6 +161,11 @@ def check_job(job: Job) -> None:
                 f"--{name}: encoder and decoder are not trained this way; "
                 "leave it out"
             )
+    if job.distribution != OFF:
+        raise UserError(
+            f"--distribution={job.distribution}: translators are trained on "
+            "one device; leave it out"
+        )
     if job.training.lazy_embeddings:
         raise UserError(
             "--lazy_embeddings: the output layer changes all word embeddings; "
@@ -174,8 +175,6 @@ def check_job(job: Job) -> None:
         bleu.require()
     if job.do_train:
         session.check_training(job.training, do_eval=job.do_eval)
-    else:
-        check_not_distributed(job.distribution)
     if job.export_dir is not None and pathlib.Path(job.export_dir).exists():
         raise UserError(
             f"--export_dir={job.export_dir}: exists and is not overwritten; "

@@ -11,6 +11,7 @@ import pytest
 
 from bert_keras3.safekeeping.errors import StoppedError, UserError
 from bert_keras3.training.session import NoScreen
+from bert_keras3.training.settings import Computing
 from bert_keras3.translation import job as translation_job
 from bert_keras3.translation.job import LossOfPairs, objective, run
 from bert_keras3.translation.settings import (
@@ -162,6 +163,7 @@ def test_a_stopped_training_ends_with_the_same_bits(files, monkeypatch):
         ({"decoder_positions": "learned", "decoder_layers": 2}, {}),
         ({}, {"learning_rate_schedule": "inverse_sqrt"}),
         ({}, {"gradient_accumulation_steps": 2}),
+        ({}, {"computing": Computing(mixed_precision="bfloat16")}),
     ],
 )
 def test_options_reach_the_weights(files, model, training):
@@ -169,6 +171,30 @@ def test_options_reach_the_weights(files, model, training):
     do(job(files, "other", model=model, training=training))
     assert weights(files, "plain") != weights(files, "other")
     do(job(files, "other", do_train=False), ["red dog."])
+
+
+@pytest.mark.slow
+def test_the_encoder_starts_from_a_bert(files, small_bert):
+    from bert_keras3 import checkpointing
+
+    model = {
+        "init_checkpoint": str(small_bert),
+        "bert_config_file": None,
+        "vocab_file": None,
+        "target_vocab_file": str(files / "vocab.txt"),
+        "decoder_layers": 1,
+    }
+    # So few and small steps that the weights hardly move.
+    choices = {"num_train_epochs": 0.1, "learning_rate": 1e-9}
+    do(job(files, model=model, training=choices))
+    trained = Translator.open(files / "run").model
+    name = "bert/encoder/layer_0/intermediate/dense/kernel"
+    (found,) = (one for one in trained.weights if one.path == name)
+    given = checkpointing.open(small_bert).arrays[name]
+    np.testing.assert_allclose(found.numpy(), given, atol=1e-6)
+    paths = {one.path for one in trained.weights}
+    assert "decoder/embeddings/word_embeddings" in paths
+    assert len(do(job(files, do_train=False), ["red dog."])) == 1
 
 
 def test_the_loss_of_parts_is_that_of_the_whole(files):
@@ -226,6 +252,11 @@ def test_mistakes_are_found_before_anything_is_written(files):
         ({"model": {"bert_config_file": None}}, "there is no model"),
         ({"training": {"label_smoothing": 1.0}}, "label_smoothing"),
         ({"training": {"lazy_embeddings": True}}, "lazy_embeddings"),
+        ({"distribution": "mirrored"}, "on one device"),
+        (
+            {"training": {"computing": Computing(jit_compile=True)}},
+            "--jit_compile: encoder and decoder",
+        ),
         ({"do_train": False}, "holds no trained translator"),
     ]
     for change, message in cases:
