@@ -14,6 +14,7 @@ from bert_keras3.distillation.teacher import Teacher
 from bert_keras3.finetuning.job import run
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training import fit
+from bert_keras3.training.settings import Computing
 
 
 def weights_of(job):
@@ -184,3 +185,23 @@ def test_labels_that_the_teacher_does_not_know(job, settings, screen, tmp_path):
     data = dataclasses.replace(job.data, train_file=str(path))
     with pytest.raises(UserError, match=r"other.csv, line 3: .*three"):
         distill(dataclasses.replace(job, data=data), settings, screen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"lora_rank": 2},
+        {"lazy_embeddings": True},
+        {"gradient_accumulation_steps": 2},
+        {"computing": Computing(mixed_precision="bfloat16")},
+        {"computing": Computing(jit_compile=True)},
+        {"computing": Computing(remat=True)},
+    ],
+    ids=str,
+)
+def test_ways_to_train(job, settings, screen, flags):
+    training = dataclasses.replace(job.training, num_train_epochs=1, **flags)
+    settings = dataclasses.replace(settings, hidden_weight=1.0)
+    distill(dataclasses.replace(job, training=training), settings, screen)
+    assert (job.output_dir / "model.keras").exists()
