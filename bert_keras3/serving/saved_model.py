@@ -27,6 +27,7 @@ from bert_keras3.serving.description import (
 )
 from bert_keras3.serving.exported_model import ExportedModel
 from bert_keras3.serving.formats import ID_INPUTS
+from bert_keras3.serving.warm_up import write_warm_up
 from modeling import BertConfig
 from tokenization.in_graph import GraphTokenizer, clean_in_graph
 
@@ -152,19 +153,21 @@ def write_saved_model(
         return graph.get_concrete_function(**specs)
 
     signatures = {IDS: traced(answer_ids, **ids), DESCRIPTION: traced(describe)}
+    inputs = strings
     if tokenizer is None:
         signatures[STRINGS] = signatures[IDS]
+        inputs = ids
     elif task.own_rows:
         names = cast(WithExtraColumns, task).extra.names
         cells = tf.TensorSpec([None, len(names)], tf.string, COLUMNS)
-        signatures[STRINGS] = traced(
-            answer_with_columns, **strings, **{COLUMNS: cells}
-        )
+        inputs = {**strings, COLUMNS: cells}
+        signatures[STRINGS] = traced(answer_with_columns, **inputs)
     else:
         signatures[STRINGS] = traced(answer_strings, **strings)
         signatures[PACKED] = traced(packed, **strings)
     # As attributes of `root`, the functions would be traced once more.
     tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
+    write_warm_up(folder, inputs, STRINGS)
 
 
 def read_description(loaded: Any) -> Description:
