@@ -76,7 +76,8 @@ lock: $(DEV)  ## Writes the lock files anew from pyproject.toml.
 	$(COMPILE) --output-file requirements-dev.lock \
 		--extra tensorboard --extra vocabulary --extra serving --extra onnx \
 		--extra litert --extra beam --extra spreadsheets --extra parquet \
-		--extra label_errors --extra garden --group dev
+		--extra label_errors --extra garden --extra translation \
+		--group dev
 	$(COMPILE) --output-file requirements.lock \
 		--constraint requirements-dev.lock
 
