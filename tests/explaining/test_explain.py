@@ -119,6 +119,7 @@ def test_gradient_x_input_is_the_end_of_the_way(explainer):
     np.testing.assert_allclose(sum(found.scores), slope, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_pairs_several_labels_and_values(make_run):
     pairs = Explainer(make_run("single_label", ("no", "yes"), True))
     ((found,),) = pairs.explain([("the film", "was good")])
@@ -287,6 +288,7 @@ def test_files_and_mistakes(taught, tmp_path):
         run_job(**given, text="both")
 
 
+@pytest.mark.slow
 def test_the_command_prints_in_colour(taught, monkeypatch, capsys):
     said = run_job(model_dir=str(taught), text="so good")
     assert "praise: logit" in said

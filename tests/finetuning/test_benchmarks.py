@@ -72,6 +72,7 @@ def submitted(path: pathlib.Path) -> list[tuple[str, ...]]:
     return [tuple(row.split("\t")) for row in rows]
 
 
+@pytest.mark.slow
 def test_mnli(mnli, change, screen, tmp_path):
     write_ax(tmp_path / "AX")
     run(mnli, screen)

@@ -234,6 +234,7 @@ def test_flags_that_agree_with_the_model(again, change, screen):
     )
 
 
+@pytest.mark.slow
 def test_swag(job, change, screen, tmp_path, write_csv):
     """The benchmark's own files and labels; then a file of one's own."""
     header = ("", "sent1", "sent2", *(f"ending{n}" for n in range(4)), "label")

@@ -138,6 +138,7 @@ def test_copies(fitted, texts):
         clone(fitted).predict(texts)
 
 
+@pytest.mark.slow
 def test_random_numbers_of_the_caller_stay(fitted, checkpoint, texts, labels):
     np.random.seed(3)
     wanted = np.random.default_rng(0).random(), np.random.random()

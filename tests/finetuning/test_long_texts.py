@@ -97,6 +97,7 @@ def windows_job(make_job, new_screen):
     return job, screen
 
 
+@pytest.mark.slow
 def test_head_and_tail_have_it(make_job, screen):
     job = make_job(long_text="head_tail")
     run(job, screen)

@@ -124,6 +124,7 @@ def with_tags(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_tags(with_tags, job, change, screen, tmp_path, write_csv):
     """Adjectives are A, "very" and "not" are M, all other tokens O."""
     tag_of = {"good": "A", "bad": "A", "fine": "A", "very": "M", "not": "M"}

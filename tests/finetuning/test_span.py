@@ -131,6 +131,7 @@ def test_no_context_has_a_token(
     assert read(wanted.output_dir, "eval_results")["exact_match"] == 100.0
 
 
+@pytest.mark.slow
 def test_held_out_questions_are_kept(trained, change, screen, tmp_path):
     wanted = change(
         trained[0],

@@ -63,6 +63,7 @@ def moments_after_a_step(config, batch, parts, lazily):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazily", [False, True])
 def test_three_parts_are_clipped_as_the_whole(config, batch, lazily):
     whole = moments_after_a_step(config, batch, 1, lazily)

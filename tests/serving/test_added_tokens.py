@@ -142,14 +142,8 @@ def test_after_conversion(predicted, tmp_path, format_name):
     assert [tokenizer.encode(text) for text in TEXTS] == IDS
 
 
-@pytest.mark.parametrize(
-    "format_name",
-    [
-        "saved_model",
-        pytest.param("onnx", marks=pytest.mark.slow),
-        pytest.param("litert", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ["saved_model", "onnx", "litert"])
 def test_exported(predicted, tmp_path, format_name):
     run_folder, probabilities = predicted
     target = export(run_folder, tmp_path / "served", format_name=format_name)

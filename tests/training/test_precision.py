@@ -128,6 +128,7 @@ def test_the_policy_is_put_back_after_a_mistake():
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_float16_leaves_out_a_step_whose_gradients_overflow():
     model = make_model("float16")
     optimizer = loss_scaled(create_optimizer(1e-3, 100, 0), "float16")
@@ -163,6 +164,7 @@ def test_parts_at_the_same_time_add_up():
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dropout", "jit_compile"),
     [
