@@ -9,7 +9,7 @@ import pathlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 import keras
@@ -25,9 +25,13 @@ from rich.progress import (
 
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
+from bert_keras3.training.fit import lower_is_better
 
 LOG_EVERY = 10
 _SECONDS_BETWEEN_LINES = 30.0
+_BAR_WIDTH = 12
+# The bar, the steps and both times.
+_BESIDE_NUMBERS = 52
 
 
 def _shown(logs: Mapping[str, Any]) -> str:
@@ -39,7 +43,10 @@ def _shown(logs: Mapping[str, Any]) -> str:
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar with loss, learning rate and time left; lines without a terminal.
+    """A bar with what a person wants to know; lines without a terminal.
+
+    Loss, learning rate, tokens a second, the most memory so far, the best
+    evaluation and the time left.
 
     The loss shown is the mean since it was last shown: reading it at every
     step would make the program wait for the GPU.
@@ -47,12 +54,14 @@ class ProgressBar(keras.callbacks.Callback):
 
     def __init__(
         self,
+        best_metric: str | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Makes a bar.
 
         Args:
+            best_metric: of which the best value is shown.
             console: to print on; standard error by default.
             clock: monotonic, in seconds.
         """
@@ -61,6 +70,8 @@ class ProgressBar(keras.callbacks.Callback):
         self._clock = clock
         self._bar: Progress | None = None
         self._unshown: list[Mapping[str, Any]] = []
+        self._best_metric = best_metric
+        self._best: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the bar at the first step of this run."""
@@ -68,15 +79,15 @@ class ProgressBar(keras.callbacks.Callback):
         self._first = int(logs["step"])
         self._total = int(logs["num_train_steps"])
         self._started = self._last_line = self._clock()
+        self._last_shown = self._started
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("training"),
-                BarColumn(),
+                BarColumn(_BAR_WIDTH),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[numbers]}"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[numbers]}"),
                 console=self._console,
             )
             self._bar.add_task("", total=self._total, numbers="")
@@ -90,7 +101,9 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=batch)
             if batch % LOG_EVERY == 0 or batch == self._total:
-                self._bar.update(self._bar.task_ids[0], numbers=self._numbers())
+                room = self._console.width - _BESIDE_NUMBERS
+                numbers = _as_fit(self._numbers(now), room)
+                self._bar.update(self._bar.task_ids[0], numbers=numbers)
         elif (
             now - self._last_line >= _SECONDS_BETWEEN_LINES
             or batch == self._total
@@ -99,30 +112,68 @@ class ProgressBar(keras.callbacks.Callback):
             done = batch - self._first
             left = (now - self._started) / done * (self._total - batch)
             self._console.print(
-                f"step {batch}/{self._total}: {self._numbers()}, "
+                f"step {batch}/{self._total}: {', '.join(self._numbers(now))}, "
                 f"{left:.0f} s left",
                 highlight=False,
+                soft_wrap=True,
             )
 
-    def _numbers(self) -> str:
+    def _numbers(self, now: float) -> list[str]:
+        """Returns what is shown of the steps since it was last."""
         losses = [float(logs["loss"]) for logs in self._unshown]
         learning_rate = float(self._unshown[-1]["learning_rate"])
+        tokens = sum(logs["tokens"] for logs in self._unshown)
+        seconds, self._last_shown = now - self._last_shown, now
         self._unshown.clear()
-        return (
-            f"mean loss {sum(losses) / len(losses):.4f}, "
-            f"learning rate {learning_rate:.3g}"
-        )
+        shown = [
+            f"mean loss {sum(losses) / len(losses):.4f}",
+            f"learning rate {learning_rate:.3g}",
+        ]
+        if tokens and seconds > 0:
+            shown.append(f"{tokens / seconds:.0f} tokens/s")
+        shown.append(f"{_peak_memory() / 1e6:.0f} MB")
+        if self._best is not None:
+            shown.append(f"best {self._best_metric} {self._best:.4f}")
+        return shown
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Notes when an evaluation begins, which counts in no speed."""
+        self._paused = self._clock()
 
     def on_test_end(self, logs: Any = None) -> None:
         """Shows an evaluation."""
+        self._last_shown += self._clock() - self._paused
+        self._note_best(logs.get(self._best_metric))
         self._console.print(
             f"step {int(logs['step'])}: {_shown(logs)}", highlight=False
         )
+
+    def _note_best(self, value: float | None) -> None:
+        if value is None or self._best_metric is None:
+            return
+        is_better = self._best is None or (
+            value < self._best
+            if lower_is_better(self._best_metric)
+            else value > self._best
+        )
+        if is_better:
+            self._best = value
 
     def on_train_end(self, logs: Any = None) -> None:
         """Removes the bar."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _as_fit(parts: Sequence[str], room: int) -> str:
+    """Joins the first parts for which there is room."""
+    shown = ""
+    for part in parts:
+        longer = f"{shown}, {part}" if shown else part
+        if len(longer) > room:
+            break
+        shown = longer
+    return shown
 
 
 def _step_of(line: str) -> int:
@@ -256,7 +307,10 @@ class TensorBoardScalars(keras.callbacks.Callback):
         if _is_logged(batch, self._total):
             self._write(
                 batch,
-                {f"train/{name}": float(value) for name, value in logs.items()},
+                {
+                    f"train/{name}": float(logs[name])
+                    for name in ("loss", "learning_rate")
+                },
             )
 
     def on_test_end(self, logs: Any = None) -> None:

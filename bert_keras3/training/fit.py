@@ -212,7 +212,8 @@ def fit(
         state_path: of the state file; created if it does not exist.
         callbacks: Keras callbacks; `on_train_begin` gets `step` and
             `num_train_steps`, `on_train_batch_end` the number of the step
-            with `loss` and `learning_rate`, `on_test_end` gets the metrics.
+            with `loss`, `learning_rate` and `tokens`, `on_test_end` gets the
+            metrics.
         devices: of the training; every worker calls this with the same
             arguments. Only the chief evaluates, calls the callbacks and
             writes; the others copy its state.
@@ -313,7 +314,8 @@ class _Loop:
         ):
             if not progress.evaluation_due:
                 self.listeners.on_train_batch_begin(progress.step)
-                logs = self.train_step(next(stream))
+                batch = next(stream)
+                logs = {**self.train_step(batch), "tokens": _tokens_in(batch)}
                 progress.step += 1
                 progress.evaluation_due = _is_due(settings, progress.step)
                 self.listeners.on_train_batch_end(progress.step, logs)
@@ -356,6 +358,11 @@ class _Loop:
         if patience is not None and progress.evaluations_since_best >= patience:
             progress.stopped_early = True
         return True
+
+
+def _tokens_in(batch: Batch) -> int:
+    """Returns how many tokens a batch has, padding left out."""
+    return int(batch["input_mask"].sum()) if "input_mask" in batch else 0
 
 
 def _is_due(settings: FitSettings, step: int) -> bool:

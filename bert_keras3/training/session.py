@@ -309,7 +309,7 @@ def train(
         TrainingLog(folder / LOG),
     ]
     if not isinstance(session.screen, NoScreen):
-        callbacks.insert(1, ProgressBar())
+        callbacks.insert(1, ProgressBar(plan.best_metric))
     if plan.save_weights_steps is not None:
         callbacks.append(SaveEvery(plan.save_weights_steps, save_weights))
     if settings.tensorboard:

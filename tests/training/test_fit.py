@@ -6,6 +6,7 @@ import dataclasses
 import io
 import itertools
 import json
+import re
 import signal
 import threading
 
@@ -295,7 +296,13 @@ def test_the_bar_without_a_terminal(training):
     shown = io.StringIO()
     training(
         figures=[0.5, 0.25, 0.125],
-        callbacks=[ProgressBar(Console(file=shown, width=80), lambda: 0.0)],
+        callbacks=[
+            ProgressBar(
+                "accuracy",
+                Console(file=shown, width=80),
+                itertools.count().__next__,
+            )
+        ],
     )
     lines = shown.getvalue().splitlines()
     assert lines[:2] == [
@@ -303,12 +310,33 @@ def test_the_bar_without_a_terminal(training):
         "step 4: accuracy 0.25, loss 1",
     ]
     assert lines[2].startswith("step 6/6: mean loss ")
-    assert lines[2].endswith("rate 0.075, 0 s left")
+    assert "learning rate 0.075, " in lines[2]
+    # The batches of these trainings have no tokens.
+    assert "tokens/s" not in lines[2]
+    assert re.search(r", \d+ MB, best accuracy 0\.5000, 0 s left$", lines[2])
+
+
+def test_the_bar_tells_how_fast_it_is():
+    """Tokens of the steps since the last line, without the evaluation."""
+    shown = io.StringIO()
+    clock = iter([0, 10, 20, 30, 40, 60]).__next__
+    bar = ProgressBar("loss", Console(file=shown, width=80), clock)
+    bar.on_train_begin({"step": 0, "num_train_steps": 3})
+    step = {"loss": 1.0, "learning_rate": 0.1, "tokens": 300}
+    bar.on_train_batch_end(1, step)  # at 10 s
+    bar.on_test_begin()  # at 20 s
+    bar.on_test_end({"step": 1, "loss": 0.75})  # at 30 s
+    bar.on_train_batch_end(2, step)  # at 40 s: 600 tokens in 30 s
+    bar.on_train_batch_end(3, step)  # at 60 s: 300 in 20 s
+    lines = shown.getvalue().splitlines()
+    assert ", 20 tokens/s, " in lines[1]
+    assert ", best loss 0.7500, 20 s left" in lines[1]
+    assert ", 15 tokens/s, " in lines[2]
 
 
 def test_the_bar_on_a_terminal(training):
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
-    training(callbacks=[ProgressBar(console)])
+    training(callbacks=[ProgressBar(console=console)])
     assert "6/6" in shown.getvalue()
     assert "rate 0.075" in shown.getvalue()
