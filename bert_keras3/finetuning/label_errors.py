@@ -178,7 +178,11 @@ class _Folds:
         given = np.searchsorted(places, self._targets[rows])
         scores = np.ones(len(self._rows))
         scores[rows] = get_label_quality_scores(given, of_rows)
-        removed = rows[find_label_issues(given, of_rows, n_jobs=1)]
+        # As many as there are probably errors, those of the lowest scores.
+        found = find_label_issues(
+            given, of_rows, filter_by="low_self_confidence", n_jobs=1
+        )
+        removed = rows[found]
         reasons = dict.fromkeys(self._contradicting(), _CONTRADICTS)
         reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
         order = sorted(reasons, key=lambda number: float(scores[number]))
