@@ -8,7 +8,8 @@ model would have seen the text with its label.
 
     out/folds/1 … K                 a run folder each
     out/label_issues.csv            doubtful rows, the most doubtful first
-    out/without_label_issues.csv    the training file without them
+    out/without_label_issues.csv    the training file without the unlikely
+                                    ones, of each label half at most
 """
 
 from __future__ import annotations
@@ -187,6 +188,7 @@ class _Folds:
         reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
         order = sorted(reasons, key=lambda number: float(scores[number]))
         self._write(folder, order, suggested, scores, reasons)
+        removed = self._half_at_most(removed, scores)
         kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
         self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
         self._show(folder, order, suggested, scores, len(removed))
@@ -280,6 +282,21 @@ class _Folds:
 
     def _numbers(self, places: np.ndarray) -> np.ndarray:
         return self._data.train.numbers[places]
+
+    def _half_at_most(
+        self, doubtful: np.ndarray, scores: np.ndarray
+    ) -> np.ndarray:
+        """Returns the rows to leave out: of each label half of them at most.
+
+        Where a model has not learnt a label, all its rows are unlikely, and
+        none would be left.
+        """
+        order = doubtful[np.argsort(scores[doubtful], kind="stable")]
+        left_out = []
+        for label in np.unique(self._targets[doubtful]):
+            mine = order[self._targets[order] == label]
+            left_out.append(mine[: (self._targets == label).sum() // 2])
+        return np.sort(np.concatenate([np.zeros(0, int), *left_out]))
 
     def _contradicting(self) -> list[int]:
         """Returns the rows whose text has another label elsewhere."""

@@ -7,11 +7,12 @@ import dataclasses
 import json
 import random
 
+import numpy as np
 import pytest
 
 pytest.importorskip("cleanlab")
 
-from bert_keras3.finetuning.label_errors import find_label_errors
+from bert_keras3.finetuning.label_errors import _Folds, find_label_errors
 from bert_keras3.finetuning.settings import LabelledJob
 from bert_keras3.safekeeping.errors import UserError
 
@@ -77,6 +78,16 @@ def test_changed_labels_are_found(noisy, screen):
     # Equal texts are never on both sides.
     record = json.loads((out / "folds/1/finished.json").read_text("utf-8"))
     assert record["identity"]["task_name"] == "csv"
+
+
+def test_no_label_loses_more_than_half_of_its_rows():
+    """Of the label 0 all four rows are doubtful, of the label 1 one of two."""
+    folds = object.__new__(_Folds)
+    folds._targets = np.array([0, 1, 0, 0, 1, 0])
+    scores = np.array([0.4, 0.1, 0.2, 0.3, 0.9, 0.1])
+    found = folds._half_at_most(np.array([0, 1, 2, 3, 5]), scores)
+    assert found.tolist() == [1, 2, 5]
+    assert folds._half_at_most(np.array([], int), scores).tolist() == []
 
 
 def test_mistakes(noisy, screen, write_csv, tmp_path):
