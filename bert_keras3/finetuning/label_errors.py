@@ -8,8 +8,9 @@ model would have seen the text with its label.
 
     out/folds/1 … K                 a run folder each
     out/label_issues.csv            doubtful rows, the most doubtful first
-    out/without_label_issues.csv    the training file without the unlikely
-                                    ones, of each label half at most
+    out/without_label_issues.csv    the training file without those whose
+                                    label is ten times less probable than
+                                    another, of each label half at most
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ from bert_keras3.training.state import checksum
 
 _PROBABILITIES = "probabilities.npy"
 _SHOWN = 10
+# A row is left out if another label is so many times as probable as its own.
+_TIMES_AS_PROBABLE = 10
 # Models that are not this much better than the commonest label know nothing.
 _LEAST_LEARNT = 0.05
 _CONTRADICTS = "same text, other label"
@@ -188,7 +191,10 @@ class _Folds:
         reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
         order = sorted(reasons, key=lambda number: float(scores[number]))
         self._write(folder, order, suggested, scores, reasons)
-        removed = self._half_at_most(removed, scores)
+        # The score is the probability of the label that is given.
+        best = probabilities.max(-1)
+        is_plain = best[removed] >= _TIMES_AS_PROBABLE * scores[removed]
+        removed = self._half_at_most(removed[is_plain], scores)
         kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
         self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
         self._show(folder, order, suggested, scores, len(removed))
@@ -362,8 +368,9 @@ class _Folds:
             )
         say(f"written: {folder / ISSUES} ({len(order)} rows to look at)")
         say(
-            f"written: {folder / WITHOUT_ISSUES} (the {num_removed} rows with "
-            f"an unlikely label left out of {len(self._rows)})"
+            f"written: {folder / WITHOUT_ISSUES} ({num_removed} of "
+            f"{len(self._rows)} rows left out, for which another label is at "
+            f"least {_TIMES_AS_PROBABLE} times as probable)"
         )
 
 
