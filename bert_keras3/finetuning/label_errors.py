@@ -164,7 +164,8 @@ class _Folds:
         self._identity = self._running.identity(self._data)
         probabilities = self._out_of_fold()
         places, rows = self._classes, self._looked_at
-        suggested = probabilities.argmax(-1)
+        # Labels that are not looked at are suggested to nobody.
+        suggested = places[probabilities[:, places].argmax(-1)]
         accuracy = (suggested[rows] == self._targets[rows]).mean()
         self._screen.say(
             f"\naccuracy of labels that were not learnt: {accuracy:.4f}"
@@ -192,8 +193,8 @@ class _Folds:
         order = sorted(reasons, key=lambda number: float(scores[number]))
         self._write(folder, order, suggested, scores, reasons)
         # The score is the probability of the label that is given.
-        best = probabilities.max(-1)
-        is_plain = best[removed] >= _TIMES_AS_PROBABLE * scores[removed]
+        best = of_rows.max(-1)[found]
+        is_plain = best >= _TIMES_AS_PROBABLE * scores[removed]
         removed = self._half_at_most(removed[is_plain], scores)
         kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
         self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
