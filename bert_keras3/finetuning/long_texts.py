@@ -191,6 +191,40 @@ class LongTexts(WithExtraColumns, abc.ABC):
             {**features, EXAMPLE_WEIGHTS: weights},
         )
 
+    def soft_loss(
+        self,
+        outputs: Tensors,
+        teacher: Tensors,
+        features: Tensors,
+        temperature: float,
+    ) -> Tensor:
+        """See `Task`: of examples, however many rows they have."""
+        teacher, _ = self.in_batch(teacher, features)
+        outputs, features = self.in_batch(outputs, features)
+        return self.divergence(
+            outputs[_LOGITS],
+            teacher[_LOGITS],
+            temperature,
+            features.get(EXAMPLE_WEIGHTS),
+        )
+
+    @abc.abstractmethod
+    def divergence(
+        self,
+        logits: Tensor,
+        of_teacher: Tensor,
+        temperature: float,
+        weights: Tensor | None,
+    ) -> Tensor:
+        """Returns how far logits [B, C] are from a teacher's, a scalar.
+
+        Args:
+            logits: of the student.
+            of_teacher: the teacher's.
+            temperature: that both are divided by.
+            weights: of each row, [B], or None.
+        """
+
     # Exports.
 
     @abc.abstractmethod

@@ -109,24 +109,17 @@ class MultiLabel(LongTexts):
             features.get(EXAMPLE_WEIGHTS),
         )
 
-    def soft_loss(
+    def divergence(
         self,
-        outputs: Tensors,
-        teacher: Tensors,
-        features: Tensors,
+        logits: Tensor,
+        of_teacher: Tensor,
         temperature: float,
+        weights: Tensor | None,
     ) -> Tensor:
-        """See `Task`."""
+        """See `LongTexts`."""
         from modeling.losses import soft_multi_label_loss
 
-        teacher, _ = self.in_batch(teacher, features)
-        outputs, features = self.in_batch(outputs, features)
-        return soft_multi_label_loss(
-            outputs["logits"],
-            teacher["logits"],
-            temperature,
-            features.get(EXAMPLE_WEIGHTS),
-        )
+        return soft_multi_label_loss(logits, of_teacher, temperature, weights)
 
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns how often each label occurs."""

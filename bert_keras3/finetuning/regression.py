@@ -91,23 +91,17 @@ class Regression(LongTexts):
             features.get(EXAMPLE_WEIGHTS),
         )
 
-    def soft_loss(
+    def divergence(
         self,
-        outputs: Tensors,
-        teacher: Tensors,
-        features: Tensors,
+        logits: Tensor,
+        of_teacher: Tensor,
         temperature: float,
+        weights: Tensor | None,
     ) -> Tensor:
-        """See `Task`: the squared error, at any temperature."""
+        """See `LongTexts`: the squared error, at any temperature."""
         from modeling.losses import regression_loss
 
-        teacher, _ = self.in_batch(teacher, features)
-        outputs, features = self.in_batch(outputs, features)
-        return regression_loss(
-            outputs["logits"],
-            teacher["logits"][:, 0],
-            features.get(EXAMPLE_WEIGHTS),
-        )
+        return regression_loss(logits, of_teacher[:, 0], weights)
 
     def count(self, examples: Examples) -> dict[str, float]:
         """Returns the range of the numbers and their mean."""

@@ -118,23 +118,18 @@ class SingleLabel(LongTexts):
             features.get(EXAMPLE_WEIGHTS),
         )
 
-    def soft_loss(
+    def divergence(
         self,
-        outputs: Tensors,
-        teacher: Tensors,
-        features: Tensors,
+        logits: Tensor,
+        of_teacher: Tensor,
         temperature: float,
+        weights: Tensor | None,
     ) -> Tensor:
-        """See `Task`."""
+        """See `LongTexts`."""
         from modeling.losses import soft_classification_loss
 
-        teacher, _ = self.in_batch(teacher, features)
-        outputs, features = self.in_batch(outputs, features)
         return soft_classification_loss(
-            outputs["logits"],
-            teacher["logits"],
-            temperature,
-            features.get(EXAMPLE_WEIGHTS),
+            logits, of_teacher, temperature, weights
         )
 
     def count(self, examples: Examples) -> dict[str, float]:
