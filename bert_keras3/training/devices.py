@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,9 @@ _WORKER_ERRORS = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+
+# How long a worker that has failed may take to close its port.
+_ENDING_SECONDS = 15.0
 
 Part = tuple[dict[str, tf.Tensor], tf.Tensor]
 """A part of a batch, and its fraction of the examples of the batch."""
@@ -435,12 +439,22 @@ def devices_of(distribution: str) -> Iterator[Devices]:
     except _WORKER_ERRORS as error:
         if devices.cluster is None:
             raise
-        gone = devices.cluster.unreachable()
+        gone = _stopped_ones(devices.cluster)
         if not gone and not isinstance(error, tf.errors.UnavailableError):
             raise
         raise UserError(
             _worker_stopped(devices.cluster, gone, error)
         ) from error
+
+
+def _stopped_ones(cluster: Cluster) -> list[int]:
+    """Waits a little: a worker that is ending may answer for a moment."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while not (gone := cluster.unreachable()):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    return gone
 
 
 def _worker_stopped(

@@ -217,7 +217,8 @@ def test_a_command_that_is_stopped(count, rows, tmp_path, number, code):
         process.send_signal(number)
         assert process.wait(30) == code
     workers = [int(one.name.partition("-")[2]) for one in opened_in(tmp_path)]
-    assert len(workers) == 2
+    # The other may not have begun, or the first may answer every shard.
+    assert workers
     for _ in range(100):
         if not any(os.path.exists(f"/proc/{one}") for one in workers):
             break
