@@ -80,6 +80,12 @@ def _check(job: Job, settings: DistillationSettings) -> None:
             f"--unlabelled_file={settings.unlabelled_file}: is for the "
             "examples of a task, and --input_file for raw text. Leave one out"
         )
+    if settings.teacher_answers is not None:
+        raise UserError(
+            f"--teacher_answers={settings.teacher_answers}: is for the "
+            "examples of a task; on raw text the teacher is computed in every "
+            "step. Leave it out"
+        )
     if job.training.with_optimizer:
         raise UserError(
             "--with_optimizer: a student is trained with matrices that no "

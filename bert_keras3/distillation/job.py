@@ -7,18 +7,20 @@ The student is an ordinary run of `run_classifier.py`, `run_squad.py` or
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 from bert_keras3.distillation.pair import Pair, check_pair, check_remat
 from bert_keras3.distillation.settings import DistillationSettings
 from bert_keras3.distillation.task_stage import TaskGuide
 from bert_keras3.finetuning import job as finetuning
+from bert_keras3.finetuning.search import run_search
 from bert_keras3.finetuning.settings import Job
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.session import Screen
 
 
 def distill(job: Job, settings: DistillationSettings, screen: Screen) -> bool:
-    """Trains a student, and evaluates it or predicts with it.
+    """Trains a student or several, and evaluates or predicts with the best.
 
     Args:
         job: the student's training; what it says of a checkpoint, a
@@ -50,7 +52,11 @@ def distill(job: Job, settings: DistillationSettings, screen: Screen) -> bool:
             do_lower_case=pair.teacher.do_lower_case,
         )
     job = dataclasses.replace(job, encoder=encoder)
-    return finetuning.run(job, screen, TaskGuide(job, pair))
+    guide = TaskGuide(job, pair)
+    if job.search.wanted:
+        run_search(job, screen, guide)
+        return True
+    return finetuning.run(job, screen, guide)
 
 
 def _check(job: Job, settings: DistillationSettings) -> None:
@@ -65,12 +71,23 @@ def _check(job: Job, settings: DistillationSettings) -> None:
             "run_classifier, run_squad or run_tagger evaluates it and predicts "
             "with it"
         )
+    if job.finds_label_errors:
+        raise UserError(
+            "--find_label_errors: is for a training without a teacher; "
+            "run_classifier has it"
+        )
     check_pair(settings, job.encoder)
     of_teacher = settings.logits_weight or settings.compared
     if settings.unlabelled_file is not None and not of_teacher:
         raise UserError(
             f"--unlabelled_file={settings.unlabelled_file}: nothing is learnt "
             "from it with --logits_weight=0 and no other weight"
+        )
+    answers = settings.teacher_answers
+    if answers is not None and pathlib.Path(answers).is_file():
+        raise UserError(
+            f"--teacher_answers={answers}: is a file; give a folder, which "
+            "need not exist yet"
         )
     check_remat(settings, job.training.computing)
     if settings.unlabelled_file and job.training.computing.jit_compile:

@@ -112,7 +112,7 @@ class Pair:
         The examples and the weights to begin with are compared themselves.
         """
         values = dataclasses.asdict(self.settings)
-        for name in ("unlabelled_file", "take_layers"):
+        for name in ("unlabelled_file", "take_layers", "teacher_answers"):
             del values[name]
         values |= {
             "layer_mapping": [*self.mapping],

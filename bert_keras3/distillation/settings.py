@@ -109,8 +109,22 @@ class DistillationSettings:
         False,
         "Compute what the teacher says anew in every step, where the disk is "
         "too small for it. By default it is computed once, before the first "
-        "step, and kept in --output_dir until the training is finished.",
+        "step, and kept in --teacher_answers.",
         group="Teacher and student",
+    )
+    teacher_answers: str | None = flag(
+        None,
+        "Folder in which what the teacher says is kept, for further students "
+        "that learn from the same teacher and the same texts. By default "
+        "--output_dir, until the training is finished.",
+        group="Teacher and student",
+        placeholder="FOLDER",
+        unless=(
+            "online",
+            "hidden_weight",
+            "attention_weight",
+            "embedding_weight",
+        ),
     )
 
     @property

@@ -7,6 +7,7 @@ computed before the first step, or it is computed in every step.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class TaskGuide:
     """The teacher of a fine-tuning job."""
 
     def __init__(self, job: Job, pair: Pair) -> None:
-        """Takes the settings of the training, and the teacher."""
+        """Takes the settings of the job, and the teacher."""
         self._job = job
         self._settings = pair.settings
         self._pair = pair
@@ -63,13 +64,14 @@ class TaskGuide:
         self,
         session: Session,
         folder: FinetuningFolder,
+        job: Job,
         task: Task,
         model: BertWithHeads,
         examples: Examples,
         unlabelled: Examples | None,
     ) -> Objective:
         """See `Guide`."""
-        job, settings = self._job, self._settings
+        settings = self._settings
         precision = job.training.computing.mixed_precision
         with session.making_model(precision):
             teacher = Teacher.load(self._pair.teacher, task)
@@ -79,7 +81,9 @@ class TaskGuide:
         teacher.model.unpad = job.unpad
         columns: tuple[str, ...] = ()
         if unlabelled is not None:
-            path = folder / run_folder.SCRATCH / "joined"
+            # The scratch folder is that of all trainings of a search.
+            scratch = session.output_dir / run_folder.SCRATCH / "joined"
+            path = scratch / folder.path.name
             path.mkdir(parents=True, exist_ok=True)
             store = joined(path, examples.store, unlabelled.store)
             is_labelled = np.arange(len(store)) < len(examples.store)
@@ -101,17 +105,16 @@ class TaskGuide:
         # What is compared beside them needs the whole teacher in each step.
         online = settings.online or settings.compared
         stored = settings.logits_weight > 0 and not online
+        kept = session.output_dir / run_folder.TEACHER
+        if settings.teacher_answers is not None:
+            kept = pathlib.Path(settings.teacher_answers)
         return Objective(
             student,
             DistillationLoss(settings, task, teacher, self._pair.mapping),
             examples,
             (*columns_of(task, examples), *columns),
             teacher.columns if stored else {},
-            (
-                lambda: teacher.answers(
-                    examples.store, folder / run_folder.TEACHER, job.concurrency
-                )
-            )
+            (lambda: teacher.answers(examples.store, kept, job.concurrency))
             if stored
             else None,
             self._pair.identity(teacher),

@@ -7,10 +7,10 @@ training step.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
-import shutil
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from bert_keras3.finetuning.task import MODEL_INPUTS, Tensors
 from bert_keras3.inputs.batches import BatchLimit, batches_by_length
 from bert_keras3.inputs.feature_store import Column, FeatureStore
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import atomic_write
+from bert_keras3.safekeeping.files import atomic_folder
 from bert_keras3.training.predict import Predictor
 from bert_keras3.training.state import checksum
 from modeling import BertWithHeads
@@ -31,7 +31,6 @@ from modeling.heads import HEADS
 from modeling.shapes import Tensor
 
 PREFIX = "teacher/"
-_KEY = "key.txt"
 # The tokens of a batch, padding included.
 _BATCH_TOKENS = 4096
 _BATCH_SIZE = 128
@@ -145,7 +144,8 @@ class Teacher:
 
         Args:
             store: the rows.
-            folder: where the outputs are kept, made if need be.
+            folder: has a folder for each teacher and set of rows whose outputs
+                were computed; made if need be.
             concurrency: number of batches computed in parallel.
 
         Returns:
@@ -161,16 +161,17 @@ class Teacher:
             for name, one in self.columns.items()
         }
         arrays = [store.arrays["input_ids"], store.arrays["segment_ids"]]
-        key = f"{self.weights} {checksum(*arrays, store.offsets)}\n"
-        key_file = folder / _KEY
-        if not (key_file.exists() and key_file.read_text("ascii") == key):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            self._compute(plain, folder, concurrency)
-            with atomic_write(key_file) as file:
-                file.write(key)
+        rows = checksum(*arrays, store.offsets)
+        place = folder / f"{self.weights:08x}-{rows:08x}"
+        if not place.exists():
+            # Another training may compute the same and be there first.
+            with (
+                contextlib.suppress(FileExistsError),
+                atomic_folder(place) as temporary,
+            ):
+                self._compute(plain, temporary, concurrency)
         for name, column in self.columns.items():
-            path = folder / f"{name.removeprefix(PREFIX)}.float32"
+            path = place / f"{name.removeprefix(PREFIX)}.float32"
             values = np.memmap(path, np.float32, "r", shape=shapes[name])
             # As a plain array: indexing a `memmap` runs code of its class.
             store = store.with_column(name, column, np.asarray(values))

@@ -273,6 +273,7 @@ class RunningJob:
         return self._guide.objective(
             self._session,
             self._folder,
+            self._job,
             data.task,
             model,
             examples,

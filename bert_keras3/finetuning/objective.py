@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bert_keras3.checkpointing import Checkpoint
     from bert_keras3.finetuning.dataset import Dataset, Source
     from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+    from bert_keras3.finetuning.settings import Job
     from bert_keras3.training.session import Session
     from bert_keras3.training.step import LossFunction
 
@@ -118,6 +119,7 @@ class Guide(Protocol):
         self,
         session: Session,
         folder: FinetuningFolder,
+        job: Job,
         task: Task,
         model: BertWithHeads,
         examples: Examples,
@@ -127,7 +129,8 @@ class Guide(Protocol):
 
         Args:
             session: whose devices the model was created on.
-            folder: for what is kept while the training goes on.
+            folder: of the training; a search has several.
+            job: its settings.
             task: with its labels.
             model: to train, with its initial weights.
             examples: with labels.

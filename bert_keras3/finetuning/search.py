@@ -27,12 +27,14 @@ import keras
 
 from bert_keras3.finetuning.job import RunningJob, TrainedModel, begun
 from bert_keras3.finetuning.job_data import TrainingData
+from bert_keras3.finetuning.objective import Guide
 from bert_keras3.finetuning.opened_model import predictor_of
 from bert_keras3.finetuning.run_folder import (
     FINISHED,
     KEPT_FILES,
     MODEL,
     SEARCH,
+    TEACHER,
     TRIALS,
     FinetuningFolder,
 )
@@ -79,19 +81,20 @@ class _Finished:
     note: str = ""
 
 
-def run_search(job: Job, screen: Screen) -> None:
+def run_search(job: Job, screen: Screen, guide: Guide | None = None) -> None:
     """Runs all trainings of a job, keeps the best and applies it.
 
     Args:
         job: its settings; `job.search.wanted`.
         screen: where to print.
+        guide: what the trainings learn from beside the labels.
 
     Raises:
         UserError: a flag or file is wrong; no existing file has been
             overwritten.
     """
     _check(job)
-    with begun(job, screen) as running, without_tracing_warnings():
+    with begun(job, screen, guide) as running, without_tracing_warnings():
         data = running.prepare()
         _Search(job, screen, running, data).run()
 
@@ -208,6 +211,7 @@ class _Search:
             self._finished[trial.name] = found or self._run(trial, identity)
             self._drop_weights()
             self._write_table(folder / SEARCH)
+        shutil.rmtree(folder / TEACHER, ignore_errors=True)
         self._show(folder / SEARCH)
         best = self._best
         self._keep(FinetuningFolder(best.job.output_dir), folder)

@@ -135,6 +135,7 @@ def test_masked_words_by_hand():
     ("changes", "message"),
     [
         ({"unlabelled_file": "x.csv"}, "is for the examples of a task"),
+        ({"teacher_answers": "x"}, "is for the examples of a task"),
         ({"num_student_layers": None}, "there is no student"),
     ],
 )
