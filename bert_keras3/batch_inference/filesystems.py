@@ -13,26 +13,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from bert_keras3.safekeeping.errors import UserError
-from bert_keras3.safekeeping.files import atomic_write
+from bert_keras3.safekeeping.files import atomic_write, digest
 
 _BLOCK = 1 << 20
-
-
-class FileInfo(NamedTuple):
-    """A file that was found.
-
-    Attributes:
-        path: of the file.
-        size: in bytes.
-        changed: when it was written last, in seconds; 0 if that is not known.
-    """
-
-    path: str
-    size: int
-    changed: float
 
 
 def is_remote(path: str) -> bool:
@@ -50,24 +36,34 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
 
 
-def find(pattern: str) -> list[FileInfo]:
-    """Returns the files that a path or pattern matches, sorted.
+def find(pattern: str) -> list[str]:
+    """Returns the paths that a path or pattern matches, sorted.
 
     Raises:
         UserError: the file system is not known or cannot be read.
     """
     if not is_remote(pattern):
         # Brackets may be part of a name.
-        if not os.path.isfile(pattern):
-            return []
-        found = os.stat(pattern)
-        return [FileInfo(pattern, found.st_size, found.st_mtime)]
+        return [pattern] if os.path.isfile(pattern) else []
     with _explained(pattern):
         matched = _beam().match([pattern])[0].metadata_list
-    return sorted(
-        FileInfo(one.path, one.size_in_bytes, one.last_updated_in_seconds or 0)
-        for one in matched
-    )
+    return sorted(one.path for one in matched)
+
+
+def content_of(path: str) -> str:
+    """Returns what tells the content of a file from any other.
+
+    Of a local file it is a checksum, for which it is read, since size and time
+    may be those of another content. Of another one it is what its file system
+    keeps: a checksum or tag of each content that was written.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not is_remote(path):
+        return digest(path)
+    with _explained(path):
+        return str(_beam().checksum(path))
 
 
 def exists(path: str) -> bool:
@@ -82,7 +78,7 @@ def names_in(folder: str, ending: str) -> list[str]:
         files = pathlib.Path(folder).glob(f"*{ending}")
         return sorted(one.name for one in files)
     found = find(join(folder, f"*{ending}"))
-    return [one.path.rpartition("/")[2] for one in found]
+    return [one.rpartition("/")[2] for one in found]
 
 
 def make_folder(folder: str) -> None:

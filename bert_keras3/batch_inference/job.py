@@ -66,7 +66,7 @@ def answer_inputs(
     ]
     results.check_inputs_stay(shards)
     with _locked(results):
-        results.begin({"inputs": [one.path for one in files], **identity})
+        results.begin({"inputs": files, **identity})
         done = results.finished(shards)
         left = [one for one in shards if one.number not in done]
         if done:

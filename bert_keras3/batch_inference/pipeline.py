@@ -123,15 +123,17 @@ class AnswerShards(beam.DoFn):
         with _working_folder(self._results.folder) as folder:
             written = folder / "written"
             written.mkdir()
+            # Before it is read: an answer is never of an earlier content.
+            content = filesystems.content_of(shard.path)
             failed = written / f"{self._results.label}_failed.jsonl"
             with (
-                filesystems.on_this_machine(shard.file.path, folder) as path,
+                filesystems.on_this_machine(shard.path, folder) as path,
                 Failures(failed) as failures,
             ):
                 # Some writers of shards leave some of them empty.
                 if path.stat().st_size:
                     counts = self._answered(shard, path, written, failures)
-            self._results.finish(shard, written, counts)
+            self._results.finish(shard, content, written, counts)
         return counts
 
     def _answered(
@@ -146,7 +148,7 @@ class AnswerShards(beam.DoFn):
             return answerer.answer(path, written, failures)
         except UserError as error:
             # A copy is not the user's.
-            message = str(error).replace(str(path), shard.file.path)
+            message = str(error).replace(str(path), shard.path)
             raise UserError(message) from error
 
 

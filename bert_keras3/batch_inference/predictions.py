@@ -93,7 +93,7 @@ def predict_shards(
     first = find_inputs(inputs.value, inputs.flag)[0]
     with tempfile.TemporaryDirectory() as place:
         if not uses_folder(job, folder):
-            with on_this_machine(first.path, pathlib.Path(place)) as path:
+            with on_this_machine(first, pathlib.Path(place)) as path:
                 keep_checkpoint(_of_file(job, path), screen)
     checks.check_same_model(job, folder)
     results = Results(

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bert_keras3.batch_inference import filesystems
-from bert_keras3.batch_inference.filesystems import FileInfo
 from bert_keras3.finetuning.dataset import given_files
 from bert_keras3.safekeeping.errors import UserError
 
@@ -39,12 +38,12 @@ class Shard:
     Attributes:
         number: from 0.
         total: how many there are.
-        file: of the input.
+        path: of the file.
     """
 
     number: int
     total: int
-    file: FileInfo
+    path: str
 
     def named(self, stem: str, ending: str) -> str:
         """Returns the name of a file that is written for this shard.
@@ -78,8 +77,8 @@ class Counts:
         )
 
 
-def find_inputs(value: str, flag: str) -> list[FileInfo]:
-    """Returns the files of the input, sorted.
+def find_inputs(value: str, flag: str) -> list[str]:
+    """Returns the paths of the input, sorted.
 
     Args:
         value: a path, several with commas between, or a pattern.
@@ -92,13 +91,13 @@ def find_inputs(value: str, flag: str) -> list[FileInfo]:
         patterns: Sequence[str] = value.split(",")
     else:
         patterns = [os.path.abspath(path) for path in given_files(value)]
-    files: list[FileInfo] = []
+    files: list[str] = []
     for pattern in patterns:
         found = filesystems.find(pattern)
         if not found:
             raise UserError(f"--{flag}={value}: there is no file {pattern}")
         files += found
-    if len({one.path for one in files}) < len(files):
+    if len(set(files)) < len(files):
         raise UserError(
             f"--{flag}={value}: names a file twice; each row is to have one "
             "answer"
@@ -161,7 +160,8 @@ class Results:
             path = filesystems.join(self.folder, name)
             values = json.loads(filesystems.read(path))
             # One that was changed since is answered again.
-            if values["input"] == list(shard.file):
+            content = filesystems.content_of(shard.path)
+            if values["input"] == [shard.path, content]:
                 finished[shard.number] = Counts(
                     *(values[one.name] for one in dataclasses.fields(Counts))
                 )
@@ -178,7 +178,7 @@ class Results:
             for one in shards
         }
         for shard in shards:
-            path = shard.file.path
+            path = shard.path
             folder, _, name = path.rpartition("/")
             if filesystems.join(folder, name.partition(".")[0]) in written:
                 raise UserError(
@@ -193,12 +193,17 @@ class Results:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def finish(
-        self, shard: Shard, written: pathlib.Path, counts: Counts
+        self,
+        shard: Shard,
+        content: str,
+        written: pathlib.Path,
+        counts: Counts,
     ) -> None:
         """Gives the files of a shard their places, the counts last.
 
         Args:
             shard: the shard.
+            content: of its input, see `filesystems.content_of`.
             written: a folder of this machine with the files.
             counts: of its rows.
         """
@@ -207,7 +212,7 @@ class Results:
             names.append(shard.named(file.stem, file.suffix))
             filesystems.publish(file, filesystems.join(self.folder, names[-1]))
         values = {
-            "input": list(shard.file),
+            "input": [shard.path, content],
             "files": names,
             **dataclasses.asdict(counts),
         }

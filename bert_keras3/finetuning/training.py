@@ -7,7 +7,7 @@ epochs are int(100 / 32 · 3) = 9 steps.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -53,15 +53,11 @@ class TrainingRun:
 
         JSON values; large arrays as checksums.
         """
-        examples = self.objective.examples
-        data = [examples.store.arrays["input_ids"], examples.store.offsets]
-        for part in (examples, self.dev):
-            if part is not None:
-                data += [part.rows, *self._targets(part)]
-        if EXAMPLE_WEIGHTS in examples.store.columns:
-            data.append(examples.column(EXAMPLE_WEIGHTS))
+        parts = [self.objective.examples, *filter(None, [self.dev])]
         return {
-            **session.identity_of(self.job.training, self.model, data),
+            **session.identity_of(
+                self.job.training, self.model, content_of(parts)
+            ),
             "task_name": self.settings.task_name,
             "labels": list(self.settings.labels),
             "max_seq_length": self.settings.max_seq_length,
@@ -129,15 +125,23 @@ class TrainingRun:
             opened,
         )
 
-    def _targets(self, part: Examples) -> list[np.ndarray]:
-        """Returns what the loss reads; per token, that of the whole file."""
+
+def content_of(parts: Iterable[Examples]) -> list[np.ndarray]:
+    """Returns all features of some examples, which tell them from others.
+
+    A cell of an extra column that was edited shows there, as does a text that
+    is only evaluated. Arrays that several parts share are returned once.
+
+    Args:
+        parts: examples of one file or several, in a fixed order.
+    """
+    found: dict[int, np.ndarray] = {}
+    for part in parts:
         store = part.store
-        return [
-            store.arrays[name]
-            if store.columns[name].per_token
-            else part.column(name)
-            for name in self.task.targets
-        ]
+        features = (store.arrays[name] for name in sorted(store.arrays))
+        for array in (part.rows, store.offsets, store.examples, *features):
+            found.setdefault(id(array), array)
+    return list(found.values())
 
 
 def epoch_size(task: Task, examples: Examples) -> int:

@@ -6,6 +6,7 @@ As in object stores, folders are not made and there is nothing to rename over.
 from __future__ import annotations
 
 import os
+import zlib
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.localfilesystem import LocalFileSystem
@@ -48,6 +49,10 @@ class WordsFileSystem(LocalFileSystem):
             if os.path.exists(local(target)):
                 raise BeamIOError(f"{target} is there")
         super().rename([*map(local, sources)], [*map(local, targets)])
+
+    def checksum(self, path):
+        with open(local(path), "rb") as file:
+            return str(zlib.crc32(file.read()))
 
     def delete(self, paths):
         for path in paths:

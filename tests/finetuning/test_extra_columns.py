@@ -232,6 +232,23 @@ def test_text_mode_and_windows(trained, tmp_path, write_csv, screen):
             check_raw_cells(job, folder / "export" / "1")
 
 
+@pytest.mark.slow
+def test_an_edited_cell_is_another_training(trained, screen, write_csv):
+    """Two prices change places: the same texts, labels and mean price."""
+    job, _ = trained
+    run(job, screen)
+    assert "is complete" in screen.text
+    rows = [list(row) for row in rows_of(96, 1)]
+    rows[1][2], rows[2][2] = rows[2][2], rows[1][2]
+    assert rows != [list(row) for row in rows_of(96, 1)]
+    write_csv(job.data.train_file, rows, HEADER)
+    try:
+        with pytest.raises(UserError, match="with other settings: the data"):
+            run(job, screen)
+    finally:
+        write_csv(job.data.train_file, rows_of(96, 1), HEADER)
+
+
 def test_mistakes(trained, tmp_path, screen, write_csv):
     job, _ = trained
     again = dataclasses.replace(job, do_train=False, do_eval=False)

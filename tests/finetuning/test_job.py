@@ -28,11 +28,17 @@ from bert_keras3.finetuning.settings import (
 )
 from bert_keras3.finetuning.task import TARGETS, Examples, LabelSource
 from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV, ordered_labels
-from bert_keras3.finetuning.training import example_weights
+from bert_keras3.finetuning.training import content_of, example_weights
 from bert_keras3.inputs.examples import InputExample
-from bert_keras3.inputs.feature_store import write_feature_store
+from bert_keras3.inputs.feature_store import (
+    INPUT_COLUMNS,
+    Column,
+    store_in_memory,
+    write_feature_store,
+)
 from bert_keras3.training.callbacks import TrainingLog
 from bert_keras3.training.run_folder import EVAL_JSON, EVAL_TEXT, LOG, STATE
+from bert_keras3.training.state import checksum
 from tokenization.tokenizers import FullTokenizer
 
 
@@ -231,6 +237,27 @@ def test_a_killed_run_goes_on_to_the_same_bits(
 def read_log(job):
     text = (job.output_dir / LOG).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_training_is_known_by_all_that_it_reads():
+    """Also by a text that is only evaluated, and by a column beside texts."""
+    columns = {**INPUT_COLUMNS, "numbers": Column("float32", shape=(1,))}
+
+    def part(ids, number):
+        row = {"input_ids": ids, "segment_ids": [0] * len(ids)}
+        rows = [(0, {**row, "numbers": [number]})]
+        store = store_in_memory(rows, columns)
+        return Examples(None, store, np.arange(1), None)
+
+    def known_by(train, dev):
+        return checksum(*content_of([part(*train), part(*dev)]))
+
+    of_one = known_by(([2, 7, 3], 0.5), ([2, 8, 3], 0.5))
+    assert of_one == known_by(([2, 7, 3], 0.5), ([2, 8, 3], 0.5))
+    assert of_one != known_by(([2, 9, 3], 0.5), ([2, 8, 3], 0.5))
+    assert of_one != known_by(([2, 7, 3], 0.6), ([2, 8, 3], 0.5))
+    assert of_one != known_by(([2, 7, 3], 0.5), ([2, 9, 3], 0.5))
+    assert of_one != known_by(([2, 7, 3], 0.5), ([2, 8, 3], 0.6))
 
 
 def test_a_complete_run_says_so(finished, screen):
