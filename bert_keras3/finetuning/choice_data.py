@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,13 +46,18 @@ from bert_keras3.inputs.choice_columns import (
     open_choices,
     open_choices_like,
 )
-from bert_keras3.inputs.choice_documents import NestedFile, find_reader
+from bert_keras3.inputs.choice_documents import (
+    NestedFiles,
+    Read,
+    find_reader,
+)
 from bert_keras3.inputs.choices import (
     ChoiceColumns,
     ChoiceExample,
     ChoiceFile,
 )
 from bert_keras3.inputs.delimited import Decision
+from bert_keras3.inputs.several_files import SeveralFiles, decision_on
 from bert_keras3.safekeeping.errors import UserError
 
 _EXAMPLES_SHOWN = 3
@@ -60,14 +65,14 @@ _EXAMPLES_SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceSource:
-    """A file of choices, a `dataset.Source`.
+    """Examples with choices, a `dataset.Source`.
 
     Attributes:
         file: the examples.
         decisions: what was detected about it.
     """
 
-    file: ChoiceFile | NestedFile | ChoicePart
+    file: ChoiceFile | SeveralFiles | NestedFiles | ChoicePart
     decisions: tuple[Decision, ...] = ()
     takes_pairs: bool = True
     label_separator: str | None = None
@@ -81,7 +86,7 @@ class ChoiceSource:
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The name of the label column; none of a benchmark."""
-        if not isinstance(self.file, ChoiceFile):
+        if isinstance(self.file, ChoicePart):
             return ()
         label = self.file.columns.label
         return () if label is None else (self.file.columns.names[label],)
@@ -100,7 +105,7 @@ class ChoiceSource:
     @property
     def has_ids(self) -> bool:
         """Whether there are identifiers."""
-        if not isinstance(self.file, ChoiceFile):
+        if isinstance(self.file, ChoicePart):
             return True
         return self.file.columns.id is not None
 
@@ -290,38 +295,72 @@ class ChoiceFiles:
 
     def source(self, split: str) -> Source:
         """Opens a split; the columns are detected in the first one opened."""
-        path, data = self._files.path(split), self._data
-        want_label = split != "test"
+        paths, want_label = self._files.paths(split), split != "test"
+        encoding = self._data.file.encoding
+        readers = [find_reader(path, encoding) for path in paths]
+        if any(readers):
+            return self._nested(paths, readers, want_label)
+        (first, decisions), *others = (
+            self._open(path, want_label) for path in paths
+        )
+        if not others:
+            return ChoiceSource(first, decisions)
+        return ChoiceSource(
+            SeveralFiles((first, *(file for file, _ in others))),
+            (*decision_on(paths), *decisions),
+        )
+
+    def _nested(
+        self,
+        paths: tuple[pathlib.Path, ...],
+        readers: Sequence[Read | None],
+        want_label: bool,
+    ) -> ChoiceSource:
+        """Opens files of nested JSON.
+
+        Raises:
+            UserError: one of them has another form, or rows are to be skipped.
+        """
+        read, data = readers[0], self._data
+        if len(set(readers)) > 1:
+            raise UserError(
+                f"{', '.join(map(str, paths))}: have different forms, one of "
+                "which is nested JSON. Give files of one form"
+            )
+        if data.skip_labels and want_label:
+            raise UserError(
+                f"--skip_labels={','.join(data.skip_labels)}: {paths[0]} is "
+                "nested JSON, all of whose questions are read. Leave the "
+                "flag out, or write a file of rows"
+            )
+        assert read is not None
+        nested = NestedFiles(paths, read, data.file.encoding, want_label)
+        self._columns = self._columns or nested.columns
+        return ChoiceSource(nested, nested.decisions)
+
+    def _open(
+        self, path: pathlib.Path, want_label: bool
+    ) -> tuple[ChoiceFile, tuple[Decision, ...]]:
+        """Opens a file of rows; all others are read like the first."""
+        data = self._data
         # Every row of a test file gets a prediction.
         skipped = frozenset(data.skip_labels if want_label else ())
-        read = find_reader(path, data.file.encoding)
-        if read is not None:
-            nested = NestedFile(path, read, data.file.encoding, want_label)
-            if skipped:
-                raise UserError(
-                    f"--skip_labels={','.join(data.skip_labels)}: {path} is "
-                    "nested JSON, all of whose questions are read. Leave the "
-                    "flag out, or write a file of rows"
-                )
-            self._columns = self._columns or nested.columns
-            return ChoiceSource(nested, nested.decisions)
-        if self._columns is None:
-            file, decisions = open_choices(
-                path,
-                ChoiceFlags(data.file, data.choice_columns, data.choice_labels),
-                want_label=want_label,
-                skip_labels=skipped,
-            )
-            self._columns = file.columns
-        else:
-            file, decisions = open_choices_like(
+        if self._columns is not None:
+            return open_choices_like(
                 path,
                 self._columns,
                 data.file,
                 want_label=want_label,
                 skip_labels=skipped,
             )
-        return ChoiceSource(file, decisions)
+        file, decisions = open_choices(
+            path,
+            ChoiceFlags(data.file, data.choice_columns, data.choice_labels),
+            want_label=want_label,
+            skip_labels=skipped,
+        )
+        self._columns = file.columns
+        return file, decisions
 
     def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Opens the rows that a training held out."""

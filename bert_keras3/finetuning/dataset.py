@@ -209,20 +209,6 @@ class OwnFiles:
             )
         return given_files(given)
 
-    def path(self, split: str) -> pathlib.Path:
-        """Returns the one file of a split.
-
-        Raises:
-            UserError: there is none, or more than one.
-        """
-        first, *others = self.paths(split)
-        if others:
-            raise UserError(
-                f"--{split}_file={self._given[split]}: several files are only "
-                "read as texts with labels; join these into one file"
-            )
-        return first
-
 
 def given_files(value: str) -> tuple[pathlib.Path, ...]:
     """Returns the files that a flag names.

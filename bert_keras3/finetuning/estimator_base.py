@@ -26,8 +26,8 @@ from bert_keras3.finetuning.estimator_inputs import (
 )
 from bert_keras3.finetuning.extra_columns import cell_of
 from bert_keras3.finetuning.fitted_run import FittedRun, PlainScreen
-from bert_keras3.inputs.columns import column_names
 from bert_keras3.inputs.examples import InputExample
+from bert_keras3.inputs.extra_columns import column_names
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
 from bert_keras3.training.concurrency import (

@@ -2,9 +2,9 @@
 
 The training file is cut into K folds. Each is predicted by a model trained on
 the others, so that every row has probabilities from a model that has not
-learnt its label; cleanlab (Northcutt et al. 2021, "Confident Learning") says
-which labels they contradict. Rows with equal texts are in the same fold, or a
-model would have seen the text with its label.
+learnt its labels; `doubtful_labels` says which of them they contradict. Rows
+with equal texts are in the same fold, or a model would have seen the text with
+its label.
 
     out/folds/1 … K                 a run folder each
     out/label_issues.csv            doubtful rows, the most doubtful first
@@ -28,6 +28,12 @@ import keras
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from bert_keras3.finetuning.doubtful_labels import (
+    TIMES_AS_PROBABLE,
+    Doubts,
+    find_doubts,
+    given_labels,
+)
 from bert_keras3.finetuning.job import RunningJob, begun
 from bert_keras3.finetuning.job_data import TrainingData
 from bert_keras3.finetuning.run_folder import (
@@ -39,7 +45,6 @@ from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
 )
 from bert_keras3.finetuning.settings import LabelledJob
-from bert_keras3.finetuning.single_label import SingleLabel
 from bert_keras3.finetuning.task import TARGETS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_path, atomic_write
@@ -50,10 +55,6 @@ from bert_keras3.training.state import checksum
 
 _PROBABILITIES = "probabilities.npy"
 _SHOWN = 10
-# A row is left out if another label is so many times as probable as its own.
-_TIMES_AS_PROBABLE = 10
-# Models that are not this much better than the commonest label know nothing.
-_LEAST_LEARNT = 0.05
 _CONTRADICTS = "same text, other label"
 _UNLIKELY = "unlikely label"
 
@@ -62,12 +63,11 @@ _UNLIKELY = "unlikely label"
 class _Row:
     """A labelled row of the training file."""
 
-    number: int
-    """Of the example, from 0."""
     guid: str
     line: int
+    place: str
+    """With its file, where there are several."""
     texts: tuple[str, ...]
-    label: str
 
 
 def find_label_errors(job: LabelledJob, screen: Screen) -> None:
@@ -119,86 +119,39 @@ class _Folds:
         running: RunningJob,
         data: TrainingData,
     ) -> None:
-        if not isinstance(data.task, SingleLabel):
-            raise UserError(
-                f"--find_label_errors is for problems with one label an "
-                f"example; this one is {data.task.name}. Leave it out"
-            )
         self._job = job
         self._screen = screen
         self._running = running
         self._data = data
-        self._task = data.task
-        self._targets = data.train.values(TARGETS).astype(np.int64)
+        self._task: Any = data.task
+        self._given = given_labels(
+            data.task, data.train.values(TARGETS), job.folds
+        )
         self._rows = self._read_rows()
         self._identity: dict[str, Any] = {}
-        counts = np.bincount(self._targets, minlength=len(self._task.labels))
-        is_common = counts >= job.folds
-        # Rows of rarer labels are learnt from and not looked at.
-        self._classes = np.flatnonzero(is_common)
-        self._looked_at = np.flatnonzero(is_common[self._targets])
-        if len(self._classes) < 2:
-            raise UserError(
-                f"--folds={job.folds}: fewer than two labels have so many "
-                f"examples, which each fold needs one of; the commonest has "
-                f"{counts.max()}. Give fewer folds"
-            )
-        rare = [
-            f"{label} ({number})"
-            for label, number in zip(self._task.labels, counts, strict=True)
-            if 0 < number < job.folds
-        ]
-        if rare:
-            screen.say(
-                f"note: {len(rare)} labels have fewer examples than there are "
-                "folds; these are learnt from, and not looked at: "
-                + ", ".join(rare[:_SHOWN])
-                + " …" * (len(rare) > _SHOWN)
-            )
+        for note in self._given.notes:
+            screen.say(note)
 
     def run(self, folder: FinetuningFolder) -> None:
         """Trains and predicts all folds, and writes what is doubtful."""
-        from cleanlab.filter import find_label_issues
-        from cleanlab.rank import get_label_quality_scores
-
         self._identity = self._running.identity(self._data)
         probabilities = self._out_of_fold()
-        places, rows = self._classes, self._looked_at
-        # Labels that are not looked at are suggested to nobody.
-        suggested = places[probabilities[:, places].argmax(-1)]
-        accuracy = (suggested[rows] == self._targets[rows]).mean()
-        self._screen.say(
-            f"\naccuracy of labels that were not learnt: {accuracy:.4f}"
-        )
-        commonest = np.bincount(self._targets[rows]).max() / len(rows)
-        if accuracy < commonest + _LEAST_LEARNT:
+        learnt, note = self._given.learnt(probabilities)
+        self._screen.say(f"\n{learnt}")
+        if note is not None:
             self._screen.say(
-                "note: that is hardly better than always the commonest label "
-                f"({commonest:.4f}). Train longer or with a larger "
-                "--learning_rate before these rows mean anything"
+                f"note: that is hardly better than {note}. Train longer or "
+                "with a larger --learning_rate before these rows mean anything"
             )
-        # Of the labels that are looked at alone, their sum is 1 again.
-        of_rows = probabilities[np.ix_(rows, places)]
-        of_rows /= of_rows.sum(-1, keepdims=True)
-        given = np.searchsorted(places, self._targets[rows])
-        scores = np.ones(len(self._rows))
-        scores[rows] = get_label_quality_scores(given, of_rows)
-        # As many as there are probably errors, those of the lowest scores.
-        found = find_label_issues(
-            given, of_rows, filter_by="low_self_confidence", n_jobs=1
-        )
-        removed = rows[found]
+        doubts = find_doubts(self._given, probabilities)
         reasons = dict.fromkeys(self._contradicting(), _CONTRADICTS)
-        reasons.update(dict.fromkeys(removed.tolist(), _UNLIKELY))
-        order = sorted(reasons, key=lambda number: float(scores[number]))
-        self._write(folder, order, suggested, scores, reasons)
-        # The score is the probability of the label that is given.
-        best = of_rows.max(-1)[found]
-        is_plain = best >= _TIMES_AS_PROBABLE * scores[removed]
-        removed = self._half_at_most(removed[is_plain], scores)
-        kept = np.setdiff1d(self._data.train.numbers, self._numbers(removed))
+        reasons.update(dict.fromkeys(doubts.unlikely.tolist(), _UNLIKELY))
+        order = sorted(reasons, key=lambda row: float(doubts.scores[row]))
+        self._write(folder, order, doubts, reasons)
+        numbers = self._data.train.numbers
+        kept = np.setdiff1d(numbers, numbers[doubts.left_out])
         self._data.source.write_rows(kept, folder / WITHOUT_ISSUES)
-        self._show(folder, order, suggested, scores, len(removed))
+        self._show(folder, order, doubts)
 
     def _out_of_fold(self) -> np.ndarray:
         """Returns probabilities of models that have not seen the row, [E, C].
@@ -210,12 +163,12 @@ class _Folds:
         folds = StratifiedGroupKFold(
             self._job.folds, shuffle=True, random_state=self._job.training.seed
         )
-        rows = self._looked_at
+        rows = self._given.looked_at
         groups = np.unique(
             [_digest(self._rows[row].texts) for row in rows],
             return_inverse=True,
         )[1]
-        parts = folds.split(rows, self._targets[rows], groups)
+        parts = folds.split(rows, self._given.strata[rows], groups)
         for number, (_, chosen) in enumerate(parts, 1):
             self._screen.say(f"\nfold {number} of {self._job.folds}")
             rest = rows[chosen]
@@ -282,47 +235,26 @@ class _Folds:
         """Returns the rows of the examples, in order."""
         wanted = set(self._data.train.numbers.tolist())
         return [
-            _Row(number, one.guid, one.line, one.texts, str(one.label))
+            _Row(one.guid, one.line, one.place, one.texts)
             for number, one in enumerate(self._data.source)
             if number in wanted
         ]
 
-    def _numbers(self, places: np.ndarray) -> np.ndarray:
-        return self._data.train.numbers[places]
-
-    def _half_at_most(
-        self, doubtful: np.ndarray, scores: np.ndarray
-    ) -> np.ndarray:
-        """Returns the rows to leave out: of each label half of them at most.
-
-        Where a model has not learnt a label, all its rows are unlikely, and
-        none would be left.
-        """
-        order = doubtful[np.argsort(scores[doubtful], kind="stable")]
-        left_out = []
-        for label in np.unique(self._targets[doubtful]):
-            mine = order[self._targets[order] == label]
-            left_out.append(mine[: (self._targets == label).sum() // 2])
-        return np.sort(np.concatenate([np.zeros(0, int), *left_out]))
-
     def _contradicting(self) -> list[int]:
         """Returns the rows whose text has another label elsewhere."""
-        labels: dict[bytes, set[int]] = {}
+        labels: dict[bytes, set[str]] = {}
         digests = [_digest(row.texts) for row in self._rows]
-        for digest, target in zip(digests, self._targets, strict=True):
-            labels.setdefault(digest, set()).add(int(target))
+        for row, digest in enumerate(digests):
+            labels.setdefault(digest, set()).add(self._given.shown(row))
         return [
-            number
-            for number, digest in enumerate(digests)
-            if len(labels[digest]) > 1
+            row for row, digest in enumerate(digests) if len(labels[digest]) > 1
         ]
 
     def _write(
         self,
         folder: FinetuningFolder,
         order: Sequence[int],
-        suggested: np.ndarray,
-        scores: np.ndarray,
+        doubts: Doubts,
         reasons: Mapping[int, str],
     ) -> None:
         texts = ("text", "text_pair")[: len(self._rows[0].texts)]
@@ -331,26 +263,21 @@ class _Folds:
             names = ("label", "suggested_label", "score", "reason")
             writer.writerow(("line", "id", *texts, *names))
             for place in order:
-                row, labels = self._rows[place], self._task.labels
+                row = self._rows[place]
                 writer.writerow(
                     (
-                        *(row.line or "", row.guid, *row.texts),
-                        labels[self._targets[place]],
-                        labels[suggested[place]],
-                        f"{scores[place]:.6f}",
+                        *(row.line or row.place, row.guid, *row.texts),
+                        self._given.shown(place),
+                        doubts.suggested[place],
+                        f"{doubts.scores[place]:.6f}",
                         reasons[place],
                     )
                 )
 
     def _show(
-        self,
-        folder: FinetuningFolder,
-        order: Sequence[int],
-        suggested: np.ndarray,
-        scores: np.ndarray,
-        num_removed: int,
+        self, folder: FinetuningFolder, order: Sequence[int], doubts: Doubts
     ) -> None:
-        labels, say = self._task.labels, self._screen.say
+        say = self._screen.say
         if order:
             self._screen.table(
                 ("line", "text", "label", "suggested", "score"),
@@ -358,9 +285,9 @@ class _Folds:
                     (
                         self._rows[place].line or self._rows[place].guid,
                         " | ".join(self._rows[place].texts),
-                        labels[self._targets[place]],
-                        labels[suggested[place]],
-                        f"{scores[place]:.3f}",
+                        self._given.shown(place),
+                        doubts.suggested[place],
+                        f"{doubts.scores[place]:.3f}",
                     )
                     for place in order[:_SHOWN]
                 ],
@@ -369,9 +296,9 @@ class _Folds:
             )
         say(f"written: {folder / ISSUES} ({len(order)} rows to look at)")
         say(
-            f"written: {folder / WITHOUT_ISSUES} ({num_removed} of "
+            f"written: {folder / WITHOUT_ISSUES} ({len(doubts.left_out)} of "
             f"{len(self._rows)} rows left out, for which another label is at "
-            f"least {_TIMES_AS_PROBABLE} times as probable)"
+            f"least {TIMES_AS_PROBABLE} times as probable)"
         )
 
 

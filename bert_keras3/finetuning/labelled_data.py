@@ -45,10 +45,14 @@ from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.trained_task import task_of_classifier
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.benchmarks import find_benchmark
-from bert_keras3.inputs.columns import Columns, named_features
+from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.examples import InputExample, as_number
-from bert_keras3.inputs.extra_columns import ExtraColumns, find_extra_columns
+from bert_keras3.inputs.extra_columns import (
+    ExtraColumns,
+    find_extra_columns,
+    named_features,
+)
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.labelled_files import LabelledFiles
 from bert_keras3.inputs.settings import AUTO

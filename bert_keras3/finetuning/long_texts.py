@@ -22,11 +22,14 @@ import numpy as np
 from bert_keras3.finetuning.extra_columns import TEXT, WithExtraColumns
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
+    TARGETS,
     Examples,
+    LabelSource,
     Outputs,
     Task,
     Tensors,
 )
+from bert_keras3.finetuning.texts import Targets, TextReader
 from bert_keras3.inputs.row_groups import RowGroups
 from bert_keras3.safekeeping.errors import UserError
 from tokenization.packing import pack_head_tail, pack_windows
@@ -97,6 +100,36 @@ class LongTexts(WithExtraColumns, abc.ABC):
         return self.long_text == TRUNCATE and (
             self.features == TEXT or not self.extra.has_dates
         )
+
+    def reader(
+        self, encoder: TextEncoder, labels: LabelSource | None
+    ) -> TextReader:
+        """See `Task`."""
+        targets = None if labels is None else self.label_reader(labels)
+        return TextReader(encoder, targets, self)
+
+    @abc.abstractmethod
+    def label_reader(self, labels: LabelSource) -> Targets:
+        """Returns what reads the labels of a file."""
+
+    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
+        """See `Task`: the mean over the examples of a batch."""
+        outputs, features = self.in_batch(outputs, features)
+        return self.loss_of(
+            outputs[_LOGITS], features[TARGETS], features.get(EXAMPLE_WEIGHTS)
+        )
+
+    @abc.abstractmethod
+    def loss_of(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> Tensor:
+        """Returns the loss of logits [B, C], a scalar.
+
+        Args:
+            logits: of each row.
+            targets: of each row, as `label_reader` gives them.
+            weights: of each row, [B], or None.
+        """
 
     def rows_of(
         self, encoder: TextEncoder, example: InputExample

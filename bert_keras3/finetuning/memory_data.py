@@ -24,9 +24,9 @@ from bert_keras3.finetuning.labelled_data import (
 from bert_keras3.finetuning.settings import CSV, DataChoices
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
-from bert_keras3.inputs.columns import Columns, column_names
+from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample
-from bert_keras3.inputs.extra_columns import find_extra_columns
+from bert_keras3.inputs.extra_columns import column_names, find_extra_columns
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
     TARGETS,
     Evaluation,
     Examples,
@@ -32,7 +31,6 @@ from bert_keras3.finetuning.texts import (
     LabelIds,
     Targets,
     TextAnswer,
-    TextReader,
     ordered_labels,
     text_answers,
     write_text_predictions,
@@ -41,7 +39,6 @@ from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Source
-    from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
 
@@ -81,15 +78,8 @@ class MultiLabel(LongTexts):
     thresholds: tuple[float, ...] = ()
     """The minimum probability of each label; none: `THRESHOLD` of all."""
 
-    def reader(
-        self, encoder: TextEncoder, labels: LabelSource | None
-    ) -> TextReader:
-        """See `Task`."""
-        targets = None if labels is None else self.label_reader(labels)
-        return TextReader(encoder, targets, self)
-
     def label_reader(self, labels: LabelSource) -> Targets:
-        """Returns what reads the labels of a file."""
+        """See `LongTexts`."""
         return _Targets(labels)
 
     @property
@@ -98,16 +88,13 @@ class MultiLabel(LongTexts):
         of_labels = ("loss", "accuracy", "micro_f1", "macro_f1")
         return (*of_labels, "ranking_average_precision")
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
+    def loss_of(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> Tensor:
         """Mean binary cross-entropy of `logits` and `targets`, [B, C]."""
         from modeling.losses import multi_label_loss
 
-        outputs, features = self.in_batch(outputs, features)
-        return multi_label_loss(
-            outputs["logits"],
-            features[TARGETS],
-            features.get(EXAMPLE_WEIGHTS),
-        )
+        return multi_label_loss(logits, targets, weights)
 
     def divergence(
         self,

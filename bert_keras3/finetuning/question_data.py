@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.checkpointing import Checkpoint
-from bert_keras3.finetuning.dataset import Description, Kind, Source
+from bert_keras3.finetuning.dataset import (
+    Description,
+    Kind,
+    Source,
+    given_files,
+)
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
     RunSettings,
@@ -31,6 +36,7 @@ from bert_keras3.inputs.questions import (
     read_questions,
 )
 from bert_keras3.inputs.settings import FileChoices
+from bert_keras3.inputs.several_files import decision_on, joined_path
 from bert_keras3.question_answering.windows import suggested_answers_by
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
@@ -49,7 +55,7 @@ _PURPOSES = {
 
 
 class QuestionSource:
-    """A file of questions, a `dataset.Source`."""
+    """Files of questions as one, a `dataset.Source`."""
 
     label_columns = ()
     label_separator = None
@@ -58,18 +64,19 @@ class QuestionSource:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        paths: Sequence[pathlib.Path],
         choices: FileChoices,
         refused: Collection[str],
     ) -> None:
-        """Does not open the file.
+        """Does not open the files.
 
         Args:
-            path: the file.
-            choices: how it is written.
-            refused: mistakes in it that are errors.
+            paths: one file at least.
+            choices: how they are written.
+            refused: mistakes in them that are errors.
         """
-        self.path = pathlib.Path(path)
+        self.path = joined_path(paths)
+        self._paths = paths
         self.columns: dict[str, Any] = {}
         self._choices = choices
         self._refused = refused
@@ -79,7 +86,7 @@ class QuestionSource:
         """Streams the questions."""
         self._report = QuestionReport()
         return read_questions(
-            self.path,
+            self._paths,
             self._report,
             refused=self._refused,
             choices=self._choices,
@@ -99,16 +106,22 @@ class QuestionSource:
             )
             for one in self.first(_SHOWN)
         ]
-        decisions = describe_records(self.path, self._choices)
+        decisions = (
+            *decision_on(self._paths),
+            *describe_records(self._paths[0], self._choices),
+        )
         headers = ("id", "question", "context", "answer")
         return Description(decisions, headers, first)
 
     @property
     def has_ids(self) -> bool:
         """Whether questions have ids, as all but some rows of cells do."""
-        decisions = describe_records(self.path, self._choices)
-        found = {one.what: one.value for one in decisions}
-        return "id" in found or found["form"] != ROWS
+        for path in self._paths:
+            decisions = describe_records(path, self._choices)
+            found = {one.what: one.value for one in decisions}
+            if "id" not in found and found["form"] == ROWS:
+                return False
+        return True
 
     def first(self, number: int) -> list[QuestionExample]:
         """Returns the first questions."""
@@ -181,10 +194,10 @@ class QuestionData:
 
     def source(self, split: str) -> Source:
         """Opens a split; a UserError if it is missing."""
-        path = self._files[split]
-        if split == "dev" and path is None and self.has("dev"):
-            path = self._files["test"]
-        if path is None:
+        given = self._files[split]
+        if split == "dev" and given is None and self.has("dev"):
+            given = self._files["test"]
+        if given is None:
             purpose, flag = _PURPOSES[split]
             raise UserError(
                 f"there is no file to {purpose}: give --{flag}"
@@ -192,21 +205,21 @@ class QuestionData:
             )
         # The second answer would replace the first.
         always = ("outside", "repeated") if split == "test" else ("outside",)
-        return self._source(path, always)
+        return self._source(given, always)
 
     def _source(
-        self, path: str, refused: Collection[str] = ()
+        self, given: str, refused: Collection[str] = ()
     ) -> QuestionSource:
         if self._data.strict:
             refused = MISTAKES
-        return QuestionSource(path, self._data.file, refused)
+        return QuestionSource(given_files(given), self._data.file, refused)
 
     def held_out(self, folder: FinetuningFolder) -> Source | None:
         """Opens the questions that a training held out."""
         path = folder.dev_split(QuestionSource.suffix)
         if not path.exists() or self.has("dev"):
             return None
-        return QuestionSource(path, FileChoices(), ())
+        return QuestionSource((path,), FileChoices(), ())
 
     def task(self, source: Source) -> tuple[Task, str]:
         """Returns the task with its options, and what was detected."""

@@ -17,7 +17,6 @@ import numpy as np
 
 from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
     TARGETS,
     Evaluation,
     Examples,
@@ -30,7 +29,6 @@ from bert_keras3.finetuning.texts import (
     TEST_TSV,
     Targets,
     TextAnswer,
-    TextReader,
     text_answers,
     write_text_predictions,
 )
@@ -39,7 +37,6 @@ from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Source
-    from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
 
@@ -64,15 +61,8 @@ class Regression(LongTexts):
 
     labels: tuple[str, ...] = ()
 
-    def reader(
-        self, encoder: TextEncoder, labels: LabelSource | None
-    ) -> TextReader:
-        """See `Task`."""
-        targets = None if labels is None else self.label_reader(labels)
-        return TextReader(encoder, targets, self)
-
     def label_reader(self, labels: LabelSource) -> Targets:
-        """Returns what reads the labels of a file."""
+        """See `LongTexts`."""
         return _Targets(labels)
 
     @property
@@ -80,16 +70,13 @@ class Regression(LongTexts):
         """See `Task`."""
         return ("loss", "mean_absolute_error", "pearson", "spearman")
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
+    def loss_of(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> Tensor:
         """Mean squared error of `logits` [B, 1] and `targets` [B]."""
         from modeling.losses import regression_loss
 
-        outputs, features = self.in_batch(outputs, features)
-        return regression_loss(
-            outputs["logits"],
-            features[TARGETS],
-            features.get(EXAMPLE_WEIGHTS),
-        )
+        return regression_loss(logits, targets, weights)
 
     def divergence(
         self,

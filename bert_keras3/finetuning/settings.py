@@ -29,9 +29,9 @@ class DataFiles:
         None,
         "File with the examples to train on, one per row: CSV, TSV, JSON "
         "(lines or a list), packed as .gz, .bz2, .xz or .zip or not; Parquet "
-        "and spreadsheets with the extras parquet and spreadsheets. Files of "
-        "labelled texts may be several, with commas between or as a pattern "
-        "such as 'data/*.csv'.",
+        "and spreadsheets with the extras parquet and spreadsheets. There may "
+        "be several files, with commas between or as a pattern such as "
+        "'data/*.csv'.",
         group="Data",
         placeholder="FILE",
         needs=("do_train",),

@@ -19,7 +19,6 @@ import numpy as np
 
 from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
     TARGETS,
     Evaluation,
     Examples,
@@ -34,7 +33,6 @@ from bert_keras3.finetuning.texts import (
     LabelIds,
     Targets,
     TextAnswer,
-    TextReader,
     ordered_labels,
     text_answers,
     write_text_predictions,
@@ -43,7 +41,6 @@ from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Source
-    from bert_keras3.finetuning.encoding import TextEncoder
     from bert_keras3.inputs.examples import InputExample
     from modeling.shapes import Tensor
 
@@ -90,15 +87,8 @@ class SingleLabel(LongTexts):
     unsure_below: float = 0.0
     """Texts whose highest probability is below this are `UNSURE`."""
 
-    def reader(
-        self, encoder: TextEncoder, labels: LabelSource | None
-    ) -> TextReader:
-        """See `Task`."""
-        targets = None if labels is None else self.label_reader(labels)
-        return TextReader(encoder, targets, self)
-
     def label_reader(self, labels: LabelSource) -> Targets:
-        """Returns what reads the labels of a file."""
+        """See `LongTexts`."""
         return _Targets(labels)
 
     @property
@@ -107,16 +97,13 @@ class SingleLabel(LongTexts):
         always = ("loss", "accuracy", "macro_f1", "mcc")
         return (*always, "f1") if len(self.labels) in (2, 0) else always
 
-    def loss(self, outputs: Tensors, features: Tensors) -> Tensor:
+    def loss_of(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> Tensor:
         """Mean cross-entropy of `logits` [B, C] and `targets` int [B]."""
         from modeling.losses import classification_loss
 
-        outputs, features = self.in_batch(outputs, features)
-        return classification_loss(
-            outputs["logits"],
-            features[TARGETS],
-            features.get(EXAMPLE_WEIGHTS),
-        )
+        return classification_loss(logits, targets, weights)
 
     def divergence(
         self,

@@ -32,7 +32,9 @@ class QuestionFiles(DataFiles):
         None,
         "File with the questions to train on: JSON in the form of SQuAD or "
         "CMRC 2018, JSON with a flat list of questions, JSON lines, or a CSV "
-        "or TSV file with the columns context, question and answer.",
+        "or TSV file with the columns context, question and answer. There may "
+        "be several files, with commas between or as a pattern such as "
+        "'data/*.json'.",
         group="Data",
         placeholder="FILE",
         needs=("do_train",),

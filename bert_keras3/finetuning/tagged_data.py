@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bert_keras3.finetuning.dataset import (
     Description,
     Kind,
     Source,
+    given_files,
 )
 from bert_keras3.finetuning.run_folder import (
     FinetuningFolder,
@@ -29,6 +30,7 @@ from bert_keras3.finetuning.tagging_settings import REFUSE, TaggedFiles
 from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.trained_task import check_trained_for
 from bert_keras3.inputs.delimited import Decision
+from bert_keras3.inputs.several_files import decision_on, joined_path
 from bert_keras3.inputs.tagged_files import (
     choices_of_part,
     open_tagged_file,
@@ -38,6 +40,8 @@ from bert_keras3.inputs.tagged_text import (
     Found,
     TaggedChoices,
     TaggedFile,
+    TaggedText,
+    write_tagged_rows,
 )
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import check_ranges
@@ -68,19 +72,19 @@ _PURPOSES = {"train": "train on", "dev": "evaluate on", "test": "predict"}
 
 @dataclasses.dataclass(frozen=True)
 class TaggedSource:
-    """A tagged file, a `dataset.Source`.
+    """A tagged file, or several as one; a `dataset.Source`.
 
     Attributes:
-        file: the file.
-        scheme: of its tags.
+        files: one at least, of one form.
+        scheme: of their tags.
         written: the scheme of predicted tags.
         tag_types: types of its entities, sorted.
         split: how texts are split into tokens, see `words.words_of`.
         refuse: whether broken tags are an error.
-        decisions: what was detected about it.
+        decisions: what was detected about the first.
     """
 
-    file: TaggedFile
+    files: tuple[TaggedFile, ...]
     scheme: Scheme
     written: Scheme
     tag_types: tuple[str, ...]
@@ -97,42 +101,41 @@ class TaggedSource:
     @classmethod
     def open(
         cls,
-        path: pathlib.Path,
+        paths: Sequence[pathlib.Path],
         data: TaggedFiles,
         like: dict[str, Any] | None,
         *,
         want_labels: bool,
         choices: TaggedChoices | None = None,
     ) -> TaggedSource:
-        """Opens a file and detects the scheme of its tags.
+        """Opens files and detects the scheme of their tags.
 
         Args:
-            path: the file.
+            paths: the files, which are read like the first of them.
             data: the settings.
             like: `columns` of the training file's source.
             want_labels: False for a file to predict, whose tags are not read.
             choices: in place of the settings'.
 
         Raises:
-            UserError: the file cannot be read, or has no tags.
+            UserError: a file cannot be read, has no tags, or another form.
         """
-        file = open_tagged_file(
-            path, choices or data.file, like, want_labels=want_labels
-        )
+        files = _open(paths, choices or data.file, like, want_labels)
+        file = files[0]
         written = _scheme_of(like)
         scheme = written or SCHEMES["IOB2"]
         types: set[str] = set()
-        decisions = [*file.decisions]
+        decisions = [*decision_on(paths), *file.decisions]
         split = like["split"] if like else WORDS
         if want_labels and file.is_text:
-            for text in file:
+            for text in itertools.chain(*files):
                 types.update(span.type for span in text.spans or ())
             if not like:
-                split, how = suggested_split(file)
+                split, how = suggested_split(itertools.chain(*files))
                 decisions.append(Decision("tokens", split, how))
         elif want_labels:
             pairs: collections.Counter[Any] = collections.Counter()
-            for text in file:
+            for text in itertools.chain(*files):
                 tags = text.tags or ()
                 pairs.update(itertools.pairwise((None, *tags, None)))
             scheme, how = find_scheme(pairs)
@@ -143,7 +146,7 @@ class TaggedSource:
             texts = itertools.islice(file, _LOOKED_AT)
             split = split_like(word for text in texts for word in text.tokens)
         return cls(
-            file,
+            files,
             scheme,
             written or scheme,
             tuple(sorted(types)),
@@ -154,14 +157,18 @@ class TaggedSource:
 
     @property
     def path(self) -> pathlib.Path:
-        """The file, for messages."""
-        return self.file.path
+        """The files, for messages."""
+        return joined_path([file.path for file in self.files])
+
+    @property
+    def _layout(self) -> Mapping[str, Any]:
+        return self.files[0].layout
 
     @property
     def columns(self) -> dict[str, Any]:
         """The layout of the file, the scheme of its tags, and `split`."""
         return {
-            **self.file.layout,
+            **self._layout,
             "scheme": self.written.name,
             "tag_separator": self.written.separator,
             "split": self.split,
@@ -175,7 +182,7 @@ class TaggedSource:
     @property
     def suffix(self) -> str:
         """The ending of a file of `write_rows`."""
-        return suffix_of(self.file.layout)
+        return suffix_of(self._layout)
 
     def __iter__(self) -> Iterator[TaggedExample]:
         """Streams the texts with their entities.
@@ -183,20 +190,34 @@ class TaggedSource:
         Raises:
             UserError: a tag is none, or breaks the scheme and none may.
         """
-        path = str(self.path)
-        of_tags = TagReading(self.path, self.scheme, self.refuse)
-        of_texts = TextReading(self.split)
-        for text in self.file:
-            if self.file.is_text:
-                yield of_texts.example(text, path)
-                continue
-            entities = None
-            if text.tags is not None:
-                entities = of_tags.entities(text)
-            yield TaggedExample(
-                text.guid, path, text.line, text.tokens, entities, text.lines
-            )
-        self._notes[:] = [*of_tags.notes(), *of_texts.notes()]
+        notes = []
+        for file in self.files:
+            of_tags = TagReading(file.path, self.scheme, self.refuse)
+            of_texts = TextReading(self.split)
+            for text in file:
+                yield self._example(text, file, of_tags, of_texts)
+            found = [*of_tags.notes(), *of_texts.notes()]
+            if len(self.files) > 1:
+                found = [f"{file.path}: {note}" for note in found]
+            notes += found
+        self._notes[:] = notes
+
+    @staticmethod
+    def _example(
+        text: TaggedText,
+        file: TaggedFile,
+        of_tags: TagReading,
+        of_texts: TextReading,
+    ) -> TaggedExample:
+        path = str(file.path)
+        if file.is_text:
+            return of_texts.example(text, path)
+        entities = None
+        if text.tags is not None:
+            entities = of_tags.entities(text)
+        return TaggedExample(
+            text.guid, path, text.line, text.tokens, entities, text.lines
+        )
 
     def describe(self) -> Description:
         """What was detected, and the first texts."""
@@ -220,8 +241,8 @@ class TaggedSource:
     def write_rows(
         self, chosen: np.ndarray, path: str | os.PathLike[str]
     ) -> None:
-        """Writes some texts, as they stand in the file, to another."""
-        self.file.write_rows(chosen, path)
+        """Writes some texts, as they stand in the files, to another."""
+        write_tagged_rows(self.files, chosen, path)
 
     def write_found(
         self, found: Iterable[Sequence[Found]], folder: pathlib.Path
@@ -235,14 +256,15 @@ class TaggedSource:
         Returns:
             The path of the file.
         """
-        convert = self._in_text if self.file.is_text else self._tags
-        return self.file.write_found(convert(found), folder)
+        (file,) = self.files
+        convert = self._in_text if file.is_text else self._tags
+        return file.write_found(convert(found), folder)
 
     def _tags(
         self, found: Iterable[Sequence[Found]]
     ) -> Iterator[Sequence[str] | Sequence[Found]]:
         """Returns the tags of each text's tokens."""
-        for text, entities in zip(self.file, found, strict=True):
+        for text, entities in zip(self.files[0], found, strict=True):
             plain = [Entity(*one[:3]) for one in entities]
             yield self.written.tags(plain, len(text.tokens))
 
@@ -250,12 +272,39 @@ class TaggedSource:
         self, found: Iterable[Sequence[Found]]
     ) -> Iterator[Sequence[str] | Sequence[Found]]:
         """Returns the same entities by characters."""
-        for text, entities in zip(self.file, found, strict=True):
+        for text, entities in zip(self.files[0], found, strict=True):
             words = words_of(text.text or "", self.split).tolist()
             yield [
                 Found(words[a][0], words[b - 1][1], kind, score)
                 for a, b, kind, score in entities
             ]
+
+
+def _open(
+    paths: Sequence[pathlib.Path],
+    choices: TaggedChoices,
+    like: Mapping[str, Any] | None,
+    want_labels: bool,
+) -> tuple[TaggedFile, ...]:
+    """Opens files of one layout.
+
+    Raises:
+        UserError: one cannot be read, or has another layout.
+    """
+    first, *others = paths
+    file = open_tagged_file(first, choices, like, want_labels=want_labels)
+    files = [file]
+    for path in others:
+        other = open_tagged_file(
+            path, choices, like or file.layout, want_labels=want_labels
+        )
+        if (other.layout, other.heading) != (file.layout, file.heading):
+            raise UserError(
+                f"{path} is not laid out like {first}; files of tagged texts "
+                "that are read as one must have the same columns or keys"
+            )
+        files.append(other)
+    return tuple(files)
 
 
 def _scheme_of(columns: dict[str, Any] | None) -> Scheme | None:
@@ -297,13 +346,20 @@ class TaggedDataset:
 
     def source(self, split: str) -> TaggedSource:
         """Opens a split."""
-        path = self._data.files[f"{split}_file"]
-        if not path:
+        given = self._data.files[f"{split}_file"]
+        if not given:
             raise UserError(
                 f"there is no file to {_PURPOSES[split]}: give --{split}_file"
             )
+        paths = given_files(given)
+        if split == "test" and len(paths) > 1:
+            raise UserError(
+                f"--test_file={given}: predictions have the form of their "
+                "file, and so there is one file at a time. Give one of them, "
+                "or use --runner, which writes shards"
+            )
         source = TaggedSource.open(
-            pathlib.Path(path),
+            paths,
             self._data,
             self._columns,
             want_labels=split != "test",
@@ -313,8 +369,8 @@ class TaggedDataset:
         if split == "train":
             if not source.tag_types:
                 raise UserError(
-                    f"{path}: has no entity at all, so there is nothing to "
-                    "learn. Name the column of the tags with --tag_column."
+                    f"{source.path}: has no entity at all, so there is nothing "
+                    "to learn. Name the column of the tags with --tag_column."
                 )
             self._labels = source.labels
         return source
@@ -336,7 +392,7 @@ class TaggedDataset:
         if not path.exists():
             return None
         return TaggedSource.open(
-            path,
+            (path,),
             self._data,
             self._columns,
             want_labels=True,

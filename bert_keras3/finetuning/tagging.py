@@ -391,10 +391,6 @@ def _by_text(
         ]
 
 
-def _pieces_of(examples: Examples) -> TrustedPieces:
-    return TrustedPieces.of(examples.store, examples.rows, examples.numbers)
-
-
 def _mistakes(
     true: np.ndarray,
     found: np.ndarray,

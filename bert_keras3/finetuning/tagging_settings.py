@@ -23,7 +23,8 @@ class TaggedFiles(DataFiles):
         None,
         "File with the texts to train on: a token and its tag a line, as of "
         "CoNLL; JSON lines of texts with spans; or a CSV file with a row for "
-        "each span.",
+        "each span. There may be several files of one layout, with commas "
+        "between or as a pattern such as 'data/*.txt'.",
         group="Data",
         placeholder="FILE",
         needs=("do_train",),

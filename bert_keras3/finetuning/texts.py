@@ -29,6 +29,7 @@ from bert_keras3.safekeeping.files import atomic_write
 
 if TYPE_CHECKING:
     from bert_keras3.finetuning.encoding import TextEncoder
+    from bert_keras3.finetuning.long_texts import LongTexts
     from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
 
@@ -67,7 +68,7 @@ class TextReader:
         self,
         encoder: TextEncoder,
         targets: Targets | None,
-        task: Task,
+        task: LongTexts,
     ) -> None:
         """Makes a reader.
 

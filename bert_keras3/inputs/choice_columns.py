@@ -123,7 +123,9 @@ def open_choices_like(
     if header is None and trained.header:
         headers = (None, True)
     for one in headers:
-        dialect = _sniff(path, choices, one, trained.names)
+        dialect = dialect_search.sniff_as_given(
+            path, choices, one, trained.names
+        )
         places = _same_columns(trained, dialect, want_label)
         if places is not None:
             break
@@ -195,23 +197,6 @@ def _same_columns(
     return places
 
 
-def _sniff(
-    path: pathlib.Path,
-    choices: FileChoices,
-    header: bool | None,
-    paths: Sequence[str],
-) -> Dialect:
-    return dialect_search.sniff(
-        path,
-        delimiter=choices.delimiter,
-        quoting=choices.quoting,
-        encoding=choices.encoding,
-        header=header,
-        skip_rows=choices.skip_rows,
-        paths=paths,
-    )
-
-
 def _search(
     path: pathlib.Path, flags: ChoiceFlags, want_label: bool
 ) -> _Search:
@@ -220,7 +205,8 @@ def _search(
     error = None
     paths = (*flags.file.named_columns, *flags.columns)
     for one in (None, True) if header is None else (header,):
-        search = _Search(path, _sniff(path, flags.file, one, paths), flags)
+        dialect = dialect_search.sniff_as_given(path, flags.file, one, paths)
+        search = _Search(path, dialect, flags)
         try:
             search.run(want_label)
         except UserError as found:

@@ -34,6 +34,7 @@ from bert_keras3.inputs.encodings import (
 )
 from bert_keras3.inputs.packed_files import inner_path, open_text
 from bert_keras3.inputs.question_records import json_entries
+from bert_keras3.inputs.several_files import decision_on, joined_path
 from bert_keras3.safekeeping.errors import UserError
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -86,20 +87,25 @@ def find_reader(path: pathlib.Path, encoding: str | None = None) -> Read | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class NestedFile:
-    """A file of the user's own in nested JSON: an iterable of examples.
+class NestedFiles:
+    """The user's own files in nested JSON: an iterable of examples.
 
     Attributes:
-        path: the file.
-        read: what reads it, from `find_reader`.
+        paths: the files, of one form.
+        read: what reads them, from `find_reader`.
         encoding: a Python codec; None: it is detected.
         want_label: whether answers are read.
     """
 
-    path: pathlib.Path
+    paths: tuple[pathlib.Path, ...]
     read: Read
     encoding: str | None
     want_label: bool
+
+    @property
+    def path(self) -> pathlib.Path:
+        """See `joined_path`."""
+        return joined_path(self.paths)
 
     def __iter__(self) -> Iterator[ChoiceExample]:
         """Streams the examples.
@@ -108,17 +114,19 @@ class NestedFile:
             UserError: see `read_documents`; an id occurs twice.
         """
         ids = Ids()
-        for example in self.read(
-            self.path, self.encoding, want_label=self.want_label
-        ):
-            ids.add(example.where, example.guid, "Correct one of them")
-            yield example
+        for path in self.paths:
+            for example in self.read(
+                path, self.encoding, want_label=self.want_label
+            ):
+                ids.add(example.where, example.guid, "Correct one of them")
+                yield example
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What was detected."""
         words = LABEL_FORMS[self.columns.form]
         return (
+            *decision_on(self.paths),
             Decision("form", "nested JSON", "how the file begins"),
             Decision("labels", words, "as in files of this form"),
         )

@@ -129,14 +129,7 @@ def looks_like_choices(
             _DELIMITERS.split(_first_line(path))
         ):
             return False  # so that other files are not read once more
-        dialect = dialect_search.sniff(
-            path,
-            delimiter=choices.delimiter,
-            quoting=choices.quoting,
-            encoding=choices.encoding,
-            header=True,
-            skip_rows=choices.skip_rows,
-        )
+        dialect = dialect_search.sniff_as_given(path, choices, True)
         plain = [plain_name(name) for name in dialect.columns]
         labels = [
             plain.index(name)

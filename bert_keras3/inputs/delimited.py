@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import itertools
 import json
 import os
@@ -198,6 +199,13 @@ def rows(
         if fault is None:
             raise
         raise undecodable(path, dialect.encoding, fault) from error
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Returns cells as a row of a CSV file, with its end of line."""
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
 
 
 def sample(

@@ -42,6 +42,7 @@ from bert_keras3.inputs.encodings import (
 )
 from bert_keras3.inputs.json_lists import is_list
 from bert_keras3.inputs.packed_files import inner_path
+from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.inputs.spreadsheets import (
     is_spreadsheet,
     sheet_name,
@@ -59,6 +60,34 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _MOST_PATHS = 100
 # Characters of a header in a message.
 _MOST_LISTED = 200
+
+
+def sniff_as_given(
+    path: str | os.PathLike[str],
+    choices: FileChoices,
+    header: bool | None,
+    paths: Iterable[str] = (),
+) -> Dialect:
+    """Detects what a user has not said of how a file is written.
+
+    Args:
+        path: see `sniff`.
+        choices: what has been said, but for the header.
+        header: see `sniff`.
+        paths: see `sniff`.
+
+    Raises:
+        UserError: as for `sniff`.
+    """
+    return sniff(
+        path,
+        delimiter=choices.delimiter,
+        quoting=choices.quoting,
+        encoding=choices.encoding,
+        header=header,
+        skip_rows=choices.skip_rows,
+        paths=paths,
+    )
 
 
 def sniff(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.inputs.examples import MISSING_TEXTS, is_date
+from bert_keras3.inputs.settings import AUTO
 from bert_keras3.safekeeping.errors import UserError
 
 NUMBER, QUANTILES = "number", "quantiles"
@@ -37,9 +39,17 @@ _FIRST = UNSEEN + 1
 YES = frozenset(("true", "yes", "y", "t", "1", "1.0", "是", "有", "真"))
 NO = frozenset(("false", "no", "n", "f", "0", "0.0", "否", "无", "假"))
 # What may stand around a number; expressions that RE2 reads as well.
-SIGNS = "$€£¥￥%"
-THOUSANDS = r"[-+]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?"
+SIGNS = "$€£¥￥% \u00a0\u202f"
+# Between thousands; with a decimal comma, a full stop in place of the comma.
+SEPARATORS = "[, '’\u00a0\u202f]"
+SEPARATORS_WITH_COMMA = SEPARATORS.replace(",", ".")
+THOUSANDS = rf"[-+]?[0-9]{{1,3}}({SEPARATORS}[0-9]{{3}})+([.][0-9]*)?"
+THOUSANDS_WITH_COMMA = (
+    rf"[-+]?[0-9]{{1,3}}({SEPARATORS_WITH_COMMA}[0-9]{{3}})+(,[0-9]*)?"
+)
 FLOAT = r"[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?"
+# pandas writes whole numbers so where another cell of their column is missing.
+WHOLE = r"([-+]?[0-9]+)[.]0"
 
 # Different values of a column that are counted; the rest is not looked at.
 _MOST_COUNTED = 200_000
@@ -48,6 +58,8 @@ _MOST_CATEGORIES = 1000
 # Distance of the mean from the median and so on, as Pearson's moment.
 _SKEWED = 1.0
 _NUM_QUANTILES = 101
+# A column is one of numbers if this share of its cells are.
+_MOST_NUMBERS = 0.95
 # In auto, a column of words whose values hardly recur says nothing.
 _FEWEST_ROWS_A_VALUE = 2
 _SHOWN = 4
@@ -68,6 +80,7 @@ class ExtraColumn:
         quantiles: of the numbers, evenly spaced from the least to the most.
         values: the categories, the commonest first.
         day_first: whether dates such as 3/4/2020 begin with the day.
+        decimal_comma: whether numbers are written as 1.234,5.
         note: what was found, in words.
     """
 
@@ -78,6 +91,7 @@ class ExtraColumn:
     quantiles: tuple[float, ...] = ()
     values: tuple[str, ...] = ()
     day_first: bool = False
+    decimal_comma: bool = False
     note: str = ""
 
     @property
@@ -114,14 +128,14 @@ class ExtraColumn:
         value = cell.strip()
         if _is_missing(value):
             return MISSING
-        return self._codes.get(value, UNSEEN)
+        return self.codes.get(category_of(value), UNSEEN)
 
-    @property
-    def _codes(self) -> Mapping[str, int]:
-        found = self.__dict__.get("_table")
-        if found is None:
-            found = {one: _FIRST + n for n, one in enumerate(self.values)}
-            self.__dict__["_table"] = found
+    @functools.cached_property
+    def codes(self) -> Mapping[str, int]:
+        """{category: its code}."""
+        found: dict[str, int] = {}
+        for number, value in enumerate(self.values):
+            found.setdefault(category_of(value), _FIRST + number)
         return found
 
     def _value(self, cell: str) -> float | None:
@@ -133,7 +147,7 @@ class ExtraColumn:
             return _days(value, self.day_first)
         if self.kind == BOOLEAN:
             return _truth(value)
-        return _number(value)
+        return _number(value, self.decimal_comma)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,8 +296,9 @@ def _column(
     if len(filled) < 2 and not (filled and missing):
         return "has the same value in all rows"
     day_first = _begin_with_days(filled)
+    decimal_comma = _has_decimal_commas(filled)
     if kind is None:
-        kind = _kind_of(name, filled, day_first, num_rows)
+        kind = _kind_of(name, filled, day_first, decimal_comma)
         if kind is None:
             return (
                 f"has {len(filled)} different texts; an extra column is a "
@@ -301,7 +316,10 @@ def _column(
         return "numbers the rows"
     share = f"; {missing} missing" if missing else ""
     if kind == CATEGORY:
-        common = sorted(filled, key=lambda value: (-filled[value], value))
+        merged: collections.Counter[str] = collections.Counter()
+        for value, times in filled.items():
+            merged[category_of(value)] += times
+        common = sorted(merged, key=lambda value: (-merged[value], value))
         shown = ", ".join(common[:_SHOWN]) + " …" * (len(common) > _SHOWN)
         return ExtraColumn(
             name,
@@ -309,7 +327,9 @@ def _column(
             values=tuple(common[:_MOST_CATEGORIES]),
             note=f"{len(common)} values: {shown}{share}",
         )
-    blank = ExtraColumn(name, kind, day_first=day_first)
+    blank = ExtraColumn(
+        name, kind, day_first=day_first, decimal_comma=decimal_comma
+    )
     read = [(blank._value(value), n) for value, n in filled.items()]
     known = [(value, n) for value, n in read if value is not None]
     if not known:
@@ -331,9 +351,9 @@ def _column(
         if kind == QUANTILES or (
             abs(skewness) > _SKEWED and len(values) > _SHOWN
         ):
-            return ExtraColumn(
-                name,
-                QUANTILES,
+            return dataclasses.replace(
+                blank,
+                kind=QUANTILES,
                 quantiles=_quantiles(values, weights),
                 note=f"{note}; skewed, so by rank",
             )
@@ -343,7 +363,10 @@ def _column(
 
 
 def _kind_of(
-    name: str, filled: Mapping[str, int], day_first: bool, num_rows: int
+    name: str,
+    filled: Mapping[str, int],
+    day_first: bool,
+    decimal_comma: bool,
 ) -> str | None:
     """Returns what the values of a column are; None: texts."""
     if len({one.casefold() for one in filled}) <= 2 and all(
@@ -351,7 +374,7 @@ def _kind_of(
     ):
         return BOOLEAN
     is_id = name.strip().casefold().endswith(("id", "编号", "code", "zip"))
-    if all(_number(value) is not None for value in filled):
+    if _share_of_numbers(filled, decimal_comma) >= _MOST_NUMBERS:
         return CATEGORY if is_id else NUMBER
     if all(map(is_date, filled)) and any(
         _days(one, day_first) is not None for one in filled
@@ -400,15 +423,39 @@ def _truth(value: str) -> float | None:
     return 1.0 if folded in YES else 0.0 if folded in NO else None
 
 
-def _number(value: str) -> float | None:
+def _number(value: str, decimal_comma: bool) -> float | None:
     """Returns the number in `$1,234.50`, `35 %` or `-2e3`."""
-    text = value.strip(SIGNS + " ")
-    if re.fullmatch(THOUSANDS, text):
-        text = text.replace(",", "")
+    text = value.strip(SIGNS)
+    if decimal_comma:
+        if re.fullmatch(THOUSANDS_WITH_COMMA, text):
+            text = re.sub(SEPARATORS_WITH_COMMA, "", text)
+        text = text.replace(",", ".")
+    elif re.fullmatch(THOUSANDS, text):
+        text = re.sub(SEPARATORS, "", text)
     if not re.fullmatch(FLOAT, text):
         return None
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def category_of(value: str) -> str:
+    """Returns `7` for `7.0`, and any other value as it is."""
+    return re.sub(f"^{WHOLE}$", r"\1", value)
+
+
+def _has_decimal_commas(filled: Mapping[str, int]) -> bool:
+    """Whether more values are numbers if commas are decimal ones."""
+    return _share_of_numbers(filled, True) > _share_of_numbers(filled, False)
+
+
+def _share_of_numbers(filled: Mapping[str, int], decimal_comma: bool) -> float:
+    """Returns which share of the cells are numbers."""
+    number = sum(
+        times
+        for value, times in filled.items()
+        if _number(value, decimal_comma) is not None
+    )
+    return number / sum(filled.values())
 
 
 def _begin_with_days(filled: Iterable[str]) -> bool:
@@ -436,3 +483,39 @@ def _days(value: str, day_first: bool) -> float | None:
     days = (moment.date() - _EPOCH).days
     seconds = 3600 * moment.hour + 60 * moment.minute + moment.second
     return days + seconds / 86400
+
+
+# What --feature_columns says.
+
+
+def named_features(
+    features: Sequence[str], names: Sequence[str]
+) -> dict[str, str | None]:
+    """Returns {name of a column: its kind, if given} of --feature_columns.
+
+    Args:
+        features: as they are given, by name or number; `AUTO` is left out.
+        names: of all columns of the file.
+    """
+    folded = [name.casefold() for name in names]
+    found: dict[str, str | None] = {}
+    for value in features:
+        name, kind = without_kind(value)
+        if name.casefold() in folded:
+            name = names[folded.index(name.casefold())]
+        elif name.isdecimal() and 1 <= int(name) <= len(names):
+            name = names[int(name) - 1]
+        if name != AUTO:
+            found[name] = kind
+    return found
+
+
+def column_names(features: Sequence[str]) -> dict[str, str | None]:
+    """Returns {name: kind, if given} of columns that are given by name."""
+    return dict(map(without_kind, features))
+
+
+def without_kind(value: str) -> tuple[str, str | None]:
+    """Splits `price:number` into a column and a kind, if there is one."""
+    name, _, kind = value.strip().rpartition(":")
+    return (name, kind) if name and kind in KINDS else (value.strip(), None)

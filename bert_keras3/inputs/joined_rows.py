@@ -11,18 +11,16 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.column_layout import is_tag
 from bert_keras3.inputs.delimited import (
     Decision,
     Dialect,
+    csv_line,
 )
 from bert_keras3.inputs.tagged_text import (
     ENDINGS,
@@ -148,20 +146,15 @@ class JoinedRows:
             lines = [row.line] * len(tokens)
             yield TaggedText(str(number), row.line, tokens, tags, lines)
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes some rows to a CSV file; see `TaggedFile`."""
-        wanted = set(chosen.tolist())
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            if self.dialect.header:
-                writer.writerow(self.dialect.columns)
-            for number, row in enumerate(
-                delimited.rows(self.path, self.dialect)
-            ):
-                if number in wanted:
-                    writer.writerow(row.cells)
+    @property
+    def heading(self) -> str:
+        """The names of the columns, if there are any; see `TaggedFile`."""
+        return csv_line(self.dialect.columns) if self.dialect.header else ""
+
+    def raw_texts(self) -> Iterator[str]:
+        """Yields the rows; see `TaggedFile`."""
+        for row in delimited.rows(self.path, self.dialect):
+            yield csv_line(row.cells)
 
     def write_found(
         self,

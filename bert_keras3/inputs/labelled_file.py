@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from bert_keras3.inputs import delimited, dialect_search
+from bert_keras3.inputs.column_search import find_columns
 from bert_keras3.inputs.columns import (
     Columns,
-    find_columns,
     matching_columns,
     same_name,
 )
@@ -279,18 +279,7 @@ def _sniff(
     header: bool | None,
     paths: Sequence[str],
 ) -> Dialect:
-    def sniff(header: bool | None) -> Dialect:
-        return dialect_search.sniff(
-            path,
-            delimiter=choices.delimiter,
-            quoting=choices.quoting,
-            encoding=choices.encoding,
-            header=header,
-            skip_rows=choices.skip_rows,
-            paths=paths,
-        )
-
-    dialect = sniff(header)
+    dialect = dialect_search.sniff_as_given(path, choices, header, paths)
     if (
         header is None
         and dialect.header
@@ -300,7 +289,7 @@ def _sniff(
     ):
         # A short text before longer ones looks like a header. Every line of a
         # file to predict needs an answer.
-        return sniff(False)
+        return dialect_search.sniff_as_given(path, choices, False, paths)
     return dialect
 
 

@@ -378,14 +378,7 @@ def _columns(
     """Finds {what: number of the column} by the names of the header."""
     headers = (None, True) if choices.header is None else (choices.header,)
     for header in headers:
-        dialect = dialect_search.sniff(
-            path,
-            delimiter=choices.delimiter,
-            quoting=choices.quoting,
-            encoding=choices.encoding,
-            header=header,
-            skip_rows=choices.skip_rows,
-        )
+        dialect = dialect_search.sniff_as_given(path, choices, header)
         plain = [plain_name(name) for name in dialect.columns]
         columns = {
             what: plain.index(name)

@@ -182,19 +182,20 @@ def questions(number: int) -> str:
 
 
 def read_questions(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Sequence[pathlib.Path],
     report: QuestionReport | None = None,
     *,
     refused: Collection[str] = (),
     choices: FileChoices | None = None,
 ) -> Iterator[QuestionExample]:
-    """Streams the questions of a file; each call begins anew.
+    """Streams the questions of a file, or of several; each call begins anew.
 
     Of a question 24 bytes or so are kept to know its id again.
 
     Args:
         path: `.csv` or `.tsv`, `.jsonl` or `.ndjson`; any other name is one
-            of JSON. See `question_records`.
+            of JSON. See `question_records`. Several are read one after
+            another, as if they were one.
         report: counts what is met.
         refused: which of `MISTAKES` are errors. Others are counted alone:
             the original predicts for such questions, and leaves out of
@@ -209,30 +210,34 @@ def read_questions(
             missing key, a value of another type, no question, what is
             `refused`.
     """
-    path = pathlib.Path(path)
+    if isinstance(path, str | os.PathLike):
+        path = (pathlib.Path(path),)
     report = QuestionReport() if report is None else report
-    reader = _Reader(str(path), report, refused)
-    for record in read_records(path, choices or FileChoices()):
-        yield reader.example(record)
-    if not report.num_questions:
-        raise UserError(
-            f"{path} holds no question; in SQuAD's form they stand in "
-            "data[…].paragraphs[…].qas[…]"
-        )
+    reader = _Reader(report, refused)
+    for one in path:
+        before = report.num_questions
+        for record in read_records(one, choices or FileChoices()):
+            yield reader.example(record, str(one))
+        if report.num_questions == before:
+            raise UserError(
+                f"{one} holds no question; in SQuAD's form they stand in "
+                "data[…].paragraphs[…].qas[…]"
+            )
 
 
 class _Reader:
     """Makes examples of records."""
 
     def __init__(
-        self, path: str, report: QuestionReport, refused: Collection[str]
+        self, report: QuestionReport, refused: Collection[str]
     ) -> None:
-        self._path, self._report, self._refused = path, report, refused
+        self._report, self._refused = report, refused
         # Hashes, which are shorter than ids.
         self._seen: set[int] = set()
 
-    def example(self, record: Record) -> QuestionExample:
-        path, place, values = self._path, record.place, record.values
+    def example(self, record: Record, path: str) -> QuestionExample:
+        """Returns the question of a record in a file."""
+        place, values = record.place, record.values
         report = self._report
         report.num_questions += 1
         if record.is_row:

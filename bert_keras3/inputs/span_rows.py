@@ -10,18 +10,16 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from bert_keras3.inputs import delimited
 from bert_keras3.inputs.delimited import (
     Decision,
     Dialect,
     Row,
+    csv_line,
 )
 from bert_keras3.inputs.encodings import (
     excerpt,
@@ -194,17 +192,15 @@ class SpanRows:
                 )
             yield TaggedText(guid, first.line, text=text, spans=spans)
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes the rows of some texts to a CSV file; see `TaggedFile`."""
-        wanted = set(chosen.tolist())
-        with atomic_write(path, newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.dialect.columns)
-            for number, rows in enumerate(self._groups()):
-                if number in wanted:
-                    writer.writerows(row.cells for row in rows)
+    @property
+    def heading(self) -> str:
+        """The names of the columns; see `TaggedFile`."""
+        return csv_line(self.dialect.columns)
+
+    def raw_texts(self) -> Iterator[str]:
+        """Yields the rows of each text; see `TaggedFile`."""
+        for rows in self._groups():
+            yield "".join(csv_line(row.cells) for row in rows)
 
     def write_found(
         self,

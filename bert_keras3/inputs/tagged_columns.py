@@ -14,13 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
-
-import numpy as np
 
 from bert_keras3.inputs.column_layout import (
     FORM,
@@ -189,20 +186,13 @@ class ColumnFile:
                 [one.number for one in rows],
             )
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes some sentences to a file; see `TaggedFile`."""
-        wanted = set(chosen.tolist())
-        number = 0
-        with atomic_write(path) as file:
-            for sentence in self._sentences():
-                if not any(one.cells for one in sentence):
-                    continue
-                if number in wanted:
-                    file.writelines(f"{one.text}\n" for one in sentence)
-                    file.write("\n")
-                number += 1
+    heading = ""
+
+    def raw_texts(self) -> Iterator[str]:
+        """Yields the lines of each sentence; see `TaggedFile`."""
+        for sentence in self._sentences():
+            if any(one.cells for one in sentence):
+                yield "".join(f"{one.text}\n" for one in sentence) + "\n"
 
     def write_found(
         self,

@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from bert_keras3.inputs.delimited import (
     Decision,
@@ -167,16 +164,17 @@ class JsonFile:
                 seen[guid] = line
             yield self._text(f"{self.path}, line {line}", line, guid, record)
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes some lines to a file; see `TaggedFile`."""
-        wanted, number = set(chosen.tolist()), 0
-        with atomic_write(path) as file:
-            for text in self._written_records():
-                if number in wanted:
-                    file.write(text + "\n")
-                number += 1
+    heading = ""
+
+    def raw_texts(self) -> Iterator[str]:
+        """Yields the records as JSON, those of lines as they are."""
+        if is_list(self.path, self.encoding):
+            for _, record in self._records():
+                yield json.dumps(record) + "\n"
+            return
+        for line in decoded_lines(self.path, self.encoding):
+            if line.strip():
+                yield line.strip("\r\n \ufeff") + "\n"
 
     def write_found(
         self,
@@ -204,16 +202,6 @@ class JsonFile:
                     new[f"{key}_scores"] = scores
                 file.write(json.dumps(new, ensure_ascii=False) + "\n")
         return path
-
-    def _written_records(self) -> Iterator[str]:
-        """Yields the records as JSON, those of lines as they are."""
-        if is_list(self.path, self.encoding):
-            for _, record in self._records():
-                yield json.dumps(record)
-            return
-        for line in decoded_lines(self.path, self.encoding):
-            if line.strip():
-                yield line.strip("\r\n \ufeff")
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         try:

@@ -8,6 +8,7 @@ a span covers, is found in `tagging/`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.encodings import excerpt
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.safekeeping.files import atomic_write
 from bert_keras3.safekeeping.settings import flag
 
 
@@ -132,15 +134,12 @@ class TaggedFile(Protocol):
             UserError: a line or record is wrong.
         """
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
-        """Writes some texts, as they stand in the file, to another.
+    @property
+    def heading(self) -> str:
+        """What stands above the texts, such as the names of columns, or ""."""
 
-        Args:
-            chosen: their numbers, from 0, ascending.
-            path: the new file, UTF-8.
-        """
+    def raw_texts(self) -> Iterator[str]:
+        """Yields each text as it stands in the file, ends of lines included."""
 
     def write_found(
         self,
@@ -157,6 +156,27 @@ class TaggedFile(Protocol):
         Returns:
             The path of the file.
         """
+
+
+def write_tagged_rows(
+    files: Sequence[TaggedFile],
+    chosen: np.ndarray,
+    path: str | os.PathLike[str],
+) -> None:
+    """Writes some texts of files, as they stand there, to another.
+
+    Args:
+        files: with the same heading.
+        chosen: numbers of texts, from 0, ascending, counted through all files.
+        path: the new file, UTF-8.
+    """
+    wanted = set(chosen.tolist())
+    texts = itertools.chain.from_iterable(file.raw_texts() for file in files)
+    with atomic_write(path, newline="") as file:
+        file.write(files[0].heading)
+        file.writelines(
+            text for number, text in enumerate(texts) if number in wanted
+        )
 
 
 PREDICTIONS = "predictions"

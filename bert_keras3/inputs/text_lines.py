@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.encodings import decoded_lines
@@ -55,9 +52,9 @@ class TextLines:
             if text.strip():
                 yield TaggedText(str(number), number, text=text)
 
-    def write_rows(
-        self, chosen: np.ndarray, path: str | os.PathLike[str]
-    ) -> None:
+    heading = ""
+
+    def raw_texts(self) -> Iterator[str]:
         """Writes nothing: such files are only predicted.
 
         Raises:

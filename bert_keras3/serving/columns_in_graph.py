@@ -20,17 +20,22 @@ from bert_keras3.inputs.extra_columns import (
     NO,
     NUMBERS,
     QUANTILES,
+    SEPARATORS,
+    SEPARATORS_WITH_COMMA,
     SIGNS,
     THOUSANDS,
+    THOUSANDS_WITH_COMMA,
     UNSEEN,
+    WHOLE,
     YES,
     ExtraColumn,
     ExtraColumns,
+    category_of,
 )
 
 # What Python's `strip` takes away.
 _ENDS = r"^[\s\pZ\x1c-\x1f\x{85}]+|[\s\pZ\x1c-\x1f\x{85}]+$"
-_SIGNS_AT_ENDS = f"^[{SIGNS} ]+|[{SIGNS} ]+$"
+_SIGNS_AT_ENDS = f"^[{SIGNS}]+|[{SIGNS}]+$"
 
 
 def encode_in_graph(
@@ -101,7 +106,10 @@ def _is_missing(cell: tf.Tensor) -> tf.Tensor:
 def _codes(column: ExtraColumn, cell: tf.Tensor) -> tf.Tensor:
     """Returns the code of each category, int32 [N]."""
     # [N, values]
-    same = cell[:, None] == tf.constant([*column.values])[None]
+    cell = tf.strings.regex_replace(cell, f"^{WHOLE}$", r"\1")
+    same = (
+        cell[:, None] == tf.constant([*map(category_of, column.values)])[None]
+    )
     code = UNSEEN + 1 + tf.argmax(same, axis=1, output_type=tf.int32)
     code = tf.where(tf.reduce_any(same, axis=1), code, UNSEEN)
     return tf.where(_is_missing(cell), MISSING, code)
@@ -115,7 +123,7 @@ def _numbers(column: ExtraColumn, cell: tf.Tensor) -> list[tf.Tensor]:
         value = tf.cast(is_yes, tf.float64)
         is_known = is_yes | _is_any_of(folded, sorted(NO))
     else:
-        value, is_known = _parsed(cell)
+        value, is_known = _parsed(column, cell)
     is_known &= ~_is_missing(cell)
     if column.kind == QUANTILES:
         scaled = _ranks(value, column.quantiles)
@@ -128,14 +136,21 @@ def _numbers(column: ExtraColumn, cell: tf.Tensor) -> list[tf.Tensor]:
     ]
 
 
-def _parsed(cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _parsed(
+    column: ExtraColumn, cell: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the numbers in cells, and in which there is one."""
     text = tf.strings.regex_replace(cell, _SIGNS_AT_ENDS, "")
+    thousands, separators = THOUSANDS, SEPARATORS
+    if column.decimal_comma:
+        thousands, separators = THOUSANDS_WITH_COMMA, SEPARATORS_WITH_COMMA
     text = tf.where(
-        tf.strings.regex_full_match(text, THOUSANDS),
-        tf.strings.regex_replace(text, ",", ""),
+        tf.strings.regex_full_match(text, thousands),
+        tf.strings.regex_replace(text, separators, ""),
         text,
     )
+    if column.decimal_comma:
+        text = tf.strings.regex_replace(text, ",", ".")
     is_number = tf.strings.regex_full_match(text, FLOAT)
     value = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)
     return value, is_number & tf.math.is_finite(value)

@@ -203,7 +203,7 @@ def open_layout(run, top):
         '"label": "PER"}]}\n',
         "utf-8",
     )
-    source = TaggedSource.open(train, TaggedFiles(), None, want_labels=True)
+    source = TaggedSource.open((train,), TaggedFiles(), None, want_labels=True)
     settings = dataclasses.replace(run.read_settings(), columns=source.columns)
     run.write_settings(settings)
 

@@ -12,7 +12,12 @@ import pytest
 
 pytest.importorskip("cleanlab")
 
-from bert_keras3.finetuning.label_errors import _Folds, find_label_errors
+from bert_keras3.finetuning.doubtful_labels import (
+    LabelSets,
+    find_doubts,
+    half_at_most,
+)
+from bert_keras3.finetuning.label_errors import find_label_errors
 from bert_keras3.finetuning.settings import LabelledJob
 from bert_keras3.safekeeping.errors import UserError
 
@@ -82,12 +87,11 @@ def test_changed_labels_are_found(noisy, screen):
 
 def test_no_label_loses_more_than_half_of_its_rows():
     """Of the label 0 all four rows are doubtful, of the label 1 one of two."""
-    folds = object.__new__(_Folds)
-    folds._targets = np.array([0, 1, 0, 0, 1, 0])
+    given = np.array([0, 1, 0, 0, 1, 0])
     scores = np.array([0.4, 0.1, 0.2, 0.3, 0.9, 0.1])
-    found = folds._half_at_most(np.array([0, 1, 2, 3, 5]), scores)
+    found = half_at_most(np.array([0, 1, 2, 3, 5]), given, scores)
     assert found.tolist() == [1, 2, 5]
-    assert folds._half_at_most(np.array([], int), scores).tolist() == []
+    assert half_at_most(np.array([], int), given, scores).tolist() == []
 
 
 def test_mistakes(noisy, screen, write_csv, tmp_path):
@@ -101,3 +105,69 @@ def test_mistakes(noisy, screen, write_csv, tmp_path):
     with pytest.raises(UserError, match="fewer than two labels"):
         find_label_errors(dataclasses.replace(noisy, data=data), screen)
     assert not list(noisy.output_dir.glob("*.csv"))
+
+
+def test_each_of_several_labels_is_a_question_of_its_own():
+    """Row 0 lacks `a`, row 55 has a `b` too many; `c` is too rare to ask."""
+    rng = np.random.default_rng(0)
+    right = np.zeros((60, 3), int)
+    right[:30, 0] = right[20:50, 1] = 1
+    right[59, 2] = 1
+    given = right.copy()
+    given[0, 0], given[55, 1] = 0, 1
+    certain = rng.uniform(0.8, 0.9, right.shape)
+    probabilities = np.where(right == 1, certain, 1 - certain)
+    probabilities[0, 0], probabilities[55, 1] = 0.98, 0.095
+    sets = LabelSets(("a", "b", "c"), given, folds=3)
+    (note,) = sets.notes
+    assert note.endswith("not looked at: c (1)")
+    doubts = find_doubts(sets, probabilities)
+    assert doubts.unlikely.tolist() == [0, 55]
+    np.testing.assert_allclose(doubts.scores[[0, 55]], [0.02, 0.095])
+    assert [sets.shown(row) for row in (0, 25, 55)] == ["", "a|b", "b"]
+    assert [doubts.suggested[row] for row in (0, 25, 55)] == ["a", "a|b", ""]
+    # 0.905 is not ten times 0.095.
+    assert doubts.left_out.tolist() == [0]
+    # Each fold has its share of the rarest label that a row has.
+    assert sets.strata[[1, 35, 50]].tolist() == [0, 1, 3]
+
+
+@pytest.mark.slow
+def test_changed_ones_of_several_labels_are_found(
+    noisy, screen, write_csv, tmp_path
+):
+    """The words say which labels a text has; two lack `film`."""
+    draw = random.Random(2)
+    rows = []
+    for number in range(120):
+        is_good, is_film = number % 2, number // 2 % 2
+        words = [
+            draw.choice([("bad", "poor"), ("good", "fine")][is_good]),
+            ("food", "film")[is_film],
+            *draw.choices(["very", "the", "was"], k=3),
+        ]
+        draw.shuffle(words)
+        rows.append([str(number), " ".join(words), is_good, is_film])
+    for number in (7, 30):
+        rows[number][3] = 1 - rows[number][3]
+    names = ("id", "text", "good", "film")
+    train = write_csv(tmp_path / "sets.csv", rows, names)
+    file = dataclasses.replace(noisy.data.file, label="good,film")
+    data = dataclasses.replace(noisy.data, train_file=str(train), file=file)
+    training = dataclasses.replace(noisy.training, num_train_epochs=15)
+    job = dataclasses.replace(noisy, data=data, training=training)
+    find_label_errors(job, screen)
+    assert "mean area under the ROC curve" in screen.text
+    with open(job.output_dir / "label_issues.csv", encoding="utf-8") as file:
+        found = {
+            int(row["id"]): row
+            for row in csv.DictReader(file)
+            if row["reason"] == "unlikely label"
+        }
+    assert set(found) >= {7, 30}
+    assert len(found) <= 4
+    assert (found[7]["label"], found[7]["suggested_label"]) == (
+        "good",
+        "good|film",
+    )
+    assert (found[30]["label"], found[30]["suggested_label"]) == ("", "film")

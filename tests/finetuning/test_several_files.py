@@ -1,4 +1,4 @@
-"""Several files of labelled texts, read as one."""
+"""Several files of examples, read as one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import pathlib
 import numpy as np
 import pytest
 
+from bert_keras3.finetuning.choice_data import find_choices
 from bert_keras3.finetuning.dataset import as_written, given_files
 from bert_keras3.finetuning.labelled_data import FileDataset, find_labelled_data
+from bert_keras3.finetuning.question_data import find_questions
 from bert_keras3.finetuning.settings import DataChoices
+from bert_keras3.finetuning.span_settings import QuestionFiles
+from bert_keras3.finetuning.tagged_data import find_tagged_data
+from bert_keras3.finetuning.tagging_settings import TaggedFiles
 from bert_keras3.finetuning.task import LabelSource
 from bert_keras3.finetuning.texts import unknown_label
 from bert_keras3.inputs.labelled_file import LabelledFile
@@ -83,3 +88,80 @@ def test_a_file_without_the_columns_of_the_first(folder: pathlib.Path) -> None:
     data = DataChoices(train_file=f"{folder / 'a.csv'},{folder / 'd.csv'}")
     with pytest.raises(UserError, match=r"d\.csv has no column 'text'"):
         find_labelled_data(data).source("train")
+
+
+def test_several_files_of_choices(tmp_path: pathlib.Path) -> None:
+    """Their columns stand in other orders; the second has a choice less."""
+    (tmp_path / "a.csv").write_text(
+        "question,A,B,C,label\nHot?,ice,fire,air,B\nWet?,rain,sand,,A\n"
+    )
+    (tmp_path / "b.csv").write_text("label,B,A,question\nA,sand,sea,Wet?\n")
+    data = DataChoices(train_file=str(tmp_path / "*.csv"))
+    dataset = find_choices(data)
+    source = dataset.source("train")
+    assert [(one.guid, one.choices, one.answer) for one in source] == [
+        ("1", ("ice", "fire", "air"), 1),
+        ("2", ("rain", "sand"), 0),
+        ("3", ("sea", "sand"), 0),
+    ]
+    assert [one.where for one in source][-1] == f"{tmp_path / 'b.csv'}, line 2"
+    part = tmp_path / "dev_split"
+    source.write_rows(np.array([0, 2]), part)
+    assert part.read_text() == (
+        "question,A,B,C,label\nHot?,ice,fire,air,B\nWet?,sea,sand,,A\n"
+    )
+    asked = {"question": "?", "choice": ["a", "b"], "answer": "a"}
+    for name in ("c.json", "d.json"):
+        (tmp_path / name).write_text(json.dumps([[["Dry."], [asked], name]]))
+    data = DataChoices(train_file=str(tmp_path / "?.json"))
+    both = list(find_choices(data).source("train"))
+    assert [one.path[-6:] for one in both] == ["c.json", "d.json"]
+    mixed = f"{tmp_path / 'a.csv'},{tmp_path / 'c.json'}"
+    with pytest.raises(UserError, match="have different forms"):
+        find_choices(DataChoices(train_file=mixed)).source("train")
+
+
+def test_several_files_of_questions(tmp_path: pathlib.Path) -> None:
+    """One has rows, whose numbers count on; ids come twice in two files."""
+    record = {"id": "x", "question": "Who?", "context": "Ann.", "answers": []}
+    (tmp_path / "a.jsonl").write_text(json.dumps(record))
+    (tmp_path / "b.csv").write_text(
+        "question,context,answer\nWhat?,A cat.,cat\n"
+    )
+    (tmp_path / "c.json").write_text(json.dumps([record]))
+    names = ",".join(str(tmp_path / name) for name in ("a.jsonl", "b.csv"))
+    source = find_questions(QuestionFiles(train_file=names)).source("train")
+    assert [one.question_id for one in source] == ["x", "2"]
+    part = tmp_path / "dev_split.jsonl"
+    source.write_rows(np.array([1]), part)
+    assert json.loads(part.read_text())["answers"] == {
+        "text": ["cat"],
+        "answer_start": [2],
+    }
+    twice = QuestionFiles(test_file=f"{names},{tmp_path / 'c.json'}")
+    with pytest.raises(UserError, match=r"c\.json, .*the id occurred before"):
+        list(find_questions(twice).source("test"))
+
+
+def test_several_files_of_tags(tmp_path: pathlib.Path) -> None:
+    """The second file alone shows the scheme, and has a type of its own."""
+    (tmp_path / "a.txt").write_text("Ann B-PER\nsang O\n\nLoud O\n\n")
+    (tmp_path / "b.txt").write_text("in O\nNew B-LOC\nYork I-LOC\n\n")
+    (tmp_path / "c.txt").write_text("New NNP B-LOC\nYork NNP I-LOC\n\n")
+    given = f"{tmp_path / 'a.txt'},{tmp_path / 'b.txt'}"
+    dataset = find_tagged_data(TaggedFiles(train_file=given))
+    source = dataset.source("train")
+    assert [len(one.tokens) for one in source] == [2, 1, 3]
+    assert dataset.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    part = tmp_path / "dev_split.txt"
+    source.write_rows(np.array([0, 2]), part)
+    assert part.read_text() == (
+        "Ann B-PER\nsang O\n\nin O\nNew B-LOC\nYork I-LOC\n\n"
+    )
+    other = TaggedFiles(train_file=f"{given},{tmp_path / 'c.txt'}")
+    with pytest.raises(
+        UserError, match=r"c\.txt is not laid out like .*a\.txt"
+    ):
+        find_tagged_data(other).source("train")
+    with pytest.raises(UserError, match="one file at a time"):
+        find_tagged_data(TaggedFiles(test_file=given)).source("test")

@@ -46,7 +46,7 @@ def test_a_published_data_set(shared, tmp_path, case):
         unpacked = tmp_path / path.stem
         unpacked.write_bytes(gzip.decompress(path.read_bytes()))
         path = unpacked
-    source = TaggedSource.open(path, TaggedFiles(), None, want_labels=True)
+    source = TaggedSource.open((path,), TaggedFiles(), None, want_labels=True)
     read = list(source)
     assert len(read) == texts
     assert sum(len(one.tokens) for one in read) == tokens
@@ -58,7 +58,7 @@ def test_a_published_data_set(shared, tmp_path, case):
     found = ([Found(*entity, 1.0) for entity in one.entities] for one in read)
     written = source.write_found(found, tmp_path)
     again = TaggedSource.open(
-        written, TaggedFiles(), source.columns, want_labels=True
+        (written,), TaggedFiles(), source.columns, want_labels=True
     )
     lines = path.read_text("utf-8").split("\n")
     new_lines = written.read_text("utf-8").split("\n")
@@ -66,8 +66,8 @@ def test_a_published_data_set(shared, tmp_path, case):
     assert [one.tokens for one in again] == [one.tokens for one in read]
     if written.suffix == ".conll":
         assert all(map(str.startswith, new_lines, lines))
-        last = again.file.columns.width
+        last = again.files[0].columns.width
         flags = TaggedFiles()
         flags = TaggedFiles(file=type(flags.file)(tag_column=last))
-        again = TaggedSource.open(written, flags, None, want_labels=True)
+        again = TaggedSource.open((written,), flags, None, want_labels=True)
         assert [one.entities for one in again] == [one.entities for one in read]

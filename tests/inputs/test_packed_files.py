@@ -23,7 +23,7 @@ from bert_keras3.inputs.examples import find_split_files
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.questions import read_questions
 from bert_keras3.inputs.tagged_files import open_tagged_file
-from bert_keras3.inputs.tagged_text import TaggedChoices
+from bert_keras3.inputs.tagged_text import TaggedChoices, write_tagged_rows
 from bert_keras3.safekeeping.errors import UserError
 
 CSV = 'text,label\nFine,1\n"Dull, and\nlong",0\nSüß,1\n'
@@ -450,6 +450,6 @@ def test_tags_in_packed_files_and_lists(
     import numpy as np
 
     part = tmp_path / "part.txt"
-    file.write_rows(np.array([0]), part)
+    write_tagged_rows([file], np.array([0]), part)
     again = open_tagged_file(part, TaggedChoices())
     assert [one.tokens for one in again] == [("Smith", "sang")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.inputs.tagged_columns import ColumnFile
-from bert_keras3.inputs.tagged_text import TaggedChoices
+from bert_keras3.inputs.tagged_text import TaggedChoices, write_tagged_rows
 from bert_keras3.safekeeping.errors import UserError
 
 SENTENCES = [
@@ -160,7 +160,7 @@ def test_tags_of_a_file_to_predict_are_not_read(opened):
 
 
 def test_some_sentences_are_written_as_they_stand(opened, tmp_path):
-    opened(GERMEVAL).write_rows(np.array([1]), tmp_path / "rows.txt")
+    write_tagged_rows([opened(GERMEVAL)], np.array([1]), tmp_path / "rows.txt")
     text = (tmp_path / "rows.txt").read_text("utf-8")
     assert text == "#\thttp://b.de\t[2010]\n1\tBerlin\tB-LOC\tB-LOC\n\n"
 

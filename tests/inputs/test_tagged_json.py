@@ -9,7 +9,12 @@ import pytest
 
 from bert_keras3.inputs.tagged_files import open_tagged_file
 from bert_keras3.inputs.tagged_json import JsonFile
-from bert_keras3.inputs.tagged_text import Found, Span, TaggedChoices
+from bert_keras3.inputs.tagged_text import (
+    Found,
+    Span,
+    TaggedChoices,
+    write_tagged_rows,
+)
 from bert_keras3.safekeeping.errors import UserError
 
 TEXT = "Smith sang in Berlin"
@@ -152,7 +157,7 @@ def test_ends_as_given(opened):
 
 def test_some_lines_are_written_as_they_stand(opened, tmp_path):
     lines = [json.dumps({"text": str(n), "label": []}) + " " for n in range(5)]
-    opened(*lines).write_rows(np.array([1, 3]), tmp_path / "rows")
+    write_tagged_rows([opened(*lines)], np.array([1, 3]), tmp_path / "rows")
     rows = (tmp_path / "rows").read_text("utf-8").splitlines()
     assert rows == [lines[1].strip(), lines[3].strip()]
 

@@ -12,7 +12,12 @@ from bert_keras3.inputs.joined_rows import JoinedRows
 from bert_keras3.inputs.span_rows import SpanRows
 from bert_keras3.inputs.tagged_columns import ColumnFile
 from bert_keras3.inputs.tagged_files import open_tagged_file
-from bert_keras3.inputs.tagged_text import Found, Span, TaggedChoices
+from bert_keras3.inputs.tagged_text import (
+    Found,
+    Span,
+    TaggedChoices,
+    write_tagged_rows,
+)
 from bert_keras3.inputs.text_lines import TextLines
 from bert_keras3.safekeeping.errors import UserError
 
@@ -106,7 +111,7 @@ def test_a_row_with_too_few_tags_does_not_change_the_form(opened):
 def test_some_texts_are_written_with_all_their_rows(opened, tmp_path, content):
     file = opened(content)
     texts = list(file)
-    file.write_rows(np.array([0]), tmp_path / "rows.csv")
+    write_tagged_rows([file], np.array([0]), tmp_path / "rows.csv")
     again = opened((tmp_path / "rows.csv").read_text("utf-8"))
     assert list(again) == texts[:1]
 
