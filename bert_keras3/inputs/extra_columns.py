@@ -293,7 +293,9 @@ def _column(
     """Returns a column, or why it can be none."""
     missing = sum(n for value, n in counts.items() if _is_missing(value))
     filled = {v: n for v, n in counts.items() if not _is_missing(v)}
-    if len(filled) < 2 and not (filled and missing):
+    if not filled:
+        return "has no value in any row"
+    if len(filled) < 2 and not missing:
         return "has the same value in all rows"
     day_first = _begin_with_days(filled)
     decimal_comma = _has_decimal_commas(filled)
@@ -341,6 +343,8 @@ def _column(
     weights = np.array([n for _, n in known], np.float64)
     mean = float(np.average(values, weights=weights))
     deviation = math.sqrt(np.average((values - mean) ** 2, weights=weights))
+    if decimal_comma and kind in (NUMBER, QUANTILES):
+        share = f"; with a decimal comma{share}"
     note = _range_of(kind, values) + share
     if kind in (NUMBER, QUANTILES):
         skewness = 0.0

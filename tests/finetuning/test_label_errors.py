@@ -142,11 +142,10 @@ def test_changed_ones_of_several_labels_are_found(
     for number in range(120):
         is_good, is_film = number % 2, number // 2 % 2
         words = [
+            draw.choice(["very", "the", "was"]),
             draw.choice([("bad", "poor"), ("good", "fine")][is_good]),
             ("food", "film")[is_film],
-            *draw.choices(["very", "the", "was"], k=3),
         ]
-        draw.shuffle(words)
         rows.append([str(number), " ".join(words), is_good, is_film])
     for number in (7, 30):
         rows[number][3] = 1 - rows[number][3]
@@ -154,7 +153,7 @@ def test_changed_ones_of_several_labels_are_found(
     train = write_csv(tmp_path / "sets.csv", rows, names)
     file = dataclasses.replace(noisy.data.file, label="good,film")
     data = dataclasses.replace(noisy.data, train_file=str(train), file=file)
-    training = dataclasses.replace(noisy.training, num_train_epochs=15)
+    training = dataclasses.replace(noisy.training, num_train_epochs=20)
     job = dataclasses.replace(noisy, data=data, training=training)
     find_label_errors(job, screen)
     assert "mean area under the ROC curve" in screen.text

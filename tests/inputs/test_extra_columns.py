@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -36,6 +37,11 @@ def find(cells, name="c", kind=None, auto=False):
         (["2024-02-29", "2024-03-01 12:30"], "date"),
         (["2024年2月29日", "2024年3月1日"], "date"),
         (["13/2/2024", "1/3/2024"], "date"),
+        (["3,5", "1.234,50 €", "1.000"], "number"),
+        (["1 234,5", "7,25", "9"], "number"),
+        (["1'234.50", "8"], "number"),
+        ([*map(str, range(40)), "unknown", "inf"], "number"),
+        (["A1", "7", "8", "7", "8", "A1"], "category"),
     ],
 )
 def test_what_a_column_is(cells, kind):
@@ -54,6 +60,28 @@ def test_a_number_is_standardized():
     assert column.numbers_of("NaN") == [0.0, 1.0]
     assert column.numbers_of("many") == [0.0, 1.0]
     assert column.note == "1 to 3; 1 missing"
+
+
+def test_decimal_commas():
+    """Where one value can only be read so, all are."""
+    cells = ["3,5", "1.234,5", "1.000"]
+    column = find(cells)
+    assert column.decimal_comma
+    assert "decimal comma" in column.note
+    column = dataclasses.replace(column, kind="number", mean=0, deviation=1)
+    found = [column.numbers_of(cell)[0] for cell in cells]
+    assert found == [3.5, 1234.5, 1000]
+    assert not find(["1,234", "5,678"]).decimal_comma
+
+
+def test_what_pandas_makes_of_whole_numbers():
+    """7.0 is the category 7, in training and later; 07 is another."""
+    column = find(["7.0", "8.0", "", "7", "07", "07"], kind="category")
+    assert column.values == ("07", "7", "8")
+    assert column.code_of("8") == column.code_of("8.0") == 4
+    # Models that were kept with values as they stood in the file.
+    old = dataclasses.replace(column, values=("7.0", "8.0"))
+    assert old.code_of("8") == old.code_of("8.0") == 3
 
 
 def test_a_skewed_number_is_its_rank():
@@ -126,7 +154,7 @@ def test_a_second_category_has_codes_of_its_own():
         (["a", "a", "a"], "the same value in all rows"),
         ([f"text {n}" for n in range(9)], "hardly come again"),
         ([f"text {n}" for n in range(2000)], "2000 different texts"),
-        (["", "", ""], "the same value in all rows"),
+        (["", "", ""], "no value in any row"),
     ],
 )
 def test_columns_that_say_nothing(cells, why):
