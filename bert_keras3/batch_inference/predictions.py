@@ -29,6 +29,7 @@ from bert_keras3.batch_inference.work import (
 from bert_keras3.finetuning import checks
 from bert_keras3.finetuning.dataset import Source
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import keep_checkpoint
 from bert_keras3.finetuning.opened_model import (
@@ -39,7 +40,7 @@ from bert_keras3.finetuning.opened_model import (
 )
 from bert_keras3.finetuning.run_folder import MODEL, FinetuningFolder
 from bert_keras3.finetuning.settings import Job
-from bert_keras3.finetuning.task import ExampleReader, Examples, Outputs
+from bert_keras3.finetuning.task import ExampleReader
 from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.inputs.feature_store import (
     Column,

@@ -20,10 +20,11 @@ from bert_keras3.distillation.teacher import Teacher
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.dataset import Dataset, Source
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.objective import Objective, columns_of
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import CSV, DataChoices, Job
-from bert_keras3.finetuning.task import Examples, Task
+from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.feature_store import Column, joined
 from bert_keras3.training.session import Session
 from modeling import BertWithHeads

@@ -18,8 +18,9 @@ from bert_keras3.explaining.attributions import (
     AttributedRow,
 )
 from bert_keras3.finetuning.encoding import TextEncoder
+from bert_keras3.finetuning.exported_tasks import RowTask
 from bert_keras3.finetuning.run_folder import FinetuningFolder
-from bert_keras3.finetuning.task import MODEL_INPUTS, RowTask
+from bert_keras3.finetuning.task import MODEL_INPUTS
 from bert_keras3.inputs.examples import example_of
 from bert_keras3.safekeeping.errors import UserError
 

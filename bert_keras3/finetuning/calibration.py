@@ -17,7 +17,7 @@ import scipy.optimize
 import scipy.special
 from sklearn import metrics
 
-from bert_keras3.finetuning.task import Table
+from bert_keras3.finetuning.evaluation import Table
 
 _NUM_BINS = 15
 # A temperature beyond these is none: the examples are too few.

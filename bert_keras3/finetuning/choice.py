@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
+from bert_keras3.finetuning.evaluation import Evaluation
 from bert_keras3.finetuning.task import (
     TARGETS,
-    Evaluation,
-    Examples,
     LabelSource,
-    Outputs,
     TaskDefaults,
     Tensors,
 )

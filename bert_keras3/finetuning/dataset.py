@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.settings import CSV
-from bert_keras3.finetuning.task import TARGETS, Examples, Task
+from bert_keras3.finetuning.task import TARGETS, Task
 from bert_keras3.inputs.examples import find_split_files
 from bert_keras3.inputs.records import find_files
 from bert_keras3.inputs.settings import FileChoices

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from bert_keras3.finetuning.dataset import Source
-from bert_keras3.finetuning.task import Examples, LabelSource, Task
+from bert_keras3.finetuning.encoded_examples import Examples
+from bert_keras3.finetuning.task import LabelSource, Task
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.feature_store import FeatureStore, write_feature_store
 from bert_keras3.inputs.report import DataReport, Survey

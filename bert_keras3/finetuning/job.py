@@ -21,6 +21,7 @@ from bert_keras3.checkpointing import Checkpoint
 from bert_keras3.finetuning import checks, run_folder
 from bert_keras3.finetuning.dataset import Dataset, Source
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
 from bert_keras3.finetuning.job_data import JobData, TrainingData
 from bert_keras3.finetuning.long_texts import with_long_texts
 from bert_keras3.finetuning.lora import add_lora
@@ -34,12 +35,7 @@ from bert_keras3.finetuning.opened_model import (
 from bert_keras3.finetuning.provenance import provenance_of
 from bert_keras3.finetuning.run_folder import FinetuningFolder, new_model
 from bert_keras3.finetuning.settings import Job
-from bert_keras3.finetuning.task import (
-    Examples,
-    Outputs,
-    Task,
-    options_of,
-)
+from bert_keras3.finetuning.task import Task, options_of
 from bert_keras3.finetuning.training import TrainingRun, with_class_weights
 from bert_keras3.inputs.batches import BatchLimit
 from bert_keras3.safekeeping.errors import UserError

@@ -21,18 +21,14 @@ from bert_keras3.finetuning.dataset import (
     hold_out,
 )
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.encoding import EncodedFile, TextEncoder, encode
 from bert_keras3.finetuning.long_texts import with_long_texts
 from bert_keras3.finetuning.objective import Guide
 from bert_keras3.finetuning.opened_model import padded_as
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import Job
-from bert_keras3.finetuning.task import (
-    Examples,
-    LabelSource,
-    Task,
-    options_of,
-)
+from bert_keras3.finetuning.task import LabelSource, Task, options_of
 from bert_keras3.finetuning.training import epoch_size, steps_of
 from bert_keras3.inputs.report import num_shared
 from bert_keras3.safekeeping.errors import UserError

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
 from bert_keras3.finetuning.extra_columns import TEXT, WithExtraColumns
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     TARGETS,
-    Examples,
     LabelSource,
-    Outputs,
     Task,
     Tensors,
 )

@@ -16,15 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
+from bert_keras3.finetuning.evaluation import Evaluation
 from bert_keras3.finetuning.long_texts import LongTexts
-from bert_keras3.finetuning.task import (
-    TARGETS,
-    Evaluation,
-    Examples,
-    LabelSource,
-    Outputs,
-    Tensors,
-)
+from bert_keras3.finetuning.task import TARGETS, LabelSource, Tensors
 from bert_keras3.finetuning.texts import (
     PREDICTIONS,
     TEST_TSV,

@@ -10,12 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
-    Examples,
-    Task,
-    Tensors,
-)
+from bert_keras3.finetuning.encoded_examples import Examples
+from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, Task, Tensors
 from bert_keras3.inputs.feature_store import Column, FeatureStore
 from modeling import BertWithHeads
 from modeling.shapes import Tensor

@@ -23,7 +23,8 @@ from bert_keras3.checkpointing.tokenizer_files import (
     lines_with,
     with_added_tokens,
 )
-from bert_keras3.finetuning.task import Evaluation, Task
+from bert_keras3.finetuning.evaluation import Evaluation
+from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.benchmarks import BENCHMARKS
 from bert_keras3.inputs.choice_names import FURTHER_PARTS, SUBMITTED_FILES

@@ -21,14 +21,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bert_keras3.finetuning.task import (
-    Evaluation,
-    Examples,
-    LabelSource,
-    Outputs,
-    TaskDefaults,
-    Tensors,
-)
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
+from bert_keras3.finetuning.evaluation import Evaluation
+from bert_keras3.finetuning.task import LabelSource, TaskDefaults, Tensors
 from bert_keras3.inputs.questions import QuestionExample
 from bert_keras3.question_answering import answer_metrics
 from bert_keras3.question_answering.answer_files import (

@@ -19,15 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bert_keras3.finetuning.task import (
-    Evaluation,
-    Examples,
-    LabelSource,
-    Outputs,
-    Table,
-    TaskDefaults,
-    Tensors,
-)
+from bert_keras3.finetuning.encoded_examples import Examples, Outputs
+from bert_keras3.finetuning.evaluation import Evaluation, Table
+from bert_keras3.finetuning.task import LabelSource, TaskDefaults, Tensors
 from bert_keras3.inputs.feature_store import Column, FeatureStore
 from bert_keras3.inputs.tagged_text import ENDINGS, PREDICTIONS, Found
 from bert_keras3.safekeeping.errors import UserError

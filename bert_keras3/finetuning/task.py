@@ -16,11 +16,9 @@ that need TensorFlow, Keras, SciPy or scikit-learn import it themselves.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import pathlib
 from collections.abc import (
-    Callable,
     Iterable,
     Iterator,
     Mapping,
@@ -28,18 +26,14 @@ from collections.abc import (
 )
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
-import numpy as np
-
 if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Source
+    from bert_keras3.finetuning.encoded_examples import Examples, Outputs
     from bert_keras3.finetuning.encoding import TextEncoder
-    from bert_keras3.inputs.batches import BatchLimit
+    from bert_keras3.finetuning.evaluation import Evaluation
     from bert_keras3.inputs.examples import InputExample
     from bert_keras3.inputs.feature_store import Column, FeatureStore
-    from bert_keras3.inputs.row_groups import RowGroups
-    from bert_keras3.training.session import Screen
     from modeling.shapes import Tensor
-    from tokenization.tokenizers import Tokenizer
 
 MODEL_INPUTS = ("input_ids", "input_mask", "segment_ids")
 """Names of the columns that BERT reads."""
@@ -48,9 +42,8 @@ TARGETS = "targets"
 EXAMPLE_WEIGHTS = "example_weights"
 """Name of the column with the weight of each row in the loss, if any."""
 
-# Name → tensor, or name → array.
 Tensors: TypeAlias = "Mapping[str, Tensor]"
-Outputs = Mapping[str, np.ndarray]
+"""Named tensors, such as the outputs of a model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,143 +65,6 @@ class LabelSource:
     def place(self, example: InputExample) -> str:
         """Returns the file and the line of an example, for messages."""
         return example.place or f"{self.path}, line {example.line}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table for the screen."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: Sequence[Sequence[object]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The metrics of predictions."""
-
-    scalars: Mapping[str, float]
-    """{metric: value}, with `loss` at least."""
-    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Results that are not one number, such as `per_label`."""
-    confusion: np.ndarray | None = None
-    """int [C, C]: rows are true labels, columns predicted ones."""
-    confusion_labels: tuple[str, ...] = ()
-    """The names of its C labels, if they are not the task's."""
-    tables: Sequence[Table] = ()
-    """What else is printed."""
-    fault: str | None = None
-    """What is wrong with the model as a whole, in a line."""
-    remedy: str = ""
-    """What usually helps against it."""
-    rows: Callable[[], Iterable[Mapping[str, Any]]] | None = None
-    """Returns what was expected of each example and what was predicted, in
-    their order, as JSON values; made only where they are kept."""
-
-    def show(self, screen: Screen, num_examples: int) -> None:
-        """Prints the metrics, and those of each label as a table."""
-        scalars = (
-            f"{name} {value:.4f}" for name, value in self.scalars.items()
-        )
-        screen.say(
-            f"evaluation of {num_examples} examples: " + ", ".join(scalars)
-        )
-        per_label = self.details.get("per_label", {})
-        if per_label:
-            names = ("precision", "recall", "f1")
-            screen.table(
-                ("label", *names, "examples"),
-                [
-                    (
-                        label,
-                        *(f"{figures[name]:.3f}" for name in names),
-                        int(figures["support"]),
-                    )
-                    for label, figures in per_label.items()
-                ],
-            )
-        for table in self.tables:
-            screen.table(table.headers, table.rows, table.title)
-        if self.fault is not None:
-            screen.say(f"note: {self.fault}. {self.remedy}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """Some examples of a file, encoded.
-
-    Attributes:
-        source: the file.
-        store: the features of all examples of the file.
-        numbers: int64 [E], the numbers of these examples, ascending.
-        tokenizer: that made the token ids.
-    """
-
-    source: Source
-    store: FeatureStore
-    numbers: np.ndarray
-    tokenizer: Tokenizer
-
-    def __len__(self) -> int:
-        """Returns the number of examples, E."""
-        return len(self.numbers)
-
-    def with_rows(self) -> Examples:
-        """Returns those that have a row; a task may leave some out."""
-        has_rows = np.isin(self.numbers, self.store.examples)
-        return dataclasses.replace(self, numbers=self.numbers[has_rows])
-
-    @functools.cached_property
-    def rows(self) -> np.ndarray:
-        """Their rows in the store, int64 [R], ascending."""
-        return self.store.rows_of(self.numbers)
-
-    @functools.cached_property
-    def groups(self) -> RowGroups:
-        """Which of the R rows are of one example."""
-        from bert_keras3.inputs.row_groups import RowGroups
-
-        return RowGroups.of(self.store.examples[self.rows])
-
-    def column(self, name: str) -> np.ndarray:
-        """Returns a column of the store with one value per row, [R, …]."""
-        return np.asarray(self.store.arrays[name][self.rows])
-
-    def values(self, name: str) -> np.ndarray:
-        """Returns a column that is one for all rows of an example, [E, …]."""
-        return np.asarray(self.store.arrays[name][self.rows[self.groups.first]])
-
-    def outputs(
-        self,
-        predictor: Callable[..., dict[str, np.ndarray]],
-        limit: BatchLimit,
-        columns: Sequence[str],
-    ) -> Outputs:
-        """Computes the model's outputs for the rows, in their order.
-
-        Args:
-            predictor: a `training.predict.Predictor`.
-            limit: maximum size of a batch.
-            columns: the columns of the store that the model reads.
-
-        Returns:
-            {name: [R, …] or, per token, [number of tokens, …]}; with
-            `FeatureStore.fixed_length` padding is among the tokens.
-        """
-        from bert_keras3.inputs.batches import batches_by_length
-
-        store, rows = self.store, self.rows
-        if not len(rows):
-            # As where the contexts of all questions are empty. The names and
-            # shapes are the model's: one row is computed, and left out.
-            store, rows = store.one_blank_row(), np.zeros(1, np.int64)
-        outputs = predictor(
-            batches_by_length(store, rows, limit, columns),
-            store.output_lengths(rows),
-        )
-        if not len(self.rows):
-            return {name: values[:0] for name, values in outputs.items()}
-        return outputs
 
 
 def options_of(task: Any) -> dict[str, Any]:
@@ -446,81 +302,3 @@ class TaskDefaults:
     def fitted(self) -> dict[str, str]:
         """Returns nothing: there is nothing to fit."""
         return {}
-
-
-class TextTask(Task, Protocol):
-    """A task whose exported model takes one text, or a pair, as one row."""
-
-    @property
-    def score_shape(self) -> tuple[int, ...]:
-        """The shape of the scores of one text."""
-
-    @property
-    def score_name(self) -> str:
-        """The name of the scores in the outputs."""
-
-    def scores(self, outputs: Tensors) -> Tensor:
-        """Named outputs of the model → scores [N, *score_shape]."""
-
-    def decisions(self, scores: Any) -> dict[str, Any]:
-        """Scores → the further outputs, as tensors."""
-
-    def predictions(self, scores: np.ndarray) -> list[Any]:
-        """Scores [N, *score_shape] → N results of `serving.Predictor`."""
-
-
-class RowTask(Task, Protocol):
-    """A task whose exported model takes rows that the task makes itself.
-
-    An input may have several rows, such as windows or choices, and outputs
-    may have one value per token.
-    """
-
-    text_inputs: ClassVar[tuple[str, ...]]
-    """What an input consists of, in words, such as question and context."""
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Names of the model's outputs that an export has."""
-
-    def answering(self, tokenizer: Tokenizer, max_seq_length: int) -> Answering:
-        """Returns what answers the inputs of an exported model.
-
-        Args:
-            tokenizer: text → token ids.
-            max_seq_length: most tokens of a row.
-        """
-
-
-class Answering(Protocol):
-    """Inputs of an exported model → rows; their outputs → answers."""
-
-    @property
-    def columns(self) -> Mapping[str, Column]:
-        """The columns that each row has, the model's inputs among them."""
-
-    def item(self, given: Any) -> Any:
-        """Returns an input, checked, as `rows` takes it.
-
-        Raises:
-            ValueError: it is no such input; the message says what is wanted.
-        """
-
-    def rows(self, item: Any) -> Iterator[Mapping[str, Any]]:
-        """Yields the rows of an input, each {column: value or values}.
-
-        Raises:
-            UserError: the input leaves no room for anything.
-        """
-
-    def answers(
-        self, items: Sequence[Any], store: FeatureStore, outputs: Outputs
-    ) -> list[Any]:
-        """Returns an answer for each input.
-
-        Args:
-            items: N inputs.
-            store: their rows; the numbers of the examples are those of the
-                inputs, from 0.
-            outputs: {name: [R, …] or, per token, [number of tokens, …]}.
-        """

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.task import (
     EXAMPLE_WEIGHTS,
     TARGETS,
-    Examples,
     LabelSource,
     Task,
 )

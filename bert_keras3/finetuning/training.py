@@ -13,15 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.objective import Objective
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import Job, TrainingChoices
-from bert_keras3.finetuning.task import (
-    EXAMPLE_WEIGHTS,
-    TARGETS,
-    Examples,
-    Task,
-)
+from bert_keras3.finetuning.task import EXAMPLE_WEIGHTS, TARGETS, Task
 from bert_keras3.inputs.batches import training_batches
 from bert_keras3.inputs.feature_store import Column
 from bert_keras3.safekeeping.errors import UserError

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bert_keras3.finetuning.task import RowTask, Task, TextTask
+from bert_keras3.finetuning.exported_tasks import RowTask, TextTask
+from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.formats import ID_INPUTS

@@ -15,12 +15,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from bert_keras3.finetuning.task import (
-    Answering,
-    Outputs,
-    RowTask,
-    TextTask,
-)
+from bert_keras3.finetuning.encoded_examples import Outputs
+from bert_keras3.finetuning.exported_tasks import Answering, RowTask, TextTask
 from bert_keras3.inputs.batches import BatchLimit, batches_by_length
 from bert_keras3.inputs.feature_store import (
     INPUT_MASK,

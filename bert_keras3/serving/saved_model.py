@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from bert_keras3.finetuning.exported_tasks import TextTask
 from bert_keras3.finetuning.extra_columns import TEXT, WithExtraColumns
-from bert_keras3.finetuning.task import Task, TextTask
+from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.extra_columns import CATEGORIES
 from bert_keras3.serving.columns_in_graph import (
     encode_in_graph,

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.choice import Choice
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.task import TARGETS, Examples
+from bert_keras3.finetuning.task import TARGETS
 from bert_keras3.inputs.batches import EXAMPLE
 from bert_keras3.inputs.choices import ChoiceExample
 from bert_keras3.inputs.feature_store import (

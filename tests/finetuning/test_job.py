@@ -14,6 +14,7 @@ import pytest
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import google, opening, tensor_bundle
 from bert_keras3.finetuning import run_folder
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.labelled_data import find_labelled_data
@@ -26,7 +27,7 @@ from bert_keras3.finetuning.settings import (
     Job,
     TrainingChoices,
 )
-from bert_keras3.finetuning.task import TARGETS, Examples, LabelSource
+from bert_keras3.finetuning.task import TARGETS, LabelSource
 from bert_keras3.finetuning.texts import PREDICTIONS, TEST_TSV, ordered_labels
 from bert_keras3.finetuning.training import content_of, example_weights
 from bert_keras3.inputs.examples import InputExample

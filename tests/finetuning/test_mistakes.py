@@ -16,10 +16,11 @@ import pytest
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.checks import check_metric
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.encoded_examples import Examples
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.settings import DataChoices, Job, TrainingChoices
-from bert_keras3.finetuning.task import TARGETS, Examples
+from bert_keras3.finetuning.task import TARGETS
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.finetuning.texts import PREDICTIONS
 from bert_keras3.inputs.feature_store import Column, write_feature_store

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning import labelled_data, tasks
+from bert_keras3.finetuning.evaluation import Evaluation
 from bert_keras3.finetuning.job import run
-from bert_keras3.finetuning.task import Evaluation, TaskDefaults
+from bert_keras3.finetuning.task import TaskDefaults
 from bert_keras3.inputs.feature_store import INPUT_COLUMNS, Column
 
 NO_TAG = -1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.datasets import kind_of
+from bert_keras3.finetuning.evaluation import Evaluation
 from bert_keras3.finetuning.provenance import provenance_of
 from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 from bert_keras3.finetuning.settings import (
@@ -21,7 +22,6 @@ from bert_keras3.finetuning.settings import (
     LabelledJob,
     TrainingChoices,
 )
-from bert_keras3.finetuning.task import Evaluation
 from bert_keras3.training.run_folder import LOG
 
 HOSTILE = '</script><b>good</b> </textarea> <img src=x onerror="boom()"> & "it"'

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bert_keras3.finetuning.task import Outputs
+from bert_keras3.finetuning.encoded_examples import Outputs
 from bert_keras3.serving.description import Description
 from tokenization.tokenizers import Tokenizer
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 # Registers the operations of the tokenizer.
 import tensorflow_text  # noqa: F401
 
-from bert_keras3.finetuning.task import Outputs
+from bert_keras3.finetuning.encoded_examples import Outputs
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import exported_outputs
 from bert_keras3.serving.runtimes.runtime import Ids, Row, Runtime

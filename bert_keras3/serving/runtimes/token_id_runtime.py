@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Sequence
 
-from bert_keras3.finetuning.task import Outputs
+from bert_keras3.finetuning.encoded_examples import Outputs
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.serving.description import (
     Description,
