@@ -263,16 +263,24 @@ def read(prefix: pathlib.Path) -> Arrays:
 def contents(prefix: pathlib.Path) -> Contents:
     """Reads names and shapes; see `read`."""
     tensors = google.read_tensors(prefix)
+    return _Translation(prefix, tensors, object_graph_of(prefix)).contents()
+
+
+def object_graph_of(prefix: pathlib.Path) -> ObjectGraph:
+    """Reads the object graph of a checkpoint that has one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     shards, entries = google.read_entries(prefix)
     try:
-        graph = object_graph.read(
+        return object_graph.read(
             prefix, shards, entries[object_graph.OBJECT_GRAPH]
         )
     except ValueError as error:
         raise UserError(
             f"{prefix}: is damaged: {error}; fetch it again"
         ) from error
-    return _Translation(prefix, tensors, graph).contents()
 
 
 class _Translation:

@@ -7,6 +7,9 @@ Garden's checkpoints; `saved_model.pb` is parsed as data for what they do not
 tell: the activation, which the operations of the saved functions show, and
 which of the assets is the vocabulary. Whether text is lower-cased is a
 variable.
+
+An export of this program has `bert_config.json`, `vocab.txt` and
+`classifier.json` beside it, and variables with Google's names.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
 FILE = "saved_model.pb"
+CONFIG = "bert_config.json"
+# The attribute that exports of this program keep their variables in.
+_OWN = re.compile(r"weights/\d+")
 _METADATA = "keras_metadata.pb"
 _LARGEST = 1 << 30  # of FILE, bytes; BERT-Large's is 20 MB
 _LOWER_CASE = "do_lower_case"
@@ -72,6 +78,9 @@ def read(path: pathlib.Path) -> Arrays:
     Raises:
         UserError: it has no variables, is damaged, or of another model.
     """
+    own = _own_weights(path)
+    if own is not None:
+        return own
     found = _contents(path)
     if found is None:  # a module of TensorFlow Hub 1
         return google.read(_prefix(path))
@@ -93,6 +102,8 @@ def config(path: pathlib.Path) -> BertConfig | None:
     Raises:
         UserError: see `read`, or the activation is none that is known.
     """
+    if _own_weights(path) is not None:
+        return BertConfig.from_json_file(path.parent / CONFIG)
     found = _contents(path)
     if found is None:
         return None
@@ -117,6 +128,8 @@ def describe(path: pathlib.Path) -> Description:
     Raises:
         UserError: see `config`.
     """
+    if _own_weights(path) is not None:
+        return Description(what="an export of this program")
     graph = _graph(path)
     found = _contents(path)
     vocab_file = _vocabulary(path.parent, graph)
@@ -138,6 +151,38 @@ def describe(path: pathlib.Path) -> Description:
 
 def _prefix(path: pathlib.Path) -> pathlib.Path:
     return path.parent / "variables" / "variables"
+
+
+def _own_weights(path: pathlib.Path) -> Arrays | None:
+    """Returns the variables of an export of this program.
+
+    Returns:
+        The arrays under Google's names; None if it is of another origin.
+
+    Raises:
+        UserError: it has no configuration beside it, or is quantized.
+    """
+    prefix = _prefix(path)
+    if not (
+        google.index_of(prefix).is_file() and google.is_object_based(prefix)
+    ):
+        return None
+    tensors = google.read_tensors(prefix)
+    graph = model_garden.object_graph_of(prefix)
+    variables = {
+        one.name: tensors.entries[one.key]
+        for one in graph.variables
+        if _OWN.fullmatch(one.path) and one.key in tensors.entries
+    }
+    if len(variables) != len(tensors.entries):
+        return None
+    if not (path.parent / CONFIG).is_file():
+        raise UserError(
+            f"{path}: is an export of this program without {CONFIG} beside "
+            "it, as those in int8 and those of earlier revisions are; give the "
+            "folder of the run that was exported, or export it anew"
+        )
+    return Arrays(variables)
 
 
 def _contents(path: pathlib.Path) -> Contents | None:

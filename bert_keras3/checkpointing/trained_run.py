@@ -1,10 +1,10 @@
-"""The task of a trained model, as the run folder around its weights says it.
+"""The task of a trained model, as the folder around its weights says it.
 
     classifier.json   {"problem": "tagging", "labels": ["O", "B-PER"], …}
       ─▶  architectures: ["BertForTokenClassification"], id2label: {…}
 
 So every format carries the task in the keys that Hugging Face gave it. The
-folder is written by `finetuning`, which knows everything else about it.
+folder is a run's, written by `finetuning`, or an export of one by `serving`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 
 MODEL = "model.keras"
+EXPORTED = "saved_model.pb"
 SETTINGS = "classifier.json"
 
 
@@ -31,13 +32,13 @@ def run_settings(weights: pathlib.Path) -> dict[str, Any] | None:
     Returns:
         The content of `classifier.json`, with a `problem` of `FINE_TUNED`,
         `labels` and `do_lower_case`; None if the file is not the model of a
-        run folder.
+        run folder or exported from one.
 
     Raises:
         UserError: the settings are damaged.
     """
     path = weights.parent / SETTINGS
-    if weights.name != MODEL or not path.is_file():
+    if weights.name not in (MODEL, EXPORTED) or not path.is_file():
         return None
     values = read_json(path)
     problem, labels = values.get("problem"), values.get("labels")

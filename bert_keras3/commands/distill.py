@@ -5,11 +5,11 @@ r"""Trains a smaller BERT that learns from a trained one.
     python run_classifier.py --do_predict --test_file=new.csv \
         --output_dir=small
 
-The teacher is the --output_dir of run_classifier, run_squad or run_tagger, or
-a fine-tuned checkpoint. The flags are those of the script that trained it, and
---teacher=FOLDER --help lists them; the student is an ordinary run of that
-script. With --input_file, records of raw text, the teacher may be a pretrained
-model, and the flags are those of run_pretraining.
+The teacher is the --output_dir of run_classifier, run_squad or run_tagger, a
+SavedModel exported from one, or a fine-tuned checkpoint. The flags are those of
+the script that trained it, and --teacher=FOLDER --help lists them; the student
+is an ordinary run of that script. With --input_file, records of raw text, the
+teacher may be a pretrained model, and the flags are those of run_pretraining.
 """
 
 from __future__ import annotations
@@ -94,8 +94,13 @@ def _problem_of(teacher: pathlib.Path) -> str | None:
     The whole checkpoint is opened later, with TensorFlow.
     """
     folder = teacher if teacher.is_dir() else teacher.parent
-    if (folder / "classifier.json").is_file():
-        return str(read_json(folder / "classifier.json").get("problem"))
+    # Exports lie one level down.
+    for file in (
+        folder / "classifier.json",
+        *sorted(folder.glob("*/classifier.json")),
+    ):
+        if file.is_file():
+            return str(read_json(file).get("problem"))
     if not (folder / "config.json").is_file():
         return None
     stated = read_json(folder / "config.json").get("architectures") or [""]

@@ -18,9 +18,9 @@ class DistillationSettings:
     """The teacher, and what the student learns from it."""
 
     teacher: str = flag(
-        help="Trained model to learn from: an --output_dir of this program, "
-        "or a fine-tuned checkpoint in any format that --init_checkpoint "
-        "takes.",
+        help="Trained model to learn from: an --output_dir of this program, a "
+        "SavedModel that was exported from one, or a fine-tuned checkpoint in "
+        "any format that --init_checkpoint takes.",
         group="Teacher and student",
         placeholder="CHECKPOINT",
     )

@@ -455,15 +455,25 @@ class FinetuningFolder:
 
 
 def settings_beside(checkpoint: Checkpoint) -> RunSettings | None:
-    """Returns the settings of the run whose weights a checkpoint is, if any.
+    """Returns the settings of the run that a checkpoint is of, if any.
+
+    An export has fewer: what a prediction needs.
 
     Raises:
         UserError: they are damaged.
     """
-    if checkpoint.weights_file is None:
+    file = checkpoint.weights_file
+    if file is None:
         return None
-    folder = FinetuningFolder(checkpoint.weights_file.parent)
-    return folder.read_settings() if folder.holds_a_model else None
+    folder = FinetuningFolder(file.parent)
+    if file.name != trained_run.EXPORTED:
+        return folder.read_settings() if folder.holds_a_model else None
+    fields = trained_run.run_settings(file)
+    if fields is None:
+        return None
+    for name in ("labels", "clean"):
+        fields[name] = tuple(fields[name])
+    return RunSettings(task_name="", **fields)
 
 
 def new_model(config: BertConfig, task: Task) -> BertWithHeads:

@@ -14,6 +14,8 @@ import pathlib
 import shutil
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing.architectures import FINE_TUNED
+from bert_keras3.checkpointing.saved_model import CONFIG
 from bert_keras3.checkpointing.tokenizer_files import copy_added_tokens
 from bert_keras3.finetuning import run_folder
 from bert_keras3.finetuning.encoding import TextEncoder
@@ -23,7 +25,11 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_folder
 from bert_keras3.serving.description import Description, needs_labels
 from bert_keras3.serving.exported_model import ExportedModel
-from bert_keras3.serving.formats import MODEL_FILES, SAVED_MODEL
+from bert_keras3.serving.formats import (
+    DESCRIPTION_FILE,
+    MODEL_FILES,
+    SAVED_MODEL,
+)
 from bert_keras3.serving.quantization import quantize_dense_layers
 from bert_keras3.serving.saved_model import write_saved_model
 from bert_keras3.serving.token_id_formats import (
@@ -184,10 +190,20 @@ def _write(
                 tokenizer = GraphTokenizer.open(
                     vocab_file, description.do_lower_case
                 )
-            if task.own_rows:
+            # A trained model can be opened as a checkpoint again.
+            is_checkpoint = (
+                quantize is None and description.problem in FINE_TUNED
+            )
+            if task.own_rows or is_checkpoint:
                 shutil.copyfile(vocab_file, temporary / vocab_file.name)
                 copy_added_tokens(vocab_file, temporary)
             write_saved_model(temporary, model, tokenizer, description)
+            if is_checkpoint:
+                for name, text in (
+                    (CONFIG, model.bert.config.to_json_string()),
+                    (DESCRIPTION_FILE, description.to_json()),
+                ):
+                    (temporary / name).write_text(text, "utf-8")
         else:
             write_token_id_format(
                 format_name,

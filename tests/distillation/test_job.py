@@ -17,6 +17,7 @@ from bert_keras3.distillation.teacher import Teacher
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.settings import SearchChoices
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.serving import export
 from bert_keras3.training import fit
 from bert_keras3.training.settings import Computing
 from modeling import heads
@@ -125,6 +126,32 @@ def test_restarts_learn_from_one_computation(
     mine, theirs = weights_of(job), weights_of(alone)
     for name, array in mine.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_teacher_that_was_exported(teacher, job, settings, screen, tmp_path):
+    """A SavedModel teaches what the folder of its run does."""
+    path = tmp_path / "exported"
+    export(teacher.output_dir, path)
+    distill(job, settings, screen)
+    other = dataclasses.replace(job, output_dir=tmp_path / "other")
+    from_export = dataclasses.replace(settings, teacher=str(path))
+    distill(other, from_export, screen)
+    mine, theirs = weights_of(job), weights_of(other)
+    assert mine.keys() == theirs.keys()
+    for name, array in mine.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+    kept, before = (
+        json.loads((one.output_dir / "classifier.json").read_text("utf-8"))
+        for one in (job, other)
+    )
+    del kept["init_checkpoint"], before["init_checkpoint"]
+    assert kept == before
+    (path / "1" / "bert_config.json").unlink()
+    with pytest.raises(UserError, match=r"without bert_config\.json beside it"):
+        distill(
+            other, dataclasses.replace(from_export, teacher=str(path)), screen
+        )
 
 
 @pytest.mark.slow
