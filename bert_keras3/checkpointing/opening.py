@@ -28,7 +28,11 @@ from bert_keras3.checkpointing.tokenizer_files import (
     note_on_added_tokens,
     with_added_tokens,
 )
-from bert_keras3.checkpointing.trained_run import run_settings, with_task
+from bert_keras3.checkpointing.trained_run import (
+    UNFINISHED,
+    run_settings,
+    with_task,
+)
 from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
@@ -148,6 +152,11 @@ def _as_file(path: pathlib.Path) -> tuple[str, pathlib.Path] | None:
 
 def _in_folder(folder: pathlib.Path) -> tuple[str, pathlib.Path]:
     found = _checkpoints_in(folder)
+    if not found and (folder / UNFINISHED).is_dir():
+        raise UserError(
+            f"{folder}: holds a training that has not written a model yet; "
+            "give the command of the training again to finish it"
+        )
     if not found:
         # Google's archives have a folder inside, with the files in it.
         found = [

@@ -21,6 +21,8 @@ from modeling.config import BertConfig
 MODEL = "model.keras"
 EXPORTED = "saved_model.pb"
 SETTINGS = "classifier.json"
+UNFINISHED = "training_state"
+"""Folder with the state of a training, beside the model once that is there."""
 
 
 def run_settings(weights: pathlib.Path) -> dict[str, Any] | None:

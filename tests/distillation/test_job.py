@@ -365,6 +365,15 @@ def test_a_teacher_that_is_not_trained(job, settings, screen, small_bert):
         distill(job, settings, screen)
 
 
+def test_a_teacher_that_is_still_trained(job, settings, screen, tmp_path):
+    state = tmp_path / "teacher" / "training_state"
+    state.mkdir(parents=True)
+    (state / "state.safetensors").write_bytes(b"")
+    settings = dataclasses.replace(settings, teacher=str(state.parent))
+    with pytest.raises(UserError, match="has not written a model yet"):
+        distill(job, settings, screen)
+
+
 def test_labels_that_the_teacher_does_not_know(job, settings, screen, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("text,label\na b,one\nc d,three\n", "utf-8")
