@@ -22,6 +22,7 @@ Letters in shapes, in every file of this package:
     W  any width
 
     >>> import numpy as np
+    >>> from modeling import BertConfig, BertWithHeads
     >>> config = BertConfig(
     ...     vocab_size=5,  # V
     ...     hidden_size=6,  # D
@@ -37,28 +38,31 @@ Letters in shapes, in every file of this package:
     (2, 2)
 """
 
-from modeling.activations import gelu, gelu_erf, get_activation
-from modeling.bert import BertModel
-from modeling.bert_with_heads import BertWithHeads
-from modeling.config import BertConfig
-from modeling.functional import (
-    attention_layer,
-    create_attention_mask_from_input_mask,
-    dropout,
-    embedding_lookup,
-    embedding_postprocessor,
-    get_assignment_map_from_checkpoint,
-    layer_norm,
-    layer_norm_and_dropout,
-    transformer_model,
-)
-from modeling.keras_layers import create_initializer
-from modeling.shapes import (
-    assert_rank,
-    get_shape_list,
-    reshape_from_matrix,
-    reshape_to_matrix,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modeling.activations import gelu, gelu_erf, get_activation
+    from modeling.bert import BertModel
+    from modeling.bert_with_heads import BertWithHeads
+    from modeling.config import BertConfig
+    from modeling.functional import (
+        attention_layer,
+        create_attention_mask_from_input_mask,
+        dropout,
+        embedding_lookup,
+        embedding_postprocessor,
+        get_assignment_map_from_checkpoint,
+        layer_norm,
+        layer_norm_and_dropout,
+        transformer_model,
+    )
+    from modeling.keras_layers import create_initializer
+    from modeling.shapes import (
+        assert_rank,
+        get_shape_list,
+        reshape_from_matrix,
+        reshape_to_matrix,
+    )
 
 __all__ = [
     "BertConfig",
@@ -82,3 +86,27 @@ __all__ = [
     "reshape_to_matrix",
     "transformer_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name, and Keras with it, on first access.
+
+    `modeling.config`, of which checkpoints are read and converted, needs none.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from modeling import (
+        activations,
+        bert,
+        bert_with_heads,
+        config,
+        functional,
+        keras_layers,
+        shapes,
+    )
+
+    homes = (
+        *(config, activations, bert, bert_with_heads),
+        *(functional, keras_layers, shapes),
+    )
+    return getattr(next(one for one in homes if hasattr(one, name)), name)

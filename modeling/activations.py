@@ -20,6 +20,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from modeling.config import ACTIVATIONS, check_activation
 from modeling.shapes import Tensor
 
 Activation = Callable[[Tensor], Tensor]
@@ -114,14 +115,13 @@ def gelu_erf(x: Tensor) -> Tensor:
     return _keeping_input(plain_gelu_erf, _gelu_erf_slope)(x)
 
 
-_ACTIVATIONS: dict[str, Activation | None] = {
-    "": None,
-    "linear": None,
-    "relu": ops.relu,
-    "gelu": gelu,
-    "gelu_erf": gelu_erf,
-    "tanh": ops.tanh,
-}
+_ACTIVATIONS: dict[str, Activation | None] = dict(
+    zip(
+        ACTIVATIONS,
+        (None, None, ops.relu, gelu, gelu_erf, ops.tanh),
+        strict=True,
+    )
+)
 
 
 def get_activation(
@@ -141,10 +141,5 @@ def get_activation(
     """
     if not isinstance(activation_string, str):
         return activation_string
-    try:
-        return _ACTIVATIONS[activation_string.lower()]
-    except KeyError:
-        known = ", ".join(name for name in _ACTIVATIONS if name)
-        raise ValueError(
-            f"unknown activation {activation_string!r}; known are {known}"
-        ) from None
+    check_activation(activation_string)
+    return _ACTIVATIONS[activation_string.lower()]

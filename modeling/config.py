@@ -18,11 +18,19 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bert_keras3.safekeeping.errors import UserError
-from modeling.activations import Activation, get_activation
-from modeling.keras_layers import LAYER_NORM_EPSILON
+
+if TYPE_CHECKING:
+    from modeling.activations import Activation
+
+LAYER_NORM_EPSILON = 1e-12
+# The original's classifier drops this much whatever the configuration says.
+CLASSIFIER_DROPOUT_PROB = 0.1
+
+# Of `hidden_act`; `modeling.activations` has the functions in this order.
+ACTIVATIONS = ("", "linear", "relu", "gelu", "gelu_erf", "tanh")
 
 _SIZES = (
     "vocab_size",
@@ -280,12 +288,13 @@ class BertConfig:
                 "configuration is more than `num_hidden_layers` "
                 f"{self.num_hidden_layers}"
             )
-        try:
-            get_activation(self.hidden_act)
-        except ValueError as error:
-            raise UserError(
-                f"`hidden_act` of the BERT configuration: {error}"
-            ) from None
+        if isinstance(self.hidden_act, str):
+            try:
+                check_activation(self.hidden_act)
+            except ValueError as error:
+                raise UserError(
+                    f"`hidden_act` of the BERT configuration: {error}"
+                ) from None
 
     def __eq__(self, other: object) -> bool:
         """Two configurations are equal when all their fields are."""
@@ -297,6 +306,17 @@ class BertConfig:
         """Shows every field."""
         fields = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
         return f"BertConfig({fields})"
+
+
+def check_activation(name: str) -> None:
+    """Checks the name of an activation, in any case.
+
+    Raises:
+        ValueError: it is not known.
+    """
+    if name.lower() not in ACTIVATIONS:
+        known = ", ".join(one for one in ACTIVATIONS if one)
+        raise ValueError(f"unknown activation {name!r}; known are {known}")
 
 
 def _with_our_names(json_object: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from modeling.config import LAYER_NORM_EPSILON
 from modeling.keras_layers import (
-    LAYER_NORM_EPSILON,
     Dropout,
     create_initializer,
     make_layer_norm,

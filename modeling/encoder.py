@@ -34,8 +34,8 @@ from keras import ops
 
 from modeling.activations import Activation
 from modeling.attention import AttentionLayer
+from modeling.config import LAYER_NORM_EPSILON
 from modeling.keras_layers import (
-    LAYER_NORM_EPSILON,
     Dropout,
     make_dense,
     make_layer_norm,

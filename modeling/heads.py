@@ -26,7 +26,7 @@ import keras
 from keras import ops
 
 from modeling.activations import get_activation
-from modeling.config import BertConfig
+from modeling.config import CLASSIFIER_DROPOUT_PROB, BertConfig
 from modeling.keras_layers import (
     Dropout,
     create_initializer,
@@ -39,9 +39,6 @@ from modeling.shapes import (
     get_shape_list,
     reshape_to_matrix,
 )
-
-# The original's classifier drops this much whatever the configuration says.
-CLASSIFIER_DROPOUT_PROB = 0.1
 
 
 def gather_indexes(sequence_tensor: Tensor, positions: Tensor) -> Tensor:

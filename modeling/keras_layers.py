@@ -17,9 +17,8 @@ import keras
 from keras import ops
 
 from modeling.activations import Activation
+from modeling.config import LAYER_NORM_EPSILON
 from modeling.shapes import Tensor
-
-LAYER_NORM_EPSILON = 1e-12
 
 # Values of a 16-bit random number.
 _DRAWS = 1 << 16

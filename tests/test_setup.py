@@ -158,6 +158,14 @@ def test_tokenization_loads_no_tensorflow_but_in_graph() -> None:
     assert not loaded_by(statements) & HEAVY
 
 
+def test_checkpoints_are_converted_without_tensorflow() -> None:
+    statements = (
+        "import bert_keras3.checkpointing.conversion\n"
+        "import bert_keras3.checkpointing.inspection"
+    )
+    assert not loaded_by(statements) & HEAVY
+
+
 def test_serving_loads_no_tensorflow_before_it_is_needed() -> None:
     statements = (
         "import bert_keras3.serving.runtimes.token_id_runtime\n"

@@ -12,11 +12,14 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from bert_keras3.checkpointing import names
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +81,25 @@ class Arrays(Mapping[str, Array]):
     def dtype(self, name: str) -> np.dtype[Any]:
         """Returns the dtype of an array without reading it."""
         return self.entries[name].dtype
+
+
+def widened(arrays: Arrays) -> Arrays:
+    """Returns floats of 16 bits as float32, which has each of their values."""
+
+    def as_float32(entry: Entry) -> Entry:
+        return Entry(
+            entry.shape,
+            np.dtype(np.float32),
+            lambda: entry.read().astype(np.float32),
+        )
+
+    return Arrays(
+        {
+            name: as_float32(entry) if entry.dtype in _HALVES else entry
+            for name, entry in arrays.entries.items()
+        },
+        arrays.notes,
+    )
 
 
 def in_memory(arrays: Mapping[str, Array]) -> Arrays:

@@ -15,13 +15,11 @@ import functools
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from bert_keras3.checkpointing import names, tensor_bundle
-from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
+from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, widened
 from bert_keras3.checkpointing.checkpoint import Checkpoint, write_vocabulary
 from bert_keras3.checkpointing.object_graph import OBJECT_GRAPH
 from bert_keras3.checkpointing.scopes import without_scope
@@ -170,34 +168,31 @@ def read_tensors(prefix: pathlib.Path) -> Arrays:
             f"{prefix}.index: lists more bytes than the data files have; some "
             "tensors share theirs, which no checkpoint does"
         )
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-    # The Python binding raises IndexError for a file that ends early.
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise _not_an_index(prefix, error) from error
-    return _arrays(prefix, index, reader)
+    return _arrays(prefix, shards, index)
 
 
 def read_index(prefix: pathlib.Path) -> Arrays:
     """Opens a checkpoint whose data may be absent: names and shapes only."""
-    arrays = _arrays(prefix, read_entries(prefix)[1], None)
-    return without_scope(arrays, str(prefix))
+    return without_scope(_arrays(prefix, *read_entries(prefix)), str(prefix))
 
 
 def _arrays(
-    prefix: pathlib.Path, index: Mapping[str, IndexEntry], reader: Any
+    prefix: pathlib.Path, shards: int, index: Mapping[str, IndexEntry]
 ) -> Arrays:
-    return Arrays(
-        {
-            name: Entry(
-                index[name].shape,
-                index[name].dtype,
-                functools.partial(_read_tensor, reader, prefix, name),
-            )
-            for name in sorted(index)
-            if index[name].dtype.kind != "O"  # text, no weight
-        }
-    )
+    paths = tensor_bundle.data_files(prefix, shards)
+    entries = {}
+    for name in sorted(index):
+        stored = index[name]
+        if stored.dtype.kind == "O":
+            continue  # text, no weight
+        entries[name] = Entry(
+            stored.shape,
+            stored.dtype,
+            functools.partial(
+                _read_tensor, prefix, name, paths[stored.shard], stored
+            ),
+        )
+    return widened(Arrays(entries))
 
 
 def read_entries(
@@ -227,18 +222,15 @@ def _parse(prefix: pathlib.Path) -> tuple[int, Mapping[str, IndexEntry]]:
         raise _not_an_index(prefix, error) from error
 
 
-def _not_an_index(prefix: pathlib.Path, error: Exception) -> UserError:
+def _not_an_index(prefix: pathlib.Path, error: ValueError) -> UserError:
     return UserError(
         f"{prefix}.index: is not the index of a TensorFlow checkpoint, or is "
-        f"damaged: {_first_line(error)}; fetch it again"
+        f"damaged: {error}; fetch it again"
     )
 
 
 def _sizes_of_data(prefix: pathlib.Path, shards: int) -> list[int]:
-    paths = [
-        prefix.with_name(f"{prefix.name}.data-{number:05d}-of-{shards:05d}")
-        for number in range(shards)
-    ]
+    paths = tensor_bundle.data_files(prefix, shards)
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
         raise UserError(
@@ -248,20 +240,16 @@ def _sizes_of_data(prefix: pathlib.Path, shards: int) -> list[int]:
     return [path.stat().st_size for path in paths]
 
 
-def _read_tensor(reader: Any, prefix: pathlib.Path, name: str) -> Array:
+def _read_tensor(
+    prefix: pathlib.Path, name: str, path: pathlib.Path, entry: IndexEntry
+) -> Array:
     try:
-        return np.asarray(reader.get_tensor(name))
-    # The Python binding raises IndexError for a file that ends early and plain
-    # OpError for wrong checksums.
-    except (tf.errors.OpError, IndexError) as error:
+        return tensor_bundle.read_tensor(path, entry)
+    except ValueError as error:
         raise UserError(
-            f"{prefix}: the tensor {name} is damaged: {_first_line(error)}; "
-            "fetch the checkpoint again"
+            f"{prefix}: the tensor {name} is damaged: {error}; fetch the "
+            "checkpoint again"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint) -> None:

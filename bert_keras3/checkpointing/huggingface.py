@@ -29,9 +29,11 @@ from bert_keras3.checkpointing.tokenizer_files import (
 )
 from bert_keras3.checkpointing.variants import check_keys
 from bert_keras3.safekeeping.errors import UserError
-from modeling.config import BertConfig
-from modeling.heads import CLASSIFIER_DROPOUT_PROB
-from modeling.keras_layers import LAYER_NORM_EPSILON
+from modeling.config import (
+    CLASSIFIER_DROPOUT_PROB,
+    LAYER_NORM_EPSILON,
+    BertConfig,
+)
 
 # transformers calls the erf form gelu, and the original's tanh form gelu_new.
 _ACTIVATIONS = {

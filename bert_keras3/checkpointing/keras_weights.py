@@ -25,18 +25,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import h5py
-import keras
 import numpy as np
 
 from bert_keras3.checkpointing import google, names
-from bert_keras3.checkpointing.arrays import Array, Arrays, Entry
+from bert_keras3.checkpointing.arrays import Array, Arrays, Entry, widened
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.hdf5_layout import ArrayPlace, Layout, layout
 from bert_keras3.checkpointing.kerashub_preset import is_preset
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import is_full_disk, naming
-from modeling.bert import BertModel
-from modeling.bert_with_heads import BertWithHeads
 from modeling.config import BertConfig
 
 ENDINGS = (".keras", ".weights.h5")
@@ -136,7 +133,7 @@ def read(path: pathlib.Path) -> Arrays:
         for name, place in named_places(opened.layout)
         if name not in absent
     }
-    return Arrays(entries)
+    return widened(Arrays(entries))
 
 
 def config(path: pathlib.Path) -> BertConfig | None:
@@ -329,6 +326,9 @@ def write_file(path: pathlib.Path, checkpoint: Checkpoint) -> None:
         path: ends in `.keras` or `.weights.h5`; its folder exists.
         checkpoint: what to write; a BERT or an ALBERT.
     """
+    # Not at the head: reading, and other formats, need no Keras.
+    import keras
+
     small = _small(checkpoint.config)
     outline = _model(checkpoint, small, checkpoint.labels[:1])
     if path.suffix != ".keras":
@@ -361,6 +361,9 @@ def model_of(checkpoint: Checkpoint) -> Any:
 def _model(
     checkpoint: Checkpoint, config: BertConfig, labels: Sequence[str]
 ) -> Any:
+    from modeling.bert import BertModel
+    from modeling.bert_with_heads import BertWithHeads
+
     heads = [head for head in checkpoint.heads if head != "pooler"]
     if not heads:
         return BertModel(config)

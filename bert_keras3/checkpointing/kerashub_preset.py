@@ -12,22 +12,23 @@ them are the part of `kerashub`.
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras
-
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.checkpoint import Checkpoint, Description
 from bert_keras3.checkpointing.json_file import read_json
 from bert_keras3.checkpointing.sentence_pooling import SentencePooling
 from bert_keras3.safekeeping.errors import UserError
-from modeling.config import BertConfig
-from modeling.heads import CLASSIFIER_DROPOUT_PROB
-from modeling.keras_layers import LAYER_NORM_EPSILON
+from modeling.config import (
+    CLASSIFIER_DROPOUT_PROB,
+    LAYER_NORM_EPSILON,
+    BertConfig,
+)
 from tokenization.vocab import UNKNOWN
 
 CONFIG = "config.json"
@@ -438,7 +439,7 @@ def write(
         of_task = _task(checkpoint, task, backbone, preprocessor)
         _write(folder / TASK, of_task)
     noted: dict[str, Any] = {
-        "keras_version": keras.__version__,
+        "keras_version": importlib.metadata.version("keras"),
         "parameter_count": sum(
             math.prod(shape)
             for shape in names.shapes(checkpoint.config, ["pooler"]).values()

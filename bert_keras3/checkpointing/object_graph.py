@@ -23,8 +23,8 @@ from typing import Any
 from google.protobuf.message import (  # type: ignore[import-untyped]
     DecodeError,
 )
-from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+from bert_keras3.checkpointing import tensor_bundle, tensorflow_messages
 from bert_keras3.checkpointing.tensor_bundle import IndexEntry, read_varint
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -113,8 +113,8 @@ def read(prefix: pathlib.Path, shards: int, entry: IndexEntry) -> ObjectGraph:
     Raises:
         ValueError: it is damaged.
     """
-    name = f"{prefix.name}.data-{entry.shard:05d}-of-{shards:05d}"
-    with open(prefix.with_name(name), "rb") as file:
+    path = tensor_bundle.data_files(prefix, shards)[entry.shard]
+    with open(path, "rb") as file:
         file.seek(entry.end - entry.size)
         raw = file.read(entry.size)
     length, start = read_varint(raw, 0)
@@ -122,7 +122,7 @@ def read(prefix: pathlib.Path, shards: int, entry: IndexEntry) -> ObjectGraph:
     if entry.shape != () or len(text) != length:
         raise ValueError("its object graph is no text of the length it says")
     try:
-        graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(text)
+        graph = tensorflow_messages.ObjectGraph.FromString(text)
     except DecodeError as error:
         raise ValueError(f"its object graph is damaged: {error}") from error
     return ObjectGraph(graph)

@@ -4,21 +4,32 @@ A pickle can run code when it is opened. torch has a reader that makes tensors
 of one and nothing else (`weights_only`); here it works in a process of its own,
 since torch and TensorFlow do not get along in one, and leaves a safetensors
 file. torch is in the extra `huggingface`; nothing else here needs it.
+
+A file is mapped, and what was read of it counts as memory until it is let go:
+so it is opened anew after some of its tensors. Those of before PyTorch 1.6
+cannot be mapped; they are read whole.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import pathlib
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bert_keras3.checkpointing.arrays import Entry
 
 SINGLE_FILE = "pytorch_model.bin"
 SHARD_INDEX = "pytorch_model.bin.index.json"
 
 _SECONDS = 1800
+# Bytes that are read before mapped files are let go.
+_MOST_MAPPED = 64 << 20
 
 
 def write_as_safetensors(
@@ -64,39 +75,84 @@ def write_as_safetensors(
 # What follows runs in the child.
 
 
-def _convert(target: str, files: Sequence[str]) -> None:
-    import zipfile
+class _Tensors:
+    """The tensors of some files, one of which is read at a time.
 
+    Attributes:
+        entries: the tensors by name; floats of 16 bits become float32.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Opens the files.
+
+        Raises:
+            ValueError: one holds something else than dense tensors.
+        """
+        import torch
+
+        from bert_keras3.checkpointing.arrays import Entry
+
+        self._opened: dict[str, dict[str, Any]] = {}
+        self._bytes_read = 0
+        self.entries: dict[str, Entry] = {}
+        for path in paths:
+            for name, tensor in self._tensors_of(path).items():
+                if not isinstance(name, str) or not torch.is_tensor(tensor):
+                    raise ValueError(f"{name!r} in it is no tensor")
+                if tensor.layout != torch.strided:
+                    raise ValueError(f"{name!r} in it is no dense tensor")
+                # Of its type, and nothing of it.
+                sample = _as_array(torch.empty(0, dtype=tensor.dtype))
+                self.entries[name] = Entry(
+                    tuple(tensor.shape),
+                    sample.dtype,
+                    functools.partial(self._read, path, name),
+                )
+
+    def _tensors_of(self, path: str) -> dict[str, Any]:
+        import torch
+
+        if path not in self._opened:
+            found = torch.load(
+                path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(path),
+            )
+            if not isinstance(found, dict):
+                raise ValueError(f"it holds a {type(found).__name__}")
+            self._opened[path] = found
+        return self._opened[path]
+
+    def _read(self, path: str, name: str) -> Any:
+        if self._bytes_read > _MOST_MAPPED:
+            for other in [*self._opened]:
+                if zipfile.is_zipfile(other):
+                    del self._opened[other]
+            self._bytes_read = 0
+        tensor = self._tensors_of(path)[name]
+        self._bytes_read += tensor.numel() * tensor.element_size()
+        return _as_array(tensor)
+
+
+def _as_array(tensor: Any) -> Any:
     import torch
-    from safetensors.torch import save_file
+
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        tensor = tensor.float()
+    return tensor.detach().numpy()
+
+
+def _convert(target: str, files: Sequence[str]) -> None:
+    import torch
+
+    from bert_keras3.checkpointing import safetensors_file
 
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if version < (2, 6):
         # Earlier ones can be made to run code in spite of it.
         raise ValueError(f"torch {torch.__version__} is too old; 2.6 is needed")
-    tensors = {}
-    places = set()
-    for file in files:
-        found = torch.load(
-            file,
-            map_location="cpu",
-            weights_only=True,
-            mmap=zipfile.is_zipfile(file),
-        )
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}")
-        for name, tensor in found.items():
-            if not isinstance(name, str) or not torch.is_tensor(tensor):
-                raise ValueError(f"{name!r} in it is no tensor")
-            tensor = tensor.detach()
-            if tensor.layout != torch.strided:
-                raise ValueError(f"{name!r} in it is no dense tensor")
-            place = tensor.untyped_storage().data_ptr()
-            # Tied weights are one in memory, and two in the new file.
-            tensor = tensor.clone() if place in places else tensor
-            places.add(place)
-            tensors[name] = tensor.contiguous()
-    save_file(tensors, target)
+    safetensors_file.write(pathlib.Path(target), _Tensors(files).entries)
 
 
 def _one_line(kind: type[BaseException], error: BaseException, _: Any) -> None:
@@ -107,6 +163,6 @@ def _one_line(kind: type[BaseException], error: BaseException, _: Any) -> None:
 
 if __name__ == "__main__":
     # Else imports would find this folder's `google.py`.
-    sys.path.pop(0)
+    sys.path[0] = str(pathlib.Path(__file__).parents[2])
     sys.excepthook = _one_line
     _convert(sys.argv[1], sys.argv[2:])

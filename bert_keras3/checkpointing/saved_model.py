@@ -21,9 +21,12 @@ from typing import Any
 from google.protobuf.message import (  # type: ignore[import-untyped]
     DecodeError,
 )
-from tensorflow.core.protobuf import saved_model_pb2
 
-from bert_keras3.checkpointing import google, model_garden
+from bert_keras3.checkpointing import (
+    google,
+    model_garden,
+    tensorflow_messages,
+)
 from bert_keras3.checkpointing.arrays import Arrays
 from bert_keras3.checkpointing.checkpoint import Description
 from bert_keras3.checkpointing.model_garden import Contents
@@ -224,7 +227,7 @@ def _bytes(path: pathlib.Path) -> bytes:
 def _graph(path: pathlib.Path) -> Any:
     """Parses the file; returns its first meta graph."""
     try:
-        saved = saved_model_pb2.SavedModel.FromString(_bytes(path))
+        saved = tensorflow_messages.SavedModel.FromString(_bytes(path))
     except DecodeError as error:
         raise UserError(
             f"{path}: is not a SavedModel, or is cut short: {error}; fetch it "

@@ -1,8 +1,9 @@
-"""Parses the `.index` of TensorFlow's checkpoints, and writes both their files.
+"""Reads and writes TensorFlow's checkpoints, `.index` and `.data-…`.
 
-Parsed in Python, since an index may be forged and can crash TensorFlow's own
-reader, and the process with it. After the check against the data files,
-TensorFlow reads the tensors (in `google`).
+Without TensorFlow: its own reader can be crashed by a forged index, and the
+process with it, and importing it takes more memory than a BERT's largest
+array. An index is parsed and compared with the data files; tensors are read
+one at a time and compared with their checksums.
 
 Written tensor by tensor, so that only one is in memory. TensorFlow's SaveV2
 writes the same bytes, but takes all tensors at once; one SaveV2 per tensor,
@@ -20,15 +21,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import google_crc32c
+import ml_dtypes
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import (  # type: ignore[import-untyped]
     DecodeError,
 )
-from tensorflow.core.framework import tensor_shape_pb2, versions_pb2
-from tensorflow.core.protobuf import tensor_bundle_pb2
 
-from bert_keras3.checkpointing.arrays import Arrays
+from bert_keras3.checkpointing import tensorflow_messages
+from bert_keras3.checkpointing.arrays import Array, Arrays
 from bert_keras3.safekeeping.binary_encoding import masked_crc32c, varint
 
 # Constants of LevelDB's table format, in which the index is written.
@@ -41,24 +41,26 @@ _SNAPPY = b"\1"
 _SWELLS = 22
 _RESTART_INTERVAL = 16
 
-# Other numbers mean handles and references. Object-based checkpoints, which
-# are recognised by it, have their graph as a string.
-_TYPES = frozenset(
-    dtype.as_datatype_enum
-    for dtype in (
-        tf.float16,
-        tf.bfloat16,
-        tf.float32,
-        tf.float64,
-        tf.int8,
-        tf.int16,
-        tf.int32,
-        tf.int64,
-        tf.uint8,
-        tf.bool,
-        tf.string,
-    )
-)
+# Numbers of TensorFlow's `DataType` (types.proto). Others are of handles and
+# references. Object-based checkpoints, which are recognised by it, have their
+# graph as a string, an array of objects.
+_TYPES: Mapping[int, np.dtype[Any]] = {
+    1: np.dtype(np.float32),
+    2: np.dtype(np.float64),
+    3: np.dtype(np.int32),
+    4: np.dtype(np.uint8),
+    5: np.dtype(np.int16),
+    6: np.dtype(np.int8),
+    7: np.dtype(object),
+    9: np.dtype(np.int64),
+    10: np.dtype(np.bool_),
+    14: np.dtype(ml_dtypes.bfloat16),
+    19: np.dtype(np.float16),
+}
+_NUMBERS = {dtype: number for number, dtype in _TYPES.items()}
+_LITTLE_ENDIAN = 0
+# Bytes that are read, or make a checksum, at a time.
+_PIECE = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,7 @@ class IndexEntry:
         shard: number of the data file.
         size: number of bytes.
         end: offset in the data file of the first byte after it.
+        checksum: masked CRC-32C of its bytes.
     """
 
     shape: tuple[int, ...]
@@ -78,6 +81,7 @@ class IndexEntry:
     shard: int
     size: int
     end: int
+    checksum: int
 
 
 def parse(index: bytes) -> tuple[int, Mapping[str, IndexEntry]]:
@@ -94,23 +98,32 @@ def parse(index: bytes) -> tuple[int, Mapping[str, IndexEntry]]:
     """
     if len(index) < _FOOTER or not index.endswith(MAGIC):
         raise ValueError("it has no footer of a TensorFlow index")
-    records = dict(_records(index))
+    blocks = _blocks(index)
+    records = dict(
+        record
+        for start, size in blocks[1:]
+        for record in _records_of(_content(index, start, size))
+    )
     try:
-        header = tensor_bundle_pb2.BundleHeaderProto.FromString(
-            records.pop(b"", b"")
-        )
+        header = tensorflow_messages.Header.FromString(records.pop(b"", b""))
         found = {
-            _name(key): tensor_bundle_pb2.BundleEntryProto.FromString(value)
+            _name(key): tensorflow_messages.IndexEntry.FromString(value)
             for key, value in records.items()
         }
     except DecodeError as error:
         raise ValueError(f"a record is damaged: {error}") from error
-    if header.endianness != header.LITTLE or header.num_shards < 1:
+    if header.endianness != _LITTLE_ENDIAN or header.num_shards < 1:
         raise ValueError("its header is not one that is known")
     entries = {
         name: _entry(name, proto, header.num_shards)
         for name, proto in found.items()
     }
+    # Last, since what is wrong in particular says more.
+    for start, size in blocks:
+        end = start + size + 1  # with the compression
+        (stored,) = struct.unpack_from("<I", index, end)
+        if masked_crc32c(google_crc32c.value(index[start:end])) != stored:
+            raise ValueError("a block has another checksum than it should")
     return header.num_shards, entries
 
 
@@ -129,10 +142,10 @@ def _entry(name: str, proto: Any, shards: int) -> IndexEntry:
         raise ValueError(f"{name} is stored in slices, which are not read")
     if proto.dtype not in _TYPES:
         raise ValueError(f"{name} has a type that weights do not have")
-    dtype = tf.dtypes.as_dtype(proto.dtype)
-    size = math.prod(shape) * dtype.size
+    dtype = _TYPES[proto.dtype]
+    size = math.prod(shape) * dtype.itemsize
     if min((*shape, proto.offset, proto.size), default=0) < 0 or (
-        dtype != tf.string and size != proto.size
+        dtype.kind != "O" and size != proto.size
     ):
         raise ValueError(
             f"{name} has the shape {list(shape)} and {proto.size} bytes"
@@ -141,18 +154,58 @@ def _entry(name: str, proto: Any, shards: int) -> IndexEntry:
         raise ValueError(f"{name} lies in data file {proto.shard_id}")
     return IndexEntry(
         shape,
-        np.dtype(dtype.as_numpy_dtype),
+        dtype,
         proto.shard_id,
         proto.size,
         proto.offset + proto.size,
+        proto.crc32c,
     )
 
 
-def _records(index: bytes) -> Iterator[tuple[bytes, bytes]]:
+def data_files(prefix: pathlib.Path, shards: int) -> list[pathlib.Path]:
+    """Returns the paths of a checkpoint's data files, in order."""
+    return [
+        prefix.with_name(f"{prefix.name}.data-{number:05d}-of-{shards:05d}")
+        for number in range(shards)
+    ]
+
+
+def read_tensor(path: pathlib.Path, entry: IndexEntry) -> Array:
+    """Reads one tensor.
+
+    Args:
+        path: the data file of its shard.
+        entry: where it lies there; not text.
+
+    Raises:
+        ValueError: the file ends within it, or its checksum is another.
+    """
+    array = np.empty(entry.shape, entry.dtype)
+    raw = array.reshape(-1).view(np.uint8)
+    with open(path, "rb", buffering=0) as file:
+        file.seek(entry.end - entry.size)
+        start = 0
+        while start < len(raw):
+            count = file.readinto(raw[start : start + _PIECE].data)
+            if not count:
+                raise ValueError(f"{path.name} ends within it")
+            start += count
+    if masked_crc32c(_checksum(raw.data)) != entry.checksum:
+        raise ValueError("its checksum is not the one in the index")
+    return array
+
+
+def _blocks(index: bytes) -> list[tuple[int, int]]:
+    """Returns offset and size of the block that lists the others, and theirs.
+
+    Raises:
+        ValueError: they overlap, or lie outside of the file.
+    """
     footer = len(index) - _FOOTER
     # The footer begins with the handle of a block that is always empty.
     position = _handle(index, footer)[2]
     start, size, _ = _handle(index, position)
+    blocks = [(start, size)]
     room = len(index)
     for _, handle in _records_of(_content(index, start, size)):
         start, size, _ = _handle(handle, 0)
@@ -160,7 +213,8 @@ def _records(index: bytes) -> Iterator[tuple[bytes, bytes]]:
         room -= size
         if room < 0:
             raise ValueError("its blocks overlap")
-        yield from _records_of(_content(index, start, size))
+        blocks.append((start, size))
+    return blocks
 
 
 def _content(index: bytes, start: int, size: int) -> bytes:
@@ -238,9 +292,7 @@ def write(prefix: pathlib.Path, arrays: Arrays) -> None:
         prefix: path without an ending; its folder exists.
         arrays: {name: array}; each is read just before it is written.
     """
-    header = tensor_bundle_pb2.BundleHeaderProto(
-        num_shards=1, version=versions_pb2.VersionDef(producer=1)
-    )
+    header = tensorflow_messages.Header(num_shards=1, version={"producer": 1})
     records = [(b"", header.SerializeToString())]
     with open(f"{prefix}.data-00000-of-00001", "wb") as data:
         for name in sorted(arrays, key=str.encode):
@@ -248,20 +300,15 @@ def write(prefix: pathlib.Path, arrays: Arrays) -> None:
             offset = data.tell()
             raw = array.reshape(-1).view(np.uint8).data
             data.write(raw)
-            entry = tensor_bundle_pb2.BundleEntryProto(
-                dtype=tf.as_dtype(array.dtype).as_datatype_enum,
-                shape=_shape(arrays.shape(name)),
+            entry = tensorflow_messages.IndexEntry(
+                dtype=_NUMBERS[array.dtype],
+                shape={"dim": [{"size": n} for n in arrays.shape(name)]},
                 offset=offset,
                 size=array.nbytes,
                 crc32c=masked_crc32c(_checksum(raw)),
             )
             records.append((name.encode(), entry.SerializeToString()))
     pathlib.Path(f"{prefix}.index").write_bytes(_table(records))
-
-
-def _shape(axes: tuple[int, ...]) -> tensor_shape_pb2.TensorShapeProto:
-    sizes = [tensor_shape_pb2.TensorShapeProto.Dim(size=n) for n in axes]
-    return tensor_shape_pb2.TensorShapeProto(dim=sizes)
 
 
 def _table(records: list[tuple[bytes, bytes]]) -> bytes:
@@ -321,7 +368,7 @@ def _successor(key: bytes) -> bytes:
 def _checksum(raw: memoryview) -> int:
     """Returns the CRC-32C, in pieces, since the library copies its input."""
     checksum = 0
-    for start in range(0, len(raw), 1 << 24):
-        piece = bytes(raw[start : start + (1 << 24)])
+    for start in range(0, len(raw), _PIECE):
+        piece = bytes(raw[start : start + _PIECE])
         checksum = google_crc32c.extend(checksum, piece)
     return checksum

@@ -24,7 +24,10 @@ from bert_keras3.checkpointing.architectures import (
 from bert_keras3.commands import entry, flags
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.settings import flag
-from bert_keras3.training.environment import load_tensorflow
+from bert_keras3.training.environment import (
+    keep_tensorflow_out,
+    load_tensorflow,
+)
 
 if TYPE_CHECKING:
     from bert_keras3.checkpointing.conversion import Outcome
@@ -174,10 +177,13 @@ def main() -> None:
     if wanted.inspect is not None:
         if source or target or form:
             raise UserError("--inspect stands alone: give no --input with it")
-        load_tensorflow()
         _inspect(wanted.inspect, wanted)
     elif source and target and form:
-        load_tensorflow()
+        # Nothing else computes. Without it, BERT-Large takes half the memory.
+        if wanted.verify:
+            load_tensorflow()
+        else:
+            keep_tensorflow_out()
         _convert(source, target, form, wanted)
     else:
         given = {"--input": source, "--output": target, "--format": form}
@@ -280,7 +286,7 @@ def _print_outcome(outcome: Outcome, wanted: Conversion) -> None:
     from bert_keras3.checkpointing.added_tokens import report_saving
     from bert_keras3.checkpointing.conversion import parameters
     from bert_keras3.commands.screen import Screen
-    from modeling.keras_layers import LAYER_NORM_EPSILON
+    from modeling.config import LAYER_NORM_EPSILON
     from tokenization.added_tokens import searched_for
 
     say = Screen().say

@@ -70,6 +70,18 @@ def load_tensorflow(threads: int | None = None) -> None:
             os.close(saved)
 
 
+def keep_tensorflow_out() -> None:
+    """Lets Keras work on NumPy for the rest of the process.
+
+    For what writes Keras' files and computes nothing: TensorFlow alone takes
+    more memory than that. Does nothing if TensorFlow was imported before.
+    """
+    if "tensorflow" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "numpy"
+        # An import of it fails then; Keras does without.
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+
+
 @contextlib.contextmanager
 def without_tracing_warnings() -> Iterator[None]:
     """Silences TensorFlow's warnings of functions that are traced often.

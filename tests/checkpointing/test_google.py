@@ -68,6 +68,25 @@ def test_one_byte_wrong_names_the_tensor(google_folder: Writer) -> None:
         _ = arrays["bert/pooler/dense/bias"]
 
 
+def test_a_wrong_checksum_of_the_index(google_folder: Writer) -> None:
+    index = google_folder(ARRAYS) / "bert_model.ckpt.index"
+    content = index.read_bytes()
+    index.write_bytes(content.replace(b"pooler", b"pooled"))
+    with pytest.raises(UserError, match=r"\.index: .*another checksum"):
+        checkpointing.read(index)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_floats_of_16_bits_become_float32(
+    google_folder: Writer, dtype: str, tmp_path: pathlib.Path
+) -> None:
+    name = "bert/pooler/dense/bias"
+    stored = ARRAYS[name].astype(dtype)
+    arrays = checkpointing.read(google_folder({name: stored}))
+    assert arrays.dtype(name) == arrays[name].dtype == np.float32
+    np.testing.assert_array_equal(arrays[name], stored.astype(np.float32))
+
+
 def test_index_without_data(google_folder: Writer) -> None:
     folder = google_folder(ARRAYS)
     (folder / "bert_model.ckpt.data-00000-of-00001").unlink()

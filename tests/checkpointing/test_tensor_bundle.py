@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+from typing import Any
 
 import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import (
+    saved_model_pb2,
+    tensor_bundle_pb2,
+    trackable_object_graph_pb2,
+)
 
-from bert_keras3.checkpointing import google, tensor_bundle
+from bert_keras3.checkpointing import (
+    google,
+    tensor_bundle,
+    tensorflow_messages,
+)
 from bert_keras3.checkpointing.arrays import Arrays, Entry, in_memory
 from bert_keras3.safekeeping.binary_encoding import masked_crc32c, varint
 from bert_keras3.safekeeping.errors import UserError
@@ -52,6 +62,36 @@ def test_the_files_are_tensorflows(case: str, tmp_path: pathlib.Path) -> None:
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array)
         assert read[name].shape == array.shape
+
+
+def test_messages_are_declared_as_tensorflow_has_them() -> None:
+    """By numbers and types; enums are numbers, maps repeated entries."""
+    seen = set()
+
+    def compare(ours: Any, theirs: Any) -> None:
+        if ours.name in seen:
+            return
+        seen.add(ours.name)
+        for field in ours.fields:
+            other = theirs.fields_by_name[field.name]
+            assert field.number == other.number, field.full_name
+            assert field.is_repeated == other.is_repeated, field.full_name
+            if field.message_type is not None:
+                compare(field.message_type, other.message_type)
+            elif other.enum_type is None:
+                assert field.type == other.type, field.full_name
+
+    for message, theirs in (
+        (tensorflow_messages.Header, tensor_bundle_pb2.BundleHeaderProto),
+        (tensorflow_messages.IndexEntry, tensor_bundle_pb2.BundleEntryProto),
+        (
+            tensorflow_messages.ObjectGraph,
+            trackable_object_graph_pb2.TrackableObjectGraph,
+        ),
+        (tensorflow_messages.SavedModel, saved_model_pb2.SavedModel),
+    ):
+        compare(message.DESCRIPTOR, theirs.DESCRIPTOR)
+    assert seen == set(tensorflow_messages.MESSAGES)
 
 
 def test_an_index_of_any_size_is_read(tmp_path: pathlib.Path) -> None:

@@ -8,12 +8,8 @@ import pytest
 import tensorflow as tf
 
 from modeling.bert_with_heads import BertWithHeads
-from modeling.config import BertConfig
-from modeling.keras_layers import (
-    LAYER_NORM_EPSILON,
-    LayerNorm,
-    make_layer_norm,
-)
+from modeling.config import LAYER_NORM_EPSILON, BertConfig
+from modeling.keras_layers import LayerNorm, make_layer_norm
 from modeling.keras_private import flatten_layers
 
 
