@@ -79,7 +79,6 @@ class Choice(TaskDefaults):
     name: ClassVar[str] = "choice"
     default_metric: ClassVar[str] = "accuracy"
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, TEST_TSV)
-    text_inputs: ClassVar[tuple[str, ...]] = ("context", "question", "choices")
     exported: ClassVar[tuple[str, ...]] = ("logits",)
 
     labels: tuple[str, ...] = LOGIT

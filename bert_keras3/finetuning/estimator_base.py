@@ -21,6 +21,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from bert_keras3.finetuning.estimator_inputs import (
     are_pairs,
+    seed_of,
+    text_and_columns,
     texts_of,
     weights_of,
 )
@@ -89,7 +91,8 @@ class BertTextEstimator(BaseEstimator):
             have it.
         concurrency: parts of a batch that are computed in parallel; None: as
             many as are fastest here.
-        random_state: the seed, a whole number.
+        random_state: the seed, a whole number or a `RandomState` that it is
+            drawn from.
         output_dir: folder of the run, in which a fit that was interrupted
             goes on when it is called again. None: a temporary one.
         overwrite_output_dir: whether a run in it is deleted.
@@ -98,6 +101,8 @@ class BertTextEstimator(BaseEstimator):
 
     _problem: ClassVar[str]
     run_: FittedRun
+    # What the column of the text was called in training.
+    _text_name: str | None = None
 
     def __init__(
         self,
@@ -130,7 +135,7 @@ class BertTextEstimator(BaseEstimator):
         predict_batch_size: int = 32,
         mixed_precision: str | None = None,
         concurrency: int | None = None,
-        random_state: int | None = 12345,
+        random_state: int | np.random.RandomState | None = 12345,
         output_dir: str | os.PathLike[str] | None = None,
         overwrite_output_dir: bool = False,
         verbose: int = 0,
@@ -216,11 +221,11 @@ class BertTextEstimator(BaseEstimator):
         else:
             run = FittedRun(pathlib.Path(self.output_dir))
         given = self._texts(
-            splits={"train": examples}, takes_pairs=takes_pairs, **data
+            X, splits={"train": examples}, takes_pairs=takes_pairs, **data
         )
         with _random_states_kept(), without_tracing_warnings():
             self._train(given, run.path)
-        self.run_ = run
+        self.run_, self._text_name = run, given.text_name
 
     def _train(self, data: TextsInMemory, folder: pathlib.Path) -> None:
         from bert_keras3.finetuning.job import run
@@ -231,14 +236,18 @@ class BertTextEstimator(BaseEstimator):
             screen = PlainScreen()
         run(self._job(data, folder, do_train=True), screen)
 
-    def _texts(self, **more: Any) -> TextsInMemory:
+    def _texts(
+        self, X: Any, fitted: str | None = None, **more: Any
+    ) -> TextsInMemory:
         from bert_keras3.finetuning.memory_data import TextsInMemory
 
+        text, columns = self._columns_of(X, fitted)
         return TextsInMemory(
             problem_type=self._problem,
             dev_fraction=self.dev_fraction,
-            extra_columns=tuple(self.feature_columns),
-            features=self.features if self.feature_columns else None,
+            text_name=text,
+            extra_columns=columns,
+            features=self.features if columns else None,
             clean=tuple(self.clean),
             long_text=self.long_text,
             window_stride=self.window_stride,
@@ -263,7 +272,8 @@ class BertTextEstimator(BaseEstimator):
         if self.concurrency is None and has_gpu():
             concurrency = 1
         precision = self.mixed_precision or default_precision()
-        seed = 12345 if self.random_state is None else self.random_state
+        # Predictions draw nothing.
+        seed = seed_of(self.random_state if do_train else None)
         do_eval = do_train and self.dev_fraction > 0
         return Job(
             output_dir=folder,
@@ -309,24 +319,28 @@ class BertTextEstimator(BaseEstimator):
             set_up_environment()
             load_tensorflow(suitable_threads(self._concurrency()))
 
-    def _texts_of(self, X: Any) -> list[tuple[str, str | None]]:
+    def _texts_of(
+        self, X: Any, fitted: str | None = None
+    ) -> list[tuple[str, str | None]]:
         """Returns the texts, without the columns beside them."""
-        names = [*column_names(self.feature_columns)]
-        if not names:
+        if not len(self.feature_columns):
             return texts_of(X)
-        if not hasattr(X, "columns"):
-            raise ValueError(
-                "with feature_columns X must be a DataFrame, and is "
-                f"{type(X).__name__}"
-            )
-        wanted = self.text_column or X.columns[0]
-        for name in (wanted, *names):
-            if name not in X.columns:
-                raise ValueError(
-                    f"X has no column {name!r}; its columns are "
-                    f"{', '.join(map(str, X.columns))}"
-                )
-        return texts_of(X[wanted])
+        text, _ = self._columns_of(X, fitted)
+        return texts_of(X[text])
+
+    def _columns_of(
+        self, X: Any, fitted: str | None
+    ) -> tuple[str, tuple[str, ...]]:
+        """Returns the name of the text, and the columns beside it.
+
+        Args:
+            X: a DataFrame, if there are columns beside the text.
+            fitted: what the text was called in training.
+        """
+        if not len(self.feature_columns):
+            return "text", ()
+        wanted = self.text_column if fitted is None else fitted
+        return text_and_columns(X, wanted, self.feature_columns)
 
     def _cells(self, X: Any, number: int) -> list[tuple[str, ...]]:
         """Returns the cells beside each text, as a file would have them."""
@@ -353,7 +367,7 @@ class BertTextEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         self._load_tensorflow()
-        texts = self._texts_of(X)
+        texts = self._texts_of(X, self._text_name)
         examples = [
             InputExample(
                 str(number + 1), *pair, place=f"X[{number}]", columns=cells
@@ -363,7 +377,12 @@ class BertTextEstimator(BaseEstimator):
             )
         ]
         pairs = are_pairs(texts)
-        data = self._texts(splits={"test": examples}, takes_pairs=pairs)
+        data = self._texts(
+            X,
+            self._text_name,
+            splits={"test": examples},
+            takes_pairs=pairs,
+        )
         job = self._job(data, self.run_.path, do_train=False)
         with without_tracing_warnings():
             return self.run_.scores(job, pairs)
@@ -392,12 +411,11 @@ class BertTextEstimator(BaseEstimator):
                 (temporary / name).write_bytes(content)
             kept = {
                 "parameters": {
-                    name: os.fspath(value)
-                    if isinstance(value, os.PathLike)
-                    else value
+                    name: _as_json(value)
                     for name, value in self.get_params().items()
                 },
                 "fitted": self._fitted_values(),
+                "text_column": self._text_name,
             }
             (temporary / ESTIMATOR).write_text(
                 json.dumps(kept, ensure_ascii=False, indent=2), "utf-8"
@@ -432,6 +450,7 @@ class BertTextEstimator(BaseEstimator):
             }
         estimator = cls(**kept["parameters"])
         estimator.run_ = FittedRun(path)
+        estimator._text_name = kept.get("text_column") or estimator.text_column
         estimator._set_fitted(settings.labels, kept["fitted"])
         return estimator
 
@@ -460,6 +479,18 @@ class BertTextEstimator(BaseEstimator):
             self.run_ = FittedRun.temporary()
             for name, content in files.items():
                 (self.run_.path / name).write_bytes(content)
+
+
+def _as_json(value: Any) -> Any:
+    """Returns a parameter as JSON has it: paths as texts, NumPy as Python.
+
+    A generator of random numbers has no such form, and is left out.
+    """
+    if isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 @contextlib.contextmanager

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from bert_keras3.inputs.examples import is_missing
+from bert_keras3.inputs.extra_columns import CATEGORY, column_names
 
 
 def texts_of(X: Any) -> list[tuple[str, str | None]]:
@@ -43,8 +47,7 @@ def _text_or_pair(number: int, item: Any) -> tuple[str, str | None]:
 
 
 def _text(number: int, item: Any) -> str:
-    # NaN, NaT and pandas' NA are not equal to themselves, or not comparable.
-    if item is None or (not isinstance(item, (str, bytes)) and item != item):
+    if is_missing(item):
         return ""
     if isinstance(item, bytes):
         return item.decode("utf-8", "ignore")
@@ -84,3 +87,104 @@ def weights_of(sample_weight: Any, number: int) -> list[float]:
     if not weights.any():
         raise ValueError("sample_weight is 0 everywhere")
     return weights.tolist()
+
+
+def seed_of(random_state: Any) -> int:
+    """Returns the seed that `random_state` says; 12345 for None.
+
+    Raises:
+        ValueError: it is no whole number and no `RandomState`.
+    """
+    if random_state is None:
+        return 12345
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(np.iinfo(np.int32).max))
+    if not isinstance(random_state, numbers.Integral):
+        raise ValueError(
+            f"random_state is {random_state!r}; it must be a whole number or a "
+            "numpy.random.RandomState"
+        )
+    return int(random_state)
+
+
+def as_table(y: Sequence[Any]) -> np.ndarray:
+    """Returns a list of rows of 0 and 1 as an array [N, C].
+
+    Raises:
+        ValueError: the rows are something else, such as names of labels.
+    """
+    rows = [[*row] if hasattr(row, "__iter__") else row for row in y]
+    try:
+        return np.array(rows, float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "y must have 0 or 1 for each label in each row; lists of names "
+            "become that by sklearn.preprocessing.MultiLabelBinarizer"
+        ) from None
+
+
+def check_no_gaps(y: Sequence[Any]) -> None:
+    """Checks that no label is missing.
+
+    Raises:
+        ValueError: one is.
+    """
+    for number, value in enumerate(y):
+        if is_missing(value):
+            raise ValueError(
+                f"y[{number}] is missing ({value!r}); leave such texts out"
+            )
+
+
+def text_and_columns(
+    X: Any, text_column: str | None, feature_columns: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Returns the name of the column of the text, and those beside it.
+
+    Args:
+        X: a DataFrame.
+        text_column: None: the first.
+        feature_columns: names, perhaps with a kind behind them; columns that
+            are categorical in pandas get that kind.
+
+    Raises:
+        ValueError: it is no DataFrame, or a column is missing, comes twice or
+            is the text.
+    """
+    if isinstance(feature_columns, str) or not all(
+        isinstance(name, str) for name in feature_columns
+    ):
+        raise ValueError(
+            f"feature_columns is {feature_columns!r}; it must be a list of "
+            "names of columns, such as ['price', 'brand:category']"
+        )
+    if not hasattr(X, "columns"):
+        raise ValueError(
+            "with feature_columns X must be a DataFrame, and is "
+            f"{type(X).__name__}"
+        )
+    known = [*X.columns]
+    text = known[0] if text_column is None else text_column
+    names = column_names(feature_columns)
+    for name in (text, *names):
+        if known.count(name) != 1:
+            number = "several columns" if name in known else "no column"
+            raise ValueError(
+                f"X has {number} {name!r}; its columns are "
+                f"{', '.join(map(str, known))}"
+            )
+    if text in names:
+        raise ValueError(
+            f"column {text!r} is the text; leave it out of feature_columns, or "
+            "name another one as text_column"
+        )
+    kinds = {
+        name: CATEGORY
+        if kind is None and str(X[name].dtype) == "category"
+        else kind
+        for name, kind in names.items()
+    }
+    return str(text), tuple(
+        name if kind is None else f"{name}:{kind}"
+        for name, kind in kinds.items()
+    )

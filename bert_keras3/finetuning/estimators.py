@@ -19,6 +19,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from bert_keras3.finetuning.estimator_base import BertTextEstimator
+from bert_keras3.finetuning.estimator_inputs import as_table, check_no_gaps
 
 
 class BertTextClassifier(ClassifierMixin, BertTextEstimator):
@@ -46,6 +47,7 @@ class BertTextClassifier(ClassifierMixin, BertTextEstimator):
         """
         texts = self._texts_for(X, y)
         y = np.asarray(y)
+        check_no_gaps(y.ravel())
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         names = [str(one) for one in classes.tolist()]
@@ -112,14 +114,19 @@ class BertTextMultiLabelClassifier(ClassifierMixin, BertTextEstimator):
 
         Args:
             X: N texts or pairs of texts; see `texts_of`.
-            y: 0 or 1 for each label, [N, C], as of `MultiLabelBinarizer`.
+            y: 0 or 1 for each label, [N, C], as of `MultiLabelBinarizer`;
+                may be sparse.
             sample_weight: see `BertTextClassifier.fit`.
 
         Raises:
             ValueError: X, y or a parameter is wrong.
         """
-        texts = self._texts_for(X, y)
         names = getattr(y, "columns", None)
+        if hasattr(y, "toarray"):  # of SciPy
+            y = y.toarray()
+        texts = self._texts_for(X, y)
+        if not hasattr(y, "shape"):
+            y = as_table(y)
         y = np.asarray(y)
         if y.ndim != 2 or not np.isin(y, (0, 1)).all():
             raise ValueError(
@@ -179,6 +186,7 @@ class BertTextRegressor(RegressorMixin, BertTextEstimator):
             ValueError: X, y or a parameter is wrong.
         """
         texts = self._texts_for(X, y)
+        check_no_gaps(y)
         y = np.asarray(y, float)
         if y.ndim != 1 or not np.isfinite(y).all():
             raise ValueError(

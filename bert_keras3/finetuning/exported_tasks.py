@@ -6,7 +6,7 @@ Of a `TextTask` a graph makes the rows of texts; a `RowTask` makes rows itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -46,9 +46,6 @@ class RowTask(Task, Protocol):
     An input may have several rows, such as windows or choices, and outputs
     may have one value per token.
     """
-
-    text_inputs: ClassVar[tuple[str, ...]]
-    """What an input consists of, in words, such as question and context."""
 
     @property
     def exported(self) -> tuple[str, ...]:

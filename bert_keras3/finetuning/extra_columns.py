@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bert_keras3.finetuning.task import MODEL_INPUTS, Task, TaskDefaults
-from bert_keras3.inputs.examples import example_of
+from bert_keras3.inputs.examples import example_of, is_missing
 from bert_keras3.inputs.extra_columns import (
     CATEGORIES,
     NUMBERS,
@@ -138,10 +138,18 @@ class WithExtraColumns(TaskDefaults):
 
 
 def cell_of(value: Any) -> str:
-    """Returns a value as a file would have it; "" if it is missing."""
-    # NaN is not equal to itself; pandas' NA is neither equal nor not.
-    if value is None or str(value) == "<NA>" or value != value:
+    """Returns a value as a file would have it; "" if it is missing.
+
+    Raises:
+        ValueError: it is a list, an array or the like.
+    """
+    if is_missing(value):
         return ""
+    if not isinstance(value, str | bytes) and hasattr(value, "__len__"):
+        raise ValueError(
+            f"a column beside the text has {value!r:.60} in a row; it must be "
+            "one number, word, truth value or date"
+        )
     if isinstance(value, bytes):
         return value.decode("utf-8", "ignore")
     return str(value)

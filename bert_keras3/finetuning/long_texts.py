@@ -15,7 +15,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,8 +61,6 @@ class LongTexts(WithExtraColumns, abc.ABC):
             with learnt weights.
         max_windows: see `packing.pack_windows`.
     """
-
-    text_inputs: ClassVar[tuple[str, ...]] = ("text",)
 
     long_text: str = TRUNCATE
     window_stride: int | None = None

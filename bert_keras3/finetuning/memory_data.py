@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bert_keras3.finetuning.dataset import Description, Source
     from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
 
-_TEXTS = ("text", "text_pair")
+_PAIR = "text_pair"
 _LABEL = "label"
 
 
@@ -48,6 +48,8 @@ class TextsInMemory(DataChoices):
         label_columns: of several labels, whose examples have C cells of 0 or
             1; else none.
         takes_pairs: whether examples have two texts.
+        text_name: what the column of the text is called, where there are
+            others.
         extra_columns: names of the examples' `columns`, which may have a kind
             behind them as in --feature_columns.
     """
@@ -58,6 +60,7 @@ class TextsInMemory(DataChoices):
     labels: tuple[str, ...] | None = None
     label_columns: tuple[str, ...] = ()
     takes_pairs: bool = False
+    text_name: str = "text"
     extra_columns: tuple[str, ...] = ()
 
 
@@ -68,6 +71,7 @@ class _MemorySource:
     examples: Sequence[InputExample]
     takes_pairs: bool
     label_columns: tuple[str, ...]
+    text_name: str = "text"
     extra_names: tuple[str, ...] = ()
     label_separator = None
     has_ids = False
@@ -80,9 +84,11 @@ class _MemorySource:
 
     @property
     def _names(self) -> tuple[str, ...]:
-        texts = _TEXTS[: 1 + self.takes_pairs]
-        labels = self.label_columns or (_LABEL,)
-        return (*texts, *labels, *self.extra_names)
+        texts = (self.text_name, _PAIR)[: 1 + self.takes_pairs]
+        label = _LABEL
+        while label in (*texts, *self.extra_names):
+            label += "_"
+        return (*texts, *(self.label_columns or (label,)), *self.extra_names)
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -149,6 +155,7 @@ class _MemoryDataset:
             data.splits[split],
             data.takes_pairs,
             data.label_columns,
+            data.text_name,
             tuple(column_names(data.extra_columns)),
         )
 

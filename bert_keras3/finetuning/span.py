@@ -95,7 +95,6 @@ class Span(TaskDefaults):
     per_token: ClassVar[tuple[str, ...]] = (START, END)
     reads_padding: ClassVar[bool] = True
     result_files: ClassVar[tuple[str, ...]] = (PREDICTIONS, N_BEST, NULL_ODDS)
-    text_inputs: ClassVar[tuple[str, ...]] = ("question", "context")
     exported: ClassVar[tuple[str, ...]] = (START, END)
 
     labels: tuple[str, ...] = ()

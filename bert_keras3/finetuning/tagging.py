@@ -73,7 +73,7 @@ class Tagging(TaskDefaults):
 
     Attributes:
         labels: names of the tags; see `schemes.TagSet`.
-        decode: how tags are chosen, one of `decoding.DECODERS`.
+        decode: how tags are chosen, `viterbi` or `argmax`.
         window_overlap: how many pieces two windows of a long text share;
             None: a quarter of a window.
         split: how texts are split into tokens, see `tagging.words`.
@@ -87,7 +87,6 @@ class Tagging(TaskDefaults):
     result_files: ClassVar[tuple[str, ...]] = tuple(
         f"{PREDICTIONS}{ending}" for ending in ENDINGS
     )
-    text_inputs: ClassVar[tuple[str, ...]] = ("text",)
     exported: ClassVar[tuple[str, ...]] = ("logits",)
     epochs_of_rows: ClassVar[bool] = True
 

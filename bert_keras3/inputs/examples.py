@@ -250,6 +250,17 @@ def is_date(cell: str) -> bool:
     return _DATE.fullmatch(cell.strip()) is not None
 
 
+def is_missing(value: object) -> bool:
+    """Whether a value of Python, NumPy or pandas stands for a missing one."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        # NaN is not equal to itself.
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return False  # an array
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is written as a finite decimal number."""
     cell = cell.strip()

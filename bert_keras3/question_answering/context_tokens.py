@@ -32,11 +32,6 @@ def words_of(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def joined_words(text: str) -> str:
-    """Returns the words with single spaces between."""
-    return " ".join(_WORD.findall(text))
-
-
 class ContextTokens:
     """The tokens of one context after the other.
 

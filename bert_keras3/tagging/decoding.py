@@ -19,7 +19,6 @@ import numpy as np
 from bert_keras3.inputs.feature_store import ranges
 from bert_keras3.tagging.schemes import TagSet
 
-DECODERS = ("viterbi", "argmax")
 # The most numbers of back pointers held at once.
 _ROOM = 1 << 24
 # After so many rounds, sentences that are still broken are taken as a whole.

@@ -32,7 +32,8 @@ _DIFFERENCES_SHOWN = 5
 
 # What messages say of a checksum instead of its value.
 _CHECKSUMS = {
-    "data": "the data is not the same",
+    "data": "the data is not the same (a file was edited, or this training was "
+    "begun by an earlier version of the program, which read it differently)",
     "first_weights": "the weights to begin with are not the same",
 }
 

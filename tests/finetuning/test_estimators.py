@@ -23,7 +23,15 @@ from bert_keras3.finetuning import (
     BertTextMultiLabelClassifier,
     BertTextRegressor,
 )
+from bert_keras3.finetuning.estimator_inputs import (
+    as_table,
+    seed_of,
+    text_and_columns,
+    texts_of,
+)
+from bert_keras3.finetuning.extra_columns import cell_of
 from bert_keras3.finetuning.job import run
+from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.finetuning.settings import (
     DataChoices,
     EncoderChoices,
@@ -235,7 +243,6 @@ def test_columns_beside_the_text(checkpoint, texts, tmp_path):
     # In another order of columns, and after it was saved.
     classifier.save(tmp_path / "saved")
     again = BertTextClassifier.load(tmp_path / "saved")
-    again.set_params(text_column="review")
     np.testing.assert_array_equal(
         again.predict_proba(table[["brand", "review", "price"]]),
         classifier.predict_proba(table),
@@ -244,6 +251,9 @@ def test_columns_beside_the_text(checkpoint, texts, tmp_path):
         classifier.predict(table[["review", "brand"]])
     with pytest.raises(ValueError, match="must be a DataFrame"):
         classifier.predict(texts)
+    # The script reads the same columns.
+    settings = FinetuningFolder(tmp_path / "saved").read_settings()
+    assert settings.columns["names"] == ["review", "label", "price", "brand"]
 
 
 @pytest.mark.slow
@@ -276,6 +286,7 @@ def test_pairs_and_a_folder(checkpoint, texts, labels, tmp_path):
         (["a", ("b", "c")], ["x", "y"], "both single texts and pairs"),
         ([("a", "b", "c")] * 2, ["x", "y"], "has 3 columns"),
         (["a", "b"], [0.5, 0.7], "Unknown label type"),
+        (["a", "b"], ["x", None], r"y\[1\] is missing"),
     ],
 )
 def test_mistakes(checkpoint, X, y, message):
@@ -292,11 +303,50 @@ def test_wrong_weights(checkpoint, weights):
 
 
 def test_missing_texts_are_empty():
-    from bert_keras3.finetuning.estimator_inputs import texts_of
-
-    assert texts_of([None, float("nan"), b"a", "b"]) == [
+    pandas = pytest.importorskip("pandas")
+    given = [None, float("nan"), b"a", "b", pandas.NA]
+    assert texts_of(given)[:4] == [
         ("", None),
         ("", None),
         ("a", None),
         ("b", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("price", "must be a list of names"),
+        ([1], "must be a list of names"),
+        (["review"], "'review' is the text"),
+        (["twice"], "several columns 'twice'"),
+        (["none"], "no column 'none'"),
+    ],
+)
+def test_columns_that_cannot_be(columns, message):
+    pandas = pytest.importorskip("pandas")
+    names = ["review", "price", "twice", "twice"]
+    table = pandas.DataFrame([["a", 1, 2, 3]], columns=names)
+    with pytest.raises(ValueError, match=message):
+        text_and_columns(table, None, columns)
+
+
+def test_what_pandas_and_numpy_have():
+    """A categorical column is one of categories; a cell is one value."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"review": ["a"], "size": [3], "day": [4]})
+    table["size"] = table["size"].astype("category")
+    assert text_and_columns(table, None, ["day", "size"]) == (
+        "review",
+        ("day", "size:category"),
+    )
+    missing = [None, pandas.NA, pandas.NaT, np.nan, np.datetime64("NaT")]
+    assert [cell_of(one) for one in missing] == [""] * 5
+    with pytest.raises(ValueError, match="must be one number"):
+        cell_of(np.arange(2))
+    assert seed_of(np.int64(3)) == 3
+    assert seed_of(np.random.RandomState(0)) == seed_of(
+        np.random.RandomState(0)
+    )
+    with pytest.raises(ValueError, match="MultiLabelBinarizer"):
+        as_table([["a"], ["a", "b"]])
