@@ -92,13 +92,17 @@ class ExtraColumns(keras.layers.Layer):
 
         Args:
             inputs: `numbers` float [B, M] and `categories` int [B, K], of
-                those that there are; further entries are ignored.
+                those that there are; further entries are ignored. Of
+                categories there may be the embeddings, float [B, K, width],
+                for gradients with respect to them.
         """
         total = ops.convert_to_tensor(self.bias)
         if self.numbers is not None:
             # [B, M] x [M, width]
             total = self.numbers(inputs[NUMBERS]) + total
         if self.categories is not None:
+            codes = inputs[CATEGORIES]
             # [B, K] -> [B, K, width] -> [B, width]
-            total = ops.sum(self.categories(inputs[CATEGORIES]), axis=1) + total
+            vectors = codes if len(codes.shape) == 3 else self.categories(codes)
+            total = ops.sum(vectors, axis=1) + total
         return ops.tanh(total)

@@ -6,9 +6,10 @@ r"""Shows which tokens made a trained model's answers.
     python explain.py --model_dir=out --text='Who wrote it?' \
         --text_pair='The book was written by Mary Shelley in 1818.'
 
-For classifiers, taggers (each entity) and models of questions. The answers'
-logits are taken apart into what each token gives, by integrated gradients, and
-the parts sum to what the words change. docs/explain.md explains it.
+For classifiers, also of long texts and with columns beside the text, taggers
+(each entity) and models of questions. The answers' logits are taken apart into
+what each token gives, by integrated gradients, and the parts sum to what the
+words change. docs/explain.md explains it.
 """
 
 from __future__ import annotations

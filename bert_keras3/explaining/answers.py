@@ -1,6 +1,7 @@
 """What of a model's outputs is explained, for each kind of head.
 
-labels        the logit of the label that was predicted, or of another
+labels        the logit of the label that was predicted, or of another; of a
+              long text, that of its windows together
 span          the logits of the answer's first and last token, summed
 token_labels  for each entity, the logits of its tokens' tags, summed
 """
@@ -16,23 +17,26 @@ from keras import ops
 
 from bert_keras3.explaining.attributions import Score
 from bert_keras3.finetuning.task import Task
+from bert_keras3.inputs.batches import EXAMPLE
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.tagging.schemes import entities_of
 from bert_keras3.tagging.windows import IS_TRUSTED
 
 Row = Mapping[str, Any]
-# float [1, …] by name.
+# The W rows of an input: several are windows whose answers become one.
+Rows = Sequence[Row]
+# float [W, …] by name.
 Outputs = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Explained:
-    """A number that a model computes of a row.
+    """A number that a model computes of an input.
 
     Attributes:
         name: the label, the type of the entity, or what else was predicted.
         score: computes it.
-        places: the tokens of the row that it is about; () for all.
+        places: the tokens of the one row that it is about; () for all.
     """
 
     name: str
@@ -40,19 +44,28 @@ class Explained:
     places: tuple[int, ...] = ()
 
 
-def _logit(number: int) -> Score:
-    return lambda outputs: outputs["logits"][:, number]
+def _logits(task: Any, outputs: Mapping[str, Any], num_rows: int) -> Any:
+    """Logits of B·W rows → of B inputs, [B, C], as the task pools them."""
+    if num_rows == 1:
+        return outputs["logits"]
+    rows = ops.arange(len(outputs["logits"]), dtype="int32")
+    pooled, _ = task.in_batch(outputs, {EXAMPLE: rows // num_rows})
+    return pooled["logits"][::num_rows]
+
+
+def _logit(task: Task, num_rows: int, number: int) -> Score:
+    return lambda outputs: _logits(task, outputs, num_rows)[:, number]
 
 
 def labels_explained(
-    task: Task, row: Row, outputs: Outputs, label: str | None
+    task: Task, rows: Rows, outputs: Outputs, label: str | None
 ) -> list[Explained]:
     """Explains the label that was predicted, all of several, or the one given.
 
     Raises:
         UserError: there is no such label.
     """
-    logits = outputs["logits"][0]
+    logits = np.asarray(_logits(task, outputs, len(rows))[0])
     if label is not None:
         if label not in task.labels:
             raise UserError(
@@ -66,13 +79,16 @@ def labels_explained(
         chosen = np.flatnonzero(logits > 0).tolist()
         chosen = chosen or [int(logits.argmax())]
     names = task.labels or ("score",)
-    return [Explained(names[one], _logit(one)) for one in chosen]
+    return [
+        Explained(names[one], _logit(task, len(rows), one)) for one in chosen
+    ]
 
 
 def span_explained(
-    task: Any, row: Row, outputs: Outputs, label: str | None
+    task: Any, rows: Rows, outputs: Outputs, label: str | None
 ) -> list[Explained]:
     """Explains the best answer of a row, in the context's tokens."""
+    (row,) = rows
     start, end = (outputs[name][0] for name in ("start_logits", "end_logits"))
     first = int(row["first_context_token"])
     behind = len(row["input_ids"]) - 1
@@ -94,9 +110,10 @@ def span_explained(
 
 
 def entities_explained(
-    task: Any, row: Row, outputs: Outputs, label: str | None
+    task: Any, rows: Rows, outputs: Outputs, label: str | None
 ) -> list[Explained]:
     """Explains every entity, each token of which has its likeliest tag."""
+    (row,) = rows
     places = np.flatnonzero(row[IS_TRUSTED])
     tags = outputs["logits"][0][places].argmax(-1)
     roles, types = task.tags.roles[tags], task.tags.type_ids[tags]
@@ -131,7 +148,7 @@ def _sum_of_logits(chosen: np.ndarray) -> Score:
 
 BY_HEAD: Mapping[
     str,
-    Callable[[Any, Row, Outputs, str | None], Sequence[Explained]],
+    Callable[[Any, Rows, Outputs, str | None], Sequence[Explained]],
 ] = {
     "labels": labels_explained,
     "span": span_explained,

@@ -7,22 +7,28 @@ explainer.explain(["A fine film."])  # [[Explanation(label="positive", …)]]
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
+
+import numpy as np
 
 from bert_keras3.explaining.answers import BY_HEAD, Explained
 from bert_keras3.explaining.attributions import (
     INTEGRATED_GRADIENTS,
     METHODS,
-    AttributedRow,
+    AttributedInput,
+    Beside,
 )
 from bert_keras3.finetuning.encoding import TextEncoder
 from bert_keras3.finetuning.exported_tasks import RowTask
+from bert_keras3.finetuning.long_texts import LongTexts
 from bert_keras3.finetuning.run_folder import FinetuningFolder
-from bert_keras3.finetuning.task import MODEL_INPUTS
 from bert_keras3.inputs.examples import example_of
+from bert_keras3.inputs.extra_columns import CATEGORIES, NUMBERS
 from bert_keras3.safekeeping.errors import UserError
+from tokenization.tokenizers import Tokenizer
 
 # Token that says nothing.
 _ABSENT = "[MASK]"
@@ -31,6 +37,8 @@ _KEPT = ("[CLS]", "[SEP]")
 # score is the answer; a tagger answers in all of them.
 _ANSWERS_IN_ALL = ("token_labels",)
 
+Row = Mapping[str, Any]
+
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
@@ -38,17 +46,22 @@ class Explanation:
 
     Attributes:
         label: what was predicted: a label, the type of an entity, `answer`.
-        tokens: S tokens of the input, or of the part of it that was read.
+        tokens: S tokens of the input, or of the part of it that was read; of
+            windows that overlap each token once.
         segment_ids: S numbers, 1 for the second text.
         scores: the part of each token in the logit; above 0 it speaks for the
             answer.
         value: the logit; of several tokens their sum.
-        absent_value: the same where every token but [CLS] and [SEP] is [MASK].
+        absent_value: the same where every token but [CLS] and [SEP] is [MASK],
+            and every column has its mean.
         places: numbers of the tokens that the answer is about; () for all.
         method: one of `attributions.METHODS`.
-        error: by how much the scores miss value − absent_value, as a part of
+        error: by how much all scores miss value − absent_value, as a part of
             it; above `attributions.TOLERANCE`, they are not to be trusted.
         num_steps: points at which gradients were taken.
+        columns: (name, value) of each column that the model reads beside the
+            text.
+        column_scores: the part of each.
     """
 
     label: str
@@ -61,6 +74,8 @@ class Explanation:
     method: str
     error: float
     num_steps: int
+    columns: tuple[tuple[str, str], ...] = ()
+    column_scores: tuple[float, ...] = ()
 
 
 class Explainer:
@@ -79,24 +94,12 @@ class Explainer:
             model_dir: its `--output_dir`. Exported models have no gradients.
 
         Raises:
-            UserError: there is no such model, or it reads more than texts.
+            UserError: there is no such model.
         """
         folder = FinetuningFolder(model_dir)
         self.folder = folder.path
         settings = folder.read_settings()
         self.task = settings.task
-        further = set(self.task.inputs) - set(MODEL_INPUTS)
-        if further:
-            raise UserError(
-                f"{os.fspath(model_dir)}: reads {', '.join(sorted(further))} "
-                "beside texts, which cannot be explained"
-            )
-        if self.task.grouped and self.task.name != "choice":
-            raise UserError(
-                f"{os.fspath(model_dir)}: reads long texts in windows, whose "
-                "pooled answers cannot be explained; train with "
-                "--long_text=truncate or head_tail"
-            )
         self._find = BY_HEAD[self.task.heads[0]]
         self._answers_in_all = self.task.heads[0] in _ANSWERS_IN_ALL
         self._model = folder.load_model()
@@ -104,16 +107,9 @@ class Explainer:
         vocab = tokenizer.vocab
         self._tokens = {number: token for token, number in vocab.items()}
         self._absent_id = vocab.get(_ABSENT, vocab[tokenizer.special_tokens[0]])
-        self._kept = {vocab[token] for token in _KEPT}
-        self._rows: Callable[[Any], list[Mapping[str, Any]]]
+        self._kept = [vocab[token] for token in _KEPT]
         self.takes_pairs = settings.takes_pairs
-        length = settings.max_seq_length
-        if self.task.own_rows:
-            answering = cast(RowTask, self.task).answering(tokenizer, length)
-            self._rows = lambda item: list(answering.rows(answering.item(item)))
-        else:
-            encoder = TextEncoder(tokenizer, length)
-            self._rows = lambda item: [encoder.pack(example_of(item))]
+        self._encoder = TextEncoder(tokenizer, settings.max_seq_length)
 
     def explain(
         self,
@@ -125,7 +121,8 @@ class Explainer:
 
         Args:
             items: N inputs, as `serving.Predictor.predict` takes them: texts,
-                pairs, (question, context), (context, choices).
+                pairs, (text, columns), (question, context), (context,
+                choices).
             method: `integrated_gradients`, whose scores sum to the difference
                 of the logits; `gradient_x_input`, which is fast; or
                 `leave_one_out`.
@@ -147,59 +144,178 @@ class Explainer:
                 "explain takes a list of texts and was given one text; put it "
                 "into a list"
             )
+        task: Any = self.task
+        convert: Callable[[Any], Any] = example_of
+        rows_of: Callable[[Any], Iterator[Row]] = self._rows
+        if isinstance(task, LongTexts):
+            convert = task.example_of
+        elif task.own_rows:
+            answering = cast(RowTask, task).answering(
+                self._encoder.tokenizer, self._encoder.max_seq_length
+            )
+            convert, rows_of = answering.item, answering.rows
+        found = []
+        for number, item in enumerate(items):
+            try:
+                example = convert(item)
+                rows = list(rows_of(example))
+            except ValueError as error:
+                raise UserError(
+                    f"input number {number} (from 0): {error}"
+                ) from None
+            found.append(self._explained(example, rows, method, label))
+        return found
+
+    def explain_examples(
+        self, examples: Sequence[Any], method: str = INTEGRATED_GRADIENTS
+    ) -> list[list[Explanation]]:
+        """Explains the answers to examples of a file of the task's own kind.
+
+        Args:
+            examples: N of them, as a `dataset.Source` yields them.
+            method: as for `explain`.
+
+        Returns:
+            As `explain`.
+        """
         return [
-            self._explained(number, item, method, label)
-            for number, item in enumerate(items)
+            self._explained(example, list(self._rows(example)), method, None)
+            for example in examples
         ]
 
+    def _rows(self, example: Any) -> Iterator[Row]:
+        """Yields the rows of an example, as in an evaluation."""
+        return self.task.reader(self._encoder, None).rows(example)
+
     def _explained(
-        self, number: int, item: Any, method: str, label: str | None
+        self, example: Any, rows: Sequence[Row], method: str, label: str | None
     ) -> list[Explanation]:
-        try:
-            rows = self._rows(item)
-        except ValueError as error:
-            raise UserError(
-                f"input number {number} (from 0): {error}"
-            ) from None
-        found: list[
-            tuple[float, AttributedRow, Mapping[str, Any], Explained]
-        ] = []
-        for row in rows:
-            ids = row["input_ids"]
-            attributed = AttributedRow(
+        found: list[tuple[float, Callable[[], Explanation]]] = []
+        groups = list(self._groups(example, rows))
+        for group, places in groups:
+            attributed = AttributedInput(
                 self._model,
-                row,
-                [one not in self._kept for one in ids],
+                group,
+                places,
+                self._kept,
                 self._absent_id,
+                self._beside(group[0]),
             )
             outputs = attributed.outputs()
-            for explained in self._find(self.task, row, outputs, label):
+            for explained in self._find(self.task, group, outputs, label):
                 value = float(explained.score(outputs)[0])
-                found.append((value, attributed, row, explained))
-        if len(rows) > 1 and not self._answers_in_all:
+                explanation = functools.partial(
+                    self._explanation,
+                    example,
+                    method,
+                    explained,
+                    attributed,
+                    group,
+                    places,
+                )
+                found.append((value, explanation))
+        if len(groups) > 1 and not self._answers_in_all:
             found = [max(found, key=lambda one: one[0])]
-        return [
-            self._explanation(attributed, row, explained, method)
-            for _, attributed, row, explained in found
-        ]
+        return [explanation() for _, explanation in found]
+
+    def _groups(
+        self, example: Any, rows: Sequence[Row]
+    ) -> Iterator[tuple[Sequence[Row], Sequence[np.ndarray]]]:
+        """Yields rows with one answer, and which token stands where in them."""
+        if not isinstance(self.task, LongTexts):
+            for row in rows:
+                yield [row], [np.arange(len(row["input_ids"]))]
+            return
+        numbering: Any = _Numbering(self._encoder.tokenizer)
+        encoder = dataclasses.replace(self._encoder, tokenizer=numbering)
+        yield rows, numbering.places(self.task.rows_of(encoder, example))
+
+    def _beside(self, row: Row) -> dict[str, Beside]:
+        """Returns the columns beside the text, which `row` has as features."""
+        if not isinstance(self.task, LongTexts):
+            return {}
+        extra, beside = self.task.extra, {}
+        columns = extra.columns_of()
+        if NUMBERS in row:
+            numbers = np.asarray(row[NUMBERS], np.float32)
+            # The mean, as if known.
+            absent = np.zeros_like(numbers)
+            beside[NUMBERS] = Beside(numbers, absent, columns[NUMBERS])
+        if CATEGORIES in row:
+            table = np.asarray(self._model.extra.categories.embeddings)
+            absent = np.stack(
+                [table[codes].mean(0) for codes in extra.known_codes()]
+            )
+            beside[CATEGORIES] = Beside(
+                table[row[CATEGORIES]], absent, columns[CATEGORIES]
+            )
+        return beside
 
     def _explanation(
         self,
-        attributed: AttributedRow,
-        row: Mapping[str, Any],
-        explained: Explained,
+        example: Any,
         method: str,
+        explained: Explained,
+        attributed: AttributedInput,
+        rows: Sequence[Row],
+        places: Sequence[np.ndarray],
     ) -> Explanation:
         found = attributed.attribute(explained.score, method)
+        # Tokens that no window has have no place.
+        shown, first = np.unique(np.concatenate(places), return_index=True)
+        ids, segments = (
+            np.concatenate([np.asarray(row[name], np.int64) for row in rows])
+            for name in ("input_ids", "segment_ids")
+        )
+        columns: tuple[tuple[str, str], ...] = ()
+        column_scores = found.scores[attributed.num_tokens :]
+        if len(column_scores):
+            names = self.task.extra.names  # type: ignore[attr-defined]
+            columns = tuple(zip(names, example.columns, strict=True))
         return Explanation(
             label=explained.name,
-            tokens=tuple(self._tokens[int(one)] for one in row["input_ids"]),
-            segment_ids=tuple(int(one) for one in row["segment_ids"]),
-            scores=tuple(found.scores.tolist()),
+            tokens=tuple(self._tokens[one] for one in ids[first].tolist()),
+            segment_ids=tuple(segments[first].tolist()),
+            scores=tuple(found.scores[shown].tolist()),
             value=found.value,
             absent_value=found.absent_value,
             places=explained.places,
             method=method,
             error=found.error,
             num_steps=found.num_steps,
+            columns=columns,
+            column_scores=tuple(column_scores.tolist()),
         )
+
+
+class _Numbering:
+    """Numbers the tokens of an example where a tokenizer has their ids.
+
+    What packs them then says where each token stands in its rows:
+    [CLS] 1 2 3 [SEP] and [CLS] 3 4 5 [SEP] are two windows of a text of five.
+    """
+
+    _SEP, _UNKNOWN = -1, -2
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._behind: list[int] = []
+        self.special_tokens = tokenizer.special_tokens
+        self.vocab = dict.fromkeys(tokenizer.special_tokens, self._UNKNOWN)
+        self.vocab |= {"[CLS]": 0, "[SEP]": self._SEP}
+
+    def encode(self, text: str) -> Sequence[int]:
+        """Returns numbers from 1 on, those of a second text behind a [SEP]."""
+        first = self._behind[-1] + 1 if self._behind else 1
+        self._behind.append(first + len(self._tokenizer.encode(text)))
+        return range(first, self._behind[-1])
+
+    def places(self, rows: Sequence[Row]) -> list[np.ndarray]:
+        """Returns the numbers of the tokens of each row."""
+        found = []
+        for row in rows:
+            places = np.array(row["input_ids"])
+            segments = np.array(row["segment_ids"])
+            separators = np.array(self._behind)[segments]
+            found.append(np.where(places == self._SEP, separators, places))
+        return found

@@ -15,6 +15,7 @@ from bert_keras3.explaining.attributions import TOLERANCE
 from bert_keras3.explaining.explainer import Explainer, Explanation
 from bert_keras3.explaining.page import explanation_page
 from bert_keras3.explaining.settings import ExplainJob
+from bert_keras3.finetuning.extra_columns import WithExtraColumns, cell_of
 from bert_keras3.inputs.examples import InputExample
 from bert_keras3.inputs.texts import open_texts
 from bert_keras3.safekeeping.errors import UserError
@@ -47,7 +48,6 @@ def run(job: ExplainJob, screen: ColourScreen) -> None:
     """
     check_ranges(job)
     output = _checked_output(job)
-    examples = _examples(job, screen)
     explainer = Explainer(job.model_dir)
     if explainer.task.name == "choice":
         raise UserError(
@@ -55,7 +55,9 @@ def run(job: ExplainJob, screen: ColourScreen) -> None:
             "explained in Python alone: serving.Explainer(model_dir)"
             ".explain([(context, question, choices)])"
         )
-    items = [_item(example) for example in examples]
+    names = _columns_of(explainer)
+    examples = _examples(job, names, screen)
+    items = [_item(example, names) for example in examples]
     explained = explainer.explain(items, job.method, job.label)
     _warn(explained, screen)
     if output is None:
@@ -90,21 +92,57 @@ def _checked_output(job: ExplainJob) -> pathlib.Path | None:
     return output
 
 
-def _examples(job: ExplainJob, screen: Screen) -> list[InputExample]:
+def _columns_of(explainer: Explainer) -> tuple[str, ...]:
+    """Returns the names of the columns that the model reads beside texts."""
+    task = explainer.task
+    return task.extra.names if isinstance(task, WithExtraColumns) else ()
+
+
+def _examples(
+    job: ExplainJob, names: tuple[str, ...], screen: Screen
+) -> list[InputExample]:
     if (job.text is None) == (job.input_file is None):
         raise UserError("give --text or --input_file")
     if job.input_file is None:
-        return [InputExample("1", str(job.text), job.text_pair)]
-    file = open_texts(job.input_file, job.file)
+        cells = _cells(job, names)
+        return [InputExample("1", str(job.text), job.text_pair, columns=cells)]
+    choices = job.file
+    if names:
+        choices = dataclasses.replace(choices, features=names)
+    file = open_texts(job.input_file, choices)
     for note in file.notes():
         screen.say(note)
     return list(itertools.islice(iter(file), job.max_rows))
 
 
-def _item(example: InputExample) -> Any:
-    if example.text_b is None:
-        return example.text_a
-    return (example.text_a, example.text_b)
+def _cells(job: ExplainJob, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the columns of --text; those that are not given are missing.
+
+    Raises:
+        UserError: --columns is no JSON object, or has another column.
+    """
+    given = {}
+    if job.columns is not None:
+        try:
+            given = dict(json.loads(job.columns))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"--columns={job.columns}: is no JSON object ({error}); write "
+                '{"price": 3.5, "brand": "Ant"}'
+            ) from None
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise UserError(
+            f"--columns={job.columns}: the model has no column "
+            f"{unknown[0]!r}; it reads {', '.join(names) or 'texts alone'}"
+        )
+    return tuple(cell_of(given.get(name)) for name in names)
+
+
+def _item(example: InputExample, names: tuple[str, ...]) -> Any:
+    columns = [dict(zip(names, example.columns, strict=True))] if names else []
+    item = (*example.texts, *columns)
+    return item if len(item) > 1 else example.text_a
 
 
 def _warn(explained: Sequence[Sequence[Explanation]], screen: Screen) -> None:
@@ -137,25 +175,34 @@ def _show(
 
 
 def _coloured(one: Explanation) -> Text:
-    """Returns the tokens on a background as strong as their part."""
+    """Returns tokens and columns on a background as strong as their part."""
     text = Text()
-    most = max(map(abs, one.scores)) or 1.0
+    most = max(map(abs, (*one.scores, *one.column_scores))) or 1.0
     for place, (token, score) in enumerate(
         zip(one.tokens, one.scores, strict=True)
     ):
-        colour = _FOR if score > 0 else _AGAINST
-        share = abs(score) / most
-        style = ""
-        if share > 0.05:
-            mixed = (round(255 - share * (255 - part)) for part in colour)
-            ink = "white" if share > 0.6 else "black"
-            style = f"{ink} on #{''.join(f'{part:02x}' for part in mixed)}"
+        style = _style(score / most)
         if place in one.places:
             style += " underline"
         glued = token.startswith("##")
         text.append("" if glued or not place else " ")
         text.append(token[2:] if glued else token, style.strip())
+    for (name, value), score in zip(
+        one.columns, one.column_scores, strict=True
+    ):
+        text.append(" ")
+        text.append(f"{name}: {value or '—'}", _style(score / most))
     return text
+
+
+def _style(share: float) -> str:
+    """Returns the colours of a part, from −1 to 1."""
+    if abs(share) <= 0.05:
+        return ""
+    colour = _FOR if share > 0 else _AGAINST
+    mixed = (round(255 - abs(share) * (255 - part)) for part in colour)
+    ink = "white" if abs(share) > 0.6 else "black"
+    return f"{ink} on #{''.join(f'{part:02x}' for part in mixed)}"
 
 
 def _lines(

@@ -91,6 +91,12 @@ def explanation_page(
                     "absent": round(one.absent_value, 3),
                     "places": one.places,
                     "error": round(one.error, 4),
+                    "columns": [
+                        (f"{name}: {value or '—'}", round(score, 4))
+                        for (name, value), score in zip(
+                            one.columns, one.column_scores, strict=True
+                        )
+                    ],
                 }
                 for example, answers in zip(examples, explained, strict=True)
                 for one in answers

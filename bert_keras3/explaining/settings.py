@@ -92,6 +92,15 @@ class ExplainJob:
         aliases=("text_b",),
         needs=("text",),
     )
+    columns: str | None = flag(
+        None,
+        "Columns beside the text, for a model that was trained with "
+        "--feature_columns: a JSON object such as "
+        '{"price": 3.5, "brand": "Ant"}. Those that are not in it are missing.',
+        group="What to do",
+        placeholder="JSON",
+        needs=("text",),
+    )
     input_file: str | None = flag(
         None,
         "File of texts or pairs: CSV, TSV, JSON lines or another table, or a "

@@ -227,6 +227,30 @@ class ExtraColumns:
             features[CATEGORIES] = np.array(codes, np.int32)
         return features
 
+    def columns_of(self) -> dict[str, np.ndarray]:
+        """Returns which column each value that `encode` returns is of.
+
+        Returns:
+            {name: int [M] or [K], numbers of columns}.
+        """
+        numbers = np.arange(len(self.columns))
+        widths = [column.width for column in self.columns]
+        is_category = [column.kind == CATEGORY for column in self.columns]
+        return {
+            NUMBERS: np.repeat(numbers, widths),
+            CATEGORIES: numbers[is_category],
+        }
+
+    def known_codes(self) -> list[np.ndarray]:
+        """Returns the codes of the known values of each categorical column."""
+        sizes = [column.num_codes for column in self.columns]
+        ends = np.cumsum(sizes).tolist()
+        return [
+            np.arange(end - size + _FIRST, end)
+            for size, end in zip(sizes, ends, strict=True)
+            if size
+        ]
+
     def written(self, cells: Sequence[str]) -> str:
         """Returns a row in words: `price: 3.5; brand: Ant`.
 

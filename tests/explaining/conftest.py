@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,12 +27,19 @@ def make_run(
     """Writes a run folder with random weights, as a training leaves it."""
     import keras
 
-    from bert_keras3.finetuning.run_folder import FinetuningFolder, RunSettings
+    from bert_keras3.finetuning.run_folder import (
+        FinetuningFolder,
+        RunSettings,
+        new_model,
+    )
     from bert_keras3.finetuning.tasks import TASKS
-    from modeling import BertConfig, BertWithHeads
+    from modeling import BertConfig
 
     def make(
-        problem: str, labels: tuple[str, ...], takes_pairs: bool = False
+        problem: str,
+        labels: tuple[str, ...],
+        takes_pairs: bool = False,
+        **options: Any,
     ) -> pathlib.Path:
         folder = tmp_path_factory.mktemp(problem)
         config = BertConfig(
@@ -44,8 +52,7 @@ def make_run(
             initializer_range=0.4,
         )
         keras.utils.set_random_seed(3)
-        task = TASKS[problem](labels)
-        model = BertWithHeads(config, task.heads, labels or ("score",))
+        model = new_model(config, TASKS[problem](labels, **options))
         vocab_file = folder / "vocab.txt"
         vocab_file.write_text(
             "".join(f"{token}\n" for token in SPECIAL + WORDS), "utf-8"
@@ -61,6 +68,7 @@ def make_run(
                 max_seq_length=16,
                 do_lower_case=True,
                 takes_pairs=takes_pairs,
+                options=options,
             )
         )
         return folder

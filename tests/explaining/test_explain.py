@@ -20,6 +20,7 @@ from bert_keras3.explaining.attributions import METHODS, TOLERANCE
 from bert_keras3.explaining.explainer import Explainer
 from bert_keras3.finetuning.choice import LOGIT
 from bert_keras3.finetuning.run_folder import FinetuningFolder
+from bert_keras3.inputs.extra_columns import ExtraColumn, ExtraColumns
 from bert_keras3.safekeeping.errors import UserError
 
 TEXTS = ["The film was so good and unseen.", "今天 bad", "a"]
@@ -194,6 +195,114 @@ def test_choices(make_run):
     np.testing.assert_allclose(found.value, max(logits), **CLOSE)
     best = choices[int(np.argmax(logits))]
     assert " ".join(found.tokens[3:-1]) == best
+
+
+LONG = "the film was so good and it is a film " * 3
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        "mean",
+        pytest.param("max", marks=SLOW),
+        pytest.param("attention", marks=SLOW),
+    ],
+)
+def test_windows_are_explained_together(make_run, pooling):
+    """Each word once, whose part is that of all windows it stands in."""
+    labels = ("blame", "praise")
+    options = {"long_text": "windows", "window_pooling": pooling}
+    folder = make_run("single_label", labels, **options)
+    explainer = Explainer(folder)
+    ((found,),) = explainer.explain([LONG])
+    assert found.tokens == ("[CLS]", *LONG.split(), "[SEP]")
+    assert found.error <= TOLERANCE
+
+    def logit(without=None):
+        """Pooled by hand, perhaps without one word of the text."""
+        words = LONG.split()
+        if without is not None:
+            words[without] = "[MASK]"
+        # 14 of 30 words each, a new window every 10.
+        rows = [["[CLS]", *words[k : k + 14], "[SEP]"] for k in (0, 10, 20)]
+        computed = [logits_of(folder, row) for row in rows]
+        logits = np.stack([one["logits"] for one in computed])
+        if pooling == "max":
+            pooled = logits.max(0)
+        elif pooling == "mean":
+            pooled = logits.mean(0)
+        else:
+            weights = np.exp([one["window_logits"] for one in computed])
+            pooled = weights.reshape(-1) / weights.sum() @ logits
+        assert without or labels[pooled.argmax()] == found.label
+        return pooled[labels.index(found.label)]
+
+    np.testing.assert_allclose(found.value, logit(), **CLOSE)
+    ((plain,),) = explainer.explain([LONG], "leave_one_out")
+    # The eleventh word is in two windows.
+    for place in (0, 11, 29):
+        lost = logit() - logit(place)
+        np.testing.assert_allclose(plain.scores[1 + place], lost, **CLOSE)
+
+
+def test_the_shorter_text_of_a_pair_is_explained_once(make_run):
+    """It stands in every window of the longer one."""
+    options = {"long_text": "windows"}
+    folder = make_run("single_label", ("no", "yes"), True, **options)
+    ((found,),) = Explainer(folder).explain(
+        [("so good", LONG)], "gradient_x_input"
+    )
+    words = LONG.split()
+    assert found.tokens == ("[CLS]", "so", "good", "[SEP]", *words, "[SEP]")
+    assert found.segment_ids == (0,) * 4 + (1,) * 31
+
+
+COLUMNS = ExtraColumns(
+    (
+        ExtraColumn("price", "number", mean=10.0, deviation=2.0),
+        ExtraColumn("brand", "category", values=("Ant", "Bee")),
+        ExtraColumn("new", "boolean", mean=0.5, deviation=0.5),
+    )
+)
+
+
+def test_columns_beside_the_text(make_run):
+    """A column that is absent is a mean: of the numbers, of the vectors."""
+    options = {"feature_columns": COLUMNS.to_json()}
+    folder = make_run("single_label", ("blame", "praise"), **options)
+    explainer = Explainer(folder)
+    given = {"price": 13.0, "brand": "Bee", "new": "no"}
+    ((found,),) = explainer.explain([("so good", given)])
+    assert found.columns == (("price", "13.0"), ("brand", "Bee"), ("new", "no"))
+    assert found.error <= TOLERANCE
+    vocab, model = opened_run(folder)
+    table = np.asarray(model.extra.categories.embeddings)
+
+    def logit(price=1.5, brand=table[3], new=-1.0, words=("so", "good")):
+        ids = [[vocab[one] for one in ("[CLS]", *words, "[SEP]")]]
+        numbers = np.array([[price, 0, new, 0]], np.float32)
+        vectors = {"numbers": numbers, "categories": brand[None, None]}
+        logits = np.asarray(
+            model({"input_ids": np.array(ids), **vectors})["logits"]
+        )
+        return logits[0, ("blame", "praise").index(found.label)]
+
+    means = {"price": 0.0, "brand": table[2:].mean(0), "new": 0.0}
+    masked = ("[MASK]", "[MASK]")
+    np.testing.assert_allclose(found.value, logit(), **CLOSE)
+    absent = logit(**means, words=masked)
+    np.testing.assert_allclose(found.absent_value, absent, **CLOSE)
+    total = sum(found.scores) + sum(found.column_scores)
+    difference = found.value - found.absent_value
+    assert abs(total - difference) <= TOLERANCE * abs(difference)
+    ((plain,),) = explainer.explain([("so good", given)], "leave_one_out")
+    lost = [logit() - logit(**{name: mean}) for name, mean in means.items()]
+    np.testing.assert_allclose(plain.column_scores, lost, **CLOSE)
+    lost = logit() - logit(words=("[MASK]", "good"))
+    np.testing.assert_allclose(plain.scores[1], lost, **CLOSE)
 
 
 @pytest.fixture(scope="module")

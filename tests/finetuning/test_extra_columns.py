@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from bert_keras3.checkpointing.conversion import Settings, convert
-from bert_keras3.explaining.explainer import Explainer
 from bert_keras3.finetuning import BertTextClassifier
 from bert_keras3.finetuning.job import run
 from bert_keras3.finetuning.run_folder import FinetuningFolder
@@ -273,8 +272,6 @@ def test_mistakes(trained, tmp_path, screen, write_csv):
     )
     with pytest.raises(UserError, match="no other format has a place"):
         convert(job.output_dir, tmp_path / "converted", Settings("huggingface"))
-    with pytest.raises(UserError, match="cannot be explained"):
-        Explainer(job.output_dir)
     new = dataclasses.replace(job, output_dir=tmp_path / "new")
     wrong = dataclasses.replace(job.data, file=FileChoices(features=("prize",)))
     with pytest.raises(UserError, match="no column 'prize'"):
