@@ -98,7 +98,7 @@ _OF_BENCHMARKS = tuple(
                     *(one.further for one in BENCHMARKS), FURTHER_PARTS
                 )
                 for name in (
-                    *(EVAL_TEXT, EVAL_JSON, CONFUSION, EVALUATED),
+                    *(EVAL_TEXT, EVAL_JSON, CONFUSION, EVALUATED, REPORT),
                     *RESULT_FILES,
                 )
             ),

@@ -112,9 +112,12 @@ class reader:  # noqa: N801, since it stands for `csv.reader`
             quoting: a key of `QUOTINGS`.
         """
         csv.field_size_limit(_LONGEST_CELL)
-        self._has_masked = False
+        self._masked: set[str] = set()
+        # Nothing in it refers to this object: whoever leaves off in the
+        # middle of a file closes it at once, and not whenever Python looks
+        # for cycles.
         self._rows = csv.reader(
-            self._masked(lines),
+            _masked(lines, self._masked),
             delimiter=delimiter or _NO_DELIMITER,
             **QUOTINGS[quoting],
         )
@@ -131,20 +134,21 @@ class reader:  # noqa: N801, since it stands for `csv.reader`
     def __next__(self) -> list[str]:
         """Returns the cells of the next row."""
         cells = next(self._rows)
-        if self._has_masked:
+        if self._masked:
             return [cell.replace(_MASKED_CR, "\r") for cell in cells]
         return cells
 
-    def _masked(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yields the lines, CRs hidden but the one of the line end."""
-        for line in lines:
-            if "\r" in line:
-                end = "\r\n" if line.endswith("\r\n") else line[-1]
-                text = line.removesuffix(end)
-                if "\r" in text:
-                    self._has_masked = True
-                    line = text.replace("\r", _MASKED_CR) + end
-            yield line
+
+def _masked(lines: Iterable[str], met: set[str]) -> Iterator[str]:
+    """Yields lines, CRs hidden but the one of the line end; `met` gets it."""
+    for line in lines:
+        if "\r" in line:
+            end = "\r\n" if line.endswith("\r\n") else line[-1]
+            text = line.removesuffix(end)
+            if "\r" in text:
+                met.add(_MASKED_CR)
+                line = text.replace("\r", _MASKED_CR) + end
+        yield line
 
 
 def is_blank(cells: Sequence[str]) -> bool:

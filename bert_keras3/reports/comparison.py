@@ -13,16 +13,10 @@ import numpy as np
 
 from bert_keras3.explaining.page import rendered
 from bert_keras3.reports.baselines import chosen
+from bert_keras3.reports.figures import best_metric_of, figures_of, outcomes_of
 from bert_keras3.reports.record import RunRecord
-from bert_keras3.reports.report import (
-    best_metric_of,
-    metrics_of,
-    outcomes_of,
-    settings_of,
-    shown_values,
-    within_budget,
-)
 from bert_keras3.reports.resampling import mcnemar, paired_p_value
+from bert_keras3.reports.rows import data_of, shown_values, within_budget
 from bert_keras3.reports.views import Outcomes, View
 from bert_keras3.reports.wording import Wording
 from bert_keras3.safekeeping.errors import UserError
@@ -84,7 +78,7 @@ def comparison_page(records: Sequence[RunRecord], wording: Wording) -> str:
     found = [outcomes_of(record) for record in records]
     view, baseline = found[0]
     contests: list[Contest | None] = []
-    rows: list[dict[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     for name, record, (_, other) in zip(
         names[1:], records[1:], found[1:], strict=True
     ):
@@ -100,22 +94,13 @@ def comparison_page(records: Sequence[RunRecord], wording: Wording) -> str:
     best = best_metric_of(first)
     return rendered(
         "comparison.html",
-        {
-            "rows": rows,
-            "words": {
-                key: wording(key)
-                for key in (
-                    *("of", "none_found", "mark_right", "mark_missed"),
-                    *("mark_wrong", "why"),
-                )
-            },
-        },
+        data_of(rows, wording),
         package="bert_keras3.reports",
         t=wording,
         records=records,
         names=names,
         figures=[
-            metrics_of(record, outcomes)
+            {one.name: one for one in figures_of(record, outcomes, {})}
             for record, (_, outcomes) in zip(records, found, strict=True)
         ],
         metrics=sorted(
@@ -182,7 +167,7 @@ def _changed_rows(
     view: View,
     one: Outcomes,
     other: Outcomes,
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """Returns the rows that changed most, with both predictions."""
     gain = one.wrong.astype(np.float64) - other.wrong
     changed = np.flatnonzero(np.abs(gain) > _EQUAL)
@@ -200,21 +185,15 @@ def _changed_rows(
     rows = []
     for place, number in enumerate(numbers.tolist()):
         row = int(one.rows[number])
-        before, after = (
-            shown_values(view.shown(line[row], examples[row])) for line in lines
-        )
-        kind = "won" if gain[number] > 0 else "lost"
+        before, after = (view.shown(line[row], examples[row]) for line in lines)
         rows.append(
-            (
-                place,
-                {
-                    **after,
-                    "before": before["predicted"],
-                    "row": row,
-                    "wrong": round(float(other.wrong[number]), 4),
-                    "confidence": None,
-                    "kinds": {kind: place},
-                },
+            shown_values(
+                after,
+                other.wrong[number],
+                np.nan,
+                before=before.predicted,
+                row=row,
+                kinds={"won" if gain[number] > 0 else "lost": place},
             )
         )
     return within_budget(rows)
@@ -231,7 +210,7 @@ def _changed_settings(
             name: file.get("path", "")
             for name, file in made.get("files", {}).items()
         }
-        values.append({**dict(settings_of(record)), **files})
+        values.append({**dict(record.given_settings), **files})
     names = dict.fromkeys(name for one in values for name in one)
     return [
         (name, [one.get(name, "") for one in values])

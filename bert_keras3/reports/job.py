@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from bert_keras3.finetuning.run_folder import COMPARISON, REPORT
+from bert_keras3.finetuning.run_folder import COMPARISON
 from bert_keras3.reports.comparison import comparison_page
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.report import report_page
@@ -25,7 +25,8 @@ def run(
     """Writes `report.html` in the folder of a run, or a comparison of some.
 
     Args:
-        folders: of one run, or of several, whose comparison is written as
+        folders: of one run, whose further evaluations have a page each in
+            their folders; or of several, whose comparison is written as
             `comparison.html` in the folder of the last.
         choices: how.
         screen: where to print.
@@ -39,13 +40,19 @@ def run(
         )
     wording = Wording(choices.report_language)
     records = [RunRecord.open(folder) for folder in folders]
-    last = records[-1].folder
     if len(records) > 1:
         page = comparison_page(records, wording)
-        _write(last / COMPARISON, page, screen)
+        _write(records[-1].folder / COMPARISON, page, screen)
         return
-    page = report_page(records[0], wording, choices.report_reasons)
-    _write(last / REPORT, page, screen)
+    records += records[0].further()
+    for record in records:
+        others = [
+            (one.split, os.path.relpath(one.page, record.page.parent))
+            for one in records
+            if one is not record
+        ]
+        page = report_page(record, wording, choices.report_reasons, others)
+        _write(record.page, page, screen)
 
 
 def _write(path: pathlib.Path, page: str, screen: Screen) -> None:

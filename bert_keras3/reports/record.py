@@ -26,6 +26,8 @@ from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.training.run_folder import EVAL_JSON, LOG, STATE
 from bert_keras3.training.state import read_numbers
 
+_DEV = "dev"
+
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
@@ -34,10 +36,13 @@ class RunRecord:
     Attributes:
         folder: of the run.
         settings: the task, and how its data was read.
+        split: which evaluation it is about: "dev", or a further split of a
+            benchmark, such as "dev_mismatched".
     """
 
     folder: FinetuningFolder
     settings: RunSettings
+    split: str = _DEV
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunRecord:
@@ -49,25 +54,66 @@ class RunRecord:
         folder = FinetuningFolder(path)
         return cls(folder, folder.read_settings())
 
+    def further(self) -> list[RunRecord]:
+        """Returns the records of what else the run was evaluated on."""
+        every = self.folder.run.read_json(run_folder.DATA_REPORT) or {}
+        splits = [split for split in every if split.startswith(f"{_DEV}_")]
+        records = [dataclasses.replace(self, split=one) for one in splits]
+        return [record for record in records if record.results]
+
     @property
     def name(self) -> str:
         """The name of the folder."""
         return self.folder.path.resolve().name
 
+    @property
+    def evaluation(self) -> FinetuningFolder:
+        """The folder of the results for the split."""
+        if self.split == _DEV:
+            return self.folder
+        return FinetuningFolder(self.folder / self.split)
+
+    @property
+    def page(self) -> pathlib.Path:
+        """Where the report on the split is written."""
+        return self.evaluation / run_folder.REPORT
+
     @functools.cached_property
     def results(self) -> Mapping[str, Any]:
         """The last evaluation of the best weights; {} if there is none."""
-        return self.folder.run.read_json(EVAL_JSON) or {}
+        return self.evaluation.run.read_json(EVAL_JSON) or {}
 
     @functools.cached_property
     def data_report(self) -> Mapping[str, Mapping[str, Any]]:
-        """{split: report on its file}."""
-        return self.folder.run.read_json(run_folder.DATA_REPORT) or {}
+        """{split: report on its file}, without other evaluations."""
+        every = self.folder.run.read_json(run_folder.DATA_REPORT) or {}
+        return {
+            split: about
+            for split, about in every.items()
+            if split == self.split or not split.startswith(_DEV)
+        }
 
     @functools.cached_property
     def provenance(self) -> Mapping[str, Mapping[str, Any]]:
         """Of the "training" and of the last "evaluation"."""
         return self.folder.run.read_json(run_folder.PROVENANCE) or {}
+
+    @property
+    def given_settings(self) -> list[tuple[str, str]]:
+        """(flag, value) of the training, the commonest first."""
+        given = dict(self.provenance.get("training", {}).get("training", {}))
+        computing = given.pop("computing", {})
+        values = {
+            "max_seq_length": self.settings.max_seq_length,
+            "do_lower_case": self.settings.do_lower_case,
+            **given,
+            **computing,
+        }
+        return [
+            (name, str(value))
+            for name, value in values.items()
+            if value is not None
+        ]
 
     @functools.cached_property
     def progress(self) -> Mapping[str, Any]:
@@ -81,7 +127,7 @@ class RunRecord:
 
     def predictions(self) -> Iterator[dict[str, Any]]:
         """Yields what was predicted for the evaluated examples, in order."""
-        return _json_lines(self.folder / run_folder.EVALUATED)
+        return _json_lines(self.evaluation / run_folder.EVALUATED)
 
     @functools.cached_property
     def confusion(self) -> tuple[tuple[str, ...], np.ndarray] | None:
@@ -89,7 +135,7 @@ class RunRecord:
 
         Rows are true labels.
         """
-        path = self.folder / run_folder.CONFUSION
+        path = self.evaluation / run_folder.CONFUSION
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.reader(file))
@@ -129,6 +175,8 @@ class RunRecord:
     @functools.cached_property
     def held_out(self) -> Source | None:
         """The evaluated examples, if they are some of the training file."""
+        if self.split != _DEV:
+            return None
         return self.dataset.held_out(self.folder)
 
     def evaluated(self) -> Source:
@@ -137,7 +185,7 @@ class RunRecord:
         Raises:
             UserError: it is not known, or cannot be read.
         """
-        return self.held_out or self.dataset.source("dev")
+        return self.held_out or self.dataset.source(self.split)
 
     def trained_on(self) -> Source:
         """Opens the training file.

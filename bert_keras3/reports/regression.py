@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 class RegressionView(ViewDefaults):
     """See `views.View`."""
-
-    has_reasons: ClassVar[bool] = True
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         """Takes the name of the number."""

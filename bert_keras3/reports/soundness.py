@@ -147,6 +147,38 @@ def _label_of(example: Any) -> str:
     return label if isinstance(label, str) else ", ".join(label)
 
 
+def label_counts(
+    record: RunRecord,
+) -> list[tuple[str, dict[str, float]]]:
+    """Returns (label, {split: how often}); [] where labels are no classes."""
+    if record.settings.problem == "regression":
+        return []
+    splits = {
+        split: about["labels"]
+        for split, about in record.data_report.items()
+        if isinstance(about.get("labels"), dict)
+    }
+    return [
+        (
+            label,
+            {split: counts.get(label, 0) for split, counts in splits.items()},
+        )
+        for label in splits.get("train", {})
+    ]
+
+
+def rare_labels(record: RunRecord, below: int) -> list[str]:
+    """Returns labels that are rare in training, at most 50.
+
+    Args:
+        record: of the run.
+        below: how often a label is that is not rare.
+    """
+    counted = label_counts(record) if record.settings.labels else []
+    rare = [label for label, times in counted if times["train"] < below]
+    return rare[:50]
+
+
 def counts_of(
     report: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, float]]:

@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -116,9 +116,6 @@ class Outcomes:
 class View(Protocol):
     """What a report shows of one kind of task."""
 
-    has_reasons: ClassVar[bool]
-    """Whether the tokens of texts say why they have their predictions."""
-
     def __init__(self, labels: tuple[str, ...]) -> None:
         """Takes the labels of the task."""
 
@@ -160,8 +157,6 @@ class View(Protocol):
 
 class ViewDefaults:
     """What a `View` has if it says nothing else."""
-
-    has_reasons: ClassVar[bool] = False
 
     def suspects(self, outcomes: Outcomes, least: float) -> np.ndarray:
         """Returns none: there is no second opinion."""

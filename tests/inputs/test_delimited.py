@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gc
 import io
 import pathlib
 import random
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from bert_keras3.inputs import delimited, encodings
 from bert_keras3.inputs.delimited import Dialect, Row, rows
 from bert_keras3.inputs.dialect_search import sniff
+from bert_keras3.inputs.packed_files import open_text
 from bert_keras3.safekeeping.errors import UserError
 
 Write = Callable[..., pathlib.Path]
@@ -704,3 +706,25 @@ def test_what_a_csv_writer_quotes_is_read_back(
         path.write_text(written.getvalue(), encoding="utf-8", newline="")
         dialect = sniff(path, delimiter=delimiter, header=False)
         assert cells(path, dialect) == table
+
+
+def test_a_file_that_is_left_part_way_is_closed_at_once(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader is no cycle, which would wait for the garbage collector."""
+    path = write("text,label\n" + "fine,1\n" * 10)
+    dialect = sniff(path)
+    opened = []
+
+    def remembered(*args, **options):
+        opened.append(open_text(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(encodings, "open_text", remembered)
+    gc.disable()
+    try:
+        next(rows(path, dialect))
+    finally:
+        gc.enable()
+    assert opened
+    assert all(file.closed for file in opened)

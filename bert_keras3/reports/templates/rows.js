@@ -26,17 +26,26 @@ const data = JSON.parse(document.getElementById("data").textContent);
     line.append(points.slice(place).join(""));
     return line;
   }
-  function reasonsOf(tokens) {
+  function reasonsOf({of, tokens, columns}) {
     const line = make("div", "", "why");
     line.dir = "auto";
     line.title = data.words.why;
-    for (const [token, part] of tokens) {
-      const isPiece = token.startsWith("##") && token.length > 2;
-      const shown = make("span", isPiece ? token.slice(2) : token);
-      shown.title = part.toFixed(2);
-      shown.style.background = `rgb(var(${part > 0 ? "--from" : "--to"}) / ${(0.7 * Math.abs(part)).toFixed(2)})`;
-      if (!isPiece) line.append(" ");
+    const part = (text, share) => {
+      const shown = make("span", text);
+      shown.title = share.toFixed(2);
+      shown.style.background = `rgb(var(${share > 0 ? "--from" : "--to"}) / ${(0.7 * Math.abs(share)).toFixed(2)})`;
       line.append(shown);
+      return shown;
+    };
+    line.append(make("b", of === undefined ? data.words.why_answer : data.words.why_label.replace("{label}", of)));
+    for (const [token, share, isAbout] of tokens) {
+      const isPiece = token.startsWith("##") && token.length > 2;
+      if (!isPiece) line.append(" ");
+      part(isPiece ? token.slice(2) : token, share).classList.toggle("about", Boolean(isAbout));
+    }
+    for (const [text, share] of columns ?? []) {
+      line.append(" ");
+      part(text, share).classList.add("chip");
     }
     return line;
   }
@@ -44,7 +53,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
     const made = make("tr", "");
     const text = make("td", "", "wide");
     text.append(...row.texts.map(textOf));
-    if (row.why) text.append(reasonsOf(row.why));
+    text.append(...(row.why ?? []).map(reasonsOf));
     const expected = make("td", row.expected);
     const predicted = make("td", row.predicted, row.wrong > 0.1 ? "wrong-answer" : "right-answer");
     for (const cell of [expected, predicted]) cell.dir = "auto";
