@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ from bert_keras3.inputs import delimited
 from bert_keras3.inputs.benchmarks import find_benchmark
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.delimited import Decision
-from bert_keras3.inputs.examples import InputExample, as_number
+from bert_keras3.inputs.examples import InputExample, as_list, as_number
 from bert_keras3.inputs.extra_columns import (
     ExtraColumns,
     find_extra_columns,
@@ -60,6 +61,8 @@ from bert_keras3.safekeeping.errors import UserError
 
 # Number of labels from which the task is detected.
 _ROWS_LOOKED_AT = 1000
+
+_WITH_COMMA = re.compile(r"-?\d+,\d+")
 
 # More different whole numbers than these are quantities, not classes.
 _MOST_NUMBERED_CLASSES = 50
@@ -299,10 +302,10 @@ class FileDataset:
             task, why = SingleLabel(), "--labels_file names the classes"
         else:
             labels = (example.label for example in source)
-            task, why = find_task(
-                delimited.evenly_spaced(labels, _ROWS_LOOKED_AT),
-                self._data.label_separator,
-            )
+            cells = delimited.evenly_spaced(labels, _ROWS_LOOKED_AT)
+            if self._data.label_separator is None:
+                _check_are_labels(source.path, cells)
+            task, why = find_task(cells, self._data.label_separator)
         if self._extra is not None:
             task = with_extra_columns(task, self._extra, self._data.features)
         return self.reopened(task), why
@@ -356,6 +359,8 @@ def find_task(
         return TASKS["multi_label"](), "there are several label columns"
     if separator is not None:
         return TASKS["multi_label"](), f"labels are separated by {separator!r}"
+    if cells and all(as_list(str(cell)) is not None for cell in cells):
+        return TASKS["multi_label"](), "labels are lists"
     numbers = [as_number(str(cell)) for cell in cells]
     known = [number for number in numbers if number is not None]
     if known and len(known) == len(numbers):
@@ -367,6 +372,27 @@ def find_task(
         SingleLabel(),
         f"{len(set(cells))} different labels in {len(cells)} rows looked at",
     )
+
+
+def _check_are_labels(
+    path: pathlib.Path, cells: Sequence[str | tuple[str, ...] | None]
+) -> None:
+    """Checks that label cells are not numbers in another notation.
+
+    Raises:
+        UserError: all are numbers, some of them with a comma.
+    """
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    commas = [one for one in texts if _WITH_COMMA.fullmatch(one)]
+    numbers = sum(as_number(one) is not None for one in texts)
+    if commas and len(commas) + numbers == len(texts):
+        point = commas[0].replace(",", ".")
+        raise UserError(
+            f"{path}: the labels are numbers with a comma, such as "
+            f"{commas[0]}. Write {point} if it is a decimal comma, give "
+            "--label_separator=, if it stands between several labels, or "
+            "--problem_type=single_label if each of these is a class"
+        )
 
 
 # Checks of flags.

@@ -30,6 +30,7 @@ from bert_keras3.finetuning.texts import (
     text_answers,
     write_text_predictions,
 )
+from bert_keras3.inputs.examples import as_list, label_of
 from bert_keras3.safekeeping.errors import UserError
 
 if TYPE_CHECKING:
@@ -272,11 +273,10 @@ class _Targets:
             names = self._from_columns(example)
         else:
             cell = example.label or ""
-            names = frozenset(
-                name.strip()
-                for name in cell.split(self._separator)
-                if name.strip()
-            )
+            found = None if self._source.separator else as_list(cell)
+            if found is None:
+                found = cell.split(self._separator)
+            names = frozenset(filter(None, map(label_of, found)))
         for name in names:
             self._labels.append(self._ids.of(example, name))
             self._rows.append(self._num_rows)

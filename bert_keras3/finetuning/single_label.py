@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # Of each evaluated example as many are kept.
 _MOST_PROBABILITIES = 5
 
+# In fewer rows, labels that occur once say nothing.
+_FEWEST_ROWS = 10
+
 UNSURE = "unsure"
 """What is said of a text whose highest probability is too low."""
 
@@ -290,7 +293,18 @@ class _Targets:
         self._seen.append(self._ids.of(example, label))
 
     def notes(self) -> tuple[str, ...]:
-        return self._ids.notes()
+        notes = self._ids.notes()
+        seen = np.frombuffer(self._seen, np.int32)
+        alone = int((np.bincount(seen) == 1).sum())
+        is_new = self._source.labels is None and len(seen) >= _FEWEST_ROWS
+        if is_new and alone > len(seen) / 2:
+            note = (
+                f"note: {alone} of {len(seen)} rows have a label that no other "
+                f"row has; is {' '.join(self._source.columns) or 'this'} the "
+                "label column? Name it with --label_column"
+            )
+            return (*notes, note)
+        return notes
 
     def finish(self) -> tuple[tuple[str, ...], np.ndarray]:
         seen = np.frombuffer(self._seen, np.int32)

@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import decimal
 import pathlib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -191,8 +192,8 @@ class LabelIds:
                 alike.setdefault(_folded(name), []).append(name)
             notes += [
                 f"note: the labels {', '.join(map(repr, names))} differ only "
-                f"in case or spaces, and are {len(names)} classes; if they "
-                "mean the same, write them alike in the data"
+                f"in case, spaces or width, and are {len(names)} classes; if "
+                "they mean the same, write them alike in the data"
                 for names in alike.values()
                 if len(names) > 1
             ]
@@ -216,8 +217,10 @@ def ordered_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folded(label: str) -> str:
-    """A label without its case and its spaces."""
-    return "".join(label.split()).casefold()
+    """A label without its case, its spaces and the width of its letters."""
+    plain = unicodedata.normalize("NFKC", label)
+    seen = (one for one in plain if unicodedata.category(one) != "Cf")
+    return "".join("".join(seen).split()).casefold()
 
 
 def unknown_label(
@@ -227,7 +230,7 @@ def unknown_label(
     known = source.labels or ()
     alike = [name for name in known if _folded(name) == _folded(label)]
     hint = "".join(
-        f" (it differs from {name!r} only in case or spaces)"
+        f" (it differs from {name!r} only in case, spaces or width)"
         for name in alike[:1]
     )
     listed = ", ".join(known[:_MOST_LISTED])

@@ -406,7 +406,8 @@ def _document(path: pathlib.Path, place: str, value: Any) -> tuple[Any, ...]:
     raise UserError(
         f'{path}, {place}: expected a document, [[line, …], [{{"question", '
         f'"choice", "answer"}}, …], id], and found '
-        f"{excerpt(json.dumps(value, ensure_ascii=False))}"
+        f"{excerpt(json.dumps(value, ensure_ascii=False))}. (A row with a text "
+        'and a label is an object: {"text": "…", "label": "…"}.)'
     )
 
 

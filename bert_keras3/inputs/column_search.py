@@ -246,9 +246,13 @@ class _Search:
             if places:
                 self._set("label", places, how)
                 return
-        raise self._error(
-            "no column looks like a label; say which it is with --label_column"
-        )
+        remedy = "say which it is with --label_column"
+        if len(self._dialect.columns) == 1:
+            remedy = (
+                "there is one column, and the label must be in another, with a "
+                "tab or a comma between (--delimiter names another character)"
+            )
+        raise self._error(f"no column looks like a label; {remedy}")
 
     def _set(self, role: str, indices: Sequence[int], how: str) -> None:
         self.found[role] = tuple(indices)

@@ -48,6 +48,9 @@ _NO_DELIMITER = "\uffff"
 # Another, for a CR that the csv module would take for the end of a row.
 _MASKED_CR = "\ufdd0"
 
+# DOS ends a file with it.
+_END_OF_FILE = "\x1a"
+
 # A longer cell is an unclosed quote, not a text.
 _LONGEST_CELL = 1 << 24
 
@@ -153,7 +156,23 @@ def _masked(lines: Iterable[str], met: set[str]) -> Iterator[str]:
 
 def is_blank(cells: Sequence[str]) -> bool:
     """Whether a row is a line with nothing in it."""
-    return not cells or (len(cells) == 1 and not cells[0].strip())
+    return not cells or (
+        len(cells) == 1 and not cells[0].strip().strip(_END_OF_FILE)
+    )
+
+
+def without_empty_end(cells: list[str], width: int) -> list[str]:
+    """Returns a row without empty cells behind its last column.
+
+    Spreadsheets write some where a row was once longer.
+
+    Args:
+        cells: of the row.
+        width: number of columns; 0 if it is not known.
+    """
+    if len(cells) > width > 0 and not any(map(str.strip, cells[width:])):
+        return cells[:width]
+    return cells
 
 
 Item = TypeVar("Item")
@@ -170,11 +189,13 @@ def rows(
     path: str | os.PathLike[str],
     dialect: Dialect,
     wrong_width: Callable[[Row], None] | None = None,
+    header_again: Callable[[Row], None] | None = None,
 ) -> Iterator[Row]:
     """Streams the data rows of a file; memory does not grow with the file.
 
-    Blank lines are skipped and NUL characters dropped. Every call starts at
-    the beginning.
+    Blank lines are skipped and NUL characters dropped, as are empty cells
+    behind the last column. A row that repeats the header of several columns is
+    none of data: files were joined there. Every call starts at the beginning.
 
     Args:
         path: the file.
@@ -182,6 +203,7 @@ def rows(
         wrong_width: called with a row of too many or too few cells. It raises
             an error, or returns if the row is to be left out. By default there
             is an error.
+        header_again: called with a row that repeats the header.
 
     Yields:
         The rows after the header, each with as many cells as columns.
@@ -194,10 +216,18 @@ def rows(
     try:
         if dialect.form == "json":
             yield from _json_rows(path, dialect)
-        elif dialect.form == "sheet":
-            yield from _sheet_rows(path, dialect)
-        else:
-            yield from _delimited_rows(path, dialect, wrong_width)
+            return
+        found = (_sheet_rows if dialect.form == "sheet" else _delimited_rows)(
+            path, dialect
+        )
+        width = len(dialect.columns)
+        for row in _below_header(found, dialect, header_again):
+            if len(row.cells) == width:
+                yield row
+            elif wrong_width is None:
+                raise _wrong_width(path, dialect, row.line, len(row.cells))
+            else:
+                wrong_width(row)
     except UnicodeDecodeError as error:
         fault = first_fault(path, dialect.encoding)
         if fault is None:
@@ -257,13 +287,25 @@ def evenly_spaced(items: Iterable[Item], size: int) -> list[Item]:
     return kept
 
 
-def _delimited_rows(
-    path: pathlib.Path,
+def _below_header(
+    found: Iterator[Row],
     dialect: Dialect,
-    wrong_width: Callable[[Row], None] | None,
+    header_again: Callable[[Row], None] | None,
 ) -> Iterator[Row]:
+    """Yields the rows but for the header, wherever it stands."""
+    header = next(found, None) if dialect.header else None
+    # Of a single column, it may be a text like the others.
+    is_told = header is not None and len(header.cells) > 1
+    for row in found:
+        if not (is_told and header and row.cells == header.cells):
+            yield row
+        elif header_again is not None:
+            header_again(row)
+
+
+def _delimited_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
+    """Yields the rows of any width, the header among them."""
     width = len(dialect.columns)
-    skip = dialect.header
     line = 1 + dialect.skip
     lines = reader(
         itertools.islice(
@@ -274,15 +316,8 @@ def _delimited_rows(
     )
     try:
         for cells in lines:
-            if is_blank(cells):
-                pass
-            elif skip:
-                skip = False
-            elif len(cells) != width:
-                if wrong_width is None:
-                    raise _wrong_width(path, dialect, line, len(cells))
-                wrong_width(Row(line, cells))
-            else:
+            cells = without_empty_end(cells, width)
+            if not is_blank(cells):
                 yield Row(line, cells)
             line = lines.line_num + 1 + dialect.skip
     except csv.Error as error:
@@ -290,12 +325,10 @@ def _delimited_rows(
 
 
 def _sheet_rows(path: pathlib.Path, dialect: Dialect) -> Iterator[Row]:
-    rows = (
-        Row(number, cells)
-        for number, cells in sheet_rows(path)
-        if number > dialect.skip and any(map(str.strip, cells))
-    )
-    return itertools.islice(rows, int(dialect.header), None)
+    """Yields the rows, the header among them."""
+    for number, cells in sheet_rows(path):
+        if number > dialect.skip and any(map(str.strip, cells)):
+            yield Row(number, cells)
 
 
 def _start_of_line(path: pathlib.Path, dialect: Dialect, line: int) -> str:
@@ -402,7 +435,13 @@ def json_records(
             is_cut = "Unterminated" in error.msg or error.pos >= len(
                 line.rstrip()
             )
-            remedy = " The line is cut off; write the file again." * is_cut
+            remedy = (" A table must have another name, such as train.csv.") * (
+                not line.lstrip().startswith(("{", "["))
+            )
+            remedy += (
+                " The object goes on in the next line, or is cut off; write "
+                "each object on one line (`jq -c .` does)."
+            ) * is_cut
             raise UserError(
                 f"{path}, line {number}, column {error.colno}: {error.msg}; "
                 f"each line must be one JSON object, this one starts "

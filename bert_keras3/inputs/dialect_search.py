@@ -14,6 +14,7 @@ import collections
 import contextlib
 import csv
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -33,6 +34,7 @@ from bert_keras3.inputs.delimited import (
     reader,
     rows,
     value_at,
+    without_empty_end,
 )
 from bert_keras3.inputs.encodings import (
     check_text_file,
@@ -135,10 +137,9 @@ def sniff(
     encoding, how_encoding = find_encoding(path, encoding)
     decided = [Decision("encoding", encoding, how_encoding)]
     suffix = inner_path(path).suffix.lower()
-    if suffix in JSON_SUFFIXES:
-        return _json_dialect(path, encoding, decided, paths)
-
     head = _head(path, encoding)
+    if suffix in JSON_SUFFIXES or _is_json_object(head):
+        return _json_dialect(path, encoding, decided, paths)
     if not any(line.strip() for line in head):
         raise UserError(f"{path} is empty: it holds no row.")
     how_delimiter = how_quoting = how_skip = "as given"
@@ -239,6 +240,17 @@ def _head(path: pathlib.Path, encoding: str) -> list[str]:
     return head
 
 
+def _is_json_object(head: Iterable[str]) -> bool:
+    """Whether the first line that is not blank is a JSON object."""
+    first = next((line for line in head if line.strip()), "")
+    if not first.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except ValueError:
+        return False
+
+
 def _first_rows(
     path: pathlib.Path, encoding: str, delimiter: str, quoting: str, skip: int
 ) -> list[list[str]]:
@@ -272,6 +284,7 @@ def _fit(lines: Iterable[str], delimiter: str, quoting: str) -> _Fit:
     width = clean = 0
     try:
         for cells in rows_read:
+            cells = without_empty_end(cells, width)
             if len(cells) != width and not is_blank(cells):
                 if width:
                     return _Fit(width, clean, False)
@@ -407,10 +420,11 @@ def _find_quoting(
 def _written_with_quotes(lines: Iterable[str], delimiter: str) -> bool:
     """Whether quotes that could be text look like a CSV writer's.
 
-    A CSV writer quotes every row, or only the cells that hold a delimiter or
-    a quote, which it doubles.
+    A CSV writer quotes every row, perhaps not the header, or only the cells
+    that hold a delimiter or a quote, which it doubles.
     """
     count = quoted = 0
+    has_header = False
     for cells in reader(lines, delimiter, "none"):
         opened = [cell for cell in cells if cell.startswith('"')]
         if any(
@@ -420,19 +434,26 @@ def _written_with_quotes(lines: Iterable[str], delimiter: str) -> bool:
             return True
         count += 1
         quoted += bool(opened)
-    return quoted == count
+        has_header |= count == 1 and not opened
+    return quoted == count - (has_header and count > _FEWEST_ROWS)
 
 
 def _find_header(table: list[list[str]]) -> tuple[bool, str]:
     """Whether the first row names the columns below it."""
     first = [cell.strip() for cell in table[0]]
-    below = list(zip(*table[1:], strict=False))
+    known = examples.known_names()
+    rest = table[1:]
+    if len(first) > 1 and any(
+        examples.plain_name(cell) in known for cell in first
+    ):
+        # Where files were joined, their header comes again.
+        rest = [cells for cells in rest if cells != table[0]]
+    below = list(zip(*rest, strict=False))
     if any(examples.is_number(cell) for cell in first):
         return False, "the first row holds a number"
     for cell, values in zip(first, below, strict=False):
         if cell and any(value.strip() == cell for value in values):
             return False, f"{excerpt(cell)} comes again in its column"
-    known = examples.known_names()
     for cell in first:
         if examples.plain_name(cell) in known:
             return True, f"{cell!r} is a common name"
@@ -544,7 +565,7 @@ def _json_dialect(
     form = (
         ("JSON list", "it begins with [")
         if is_list(path, encoding)
-        else ("JSON lines", f"the name ends in {inner_path(path).suffix}")
+        else ("JSON lines", "its first line is an object")
     )
     decided.append(Decision("form", *form))
     return Dialect(

@@ -209,8 +209,9 @@ def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
 def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
     """Streams the lines of a file with their ends, NUL characters dropped.
 
-    They end in LF or CR LF. A CR by itself is white space; only in files of
-    old Macs, which have no LF outside of quotes, it ends a line.
+    So are byte order marks that a line begins with, as where files were
+    joined. Lines end in LF or CR LF. A CR by itself is white space; only in
+    files of old Macs, which have no LF outside of quotes, it ends a line.
 
     Raises:
         UnicodeDecodeError: bytes that are not of this encoding.
@@ -219,7 +220,7 @@ def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
     with open_text(path, encoding, newline=newline) as file:
         for line in file:
             # The csv module refused NUL until Python 3.11.
-            yield line.replace("\0", "")
+            yield line.replace("\0", "").lstrip("\ufeff")
 
 
 def _is_of_old_mac(path: pathlib.Path, encoding: str) -> bool:

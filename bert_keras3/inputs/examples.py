@@ -6,8 +6,11 @@ that of columns (`columns`), which must agree.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import decimal
+import json
 import math
 import os
 import pathlib
@@ -138,7 +141,13 @@ _DATE = re.compile(
     | {_TIME}""",
     re.IGNORECASE | re.VERBOSE,
 )
+# White space, and what has no width and no meaning at the ends of a label:
+# zero-width characters, and the marks that give a direction.
+_NOTHING = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+"
+_AROUND = re.compile(rf"\A{_NOTHING}|{_NOTHING}\Z")
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
+# What is raised where a cell is no list.
+_NO_LIST = (ValueError, SyntaxError, MemoryError, RecursionError)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -235,6 +244,29 @@ def find_split_files(
             "--train_file, --dev_file and --test_file."
         )
     return found
+
+
+def label_of(cell: str) -> str:
+    """Returns the label in a cell, without what is not seen around it."""
+    return _AROUND.sub("", cell)
+
+
+def as_list(cell: str) -> list[str] | None:
+    """Returns the strings and numbers of a list in a cell, or None.
+
+    It is written as in JSON or, by pandas, as in Python: ["a", "b"], ['a'].
+    """
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        with contextlib.suppress(*_NO_LIST):
+            found = parse(cell)
+            break
+    else:
+        return None
+    if not all(isinstance(one, (str, int, float)) for one in found):
+        return None
+    return [one if isinstance(one, str) else json.dumps(one) for one in found]
 
 
 def plain_number(label: str) -> decimal.Decimal | None:

@@ -26,10 +26,14 @@ from bert_keras3.inputs.examples import (
     MISSING_TEXTS,
     InputExample,
     is_text_name,
+    label_of,
     plain_number,
 )
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
+
+# Lines that a note names.
+_MOST_LINES = 5
 
 Label: TypeAlias = str | tuple[str, ...] | None
 
@@ -56,6 +60,8 @@ class LabelledFile:
             with `-` the pairs on which their annotators did not agree).
         classes: names that the labels may be numbers of, from 0: with
             ("sport", "trade"), the label 1 is "trade".
+        again: the lines that repeated the header when the file was read last;
+            they are left out.
         missing: how often each of `MISSING_TEXTS` stood for a text when the
             file was read last; such texts are empty.
     """
@@ -65,6 +71,7 @@ class LabelledFile:
     columns: Columns
     skip_labels: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
+    again: list[int] = dataclasses.field(default_factory=list, compare=False)
     missing: collections.Counter[str] = dataclasses.field(
         default_factory=collections.Counter, compare=False
     )
@@ -174,12 +181,20 @@ class LabelledFile:
             )
 
     def notes(self) -> tuple[str, ...]:
-        """Returns lines on a doubtful header, and on texts that are missing."""
+        """Returns lines on a header that is no row, and on missing texts."""
         return (*self.header_notes(), *missing_notes(self.missing))
 
     def header_notes(self) -> tuple[str, ...]:
-        """Returns a line on what was taken for the header of one column."""
+        """Returns a line on a header that comes again, or of one column."""
         dialect = self.dialect
+        if self.again:
+            places = ", ".join(map(str, self.again[:_MOST_LINES]))
+            more = " …" if len(self.again) > _MOST_LINES else ""
+            note = (
+                f"note: {self.path}: {len(self.again)} times the header comes "
+                f"again (line {places}{more}) and is left out"
+            )
+            return (note,)
         if len(dialect.columns) > 1 or not dialect.header or _is_json(dialect):
             return ()
         note = (
@@ -223,7 +238,12 @@ class LabelledFile:
 
     def _kept(self) -> Iterator[tuple[int, Row, Label]]:
         """Streams (number of the row, from 1, the row, its label)."""
-        rows = delimited.rows(self.path, self.dialect)
+        self.again.clear()
+        rows = delimited.rows(
+            self.path,
+            self.dialect,
+            header_again=lambda row: self.again.append(row.line),
+        )
         for number, row in enumerate(rows, 1):
             label = self._label(row)
             if label not in self.skip_labels:
@@ -249,7 +269,7 @@ class LabelledFile:
         indices = self.columns.label
         if not indices:
             return None
-        cells = tuple(row.cells[index].strip() for index in indices)
+        cells = tuple(label_of(row.cells[index]) for index in indices)
         if "" in cells:
             name = self.columns.names[indices[cells.index("")]]
             raise UserError(
@@ -273,6 +293,39 @@ def missing_notes(missing: collections.Counter[str]) -> tuple[str, ...]:
     return (note,)
 
 
+def _check_has_rows(path: pathlib.Path, encoding: str) -> None:
+    """Checks that a file of one JSON object has not all rows inside it.
+
+    Raises:
+        UserError: it has a list or an object for each column, as pandas
+            writes tables, or a list of the rows.
+    """
+    records = delimited.json_records(path, encoding)
+    first, *others = (one for _, one in itertools.islice(records, 2))
+    if others:
+        return
+    values = [*first.values()]
+    is_table = len(values) > 1 and (
+        all(isinstance(one, list) for one in values)
+        or (
+            all(isinstance(one, dict) for one in values)
+            and len(set(map(frozenset, values))) == 1
+        )
+    )
+    has_rows = not any(map(is_text_name, first)) and any(
+        isinstance(one, list)
+        and len(one) > 1
+        and isinstance(one[0], (list, dict))
+        for one in values
+    )
+    if is_table or has_rows:
+        raise UserError(
+            f"{path} is one object, of {', '.join(first)}, with all rows in "
+            'it; write an object for each row, one a line or in a list: [{"'
+            'text": "…", "label": "…"}, …] (pandas: to_json(orient="records"))'
+        )
+
+
 def _sniff(
     path: pathlib.Path,
     choices: FileChoices,
@@ -280,6 +333,8 @@ def _sniff(
     paths: Sequence[str],
 ) -> Dialect:
     dialect = dialect_search.sniff_as_given(path, choices, header, paths)
+    if _is_json(dialect):
+        _check_has_rows(path, dialect.encoding)
     if (
         header is None
         and dialect.header

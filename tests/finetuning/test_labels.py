@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from bert_keras3.finetuning.encoding import TextEncoder
-from bert_keras3.finetuning.labelled_data import find_labelled_data
+from bert_keras3.finetuning.labelled_data import (
+    find_labelled_data,
+    find_task,
+)
 from bert_keras3.finetuning.multi_label import MultiLabel
 from bert_keras3.finetuning.settings import DataChoices
 from bert_keras3.finetuning.single_label import SingleLabel
@@ -55,17 +58,18 @@ def test_labels_that_are_equal_numbers_are_one_class(read):
 
 
 def test_labels_that_differ_in_case_or_spaces_are_pointed_out(read):
-    cells = ["BAD", "Bad", "not spam", "notspam", "bad", "good"]
+    cells = ["BAD", "Bad", "not spam", "notspam", "bad", "good", "１", "1"]
     labels, targets, notes = read(SingleLabel(), cells)
     assert [labels[target] for target in targets] == cells
     assert [
-        note.partition(" differ only in case or spaces, ")[::2]
+        note.partition(" differ only in case, spaces or width, ")[::2]
         for note in notes
     ] == [
         ("note: the labels 'BAD', 'Bad', 'bad'", f"and are 3 {_ALIKE}"),
         ("note: the labels 'not spam', 'notspam'", f"and are 2 {_ALIKE}"),
+        ("note: the labels '１', '1'", f"and are 2 {_ALIKE}"),
     ]
-    with pytest.raises(UserError, match=r"differs from 'bad' only in case or"):
+    with pytest.raises(UserError, match=r"differs from 'bad' only in case, sp"):
         read(SingleLabel(), ["Bad "], ("bad", "good"))
 
 
@@ -106,6 +110,33 @@ def test_the_same_with_several_labels(read):
     assert labels == ("1", "2", "x")
     np.testing.assert_array_equal(targets, [[1, 0, 1], [1, 0, 0], [1, 1, 0]])
     assert len(notes) == 1
+
+
+def test_labels_in_lists(read):
+    cells = ['["1", "x"]', "['x']", "[]"]
+    labels, targets, _ = read(MultiLabel(), cells)
+    assert labels == ("1", "x")
+    np.testing.assert_array_equal(targets, [[1, 1], [0, 1], [0, 0]])
+    assert find_task(cells)[1] == "labels are lists"
+    assert find_task(["[x]", "[y]"])[0].name == "single_label"
+
+
+def test_numbers_with_a_decimal_comma(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("text;score\nsun;0,5\nsea;1\n")
+    data = DataChoices(train_file=str(path))
+    dataset = find_labelled_data(data)
+    with pytest.raises(UserError, match=r"such as 0,5. Write 0.5 if it is a"):
+        dataset.task(dataset.source("train"))
+    path.write_text("text;score\nsun;0,5\nsea;a\n")
+    dataset = find_labelled_data(data)
+    assert dataset.task(dataset.source("train"))[0].name == "single_label"
+
+
+def test_labels_that_name_rows_are_pointed_out(read):
+    _, _, (note,) = read(SingleLabel(), [*"abcdefghh", "h"])
+    assert "7 of 10 rows have a label that no other row has" in note
+    assert read(SingleLabel(), [*"aabbccdd", "e", "f"])[2] == ()
 
 
 def test_numbers_of_classes_that_a_file_names(tmp_path):

@@ -18,7 +18,7 @@ from bert_keras3.inputs.choice_columns import (
 )
 from bert_keras3.inputs.delimited import Dialect, rows, value_at
 from bert_keras3.inputs.dialect_search import sniff
-from bert_keras3.inputs.examples import is_date
+from bert_keras3.inputs.examples import as_list, is_date
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.settings import FileChoices
 from bert_keras3.safekeeping.errors import UserError
@@ -110,6 +110,41 @@ def test_a_broken_row_below_skipped_lines_has_its_line(write: Write) -> None:
     assert f"{path}, line 24: 3 cells where 2" in message(path)
 
 
+def test_files_that_were_joined(write: Write) -> None:
+    """The header comes again, perhaps behind a byte order mark."""
+    path = write(f"\ufeff{TABLE}\ufeff{TABLE}{TABLE}")
+    found = LabelledFile.open(path)
+    assert found.dialect.header
+    assert labels(found) == ["1", "0", "1"] * 3
+    (note,) = found.notes()
+    assert "2 times the header comes again (line 5, 9) and is left out" in note
+    # Without a name that columns often have, it is a row like any other.
+    assert not sniff(write("Fine,good\nDull,bad\nFine,good\n")).header
+    # A single column is all texts.
+    found = LabelledFile.open(write("text\nok\ntext\n"), want_label=False)
+    assert [one.text_a for one in found] == ["text", "ok", "text"]
+
+
+def test_a_mark_before_a_label_is_none_of_it(write: Write) -> None:
+    found = LabelledFile.open(write("label,text\n\ufeff1,Fine\n1,Good\n"))
+    assert labels(found) == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    "end", [",", ",,", ", ,", "\x1a", "\n\x1a\n", "\u200b", "\u200f\u00a0"]
+)
+def test_what_is_not_seen_at_the_end_of_a_row(write: Write, end: str) -> None:
+    """Empty cells, the end of a file of DOS, marks without a width."""
+    found = LabelledFile.open(write(f"{TABLE}Poor,0{end}"))
+    assert labels(found)[-1].rstrip("\x1a") == "0"
+    assert len(labels(found)) == 4
+
+
+def test_a_quoted_column_of_tab_separated_values(write: Write) -> None:
+    text = 'text\tlabel\n"Fine"\t1\n"Dull"\t0\n"Good"\t1\n'
+    assert sniff(write(text, "a.tsv")).quoting == "double"
+
+
 # Two columns of one name.
 
 
@@ -137,6 +172,50 @@ def test_names_that_are_empty_are_no_sign_of_a_missing_header(
     dialect = sniff(write("text,label,,\nFine,1,,\nDull,0,,\n"))
     assert dialect.header
     assert dialect.columns == ("text", "label", "column 3", "column 4")
+
+
+# JSON in other forms.
+
+
+def test_objects_are_known_whatever_the_name(write: Write) -> None:
+    path = write('{"text": "Fine, yes", "label": 1}\n' * 2, "a.csv")
+    assert [one.text_a for one in LabelledFile.open(path)] == ["Fine, yes"] * 2
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"text": ["Fine", "Dull"], "label": [1, 0]},
+        {"text": {"0": "Fine"}, "label": {"0": 1}},
+        {"version": "1", "data": [{"text": "Fine"}, {"text": "Dull"}]},
+        {"columns": ["text"], "index": [0], "data": [["Fine"]]},
+    ],
+)
+def test_an_object_with_all_rows_in_it(write: Write, rows: Any) -> None:
+    assert "write an object for each row" in message(
+        write(json.dumps(rows), "a.json")
+    )
+
+
+def test_an_object_of_several_lines(write: Write) -> None:
+    path = write('{\n "text": "Fine"\n}\n', "a.jsonl")
+    assert "write each object on one line" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ('["a", "b"]', ["a", "b"]),
+        ("['a', 2]", ["a", "2"]),
+        ("[]", []),
+        ("[UNK]", None),
+        ("[1, [2]]", None),
+        ("a|b", None),
+        ("[" * 100_000 + "]" * 100_000, None),
+    ],
+)
+def test_lists_in_cells(cell: str, names: list[str] | None) -> None:
+    assert as_list(cell) == names
 
 
 # Nested values.

@@ -310,7 +310,7 @@ def test_rows_of_qqp_that_are_cut_off(tmp_path: pathlib.Path) -> None:
         (
             # A file of CoLA, which has no header.
             "SST-2",
-            "gj04\t1\t\tThis is a sentence, and a name of no column.\n" * 2,
+            "gj04\t1\t\tThis is a sentence, and no name.\n1\t2\t\tA\n",
             "line 1: there is no column sentence among gj04, 1, column 3, This",
         ),
         (
