@@ -231,9 +231,13 @@ class FileDataset:
             auto=AUTO in self._features,
         )
         if not extra.columns:
+            why = "; ".join(
+                f"{name!r} {reason}" for name, reason in left_out.items()
+            )
             raise UserError(
                 f"{file.path}: --feature_columns={','.join(self._features)}: "
-                "no column is of use. Leave the flag out"
+                f"no column is of use ({why or 'there is no other'}). Name "
+                "those that are, or leave the flag out"
             )
         self._extra = extra
         file = file.with_features(extra.names)

@@ -18,7 +18,7 @@ from bert_keras3.inputs.columns import (
     same_name,
 )
 from bert_keras3.inputs.delimited import Dialect, Row
-from bert_keras3.inputs.extra_columns import without_kind
+from bert_keras3.inputs.extra_columns import KINDS, without_kind
 from bert_keras3.inputs.settings import AUTO, FileChoices
 from bert_keras3.safekeeping.errors import UserError
 
@@ -150,7 +150,8 @@ class _Search:
         if index is None:
             raise self._error(
                 f"--feature_columns: there is no column {name!r}, or more "
-                "than one"
+                "than one; behind a name may stand one of "
+                f"{', '.join(f':{kind}' for kind in KINDS)}"
             )
         if index in self._taken() or self._profiles[index].has_objects:
             raise self._error(
@@ -203,8 +204,8 @@ class _Search:
         ]
         if not texts:
             raise self._error(
-                "no column looks like a text; say which it is with "
-                "--text_column"
+                f"no column{self._but_features} looks like a text; say which "
+                "it is with --text_column"
             )
         first, second, *rest = self._ranks(examples.TEXT_NAMES, texts)
         # Of "Title" and the longer "Review Text", the second is the text.
@@ -252,7 +253,13 @@ class _Search:
                 "there is one column, and the label must be in another, with a "
                 "tab or a comma between (--delimiter names another character)"
             )
-        raise self._error(f"no column looks like a label; {remedy}")
+        raise self._error(
+            f"no column{self._but_features} looks like a label; {remedy}"
+        )
+
+    @property
+    def _but_features(self) -> str:
+        return " beside --feature_columns" * bool(self.found["features"])
 
     def _set(self, role: str, indices: Sequence[int], how: str) -> None:
         self.found[role] = tuple(indices)

@@ -60,6 +60,8 @@ _SKEWED = 1.0
 _NUM_QUANTILES = 101
 # A column is one of numbers if this share of its cells are.
 _MOST_NUMBERS = 0.95
+# Beside numbers, signs that there is none.
+_NO_NUMBERS = frozenset(("-", "--", "–", "—", "?", "."))
 # In auto, a column of words whose values hardly recur says nothing.
 _FEWEST_ROWS_A_VALUE = 2
 _SHOWN = 4
@@ -335,8 +337,8 @@ def _column(
             and len(filled) * _FEWEST_ROWS_A_VALUE > num_rows - missing
         ):
             return (
-                "has values that hardly come again; if they are categories "
-                f"all the same, give {name}:category"
+                "has values that hardly come again; say what they are with "
+                f"{name}:{NUMBER} or {name}:{CATEGORY}"
             )
     if auto and len(filled) == num_rows and all(map(str.isdecimal, filled)):
         return "numbers the rows"
@@ -477,13 +479,14 @@ def _has_decimal_commas(filled: Mapping[str, int]) -> bool:
 
 
 def _share_of_numbers(filled: Mapping[str, int], decimal_comma: bool) -> float:
-    """Returns which share of the cells are numbers."""
+    """Returns which share of the cells that say anything are numbers."""
+    said = {v: n for v, n in filled.items() if v not in _NO_NUMBERS}
     number = sum(
         times
-        for value, times in filled.items()
+        for value, times in said.items()
         if _number(value, decimal_comma) is not None
     )
-    return number / sum(filled.values())
+    return number / max(1, sum(said.values()))
 
 
 def _begin_with_days(filled: Iterable[str]) -> bool:

@@ -42,6 +42,7 @@ def find(cells, name="c", kind=None, auto=False):
         (["1'234.50", "8"], "number"),
         ([*map(str, range(40)), "unknown", "inf"], "number"),
         (["A1", "7", "8", "7", "8", "A1"], "category"),
+        (["7", "-", "8", "?", "9"], "number"),
     ],
 )
 def test_what_a_column_is(cells, kind):
