@@ -13,6 +13,18 @@ AUTO = "auto"
 """The value of --feature_columns for all that are of use."""
 
 
+def encoding_flag(group: str) -> str | None:
+    """Returns the flag --encoding of a group of flags."""
+    value: str | None = flag(
+        None,
+        "Character encoding of the input files, by its Python name, such as "
+        "utf-8 or gb18030. By default it is detected for each file.",
+        group=group,
+        placeholder="ENCODING",
+    )
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class FileChoices:
     """How a file is written, and which columns are what."""
@@ -94,13 +106,7 @@ class FileChoices:
         group="Columns and labels",
         choices=("double", "backslash", "none"),
     )
-    encoding: str | None = flag(
-        None,
-        "Character encoding of the input files, by its Python name, such as "
-        "utf-8 or gb18030. By default it is detected for each file.",
-        group="Columns and labels",
-        placeholder="ENCODING",
-    )
+    encoding: str | None = encoding_flag("Columns and labels")
 
     @property
     def named_columns(self) -> tuple[str, ...]:

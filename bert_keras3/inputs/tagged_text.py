@@ -18,6 +18,7 @@ import numpy as np
 
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.encodings import excerpt
+from bert_keras3.inputs.settings import encoding_flag
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 from bert_keras3.safekeeping.settings import flag
@@ -211,13 +212,7 @@ class TaggedChoices:
         group="Columns and labels",
         placeholder="CHARACTER",
     )
-    encoding: str | None = flag(
-        None,
-        "Character encoding of the input files, by its Python name, such as "
-        "utf-8 or gb18030. By default it is detected for each file.",
-        group="Columns and labels",
-        placeholder="ENCODING",
-    )
+    encoding: str | None = encoding_flag("Columns and labels")
     span_end: str | None = flag(
         None,
         "Which character the end of a span in JSON or CSV counts. exclusive: "

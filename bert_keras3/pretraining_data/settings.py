@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from bert_keras3.inputs.settings import encoding_flag
 from bert_keras3.parallel_work.settings import RunnerFlags
 from bert_keras3.safekeeping.settings import flag
 
@@ -118,13 +119,7 @@ class TextSettings:
         "require. For cased models give --nodo_lower_case.",
         group="Data",
     )
-    encoding: str | None = flag(
-        None,
-        "Character encoding of the input files, by its Python name, such as "
-        "utf-8 or gb18030. By default it is detected for each file.",
-        group="Data",
-        placeholder="ENCODING",
-    )
+    encoding: str | None = encoding_flag("Data")
     num_workers: int = flag(
         1,
         "Number of processes that work in parallel.",
