@@ -115,6 +115,7 @@ def comparison_page(records: Sequence[RunRecord], wording: Wording) -> str:
             if any(kind in row["kinds"] for row in rows)
         ],
         has_confidence=any(row["confidence"] is not None for row in rows),
+        has_marks=any(text[1] for row in rows for text in row["texts"]),
     )
 
 

@@ -78,6 +78,7 @@ def report_page(
         ],
         confusion=Confusion.of(record),
         has_confidence=any(row["confidence"] is not None for row in made.rows),
+        has_marks=any(text[1] for row in made.rows for text in row["texts"]),
         counts=soundness.counts_of(record.data_report),
         rare=soundness.rare_labels(record, _RARE),
         rare_below=_RARE,

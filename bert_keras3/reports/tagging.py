@@ -121,7 +121,9 @@ class TaggingView(ViewDefaults):
                 for some in both
             ]
         guid = guid_of(row, example)
-        return Shown(guid, texts, named[0], named[1], _pairs(*both))
+        return Shown(
+            guid, texts, named[0] or "—", named[1] or "—", _pairs(*both)
+        )
 
 
 def entity_metrics(counts: np.ndarray) -> dict[str, Metric]:
