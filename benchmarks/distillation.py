@@ -3,6 +3,7 @@ r"""What a student keeps of its teacher, beside the same student without one.
     MINILM=$(python -m examples.fetch_minilm)
     python -m benchmarks.distillation --train_file=train.csv \
         --test_file=test.csv --checkpoint=$MINILM --labelled_each=10
+    python -m benchmarks.distillation … --exports
     python -m benchmarks.distillation … --speed
 
 A teacher is trained on some labelled rows of the training file, students of
@@ -12,8 +13,9 @@ labelled rows alone. Prints one JSON object a model: its accuracy on the test
 file, and on rows of the training file that were held out of all training, by
 which settings are to be chosen.
 
-With --speed, after the models are there: how large their exports are, how
-accurate in int8, and how many sentences a second they answer, in turns.
+Once the models are there, --exports says how large and how accurate their
+exports are, in int8 too, and --speed how many sentences a second they answer,
+in turns.
 
 Models stay in --work_dir; the same command goes on where it was interrupted.
 """
@@ -65,12 +67,15 @@ class Model:
         layers: how many; None for those of the checkpoint.
         origin: of its first weights.
         flags: of its training, beside those that all have.
+        unlabelled: whether it is trained on the rows without labels, too, if
+            the loss reads the teacher.
     """
 
     name: str
     layers: int | None
     origin: str
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    unlabelled: bool = True
 
     @property
     def reads_teacher(self) -> bool:
@@ -104,6 +109,9 @@ def models(num_layers: int) -> Iterator[Model]:
     most = LAYERS[0]
     yield Model("random weights", most, RANDOM)
     yield Model("labels alone", most, TEACHER, _LABELS_ALONE)
+    yield Model(
+        "student without unlabelled rows", most, TEACHER, unlabelled=False
+    )
     yield Model(
         "logits alone", most, TEACHER, {"label_weight": 0, "logits_weight": 1}
     )
@@ -271,7 +279,7 @@ class Study:
                 "num_student_layers": model.layers,
                 "take_layers": given.take_layers,
             }
-            if self.unlabelled and model.reads_teacher:
+            if self.unlabelled and model.unlabelled and model.reads_teacher:
                 num_rows += len(self.unlabelled)
                 flags["unlabelled_file"] = self.path / "unlabelled.csv"
         # The half keeps rounding from leaving the last step out.
@@ -317,7 +325,7 @@ class Study:
             )
         return path
 
-    # Speed.
+    # Exports.
 
     def exported(self, model: Model, seed: int) -> Iterator[Exported]:
         """Exports a model in every form, unless it is, and opens it."""
@@ -339,14 +347,34 @@ class Study:
                 sum(one.stat().st_size for one in files),
             )
 
-    def speeds(self, seed: int) -> Iterator[dict[str, Any]]:
-        """Yields a line for every export of the teacher and its students."""
-        chosen = [THE_TEACHER]
-        chosen += [Model("student", layers, TEACHER) for layers in LAYERS]
-        exports = [
-            one for model in chosen for one in self.exported(model, seed)
-        ]
+    def all_exported(self, seed: int) -> Iterator[Exported]:
+        """Yields the exports of the teacher and its students."""
+        yield from self.exported(THE_TEACHER, seed)
+        for layers in LAYERS:
+            yield from self.exported(Model("student", layers, TEACHER), seed)
+
+    def exports(self, seed: int) -> Iterator[dict[str, Any]]:
+        """Yields size and accuracy of every export."""
         texts = [text for text, _ in (*self.held_out, *self.test)]
+        for one in self.all_exported(seed):
+            found = [answer.label for answer in one.predictor.predict(texts)]
+            yield {
+                **self._line(one, seed),
+                "mb": one.num_bytes / 1e6,
+                **self.accuracies(found),
+            }
+
+    def _line(self, one: Exported, seed: int) -> dict[str, Any]:
+        return {
+            "model": one.model.name,
+            "layers": one.model.layers or self.num_layers,
+            "seed": seed,
+            "export": one.name,
+        }
+
+    def speeds(self, seed: int) -> Iterator[dict[str, Any]]:
+        """Yields the sentences a second of every export."""
+        exports = [*self.all_exported(seed)]
         some = random.Random(_RANDOM_ORDER).sample(
             [text for text, _ in self.test],
             min(self.given.sentences, len(self.test)),
@@ -358,18 +386,12 @@ class Study:
                 one.predictor.predict(some)
                 turn[place] = time.perf_counter() - start
         for place, one in enumerate(exports):
-            found = [answer.label for answer in one.predictor.predict(texts)]
             yield {
-                "model": one.model.name,
-                "layers": one.model.layers or self.num_layers,
-                "seed": seed,
-                "export": one.name,
-                "mb": one.num_bytes / 1e6,
+                **self._line(one, seed),
                 "sentences_per_second": len(some) / seconds[:, place].min(),
                 "median": len(some) / float(np.median(seconds[:, place])),
                 "n": len(some),
                 "rounds": self.given.rounds,
-                **self.accuracies(found),
             }
 
 
@@ -411,7 +433,8 @@ def parse() -> argparse.Namespace:
     add("--seeds", default="1", help="with commas; the teacher has the first")
     add("--only", help="parts of the names of models, with commas")
     add("--layers", help="numbers with commas; default: all")
-    add("--speed", action="store_true", help="of the models of the first seed")
+    add("--exports", action="store_true", help="of models of the first seed")
+    add("--speed", action="store_true", help="of these")
     add("--sentences", type=int, default=500, help="that are timed")
     add("--rounds", type=int, default=5, help="turns of every model")
     add(
@@ -438,8 +461,9 @@ def main() -> None:
         packages = environment("tensorflow", "keras", "onnxruntime")
         print(json.dumps({**context, **line, **packages}), flush=True)
 
-    if given.speed:
-        for line in study.speeds(seeds[0]):
+    if given.exports or given.speed:
+        measured = study.exports if given.exports else study.speeds
+        for line in measured(seeds[0]):
             show(line)
         return
     show(study.train(THE_TEACHER, seeds[0]))

@@ -225,9 +225,15 @@ def atomic_folder(
     try:
         with naming(target):
             yield temporary
+            # One that is made between these two lines is not empty.
             if target.exists():
                 raise FileExistsError(f"{target} exists already")
-            os.rename(temporary, target)
+            try:
+                os.rename(temporary, target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise FileExistsError(f"{target} exists already") from error
             _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
