@@ -23,6 +23,7 @@ _BLOCK = 1 << 20
 _HEAD = 1 << 14
 _QUOTED = re.compile('"[^"]*"')
 
+_MARK = "\ufeff"
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -209,9 +210,10 @@ def undecodable(path: pathlib.Path, encoding: str, fault: Fault) -> UserError:
 def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
     """Streams the lines of a file with their ends, NUL characters dropped.
 
-    So are byte order marks that a line begins with, as where files were
-    joined. Lines end in LF or CR LF. A CR by itself is white space; only in
-    files of old Macs, which have no LF outside of quotes, it ends a line.
+    So are byte order marks before the first character of a line, as where files
+    were joined; by itself, the mark may be a token. Lines end in LF or CR LF. A
+    CR by itself is white space; only in files of old Macs, which have no LF
+    outside of quotes, it ends a line.
 
     Raises:
         UnicodeDecodeError: bytes that are not of this encoding.
@@ -219,8 +221,10 @@ def decoded_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
     newline = "" if _is_of_old_mac(path, encoding) else "\n"
     with open_text(path, encoding, newline=newline) as file:
         for line in file:
+            if line[0] == _MARK and not line[1:2].isspace():
+                line = line.lstrip(_MARK)
             # The csv module refused NUL until Python 3.11.
-            yield line.replace("\0", "").lstrip("\ufeff")
+            yield line.replace("\0", "")
 
 
 def _is_of_old_mac(path: pathlib.Path, encoding: str) -> bool:

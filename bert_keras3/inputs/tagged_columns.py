@@ -209,7 +209,7 @@ class ColumnFile:
         with atomic_write(path) as file:
             pending: list[_Line] = []
             for one in self._lines():
-                if one is None or one.text.strip():
+                if one is None or not self._is_blank(one.text):
                     if one is not None:
                         pending.append(one)
                         continue
@@ -254,11 +254,20 @@ class ColumnFile:
             return token[:-1]
         return token
 
+    def _is_blank(self, text: str) -> bool:
+        """Whether a line ends a sentence.
+
+        Where a line is a token and nothing else, a no-break space is one.
+        """
+        return not (
+            text.strip() if self.columns.width > 1 else text.strip(" \t")
+        )
+
     def _sentences(self) -> Iterator[list[_Line]]:
         """Yields the lines between blank ones, comments among them."""
         sentence: list[_Line] = []
         for one in self._lines():
-            if one is not None and one.text.strip():
+            if one is not None and not self._is_blank(one.text):
                 sentence.append(one)
             elif sentence:
                 yield sentence
@@ -277,7 +286,7 @@ class ColumnFile:
                 decoded_lines(self.path, self.encoding), 1
             ):
                 text = line.rstrip("\r\n")
-                if not text.strip():
+                if self._is_blank(text):
                     yield _Line(number, text, None)
                 elif header or text.startswith(DOCUMENT_START):
                     header = False

@@ -153,6 +153,21 @@ def test_a_file_to_predict(opened, tmp_path):
         assert [one.tags for one in again] == [("B-X", "O"), ("B-X",)]
 
 
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_tokens_that_are_not_seen(opened, tmp_path, separator):
+    """A no-break space, a zero-width one, a byte order mark are tokens."""
+    tokens = ("Steve", "\xa0", "\u200b", "\ufeff", "\ufffd", "\xad", "sang")
+    text = "".join(f"{one}{separator}O\n" for one in tokens)
+    (one,) = opened(f"{text}Ann{separator}B-PER\n")
+    assert one.tokens == (*tokens, "Ann")
+    like = opened("a\tO\nb\tB-X\n").layout
+    file = opened("\n".join(tokens), like, want_tags=False)
+    assert [one.tokens for one in file] == [tokens]
+    path = file.write_found([["O"] * len(tokens)], tmp_path)
+    lines = path.read_text("utf-8").rstrip("\n").split("\n")
+    assert lines == [f"{token}\tO" for token in tokens]
+
+
 def test_tags_of_a_file_to_predict_are_not_read(opened):
     like = opened("a\tO\nb\tB-X\n").layout
     (one,) = opened("a\t\nb\t?\n", like, want_tags=False)

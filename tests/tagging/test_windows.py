@@ -15,6 +15,9 @@ from bert_keras3.tagging.windows import (
 )
 from tokenization import FullTokenizer
 
+# No-break and wide spaces, zero-width characters, a soft hyphen, the sign for
+# what could not be decoded, and nothing at all.
+VANISHING = ["\xa0", "\u3000", "\u200b\u200d", "\ufeff", "\xad", "\ufffd", ""]
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "##b", "c")
 
 
@@ -69,6 +72,16 @@ def test_first_pieces_have_the_tags(tokenizer):
         [none, 10, 11, none, none],
         [none, none, 12, 13, none],
     ]
+
+
+@pytest.mark.parametrize("token", VANISHING)
+def test_a_token_of_which_nothing_is_left_has_a_tag(tokenizer, token):
+    windows = WindowMaker(tokenizer, max_seq_length=8, overlap=1)
+    ids, first = windows.pieces(("a", token, "c"))
+    assert (ids, first.tolist()) == ([4, 1, 7], [0, 1, 2])
+    (row,) = windows.rows(ids, first, np.array([10, 11, 12]))
+    assert row[TAGS].tolist() == [NO_TAG, 10, 11, 12, NO_TAG]
+    assert row[IS_TRUSTED].tolist() == [0, 1, 1, 1, 0]
 
 
 def test_a_window_without_a_first_piece_is_left_out(tokenizer):
