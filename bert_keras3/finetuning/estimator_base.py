@@ -13,6 +13,7 @@ import pathlib
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -241,25 +242,36 @@ class BertTextEstimator(BaseEstimator):
     ) -> TextsInMemory:
         from bert_keras3.finetuning.memory_data import TextsInMemory
 
-        text, columns = self._columns_of(X, fitted)
+        given, (text, columns) = self._given(), self._columns_of(X, fitted)
         return TextsInMemory(
             problem_type=self._problem,
-            dev_fraction=self.dev_fraction,
+            dev_fraction=given.dev_fraction,
             text_name=text,
             extra_columns=columns,
             features=self.features if columns else None,
             clean=tuple(self.clean),
             long_text=self.long_text,
-            window_stride=self.window_stride,
+            window_stride=given.window_stride,
             window_pooling=self.window_pooling,
-            max_windows=self.max_windows,
+            max_windows=given.max_windows,
             **more,
+        )
+
+    def _given(self) -> SimpleNamespace:
+        """Returns the parameters, numbers of a NumPy grid as Python's."""
+        values = self.get_params(deep=False)
+        return SimpleNamespace(
+            **{
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in values.items()
+            }
         )
 
     def _job(
         self, data: TextsInMemory, folder: pathlib.Path, *, do_train: bool
     ) -> Any:
         """Returns the settings of the script for these parameters."""
+        given = self._given()
         concurrency = self._concurrency()
         from bert_keras3.finetuning.settings import (
             EncoderChoices,
@@ -271,42 +283,42 @@ class BertTextEstimator(BaseEstimator):
 
         if self.concurrency is None and has_gpu():
             concurrency = 1
-        precision = self.mixed_precision or default_precision()
+        precision = given.mixed_precision or default_precision()
         # Predictions draw nothing.
-        seed = seed_of(self.random_state if do_train else None)
-        do_eval = do_train and self.dev_fraction > 0
+        seed = seed_of(given.random_state if do_train else None)
+        do_eval = do_train and given.dev_fraction > 0
         return Job(
             output_dir=folder,
             data=data,
             encoder=EncoderChoices(
                 init_checkpoint=None
-                if self.checkpoint is None or not do_train
-                else os.fspath(self.checkpoint),
-                bert_config_file=self.bert_config_file if do_train else None,
-                vocab_file=self.vocab_file if do_train else None,
-                do_lower_case=self.do_lower_case if do_train else None,
-                max_seq_length=self.max_seq_length if do_train else None,
+                if given.checkpoint is None or not do_train
+                else os.fspath(given.checkpoint),
+                bert_config_file=given.bert_config_file if do_train else None,
+                vocab_file=given.vocab_file if do_train else None,
+                do_lower_case=given.do_lower_case if do_train else None,
+                max_seq_length=given.max_seq_length if do_train else None,
             ),
             training=TrainingChoices(
-                train_batch_size=self.train_batch_size,
-                learning_rate=self.learning_rate,
-                optimizer=self.optimizer,
-                lazy_embeddings=self.lazy_embeddings,
-                gradient_accumulation_steps=self.gradient_accumulation_steps,
+                train_batch_size=given.train_batch_size,
+                learning_rate=given.learning_rate,
+                optimizer=given.optimizer,
+                lazy_embeddings=given.lazy_embeddings,
+                gradient_accumulation_steps=given.gradient_accumulation_steps,
                 seed=seed,
                 computing=Computing(mixed_precision=precision),
-                num_train_epochs=self.num_train_epochs,
-                warmup_proportion=self.warmup_proportion,
-                class_weight=self.class_weight,
-                best_metric=self.best_metric,
-                early_stopping_patience=self.early_stopping_patience,
-                lora_rank=self.lora_rank,
+                num_train_epochs=given.num_train_epochs,
+                warmup_proportion=given.warmup_proportion,
+                class_weight=given.class_weight,
+                best_metric=given.best_metric,
+                early_stopping_patience=given.early_stopping_patience,
+                lora_rank=given.lora_rank,
             ),
             do_train=do_train,
             do_eval=do_eval,
             do_predict=not do_train,
-            overwrite_output_dir=do_train and self.overwrite_output_dir,
-            predict_batch_size=self.predict_batch_size,
+            overwrite_output_dir=do_train and given.overwrite_output_dir,
+            predict_batch_size=given.predict_batch_size,
             concurrency=concurrency,
         )
 

@@ -345,6 +345,12 @@ def test_what_pandas_and_numpy_have():
     with pytest.raises(ValueError, match="must be one number"):
         cell_of(np.arange(2))
     assert seed_of(np.int64(3)) == 3
+    classifier = BertTextClassifier(
+        train_batch_size=np.int64(8), max_windows=np.int64(3)
+    )
+    job = classifier._job(classifier._texts(None), "out", do_train=True)
+    assert type(job.training.train_batch_size) is int
+    assert type(job.data.max_windows) is int
     assert seed_of(np.random.RandomState(0)) == seed_of(
         np.random.RandomState(0)
     )
