@@ -206,6 +206,11 @@ class BertConfig:
             raise UserError(
                 f"{path}:{error.lineno}: is not JSON: {error.msg}"
             ) from error
+        except (RecursionError, ValueError) as error:
+            # Nested too deep, or a number with too many digits.
+            raise UserError(
+                f"{path}: cannot be read as a BERT configuration: {error}"
+            ) from error
         if not isinstance(json_object, dict):
             raise UserError(
                 f"{path}: a BERT configuration is a JSON object, this is a "

@@ -313,6 +313,10 @@ def _parse(path: pathlib.Path, text: str) -> dict[str, Any]:
                 f"{path}: not valid JSON at line {error.lineno}, column "
                 f"{error.colno} ({error.msg}); download the file again"
             ) from error
+    except (RecursionError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as JSON: {error}; download the file again"
+        ) from error
     return content if isinstance(content, dict) else {}
 
 

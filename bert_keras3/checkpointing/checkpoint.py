@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bert_keras3.checkpointing import names
@@ -52,6 +52,7 @@ class Description:
         notes: what else is to be said to the user.
         other_options: those of its tokenizer that Google's do not have, as in
             `Checkpoint`.
+        tokenizer_options: those that it states, likewise.
         clean: rules of `tokenization.cleaning` that texts go through.
         max_seq_length: most tokens of an input, if it says so.
         pooling: how it makes vectors of texts, if it says so.
@@ -63,6 +64,9 @@ class Description:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     other_options: tuple[str, ...] = ()
+    tokenizer_options: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )
     max_seq_length: int | None = None
     pooling: SentencePooling | None = None
 
@@ -87,6 +91,8 @@ class Checkpoint:
         why_lower_case: the reason for `do_lower_case`, in words.
         other_options: those of its tokenizer, `name: value`, that Google's
             tokenizers do not have, so that tokens would differ.
+        tokenizer_options: those that its files state, under the names that
+            Hugging Face's have, to be written again.
         added_tokens: those that a Hugging Face tokenizer adds to its
             vocabulary file; in `vocabulary` they have their places.
         notes: what was decided without the files' saying so, for the user.
@@ -105,6 +111,9 @@ class Checkpoint:
     vocab_file: pathlib.Path | None = None
     why_lower_case: str = ""
     other_options: tuple[str, ...] = ()
+    tokenizer_options: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )
     added_tokens: tuple[AddedToken, ...] = ()
     notes: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()

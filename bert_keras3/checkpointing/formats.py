@@ -45,6 +45,8 @@ class Format:
         read: opens the weights.
         read_config: reads the configuration beside them.
         write: fills an empty folder.
+        words: what a file of it is, after what the model is; "" where
+            `describe` says it all.
         only_modelled: whether it holds nothing but BERT and ALBERT.
         config_inside: reads the configuration that a file of weights may
             have inside, which is preferred to one beside it.
@@ -58,6 +60,7 @@ class Format:
     read: Callable[[pathlib.Path], Arrays]
     read_config: Callable[[pathlib.Path], BertConfig]
     write: Callable[[pathlib.Path, Checkpoint], None]
+    words: str = ""
     only_modelled: bool = True
     config_inside: Callable[[pathlib.Path], BertConfig | None] | None = None
     describe: Callable[[pathlib.Path], Description] = lambda _: Description()
@@ -78,6 +81,7 @@ FORMATS: Mapping[str, Format] = {
         google.read,
         BertConfig.from_json_file,
         google.write,
+        "as google-research/bert saves it",
         only_modelled=False,
     ),
     "huggingface": Format(
@@ -86,6 +90,7 @@ FORMATS: Mapping[str, Format] = {
         huggingface.read,
         huggingface.from_json_file,
         huggingface.write,
+        "as Hugging Face's transformers saves it",
     ),
     # Before Keras' own files, which a preset's are named like.
     "kerashub": Format(
@@ -103,6 +108,7 @@ FORMATS: Mapping[str, Format] = {
         keras_weights.read,
         BertConfig.from_json_file,
         keras_weights.write,
+        "in a file of Keras'",
         config_inside=keras_weights.config,
     ),
     "model_garden": Format(

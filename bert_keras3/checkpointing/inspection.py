@@ -154,7 +154,13 @@ def inspect(path: Path) -> Inspection:
         )
         vocabulary = len(tokens)
         notes += about
-    notes += _disagreements(sizes, config)
+    if family == "albert_zh":
+        # Its configuration is that of the ALBERT which computes the same.
+        shown = {**sizes}
+        shown.pop("embedding_size", None)
+        notes += _disagreements(shown, config)
+    else:
+        notes += _disagreements(sizes, config)
     notes += _about_vocabulary(sizes.get("vocab_size"), vocabulary)
     slots = {n: e for n, e in arrays.entries.items() if n in arrays.slots}
     weights = {n: e for n, e in arrays.entries.items() if n not in slots}
@@ -162,7 +168,7 @@ def inspect(path: Path) -> Inspection:
         path=str(location.weights),
         format=location.format,
         family=family,
-        what=says.what or names.FAMILIES[family],
+        what=says.what or _in_words(family, location.format),
         sizes=sizes,
         parameters=parameters(arrays),
         dtypes=dict(
@@ -180,6 +186,14 @@ def inspect(path: Path) -> Inspection:
         fits=tuple(_fit(task, arrays, sizes, family) for task in TASKS),
         notes=tuple(notes),
     )
+
+
+def _in_words(family: str, format_name: str) -> str:
+    """Says what the model is and whose file it is."""
+    words = names.FAMILIES[family]
+    if family == "unknown":
+        return words
+    return f"{words}, {FORMATS[format_name].words}"
 
 
 def _open(location: Location) -> tuple[Arrays, list[str]]:

@@ -75,5 +75,6 @@ def _parsed(path: pathlib.Path) -> Any:
         raise UserError(
             f"{path}:{error.lineno}: is not JSON: {error.msg}"
         ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    # A ValueError: a number with too many digits.
+    except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error

@@ -242,7 +242,7 @@ class WeightsFile:
             return None
         try:
             return json.loads(self.read(place).tobytes())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path}: {name} is no JSON") from error
 
 

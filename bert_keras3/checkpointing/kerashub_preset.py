@@ -86,6 +86,10 @@ _AS_GOOGLES: Mapping[str, tuple[Any, ...]] = {
     "special_tokens_in_strings": (None, False),
     "sequence_length": (None,),
 }
+# Small letters with their accents; in metadata.json, that they are wanted.
+_STRIP_ACCENTS = "strip_accents"
+_ACCENTS_KEPT = "strip_accents: False beside do_lower_case: True"
+_KEEPS_ACCENTS = "keeps_accents"
 _POOLING_MODES = ("mean", "cls", "max")
 
 # What `BertTokenizer` looks for when it is made.
@@ -291,18 +295,28 @@ def describe(weights: pathlib.Path) -> Description:
         return found
     lowercase = bool(tokenizer.arguments.get("lowercase", False))
     strip_accents = bool(tokenizer.arguments.get("strip_accents", False))
+    differing = [*_differing(tokenizer, lowercase, strip_accents)]
+    options: dict[str, Any] = {}
     if lowercase and not strip_accents:
-        notes.append(
-            f"{tokenizer.path} keeps accents (strip_accents: false), Google's "
-            "tokenizer, which is used here, drops them: words with accents "
-            "become other tokens than in KerasHub"
-        )
+        options[_STRIP_ACCENTS] = False
+        if _read_metadata(folder).get(_KEEPS_ACCENTS):
+            differing.append(_ACCENTS_KEPT)
+        else:
+            # KerasHub's default, also of presets with Google's weights, which
+            # were trained without accents.
+            notes.append(
+                f"{tokenizer.path} keeps accents (strip_accents: false), as "
+                "conversions to huggingface and kerashub do; Google's "
+                "tokenizer, which is used here, drops them: words with "
+                "accents become other tokens than in KerasHub"
+            )
     return dataclasses.replace(
         found,
         vocab_file=folder / VOCABULARY,
         do_lower_case=lowercase,
         notes=tuple(notes),
-        other_options=tuple(_differing(tokenizer, lowercase, strip_accents)),
+        other_options=tuple(differing),
+        tokenizer_options=options,
     )
 
 
@@ -386,10 +400,11 @@ def check_expressible(checkpoint: Checkpoint) -> None:
             f"{refuse}BertTokenizer has WordPiece vocabularies, the input a "
             "SentencePiece model"
         )
-    if checkpoint.other_options:
+    unusual = [one for one in checkpoint.other_options if one != _ACCENTS_KEPT]
+    if unusual:
         raise UserError(
             "format kerashub: the input's tokenizer has "
-            f"{', '.join(checkpoint.other_options)}, which is not written; a "
+            f"{', '.join(unusual)}, which is not written; a "
             "copy of the vocabulary in another folder, as --vocab_file, is "
             "written without it"
         )
@@ -400,6 +415,14 @@ def check_expressible(checkpoint: Checkpoint) -> None:
             f"{refuse}BertTokenizer needs {', '.join(_NEEDED_TOKENS)}; the "
             f"vocabulary lacks {' and '.join(missing)}"
         )
+
+
+def _keeps_accents(checkpoint: Checkpoint) -> bool:
+    """Whether text is lower-cased and keeps accents, as in Korean models."""
+    return (
+        checkpoint.do_lower_case
+        and checkpoint.tokenizer_options.get(_STRIP_ACCENTS) is False
+    )
 
 
 def task_of(checkpoint: Checkpoint) -> str | None:
@@ -427,7 +450,8 @@ def write(
     preprocessor = None
     _write(folder / CONFIG, backbone)
     if checkpoint.vocabulary is not None:
-        tokenizer = _tokenizer(checkpoint.do_lower_case)
+        keeps_accents = _keeps_accents(checkpoint)
+        tokenizer = _tokenizer(checkpoint.do_lower_case, keeps_accents)
         preprocessor = _preprocessor(checkpoint, tokenizer, task)
         _write(folder / TOKENIZER, tokenizer)
         _write(folder / PREPROCESSOR, preprocessor)
@@ -448,6 +472,8 @@ def write(
     }
     if absent:
         noted["absent_weights"] = list(absent)
+    if _ACCENTS_KEPT in checkpoint.other_options:
+        noted[_KEEPS_ACCENTS] = True
     if task == CLASSIFIER:
         noted["labels"] = list(checkpoint.labels)
         problem = getattr(checkpoint.config, "problem_type", None)
@@ -467,7 +493,7 @@ def _backbone(config: BertConfig) -> dict[str, Any]:
     return _object("bert_backbone", BACKBONE, arguments)
 
 
-def _tokenizer(do_lower_case: bool) -> dict[str, Any]:
+def _tokenizer(do_lower_case: bool, keeps_accents: bool) -> dict[str, Any]:
     arguments = {
         "name": "bert_tokenizer",
         "trainable": True,
@@ -477,7 +503,7 @@ def _tokenizer(do_lower_case: bool) -> dict[str, Any]:
         "sequence_length": None,
         "lowercase": do_lower_case,
         # As Google's, which drops them where it lower-cases.
-        "strip_accents": do_lower_case,
+        "strip_accents": do_lower_case and not keeps_accents,
         "split": True,
         "suffix_indicator": "##",
         "oov_token": UNKNOWN,

@@ -37,7 +37,10 @@ from bert_keras3.checkpointing.variants import check_computable
 from bert_keras3.safekeeping.errors import UserError
 from modeling.config import BertConfig
 from tokenization.added_tokens import AddedToken
-from tokenization.tokenizer_options import options_that_differ
+from tokenization.tokenizer_options import (
+    kept_options,
+    options_that_differ,
+)
 from tokenization.vocab import (
     find_vocab_file,
     guess_do_lower_case,
@@ -68,6 +71,8 @@ _REFUSED = {
     ".hdf5": "h5",
     ".msgpack": "flax",
     ".pb": "saved_model",
+    ".onnx": "computation",
+    ".tflite": "computation",
 }
 _REMEDIES = {
     "pickle": (
@@ -84,6 +89,10 @@ _REMEDIES = {
     "saved_model": (
         "is a part of a TensorFlow SavedModel; give its folder, with "
         "saved_model.pb in it"
+    ),
+    "computation": (
+        "is an exported computation, in which weights have lost their names; "
+        "give the checkpoint, or the folder of the run, that was exported"
     ),
 }
 
@@ -288,8 +297,14 @@ def open_checkpoint(
         do_lower_case,
         why,
     )
-    if opened.vocab_file == says.vocab_file and says.other_options:
-        return dataclasses.replace(opened, other_options=says.other_options)
+    if opened.vocab_file == says.vocab_file and (
+        says.other_options or says.tokenizer_options
+    ):
+        return dataclasses.replace(
+            opened,
+            other_options=says.other_options,
+            tokenizer_options=says.tokenizer_options,
+        )
     return opened
 
 
@@ -465,6 +480,7 @@ def _with_vocabulary(
             },
         )
     other_options: tuple[str, ...] = ()
+    stated = {} if file is None else kept_options(file.parent)
     if file is not None and checkpoint.has_weights:
         other_options = options_that_differ(
             file.parent, do_lower_case, keeps_accents(vocabulary)
@@ -473,6 +489,7 @@ def _with_vocabulary(
         checkpoint,
         vocabulary=None if file is None else vocabulary,
         other_options=other_options,
+        tokenizer_options=stated,
         added_tokens=added,
         notes=(*checkpoint.notes, *notes),
         do_lower_case=do_lower_case,

@@ -34,7 +34,6 @@ from tokenization.added_tokens import (
     read_added_tokens,
     searched_for,
 )
-from tokenization.tokenizer_options import kept_options
 from tokenization.vocab import (
     CONTINUATION,
     MAX_VOCAB_SIZE,
@@ -227,9 +226,7 @@ def _kept(checkpoint: Checkpoint) -> dict[str, Any]:
     Raises:
         UserError: they are KerasHub's, which have none there.
     """
-    if checkpoint.vocab_file is None:
-        return {}
-    options = kept_options(checkpoint.vocab_file.parent)
+    options = dict(checkpoint.tokenizer_options)
     if checkpoint.other_options and not options:
         raise UserError(
             f"{checkpoint.source}: its tokenizer has "

@@ -23,8 +23,6 @@ from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.checkpointing.checkpoint import Checkpoint
 from bert_keras3.checkpointing.formats import FORMATS
 from bert_keras3.safekeeping.files import atomic_write, naming
-from modeling.config import BertConfig
-from tokenization.added_tokens import AddedToken
 
 GOOGLE = "google"
 
@@ -39,6 +37,14 @@ CHECKPOINTS = (
     "bert_model.keras",
     "model.safetensors",
     "config.json",
+    "special_tokens_map.json",
+    "model.weights.h5",
+    "task.weights.h5",
+    "task.json",
+    "tokenizer.json",
+    "preprocessor.json",
+    "metadata.json",
+    "assets/tokenizer/vocabulary.txt",
 )
 """Glob patterns of the files of a checkpoint, in all formats."""
 
@@ -55,12 +61,9 @@ class CheckpointFiles:
 
     Attributes:
         folder: of the run.
-        config: written beside the weights.
-        tokens: the vocabulary, written too, if it is known.
-        sentence_pieces: the SentencePiece model of the vocabulary, if any.
-        added_tokens: those beside the vocabulary, if any.
-        do_lower_case: whether the model is uncased, for formats that record
-            it.
+        start: what the training starts from. What belongs to it, the
+            configuration and all of its tokenizer, is written beside the
+            weights.
         format: one of `checkpointing.formats.FORMATS`.
         with_optimizer: also write the optimizer's slots and `global_step`, as
             the original does; only in Google's format.
@@ -68,11 +71,7 @@ class CheckpointFiles:
     """
 
     folder: pathlib.Path
-    config: BertConfig
-    tokens: tuple[str, ...] | None = None
-    sentence_pieces: bytes | None = None
-    added_tokens: tuple[AddedToken, ...] = ()
-    do_lower_case: bool = True
+    start: Checkpoint
     format: str = GOOGLE
     with_optimizer: bool = False
     keep: int = 5
@@ -100,13 +99,12 @@ class CheckpointFiles:
         if self.with_optimizer:
             arrays |= slots(model, optimizer)
             arrays["global_step"] = np.array(step, np.int64)
-        checkpoint = Checkpoint(
-            in_memory(arrays),
-            self.config,
-            self.tokens,
-            self.do_lower_case,
-            self.sentence_pieces,
-            added_tokens=self.added_tokens,
+        # Vectors of texts may have been made another way before.
+        checkpoint = dataclasses.replace(
+            self.start,
+            arrays=in_memory(arrays),
+            weights_file=None,
+            pooling=None,
         )
         with self._unfinished() as unfinished:
             if self.format == GOOGLE:
@@ -117,8 +115,11 @@ class CheckpointFiles:
             else:
                 FORMATS[self.format].write(unfinished, checkpoint)
             # Sorted, so that the index is moved after the data.
-            for path in sorted(unfinished.iterdir()):
-                os.replace(path, self.folder / path.name)
+            files = [one for one in unfinished.rglob("*") if one.is_file()]
+            for path in sorted(files):
+                target = self.folder / path.relative_to(unfinished)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
         if self.format == GOOGLE:
             self._update_list(step)
 

@@ -389,11 +389,7 @@ class _TrainingRun:
         FORMATS[choices.checkpoint_format].check(self.start)
         files = CheckpointFiles(
             folder.path,
-            self.start.config,
-            self.start.vocabulary,
-            self.start.sentence_pieces,
-            self.start.added_tokens,
-            self.start.do_lower_case,
+            self.start,
             format=choices.checkpoint_format,
             with_optimizer=choices.with_optimizer,
             keep=choices.keep_checkpoint_max,

@@ -32,7 +32,7 @@ def test_an_encoder_with_slots(
         path=str(folder / "bert_model.ckpt"),
         format="google",
         family="bert",
-        what="a BERT",
+        what="a BERT, as google-research/bert saves it",
         sizes={
             "vocab_size": 11,
             "hidden_size": 8,
@@ -176,6 +176,7 @@ def test_published_indexes(
     assert inspection.slots == slots
     assert inspection.sizes["num_hidden_layers"] == layers
     assert "names and shapes only" in inspection.notes[0]
+    assert not any("configuration says" in note for note in inspection.notes)
     assert not any(f.wrong_shape for f in inspection.fits)
 
 

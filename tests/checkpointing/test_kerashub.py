@@ -197,6 +197,21 @@ def test_accents_that_are_kept_there_are_told(
     assert not checkpointing.open(folder).notes
     change(folder / "tokenizer.json", strip_accents=False)
     assert "keeps accents" in checkpointing.open(folder).notes[0]
+    # As there, in what has a place for it.
+    for to, file in (
+        ("huggingface", "tokenizer_config.json"),
+        ("kerashub", "tokenizer.json"),
+    ):
+        convert(folder, folder / to, Settings(to))
+        values = json.loads((folder / to / file).read_text())
+        assert values.get("config", values)["strip_accents"] is False
+    # Where a model was trained so, a preset of it says that it was.
+    there = checkpointing.open(folder / "huggingface")
+    assert len(there.other_options) == 1
+    write(folder / "again", there, format="kerashub")
+    assert checkpointing.open(folder / "again").other_options == (
+        there.other_options
+    )
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def test_two_formats_in_one_folder(tmp_path: pathlib.Path) -> None:
         ("tf_model.h5", r"not a Keras 3 weights file"),
         ("model.ckpt.data-00000-of-00001", r"index.*is missing"),
         ("vocab.txt", r"is not a checkpoint"),
+        ("model.onnx", r"exported computation.*folder of the run"),
+        ("model.tflite", r"exported computation.*folder of the run"),
     ],
 )
 def test_files_of_no_use(
@@ -139,6 +141,9 @@ def test_files_of_no_use(
     touch(tmp_path, name)
     with pytest.raises(UserError, match=message):
         checkpointing.locate(tmp_path / name)
+    if not name.endswith((".txt", "00001")):  # in a folder, too
+        with pytest.raises(UserError, match=message):
+            checkpointing.locate(tmp_path)
 
 
 def test_a_pickle_counts_where_nothing_better_is_there(

@@ -17,7 +17,7 @@ import pytest
 from bert_keras3 import checkpointing
 from bert_keras3.checkpointing import names
 from bert_keras3.checkpointing.arrays import in_memory
-from bert_keras3.checkpointing.checkpoint import Checkpoint
+from bert_keras3.checkpointing.checkpoint import Checkpoint, read_vocabulary
 from bert_keras3.checkpointing.conversion import Settings, convert
 from bert_keras3.checkpointing.formats import write
 from modeling.config import BertConfig
@@ -44,6 +44,12 @@ TEXTS = (
     "TITLE title titles [unused1] a[E1]a",
     "中covid文 café [E1][E1]  [E1]",
     "[abstract] [ABSTRACT]",
+)
+PIECE_TEXTS = (
+    "the [E1] house [e1] of <e1> the",
+    "covid covids the covid house",
+    "Title Titles aTitle of the Title",
+    "[E1][E1] [E1]",
 )
 SPECIAL = {"special": True, "normalized": False}
 # What lies beside the vocabulary, by file.
@@ -132,6 +138,62 @@ def test_added_tokens(
         convert(folder, tmp_path / format_name, Settings(format_name))
         assert ours(tmp_path / format_name) == expected
     assert theirs(tmp_path / "huggingface") == expected
+
+
+def test_added_to_a_sentence_piece_model(
+    tmp_path: pathlib.Path, reference: pathlib.Path
+) -> None:
+    """As an ALBERT that was trained on with further tokens."""
+    import transformers
+
+    pieces = (reference / "tokenization/spiece.model").read_bytes()
+    count = 400
+    config = BertConfig(
+        vocab_size=count + 4,
+        hidden_size=4,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=4,
+        max_position_embeddings=16,
+        num_hidden_groups=1,
+    )
+    shapes = names.shapes(config, ("pooler",), 0)
+    arrays = {name: np.ones(s, np.float32) for name, s in shapes.items()}
+    (tmp_path / "vocabulary").mkdir()
+    model = tmp_path / "vocabulary/spiece.model"
+    model.write_bytes(pieces)
+    source = Checkpoint(
+        in_memory(arrays),
+        config,
+        read_vocabulary(model),
+        sentence_pieces=pieces,
+    )
+    folder = tmp_path / "theirs"
+    write(folder, source, format="huggingface")
+    settings = folder / "tokenizer_config.json"
+    values = json.loads(settings.read_text())
+    values["added_tokens_decoder"] = {
+        str(count): {"content": "[E1]", **SPECIAL},
+        str(count + 1): {"content": "covid", "normalized": False},
+        str(count + 2): {"content": "<e1>", **SPECIAL, "rstrip": True},
+        str(count + 3): {
+            "content": "Title",
+            "single_word": True,
+            "normalized": False,
+        },
+    }
+    settings.write_text(json.dumps(values))
+    tokenizer = transformers.AlbertTokenizer.from_pretrained(folder)
+    expected = [
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in PIECE_TEXTS
+    ]
+    assert max(map(max, expected)) == count + 3
+    for place in (folder, *(tmp_path / name for name in ("google", "keras"))):
+        if place != folder:
+            convert(folder, place, Settings(place.name))
+        ours = checkpointing.open(place).tokenizer()
+        assert [ours.encode(text) for text in PIECE_TEXTS] == expected
 
 
 def test_saved_by_transformers(

@@ -94,6 +94,8 @@ def test_what_no_model_can_have_is_printed_all_the_same():
     [
         ("{", "c.json:1: is not JSON"),
         ("[1]", "c.json: .* this is a list"),
+        ("[" * 100_000, "c.json: cannot be read as a BERT configuration"),
+        ("9" * 5000, "c.json: cannot be read as a BERT configuration"),
         ('{"vocab_size": -1}', "c.json: `vocab_size`"),
         ('{"hidden_size": 4}', "c.json: has no `vocab_size`; .* hidden_size"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import Arrays, Checkpoint
 from bert_keras3.parallel_work.workers import Progress
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
@@ -91,7 +92,8 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path, config):
     model = new_model(config)
     optimizer = create_optimizer(1e-3, 10, 0)
     optimizer.build(model.trainable_variables)
-    CheckpointFiles(tmp_path, config).save(model, optimizer)
+    start = Checkpoint(Arrays({}), config)
+    CheckpointFiles(tmp_path, start).save(model, optimizer)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "bert_config.json",
         "checkpoint",

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from bert_keras3 import checkpointing
+from bert_keras3.checkpointing import Checkpoint, write
+from bert_keras3.checkpointing.arrays import in_memory
 from bert_keras3.optimization import create_optimizer
 from bert_keras3.pretraining.checkpoint_files import CheckpointFiles
 from bert_keras3.pretraining.job import run
@@ -21,7 +23,6 @@ from bert_keras3.training import run_folder
 from bert_keras3.training.session import NoScreen
 from bert_keras3.training.settings import Computing, ModelChoices
 from modeling import BertConfig, BertWithHeads
-from tokenization import guess_do_lower_case
 
 
 def change(job, **values):
@@ -207,29 +208,50 @@ def test_other_formats_hold_the_same_weights(trained, job, lines, form):
     assert_same_bits(arrays_of(job.output_dir), arrays_of(trained))
 
 
-def test_a_cased_model_stays_cased(config, tmp_path):
-    """Hugging Face's files say so, and would be believed."""
-    vocab_file = tmp_path / "vocab.txt"
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Paris", "paris"]
-    vocab_file.write_text("\n".join(words) + "\n")
-    config_file = tmp_path / "bert_config.json"
-    config_file.write_text(config.to_json_string())
-    start = checkpointing.start_from(None, str(config_file), str(vocab_file))
-    assert start.do_lower_case is False
-    files = CheckpointFiles(
-        tmp_path / "out",
-        config,
-        start.vocabulary,
-        do_lower_case=start.do_lower_case,
-        format="huggingface",
-    )
-    files.folder.mkdir()
-    model = new_model(config)
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Paris", "paris")
+TOKENIZER = {
+    "do_lower_case": True,
+    "strip_accents": False,
+    "tokenize_chinese_chars": False,
+    "added_tokens_decoder": {"7": {"content": "[E1]", "special": True}},
+}
+
+
+def test_the_tokenizer_stays_what_it_was(config, tmp_path):
+    """Case, options and added tokens, in every format and in every save."""
+    model = new_model(config, ("masked_lm",))
     optimizer = create_optimizer(1e-3, 10, 0)
     optimizer.build(model.trainable_variables)
-    files.save(model, optimizer)
-    entries = {word: index for index, word in enumerate(words)}
-    assert guess_do_lower_case(files.folder, entries)[0] is False
+    arrays = {
+        one.path: one.numpy()
+        for one in model.weights
+        if "float" in str(one.dtype)
+    }
+    source = Checkpoint(in_memory(arrays), config, WORDS)
+    write(tmp_path / "start", source, format="google")
+
+    def saved(form):
+        start = checkpointing.open(tmp_path / "start")
+        folder = tmp_path / f"{form}_{len(start.added_tokens)}"
+        folder.mkdir()
+        for _ in range(2):
+            CheckpointFiles(folder, start, format=form).save(model, optimizer)
+        again = checkpointing.open(folder)
+        for name in ("do_lower_case", "other_options", "vocabulary"):
+            assert getattr(again, name) == getattr(start, name), form
+        ours, theirs = (
+            [(one.id, one.options()) for one in which.added_tokens]
+            for which in (again, start)
+        )
+        assert ours == theirs
+        return again
+
+    for form in ("google", "huggingface", "keras", "kerashub"):
+        assert saved(form).do_lower_case is False  # as the words show
+    settings = tmp_path / "start/tokenizer_config.json"
+    settings.write_text(json.dumps(TOKENIZER))
+    for form in ("google", "huggingface", "keras"):
+        assert len(saved(form).other_options) == 2
 
 
 def test_the_folder_is_an_init_checkpoint_for_a_classifier(trained):
