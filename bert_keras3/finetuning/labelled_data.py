@@ -49,11 +49,8 @@ from bert_keras3.inputs.benchmarks import find_benchmark
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.delimited import Decision
 from bert_keras3.inputs.examples import InputExample, as_list, as_number
-from bert_keras3.inputs.extra_columns import (
-    ExtraColumns,
-    find_extra_columns,
-    named_features,
-)
+from bert_keras3.inputs.extra_column_search import find_extra_columns
+from bert_keras3.inputs.extra_columns import ExtraColumns, named_features
 from bert_keras3.inputs.labelled_file import LabelledFile
 from bert_keras3.inputs.labelled_files import LabelledFiles
 from bert_keras3.inputs.settings import AUTO

@@ -26,7 +26,8 @@ from bert_keras3.finetuning.task import Task
 from bert_keras3.finetuning.tasks import TASKS
 from bert_keras3.inputs.columns import Columns
 from bert_keras3.inputs.examples import InputExample
-from bert_keras3.inputs.extra_columns import column_names, find_extra_columns
+from bert_keras3.inputs.extra_column_search import find_extra_columns
+from bert_keras3.inputs.extra_columns import column_names
 from bert_keras3.safekeeping.errors import UserError
 from bert_keras3.safekeeping.files import atomic_write
 

@@ -9,10 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from bert_keras3.inputs.extra_columns import (
-    ExtraColumns,
-    find_extra_columns,
-)
+from bert_keras3.inputs.extra_column_search import find_extra_columns
+from bert_keras3.inputs.extra_columns import ExtraColumns
 from bert_keras3.safekeeping.errors import UserError
 
 

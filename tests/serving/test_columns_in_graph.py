@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings, strategies
 
-from bert_keras3.inputs.extra_columns import find_extra_columns
+from bert_keras3.inputs.extra_column_search import find_extra_columns
 from bert_keras3.serving.columns_in_graph import (
     encode_in_graph,
     write_in_graph,
