@@ -42,8 +42,19 @@ _NOT_TEXT = (
     (b"Rar!\x1a", "a RAR archive"),
     (b"(\xb5/\xfd", "compressed with zstd"),
     (b"version https://git-lfs", "a Git LFS pointer (try `git lfs pull`)"),
-    (b"<!DOCTYPE html", "a web page"),
+    (b"%PDF", "a PDF"),
+    (b"{\\rtf", "a document with formats"),
+    (b"SQLite format", "a database"),
+    (b"\x80\x04\x95", "a pickle of Python"),
+    (b"\x80\x05\x95", "a pickle of Python"),
+)
+# In any case, and behind white space or a byte order mark.
+_MARKUP = (
+    (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
+    # So programs write what is named .xls.
+    (b"<table", "a table of a web page"),
+    (b"<?xml", "XML"),
 )
 # Control characters: all but white space, ESC, and NUL, which is dropped. Some
 # texts have one or two of them as separators; none has nearly all 25.
@@ -96,8 +107,10 @@ def check_text_file(path: pathlib.Path, what: str) -> None:
         start = file.read(4096)
     if not start:
         raise UserError(f"{path} is empty: it holds no {what}.")
-    kinds = (kind for magic, kind in _NOT_TEXT if start.startswith(magic))
-    kind = next(kinds, None)
+    markup = start.lstrip(codecs.BOM_UTF8).lstrip().lower()
+    kinds = [kind for magic, kind in _NOT_TEXT if start.startswith(magic)]
+    kinds += [kind for magic, kind in _MARKUP if markup.startswith(magic)]
+    kind = next(iter(kinds), None)
     # The header of a tar archive is mostly of text.
     if start[257:262] == b"ustar":
         kind = "a tar archive"

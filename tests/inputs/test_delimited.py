@@ -7,6 +7,7 @@ import csv
 import gc
 import io
 import pathlib
+import pickle
 import random
 import tempfile
 import tracemalloc
@@ -600,6 +601,13 @@ def test_a_cell_that_runs_to_the_end_of_a_large_file(
         (b"7z\xbc\xaf\x27\x1c", "is a 7z archive, not text; unpack it"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS"),
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "is a web page, not text"),
+        (b"\xef\xbb\xbf\n<!doctype HTML>", "is a web page, not text"),
+        (b"<table><tr><td>text</td></tr></table>", "is a table of a web page"),
+        (b"<?xml version='1.0'?>\n<rows/>\n", "is XML, not text"),
+        (b"{\\rtf1\\ansi text,label\n", "is a document with formats, not"),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", "is a PDF, not text"),
+        (b"SQLite format 3\0", "is a database, not text"),
+        (pickle.dumps({"text": ["a"]}), "is a pickle of Python, not text"),
         (bytes(range(1, 256)), "is binary (it begins with the bytes 01 02 03"),
     ],
 )

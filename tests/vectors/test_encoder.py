@@ -23,6 +23,14 @@ def test_as_one_text_at_a_time(encoder, texts, plain, pooling):
     np.testing.assert_allclose(found, plain(texts, pooling), **CLOSE)
 
 
+def test_a_vector_is_the_same_at_every_batch_size(encoder, texts):
+    alone = encoder.encode(texts, batch_size=1)
+    assert np.abs(alone).max() > 0.5
+    for batch_size in (2, 3, 32, 1000):
+        found = encoder.encode(texts, batch_size=batch_size)
+        np.testing.assert_allclose(found, alone, **CLOSE)
+
+
 def test_none_and_one(encoder, texts):
     assert encoder.encode([]).shape == (0, 64)
     assert encoder.encode([], pooling="max", normalize=True).shape == (0, 64)
