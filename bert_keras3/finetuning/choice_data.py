@@ -367,10 +367,11 @@ class ChoiceFiles:
         path = folder.dev_split(ChoiceSource.suffix)
         if self._columns is None or not path.exists() or self.has("dev"):
             return None
+        # Ids may come twice in several files, and are not needed.
         return ChoiceSource(
             *open_choices_like(
                 path,
-                self._columns,
+                dataclasses.replace(self._columns, id=None),
                 as_written(self._columns.header),
                 want_label=True,
             )

@@ -111,10 +111,13 @@ class NestedFiles:
         """Streams the examples.
 
         Raises:
-            UserError: see `read_documents`; an id occurs twice.
+            UserError: see `read_documents`; an id occurs twice in a file, or
+                in all files to predict.
         """
         ids = Ids()
         for path in self.paths:
+            if self.want_label:  # nothing is predicted by id
+                ids = Ids()
             for example in self.read(
                 path, self.encoding, want_label=self.want_label
             ):

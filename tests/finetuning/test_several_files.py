@@ -112,9 +112,12 @@ def test_several_files_of_choices(tmp_path: pathlib.Path) -> None:
     )
     asked = {"question": "?", "choice": ["a", "b"], "answer": "a"}
     for name in ("c.json", "d.json"):
-        (tmp_path / name).write_text(json.dumps([[["Dry."], [asked], name]]))
+        (tmp_path / name).write_text(json.dumps([[["Dry."], [asked], "1"]]))
     data = DataChoices(train_file=str(tmp_path / "?.json"))
     both = list(find_choices(data).source("train"))
+    test = DataChoices(test_file=str(tmp_path / "?.json"))
+    with pytest.raises(UserError, match="occurred before"):
+        list(find_choices(test).source("test"))
     assert [one.path[-6:] for one in both] == ["c.json", "d.json"]
     mixed = f"{tmp_path / 'a.csv'},{tmp_path / 'c.json'}"
     with pytest.raises(UserError, match="have different forms"):
