@@ -19,6 +19,7 @@ from bert_keras3.explaining.attributions import Score
 from bert_keras3.finetuning.task import Task
 from bert_keras3.inputs.batches import EXAMPLE
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.tagging.decoding import decode
 from bert_keras3.tagging.schemes import entities_of
 from bert_keras3.tagging.windows import IS_TRUSTED
 
@@ -112,12 +113,13 @@ def span_explained(
 def entities_explained(
     task: Any, rows: Rows, outputs: Outputs, label: str | None
 ) -> list[Explained]:
-    """Explains every entity, each token of which has its likeliest tag."""
+    """Explains every entity of the tags that the task chooses in a row."""
     (row,) = rows
     places = np.flatnonzero(row[IS_TRUSTED])
-    tags = outputs["logits"][0][places].argmax(-1)
+    offsets = np.array([0, len(places)])
+    logits = outputs["logits"][0][places]
+    tags = decode(logits, offsets, task.tags, task.decode)
     roles, types = task.tags.roles[tags], task.tags.type_ids[tags]
-    offsets = np.array([0, len(tags)])
     found = []
     for first, behind, kind in entities_of(roles, types, offsets).tolist():
         name = task.tags.types[kind]

@@ -169,7 +169,7 @@ def _show(
     for one in answers:
         screen.say(
             f"{one.label}: logit {one.value:.2f}, {one.absent_value:.2f} "
-            "without the words"
+            f"without {'words and columns' if one.columns else 'the words'}"
         )
         screen.show(_coloured(one))
 

@@ -67,7 +67,7 @@ def predictions(record: RunRecord, rows: np.ndarray) -> dict[str, np.ndarray]:
             reader.add(one)
             yield _joined(one.texts)
 
-    vectors = _Vectors()
+    vectors = Vectors()
     of_training = vectors.fit(texts())
     _, targets = reader.finish()
     evaluated = chosen(record.evaluated(), rows)
@@ -126,7 +126,7 @@ def _commonest(targets: np.ndarray) -> np.ndarray:
     return np.asarray(np.arange(len(sums)) == sums.argmax())
 
 
-class _Vectors:
+class Vectors:
     """TF-IDF weights of words and pairs of words, hashed: memory is flat."""
 
     def __init__(self) -> None:
@@ -147,7 +147,13 @@ class _Vectors:
 
     def fit(self, texts: Iterable[str]) -> Any:
         """Returns the weights of texts to train on, sparse [N, 262144]."""
-        return self._weights.fit_transform(self._counts.transform(texts))
+        counts = self._counts.transform(texts)
+        self._weights.fit(counts)
+        # Words that were not trained on say nothing: with a weight they would
+        # only take length from those that do.
+        seen = np.bincount(counts.indices, minlength=counts.shape[1]) > 0
+        self._weights.idf_ = np.where(seen, self._weights.idf_, 0.0)
+        return self._weights.transform(counts)
 
     def of(self, texts: Iterable[str]) -> Any:
         """Returns the weights of other texts."""

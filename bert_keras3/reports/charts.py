@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 460, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
+_WIDTH, _HEIGHT = 460, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 22, 34
 # More points than these are no longer told apart.
 _MOST_POINTS = 300
 _MOST_DOTS = 1500
@@ -245,18 +245,18 @@ class _Axes:
     def picture(self, parts: Sequence[str]) -> str:
         floor, left = _HEIGHT - _BOTTOM, _LEFT
         ticks = []
-        for value in _ticks(*self.y_range):
+        for value, label in _ticks(*self.y_range):
             y = self.y(value)
             ticks.append(
                 f'<line class="grid" x1="{left}" x2="{_WIDTH - _RIGHT}" '
                 f'y1="{y:.1f}" y2="{y:.1f}"/><text class="tick" '
                 f'x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
-                f"{_figure(value)}</text>"
+                f"{label}</text>"
             )
         ticks += [
             f'<text class="tick" x="{self.x(value):.1f}" y="{floor + 15}" '
-            f'text-anchor="middle">{_figure(value)}</text>'
-            for value in _ticks(*self.x_range)
+            f'text-anchor="middle">{label}</text>'
+            for value, label in _ticks(*self.x_range)
         ]
         x_title, y_title = map(escape, self._titles)
         return Markup(
@@ -266,7 +266,10 @@ class _Axes:
             + f'<line class="axis" x1="{left}" x2="{_WIDTH - _RIGHT}" '
             f'y1="{floor}" y2="{floor}"/>'
             f'<text class="title" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" '
-            f'text-anchor="end">{x_title}</text>' + "".join(parts) + "</svg>"
+            f'text-anchor="end">{x_title}</text>'
+            f'<text class="title" x="0" y="{_TOP - 10}">{y_title}</text>'
+            + "".join(parts)
+            + "</svg>"
         )
 
 
@@ -285,8 +288,8 @@ def _widened(ends: tuple[float, float]) -> tuple[float, float]:
     return low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Returns four to eight round numbers between two numbers."""
+def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Returns four to eight round numbers between two numbers, as read."""
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     for factor in (1, 2, 5, 10):
         if (high - low) / (step * factor) <= 6:
@@ -294,7 +297,12 @@ def _ticks(low: float, high: float) -> list[float]:
             break
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [number * step for number in range(first, last + 1)]
+    values = [number * step for number in range(first, last + 1)]
+    labels = [_figure(value) for value in values]
+    if len(set(labels)) < len(labels):
+        # Of a narrow range, such as of predictions that hardly differ.
+        labels = [f"{value:.8g}" for value in values]
+    return list(zip(values, labels, strict=True))
 
 
 def _figure(value: float) -> str:

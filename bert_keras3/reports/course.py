@@ -51,16 +51,16 @@ def curves(record: RunRecord, t: Wording) -> list[Chart]:
         t("learning_rate"): _series(log, "learning_rate"),
         t("memory"): (memory[0], memory[1] / 2**20),
     }
-    charts = [("", t("loss"), loss)]
-    charts += [(name, name, {name: points}) for name, points in others.items()]
-    drawn = []
-    for title, y_title, lines in charts:
+    charts = [(t("loss"), loss)]
+    charts += [(name, {name: points}) for name, points in others.items()]
+    drawn: list[Chart] = []
+    for y_title, lines in charts:
         lines = {name: one for name, one in lines.items() if len(one[0])}
         if lines:
             svg = line_chart(lines, x_title=t("step"), y_title=y_title)
-            note = "" if title else _overfitting(*of_evaluation, t)
-            names = () if title else tuple(lines)
-            drawn.append(Chart(title, svg, note, names))
+            note = _overfitting(*of_evaluation, t) if not drawn else ""
+            names = tuple(lines) if len(lines) > 1 else ()
+            drawn.append(Chart("", svg, note, names))
     return drawn
 
 

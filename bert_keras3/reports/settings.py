@@ -17,8 +17,8 @@ def _reasons(default: int) -> Any:
     return flag(
         default,
         "Number of mistakes, and of least sure predictions, for which the "
-        "report of a classifier or of values says which tokens made them, by "
-        "some forward and backward passes each. 0 for none.",
+        "report says which tokens made them, by some forward and backward "
+        "passes each. 0 for none.",
         group="Output files",
         least=0,
     )

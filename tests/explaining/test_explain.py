@@ -22,6 +22,7 @@ from bert_keras3.finetuning.choice import LOGIT
 from bert_keras3.finetuning.run_folder import FinetuningFolder
 from bert_keras3.inputs.extra_columns import ExtraColumn, ExtraColumns
 from bert_keras3.safekeeping.errors import UserError
+from bert_keras3.tagging.decoding import decode
 
 TEXTS = ["The film was so good and unseen.", "今天 bad", "a"]
 # float32 logits of a few units.
@@ -167,16 +168,22 @@ def test_entities(make_run):
     tags = ("O", "B-PER", "I-PER")
     folder = make_run("tagging", tags)
     explainer = Explainer(folder)
-    (found,) = explainer.explain(["the film was unseen and good"])
-    assert found
+    text = "the film was unseen and good"
+    (found,) = explainer.explain([text])
+    # The tags that the scheme allows: I-PER only behind a tag of PER.
+    logits = logits_of(folder, found[0].tokens)["logits"]
+    offsets = np.array([0, 6])
+    # "unseen" is two pieces, the first of which has its tag.
+    words = np.array([1, 2, 3, 4, 6, 7])
+    chosen = decode(logits[words], offsets, explainer.task.tags)
+    is_entity = [tags[one] != "O" for one in chosen]
+    places = [place for one in found for place in one.places]
+    assert places == words[is_entity].tolist()
+    best = dict(zip(words.tolist(), chosen.tolist(), strict=True))
     for one in found:
-        logits = logits_of(folder, one.tokens)["logits"]
-        best = logits.argmax(-1)
         assert one.label == "PER"
-        assert all(tags[best[place]] != "O" for place in one.places)
-        np.testing.assert_allclose(
-            one.value, logits[list(one.places)].max(-1).sum(), **CLOSE
-        )
+        wanted = sum(logits[place, best[place]] for place in one.places)
+        np.testing.assert_allclose(one.value, wanted, **CLOSE)
         assert one.error <= TOLERANCE
 
 

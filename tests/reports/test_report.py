@@ -10,6 +10,7 @@ import pytest
 
 from bert_keras3.commands.fine_tuning import report
 from bert_keras3.finetuning.run_folder import EVALUATED, PROVENANCE, REPORT
+from bert_keras3.reports.baselines import Vectors
 from bert_keras3.reports.job import run
 from bert_keras3.reports.record import RunRecord
 from bert_keras3.reports.resampling import intervals, mean_of
@@ -239,3 +240,25 @@ def test_labels_are_text_too(write_run, screen, tmp_path, opened):
     sorting[0].click()
     first = page.find_element(By.CSS_SELECTOR, "#labels tbody td")
     assert first.text == "<i>good</i>"
+
+
+def test_words_that_were_not_trained_on_have_no_weight():
+    """As where a vocabulary is kept, and no hashes of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = ["the good soup", "the bad tea", "good tea"]
+    others = ["the good soup was unheard of", "tea"]
+    vectors = Vectors()
+    found = [vectors.fit(texts), vectors.of(others)]
+    known = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    wanted = [known.fit_transform(texts), known.transform(others)]
+    for one, other in zip(found, wanted, strict=True):
+        # The same angles, whatever the columns.
+        np.testing.assert_allclose(
+            (one @ one.T).toarray(), (other @ other.T).toarray(), rtol=1e-6
+        )
+    np.testing.assert_allclose(
+        (found[1] @ found[0].T).toarray(),
+        (wanted[1] @ wanted[0].T).toarray(),
+        rtol=1e-6,
+    )

@@ -49,6 +49,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
     }
     return line;
   }
+  const titles = [...document.querySelectorAll("#rows th")].map(one => one.textContent);
   function tableRow(row) {
     const made = make("tr", "");
     const text = make("td", "", "wide");
@@ -62,6 +63,10 @@ const data = JSON.parse(document.getElementById("data").textContent);
       made.append(make("td", row.before, row.wrong > 0.1 ? "" : "wrong-answer"));
     made.append(predicted);
     if (row.confidence !== null) made.append(make("td", row.confidence.toFixed(3), "n"));
+    // On a phone, cells stand one below the other.
+    [...made.cells].forEach((cell, place) => {
+      if (cell !== text) cell.dataset.title = titles[place];
+    });
     return made;
   }
 
