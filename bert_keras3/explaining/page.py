@@ -86,13 +86,13 @@ def explanation_page(
                     "label": one.label,
                     "tokens": one.tokens,
                     "segments": one.segment_ids,
-                    "scores": [round(score, 4) for score in one.scores],
+                    "scores": [_short(score) for score in one.scores],
                     "value": round(one.value, 3),
                     "absent": round(one.absent_value, 3),
                     "places": one.places,
                     "error": round(one.error, 4),
                     "columns": [
-                        (f"{name}: {value or '—'}", round(score, 4))
+                        (f"{name}: {value or '—'}", _short(score))
                         for (name, value), score in zip(
                             one.columns, one.column_scores, strict=True
                         )
@@ -107,6 +107,11 @@ def explanation_page(
         method=method,
         sums=method == INTEGRATED_GRADIENTS,
     )
+
+
+def _short(score: float) -> float:
+    """Returns a score with three digits, however small it is."""
+    return float(f"{score:.3g}")
 
 
 def rendered(
