@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import sys
 
 import numpy as np
@@ -173,6 +174,33 @@ def test_arrays_instead_of_a_page(folder, tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="exists and is not overwritten"):
         run(monkeypatch, *given)
     assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_long_chinese_in_a_browser(
+    folder, tmp_path, monkeypatch, opened, capsys
+):
+    """As long as the model takes it: lines from left to right, no network."""
+    path = tmp_path / "attention.html"
+    run(
+        monkeypatch,
+        f"--init_checkpoint={folder}",
+        f"--text={'今天天气很好。' * 100}",
+        f"--output_file={path}",
+        "--max_seq_length=512",
+    )
+    capsys.readouterr()
+    page = opened(path)
+    from selenium.webdriver.common.by import By
+
+    places = [
+        (one.rect["y"], one.rect["x"])
+        for one in page.find_elements(By.CSS_SELECTOR, "#looks button")
+    ]
+    assert len(places) == 512
+    lines = collections.Counter(top for top, _ in places)
+    assert places == sorted(places)
+    assert 20 < max(lines.values()) < 512
 
 
 def test_the_page_in_a_browser(folder, tmp_path, monkeypatch, opened, capsys):
