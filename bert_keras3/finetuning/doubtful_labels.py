@@ -23,8 +23,10 @@ from bert_keras3.safekeeping.errors import UserError
 TIMES_AS_PROBABLE = 10
 """A row is left out if another answer is so many times as probable."""
 
-# Models that are not this much better than chance know nothing.
+# Models that are not this much better than the commonest label know nothing.
 _LEAST_LEARNT = 0.05
+# Of one of several labels, the least area under the ROC curve (chance: 0.5).
+_LEAST_AREA = 0.7
 _SHOWN = 10
 
 
@@ -224,7 +226,10 @@ class OneLabel:
         commonest = np.bincount(given).max() / len(rows)
         note = None
         if accuracy < commonest + _LEAST_LEARNT:
-            note = f"always the commonest label ({commonest:.4f})"
+            note = (
+                "that is hardly better than always the commonest label "
+                f"({commonest:.4f})"
+            )
         return f"accuracy of labels that were not learnt: {accuracy:.4f}", note
 
     def _best(self, probabilities: np.ndarray) -> np.ndarray:
@@ -265,9 +270,9 @@ class LabelSets:
         return self._joined(self._targets[row])
 
     def questions(self, probabilities: np.ndarray) -> list[Question]:
-        """See `GivenLabels`: of each label, whether a row has it."""
+        """See `GivenLabels`: of each label that is learnt, who has it."""
         found = []
-        for place in self._places:
+        for place in self._learnt(probabilities):
             has_it = probabilities[:, place]
             answers = np.stack([1 - has_it, has_it], -1)
             given = self._targets[:, place]
@@ -279,27 +284,40 @@ class LabelSets:
     ) -> list[str]:
         """See `GivenLabels`: the given ones but for the doubtful answers."""
         answers = self._targets.copy()
-        for place, is_found in zip(self._places, found, strict=True):
+        places = self._learnt(probabilities)
+        for place, is_found in zip(places, found, strict=True):
             answers[is_found, place] ^= 1
         return [self._joined(row) for row in answers]
 
     def learnt(self, probabilities: np.ndarray) -> tuple[str, str | None]:
-        """See `GivenLabels`: the area under the ROC curve, beside chance."""
+        """See `GivenLabels`: the area under the ROC curve of each label."""
+        areas = self._areas(probabilities)
+        unlearnt = ", ".join(
+            f"{self._labels[place]} ({area:.2f})"
+            for place, area in areas.items()
+            if area < _LEAST_AREA
+        )
+        note = None
+        if unlearnt:
+            note = f"too little is learnt to look at {unlearnt}"
+        area = float(np.mean([*areas.values()]))
+        said = "mean area under the ROC curve of labels that were not learnt"
+        return f"{said}: {area:.4f}", note
+
+    def _learnt(self, probabilities: np.ndarray) -> list[int]:
+        areas = self._areas(probabilities)
+        return [place for place, area in areas.items() if area >= _LEAST_AREA]
+
+    def _areas(self, probabilities: np.ndarray) -> dict[int, float]:
+        """Returns {label: area under its ROC curve} of those looked at."""
         from sklearn.metrics import roc_auc_score
 
-        area = float(
-            np.mean(
-                [
-                    roc_auc_score(
-                        self._targets[:, place], probabilities[:, place]
-                    )
-                    for place in self._places
-                ]
+        return {
+            int(place): float(
+                roc_auc_score(self._targets[:, place], probabilities[:, place])
             )
-        )
-        said = "mean area under the ROC curve of labels that were not learnt"
-        note = "chance (0.5)" if area < 0.5 + _LEAST_LEARNT else None
-        return f"{said}: {area:.4f}", note
+            for place in self._places
+        }
 
     def _joined(self, row: np.ndarray) -> str:
         return DEFAULT_SEPARATOR.join(itertools.compress(self._labels, row))

@@ -140,8 +140,8 @@ class _Folds:
         self._screen.say(f"\n{learnt}")
         if note is not None:
             self._screen.say(
-                f"note: that is hardly better than {note}. Train longer or "
-                "with a larger --learning_rate before these rows mean anything"
+                f"note: {note}. Train longer or with a larger --learning_rate "
+                "before these rows mean anything"
             )
         doubts = find_doubts(self._given, probabilities)
         reasons = dict.fromkeys(self._contradicting(), _CONTRADICTS)

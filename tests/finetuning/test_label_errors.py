@@ -126,6 +126,10 @@ def test_each_of_several_labels_is_a_question_of_its_own():
     np.testing.assert_allclose(doubts.scores[[0, 55]], [0.02, 0.095])
     assert [sets.shown(row) for row in (0, 25, 55)] == ["", "a|b", "b"]
     assert [doubts.suggested[row] for row in (0, 25, 55)] == ["a", "a|b", ""]
+    # One of 31 rows without `a` is above all with it, one of 31 with `b` below.
+    said, note = sets.learnt(probabilities)
+    assert said.endswith(f"learnt: {30 / 31:.4f}")
+    assert note is None
     # 0.905 is not ten times 0.095.
     assert doubts.left_out.tolist() == [0]
     # Each fold has its share of the rarest label that a row has.
@@ -170,3 +174,17 @@ def test_changed_ones_of_several_labels_are_found(
         "good|film",
     )
     assert (found[30]["label"], found[30]["suggested_label"]) == ("", "film")
+
+
+def test_a_label_that_is_not_learnt_is_not_looked_at():
+    """Of `a` the models know nothing, and so all that have it are unlikely."""
+    given = np.zeros((40, 2), int)
+    given[:10, 0] = given[20:, 1] = 1
+    probabilities = np.where(given == 1, 0.9, 0.1)
+    probabilities[:, 0] = 0.05
+    sets = LabelSets(("a", "b"), given, folds=3)
+    _, note = sets.learnt(probabilities)
+    assert note == "too little is learnt to look at a (0.50)"
+    doubts = find_doubts(sets, probabilities)
+    assert not len(doubts.unlikely)
+    assert doubts.suggested == [sets.shown(row) for row in range(40)]
