@@ -28,7 +28,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
   }
   function reasonsOf({of, tokens, columns}) {
     const line = make("div", "", "why");
-    line.dir = "auto";
+    line.dir = directionOf(tokens.map(one => one[0]));
     line.title = data.words.why;
     const part = (text, share) => {
       const shown = make("span", text);
