@@ -222,6 +222,13 @@ def _check_config_fits(checkpoint: Checkpoint, source: str) -> None:
     if not names.is_modelled(family):
         return
     config = checkpoint.config
+    rows, tokens = config.vocab_size, checkpoint.vocabulary or ()
+    if len(tokens) > rows:
+        raise UserError(
+            f"{checkpoint.vocab_file}: has {len(tokens)} tokens, and the word "
+            f"embedding table {rows} rows; name the vocabulary that belongs "
+            "to the model with --vocab_file"
+        )
     found: dict[str, int | None] = {
         "num_hidden_groups": names.count_groups(checkpoint.arrays)[0] or None
     }
@@ -327,12 +334,20 @@ def largest_difference(
         where outputs differ in shape.
 
     Raises:
-        UserError: one of the two is no BERT or ALBERT, or lacks weights.
+        UserError: one of the two is no BERT or ALBERT, or lacks weights; or
+            outputs of the source are not finite.
     """
     if kept is not None:
         avoid = np.setdiff1d(np.arange(source.config.vocab_size), kept)
     inputs = fixed_inputs(source, avoid)
     before = outputs(source, inputs, "the input")
+    broken = [n for n, array in before.items() if not np.isfinite(array).all()]
+    if broken:
+        raise UserError(
+            f"{source.source}: its {broken[0]} is not finite, so no results "
+            "can be compared: its weights are damaged, or its training "
+            "diverged. Without --verify it is converted all the same"
+        )
     if kept is not None:
         places = np.searchsorted(kept, inputs["input_ids"])
         inputs["input_ids"] = places.astype(np.int32)
@@ -352,9 +367,14 @@ def largest_difference(
         n: a.shape for n, a in after.items()
     }:
         return float("inf")
-    return max(
-        float(np.max(np.abs(before[name] - after[name]), initial=0.0))
-        for name in before
+    # NumPy's maximum, since NaN is what it is of anything and NaN.
+    return float(
+        np.max(
+            [
+                np.max(np.abs(before[name] - after[name]), initial=0.0)
+                for name in before
+            ]
+        )
     )
 
 

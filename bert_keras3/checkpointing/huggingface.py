@@ -162,7 +162,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
     """
     values = read_json(path)
     model_type = values.get("model_type", "bert")
-    if model_type not in _DEFAULTS:
+    if not isinstance(model_type, str) or model_type not in _DEFAULTS:
         reason = _OTHER_TYPES.get(str(model_type))
         raise UserError(
             f"{path}: model_type is {model_type!r}; of Hugging Face's models "
@@ -185,7 +185,7 @@ def from_json_file(path: pathlib.Path) -> BertConfig:
         for key, default in _DEFAULTS[model_type].items()
     }
     activation = fields["hidden_act"]
-    if activation not in _ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
         raise UserError(
             f"{path}: hidden_act is {activation!r}; known are "
             f"{', '.join(_ACTIVATIONS)}"

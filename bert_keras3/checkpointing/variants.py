@@ -117,5 +117,10 @@ def _of_weights(arrays: Arrays, family: str) -> Iterator[str]:
                     f"{name} is {shape}: the size of its keys is not that of "
                     "its heads"
                 )
+        if entry.dtype.kind != "f" and names.is_known(name, family):
+            yield (
+                f"{name} is stored as {entry.dtype}, as in quantized models, "
+                "and its scale is not known"
+            )
         if _OF_ENCODER.match(name) and not names.is_known(name, family):
             yield f"{name} is a weight that such an encoder does not have"

@@ -38,6 +38,8 @@ _DISK_TROUBLES = {
     errno.EROFS: "the disk is read-only",
     errno.EISDIR: "there is a folder where a file is wanted",
     errno.ENOTDIR: "there is a file where a folder is wanted",
+    errno.EEXIST: "there is a file where a folder is wanted",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 

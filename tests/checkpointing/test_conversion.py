@@ -309,6 +309,17 @@ def test_a_configuration_of_another_model(
         )
 
 
+def test_a_vocabulary_of_another_model(
+    source: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    vocab_file = tmp_path / "vocab.txt"
+    vocab_file.write_text("".join(f"{n}\n" for n in range(12)))
+    with pytest.raises(UserError, match=r"has 12 tokens, and .* 11 rows"):
+        convert(
+            source(), tmp_path / "o", Settings("google", vocab_file=vocab_file)
+        )
+
+
 # Whole or not at all.
 
 
@@ -410,6 +421,32 @@ def test_a_wrong_conversion_is_found(
     with pytest.raises(UserError, match=r"differ by up to .*nothing was wri"):
         verified(sound, tmp_path / "out", "huggingface")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damaged", ["the input", "the result"])
+def test_what_is_not_a_number_is_not_equal(
+    sound: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: str,
+) -> None:
+    compute = conversion.outputs
+
+    def with_nan(*args: Any) -> Any:
+        found = compute(*args)
+        if args[-1] == damaged:
+            # Not the first, which alone a comparison of numbers would keep.
+            name = list(found)[-1]
+            found[name] = np.full_like(found[name], np.nan)
+        return found
+
+    monkeypatch.setattr(conversion, "outputs", with_nan)
+    checkpoint = open_checkpoint(sound)
+    if damaged == "the input":
+        with pytest.raises(UserError, match="is not finite, so no results"):
+            conversion.largest_difference(checkpoint, checkpoint)
+    else:
+        found = conversion.largest_difference(checkpoint, checkpoint)
+        assert np.isnan(found)
 
 
 def test_fixed_inputs(sound: pathlib.Path) -> None:

@@ -161,6 +161,7 @@ def test_activation_keeps_its_numbers(
 
 def test_defaults_are_those_of_transformers(tmp_path: pathlib.Path) -> None:
     config = _config(tmp_path, model_type="bert", hidden_size=24)
+    assert config == _config(tmp_path, hidden_size=24)  # before there was one
     assert config.hidden_size == 24
     assert config.type_vocab_size == 2
     assert config.vocab_size == 30522
@@ -170,6 +171,8 @@ def test_defaults_are_those_of_transformers(tmp_path: pathlib.Path) -> None:
     ("key", "value"),
     [
         ("model_type", "roberta"),
+        ("model_type", {}),
+        ("hidden_act", {}),
         ("position_embedding_type", "relative_key"),
         ("layer_norm_eps", 0),
         ("hidden_act", "silu"),

@@ -64,6 +64,18 @@ def test_folders_of_other_formats(
         assert location.vocab_file == tmp_path / "tokenizer.json"
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    ["biobert_model.ckpt", "model.ckpt-1000000", "roberta_zh_large_model.ckpt"],
+)
+def test_prefixes_of_published_ones(
+    tmp_path: pathlib.Path, prefix: str
+) -> None:
+    touch(tmp_path, f"{prefix}.index", f"{prefix}.data-00000-of-00001")
+    for path in (tmp_path, tmp_path / prefix, tmp_path / f"{prefix}.index"):
+        assert checkpointing.locate(path).weights == tmp_path / prefix
+
+
 def test_latest_of_several(tmp_path: pathlib.Path) -> None:
     touch(tmp_path, "model.ckpt-9.index", "model.ckpt-20.index")
     found = checkpointing.locate(tmp_path)

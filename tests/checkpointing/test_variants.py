@@ -49,6 +49,7 @@ ONES = np.ones((8, 8), np.float32)
         ({"attention_key_size": 2}, {}, "2 heads of that size are not its"),
         ({}, {QUERY: np.ones((8, 4), "f4")}, r"\[8, 4\]: the size of its keys"),
         ({}, {QUERY: np.ones((2, 4, 8), "f4")}, r"\[2, 4, 8\]: in groups"),
+        ({}, {QUERY: np.ones((8, 8), "i1")}, "is stored as int8, as in quant"),
         (
             {},
             {"bert/encoder/layer_0/adapter/bias": ONES[0]},

@@ -106,6 +106,8 @@ def test_a_stop_that_kept_what_was_done(end, number):
         (errno.EROFS, "read-only"),
         (errno.EISDIR, "a folder where a file is wanted"),
         (errno.ENOTDIR, "a file where a folder is wanted"),
+        (errno.EEXIST, "a file where a folder is wanted"),
+        (errno.ENAMETOOLONG, "the name is too long"),
     ],
 )
 def test_troubles_of_the_disk(end, number, told):
