@@ -117,7 +117,7 @@ def test_its_report(finished, reported):
     assert labels == [row[2] for row in held_out]
     # The texts that were held out are not trained on, and so none is shared.
     assert "Evaluated texts that were trained on" not in page
-    assert '"why":[["[CLS]",0.0],' in page
+    assert '"why":[{"tokens":[["[CLS]",' in page
     made = json.loads((out / run_folder.PROVENANCE).read_text("utf-8"))
     assert made["training"]["training"]["seed"] == 12345
     files = made["training"]["files"]
